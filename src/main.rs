@@ -1,0 +1,2 @@
+//! The `mini` binary.
+fn main() {}
