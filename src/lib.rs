@@ -1,1 +1,14 @@
-//! mini.
+//! mini: a git-push platform as a service. `README.md` beside this file draws how the modules stand to each other; a
+//! module imports only from those below it in this list.
+
+pub mod boot;
+pub mod commands;
+pub mod deploy;
+pub mod engine;
+pub mod events;
+pub mod git;
+pub mod http;
+pub mod model;
+pub mod reconcile;
+pub mod ssh;
+pub mod store;

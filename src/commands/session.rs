@@ -1,0 +1,19 @@
+//! The ends of a running command: who asks, bytes in, bytes out. A door makes one for each command it lets in.
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::{Stream, TerminalSize};
+use crate::model::Caller;
+
+/// The ends of one running command.
+pub struct Session {
+    /// Who asks.
+    pub caller: Caller,
+    /// What they type; closed at the end of their input. The door spools, so a command that never reads does no harm.
+    pub stdin: mpsc::Receiver<Bytes>,
+    /// What they see. A send fails when they are gone.
+    pub output: mpsc::Sender<(Stream, Bytes)>,
+    /// Their terminal; `None` inside when they have none.
+    pub terminal: watch::Receiver<Option<TerminalSize>>,
+}

@@ -1,0 +1,84 @@
+//! Owns containers and images: the port `ContainerEngine` and its two engines, Docker on this host and one in memory.
+//! Must not know the store, deploys, routes or any rule about which process should run.
+
+mod spec;
+
+pub use spec::{
+    BuildEvent, BuildSpec, Change, ContextStream, EngineError, EngineVersion, GroupSpec,
+    ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    ProcessState, Stream, TerminalSize,
+};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::model::{AppName, ImageId};
+
+/// What mini needs of whatever runs containers. Every method may fail with [`EngineError::Unavailable`] when the engine
+/// does not answer; dropping a future or stream stops waiting, and what that leaves behind is said at each method.
+#[async_trait]
+pub trait ContainerEngine: Send + Sync + 'static {
+    /// The engine's name and version.
+    async fn version(&self) -> Result<EngineVersion, EngineError>;
+
+    /// All app processes of this installation, in whatever state. One-off and build containers are not among them.
+    async fn observe(&self) -> Result<Vec<Process>, EngineError>;
+
+    /// An endless stream that yields whenever something of ours may have changed (a container started, died, was
+    /// removed) and after the connection to the engine was lost or made again. Carries no facts: look with `observe`.
+    fn changes(&self) -> BoxStream<'static, Change>;
+
+    /// Starts process number `index` (from 1) of a group: makes the app's network where it is missing, creates the
+    /// container and starts it. A container of the same name that is not running is replaced; one that runs is returned
+    /// as it is. If cancelled, the container may exist and will be seen by `observe`.
+    async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError>;
+
+    /// Starts an exited process again, in the same container: its log goes on. Its address may change.
+    async fn restart(&self, id: &ProcessId) -> Result<(), EngineError>;
+
+    /// Asks a process to end (SIGTERM), and after `grace` ends it (SIGKILL). Fine when it is gone already.
+    async fn stop(&self, id: &ProcessId, grace: Duration) -> Result<(), EngineError>;
+
+    /// Removes a process, running or not, with its anonymous volumes. Fine when it is gone already.
+    async fn remove(&self, id: &ProcessId) -> Result<(), EngineError>;
+
+    /// The log of a process, oldest first.
+    async fn logs(&self, id: &ProcessId, query: LogQuery) -> Result<LogStream, EngineError>;
+
+    /// The addresses on which something listens inside a process, with the port; to tell a user where their app listens
+    /// when it is not where it should. Empty where it cannot be found out.
+    async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError>;
+
+    /// Builds an image from `context` (a tar). The stream ends with `Done` or an error; dropping it cancels the build.
+    async fn build(
+        &self,
+        spec: &BuildSpec,
+        context: ContextStream,
+    ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError>;
+
+    /// Makes sure a base image is here, pulling it where it is missing; the stream yields lines of progress and ends.
+    async fn pull(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError>;
+
+    /// Facts about an image by id or reference; `None` when it is not here.
+    async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError>;
+
+    /// Removes the images of an app whose ids are not in `keep`; never one that carries no label of ours. Returns how
+    /// many were removed.
+    async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError>;
+
+    /// Runs a one-off process to its end and returns its exit status (128 + signal when it was killed by one). The
+    /// container is removed afterwards, also when the future is dropped.
+    async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError>;
+
+    /// Removes everything of an app: containers of any kind, its network, its images.
+    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError>;
+
+    /// Removes what earlier runs of the server left behind: one-off containers with no one waiting.
+    async fn remove_leftovers(&self) -> Result<(), EngineError>;
+}

@@ -1,0 +1,26 @@
+//! Owns the words of mini as types: names, apps, releases, deploys, checks, permissions and `Problem`.
+//! Must not know anything else: no async, no clock, no randomness, no files. Time and ids arrive as arguments.
+
+mod app;
+mod caller;
+mod check;
+mod deploy;
+mod name;
+mod problem;
+mod release;
+mod secret;
+
+pub use app::{App, AppId, Domain, Scale};
+pub use caller::{Caller, Permission, SshKey};
+pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
+pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
+pub use name::{
+    AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
+    ProcessType, ReleaseVersion,
+};
+pub use problem::{Kind, Problem};
+pub use release::{ProcessCommand, Release, ReleaseStatus};
+pub use secret::{ConfigVars, Secret};
+
+/// A moment in UTC; what the journal, the store and every report print.
+pub type Timestamp = jiff::Timestamp;
