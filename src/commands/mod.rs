@@ -1,35 +1,35 @@
 //! Owns every user intention, one file each: arguments, permission, call, answer.
 //! Must not know which door the words came through.
 
-mod apps;
+pub mod apps;
 mod authorize;
 pub mod buildpacks;
-mod builds;
-mod checks;
+pub mod builds;
+pub mod checks;
 mod command;
-mod config;
+pub mod config;
 mod dialog;
-mod doctor;
-mod domains;
+pub mod doctor;
+pub mod domains;
 mod door;
 pub mod help;
 mod list;
-mod logs;
+pub mod logs;
 mod options;
 mod page;
 mod problems;
 mod progress;
-mod ps;
-mod releases;
-mod report;
-mod rollback;
-mod run;
+pub mod ps;
+pub mod releases;
+pub mod report;
+pub mod rollback;
+pub mod run;
 mod session;
 pub mod ssh_keys;
 mod suggest;
 mod table;
-mod url;
-mod urls;
+pub mod url;
+pub mod urls;
 pub mod version;
 mod words;
 
