@@ -201,7 +201,7 @@ impl Store {
     }
 
     // deploys
-    pub async fn add_deploy(&self, deploy: &Deploy) -> Result<(), StoreError> {
+    pub async fn add_deploy(&self, deploy: &Deploy) -> Result<Vec<DeployId>, StoreError> {
         todo!()
     }
     pub async fn set_deploy_step(
