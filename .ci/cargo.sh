@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Running cargo's tests and counting them, with cargo-nextest or without. Sourced by .ci/check and .ci/test.
+# Running cargo: format, lints, and tests with their counts, with cargo-nextest or without it. Sourced by .ci/check and .ci/test.
 
 tests_passed=0 tests_failed=0 tests_skipped=0
 
