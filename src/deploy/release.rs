@@ -11,7 +11,7 @@ use super::{Deployer, problem};
 use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
 use crate::model::{
     ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, ReleaseVersion,
-    Step, Timestamp, Trigger,
+    Step, Timestamp,
 };
 use crate::reconcile::environment;
 
