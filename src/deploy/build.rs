@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use mini_buildpacks::dockerignore::Dockerignore;
+use mini_buildpacks::dockerignore::{self, Dockerignore};
 
 use super::pipeline::{Built, Detected};
 use super::run::Run;
@@ -42,7 +42,7 @@ pub(super) async fn build(
         dockerfile: GENERATED.to_owned(),
         arguments: BTreeMap::new(),
     };
-    let ignored = dockerignore(&detected)?;
+    let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
     let context = detected.tree.context(
         Box::new(move |path| !ignored.is_ignored(path)),
@@ -197,18 +197,31 @@ fn source_of(detection: &mini_buildpacks::Detection) -> String {
     }
 }
 
-fn dockerignore(detected: &Detected) -> Result<Dockerignore, Problem> {
-    let text = mini_buildpacks::Tree::read(&detected.tree, ".dockerignore", IGNORE_LIMIT);
-    match text {
-        Ok(Some(text)) => Ok(Dockerignore::parse(&text)),
-        Ok(None) => Ok(Dockerignore::default()),
-        Err(error) => Err(Problem::new(
-            Kind::AppFailed,
-            "the .dockerignore cannot be read",
-            error.to_string(),
-            "make it a plain file of less than 1 MiB, commit, and push again",
-        )),
+/// What stays out of the context: as the app says, else what nobody wants in a generated image, else nothing.
+fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
+    let own = detected.detection.dockerfile_path.as_deref();
+    for path in dockerignore::candidates(own.unwrap_or("Dockerfile")) {
+        let invalid = |why: String| {
+            Problem::new(
+                Kind::AppFailed,
+                format!("{path} cannot be read"),
+                why,
+                "correct the file, commit, and push again",
+            )
+        };
+        match mini_buildpacks::Tree::read(&detected.tree, &path, IGNORE_LIMIT) {
+            Ok(Some(text)) => {
+                return Dockerignore::parse(&text).map_err(|error| invalid(error.to_string()));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(invalid(error.to_string())),
+        }
     }
+    Ok(if own.is_some() {
+        Dockerignore::default()
+    } else {
+        Dockerignore::sensible()
+    })
 }
 
 /// A `# syntax=` line asks the builder to fetch another front end from a public registry; the built-in one does.

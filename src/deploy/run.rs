@@ -174,7 +174,7 @@ impl Run {
     fn attached(
         &self,
         events: futures_util::stream::BoxStream<'static, crate::events::Event>,
-        verdict: impl Fn(&Phase) -> Option<Result<(), Problem>> + Send + 'static,
+        verdict: impl Fn(&Phase) -> Option<Result<(), Problem>> + Send + Sync + 'static,
     ) -> Attached {
         let mut phase = self.phase.subscribe();
         let outcome = async move {
