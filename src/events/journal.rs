@@ -163,7 +163,8 @@ fn shortened(mut body: EventBody) -> EventBody {
 
 fn cut(text: &mut String) {
     if text.len() > LINE_BYTES {
-        let end = text.floor_char_boundary(LINE_BYTES);
+        let is_boundary = |end: &usize| text.is_char_boundary(*end);
+        let end = (0..=LINE_BYTES).rev().find(is_boundary).unwrap_or(0);
         let rest = text.len() - end;
         text.truncate(end);
         text.push_str(&format!(" ... ({rest} bytes cut)"));
