@@ -4,8 +4,8 @@
 # /usr/sbin is missing from the PATH of ordinary users on Debian, yet dockerd, iptables and mmdebstrap's parts live there.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-# rustup's folder is in the PATH of a login shell only.
-if [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ]; then PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"; fi
+# rustup's folder is in the PATH of a login shell only. Last, so that whoever chose another cargo keeps it.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 # One line per thing done.
 say() { printf '    %s\n' "$*"; }
