@@ -1,9 +1,47 @@
 //! Owns every user intention, one file each: arguments, permission, call, answer.
 //! Must not know which door the words came through.
 
+mod apps;
+mod authorize;
+pub mod buildpacks;
+mod builds;
+mod checks;
+mod command;
+mod config;
+mod dialog;
+mod doctor;
+mod domains;
+mod door;
+pub mod help;
+mod list;
+mod logs;
+mod options;
+mod page;
+mod problems;
+mod progress;
+mod ps;
+mod releases;
+mod report;
+mod rollback;
+mod run;
 mod session;
+pub mod ssh_keys;
+mod suggest;
+mod table;
+mod url;
+mod urls;
+pub mod version;
+mod words;
 
+pub use authorize::Authorized;
+pub use command::{Command, Output};
+pub use dialog::Dialog;
+pub use door::{answer, problem_json, run_command, run_words};
+pub use list::AnyCommand;
+pub use options::{Format, Options};
+pub use page::Page;
 pub use session::Session;
+pub use words::{Line, Parsed, parse, words};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
