@@ -12,7 +12,7 @@ const BEHIND: usize = 256;
 
 type Subjects = HashMap<Subject, broadcast::Sender<Event>>;
 
-/// The live subjects: this process has emitted for them, and their last event has not been published. What is not live
+/// The live subjects: this process has begun them or emitted for them, and their last event has not been published. What is not live
 /// is completely in the store.
 #[derive(Default)]
 pub(super) struct Live {

@@ -102,6 +102,23 @@ async fn a_subject_nobody_emitted_for_has_no_events() {
 }
 
 #[tokio::test]
+async fn a_subject_that_has_begun_is_waited_for() {
+    let (_folder, journal) = open();
+    let deploy = subject(1);
+    journal.begin(&deploy);
+    let mut reader = journal.follow(&deploy, 1);
+    assert!(reader.next().now_or_never().is_none());
+    emit_lines(&journal, &deploy, 1..=1).await;
+    journal.emit(&deploy, EventBody::Done).await;
+    check_whole(&reader.collect::<Vec<_>>().await, 1, 2);
+
+    journal.begin(&subject(2));
+    let reader = journal.follow(&subject(2), 1);
+    journal.close_subject(&subject(2)).await;
+    assert_eq!(reader.collect::<Vec<_>>().await, []);
+}
+
+#[tokio::test]
 async fn an_event_is_seen_while_its_subject_goes_on() {
     let (_folder, journal) = open();
     let deploy = subject(1);
