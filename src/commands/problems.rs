@@ -5,7 +5,6 @@ use std::error::Error;
 use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::model::{AppName, Kind, Problem};
-use crate::store::StoreError;
 
 /// Dokku's words for an app that does not exist, with exit status 20.
 pub(super) fn no_such_app(name: &AppName) -> Problem {
@@ -42,25 +41,6 @@ fn internal(what: &str, cause: &(dyn Error + 'static)) -> Problem {
         "",
         "The log of the server says more: `journalctl -u mini`",
     )
-}
-
-// The store brings its own words with it; this block stands in until the branches meet.
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Taken { name, by } => Problem::new(
-                Kind::Taken,
-                format!("{name} is taken"),
-                by.map(|app| format!("the app {app} has it"))
-                    .unwrap_or_default(),
-                "choose another, or free this one first",
-            ),
-            StoreError::NotFound { what } => {
-                Problem::new(Kind::NotFound, format!("{what} does not exist"), "", "")
-            }
-            other => internal("The database did not answer", &other),
-        }
-    }
 }
 
 impl From<EngineError> for Problem {
