@@ -18,7 +18,9 @@ pub(super) async fn add(store: &Store, files: &[PathBuf]) -> Result<(), Problem>
                 "name a file with public keys, such as ~/.ssh/id_ed25519.pub",
             )
         })?;
-        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem = file
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
         ssh_keys::add_all(store, &text, &stem.unwrap_or_else(|| "admin".to_owned())).await?;
     }
     Ok(())

@@ -29,7 +29,10 @@ pub(super) fn from_file(path: &Path, known: &[&str], mistakes: &mut Vec<String>)
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            mistakes.push(format!("{shown} is not TOML: {}", error.to_string().trim_end()));
+            mistakes.push(format!(
+                "{shown} is not TOML: {}",
+                error.to_string().trim_end()
+            ));
             return Layer::new();
         }
     };
@@ -44,7 +47,9 @@ pub(super) fn from_file(path: &Path, known: &[&str], mistakes: &mut Vec<String>)
             Some(texts) => {
                 layer.insert(name, Given { place, texts });
             }
-            None => mistakes.push(format!("{place} must be a text, a number, or a list of texts")),
+            None => mistakes.push(format!(
+                "{place} must be a text, a number, or a list of texts"
+            )),
         }
     }
     layer
@@ -78,9 +83,17 @@ pub(super) fn from_variables(
             if !known.contains(&name.as_str()) {
                 return None;
             }
-            let texts =
-                value.split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-            Some((name, Given { place: format!("the variable {variable}"), texts: texts.collect() }))
+            let texts = value
+                .split(',')
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty());
+            Some((
+                name,
+                Given {
+                    place: format!("the variable {variable}"),
+                    texts: texts.collect(),
+                },
+            ))
         })
         .collect()
 }

@@ -23,7 +23,10 @@ pub(super) fn open(
 ) -> Result<Sockets, Vec<Problem>> {
     let mut inherited = inherited();
     let mut problems = Vec::new();
-    let mut sockets = Sockets { ssh: Vec::new(), http: Vec::new() };
+    let mut sockets = Sockets {
+        ssh: Vec::new(),
+        http: Vec::new(),
+    };
     for address in ssh {
         match take(&mut inherited, *address) {
             Some(listener) => sockets.ssh.push(listener),
@@ -37,14 +40,20 @@ pub(super) fn open(
         let opened = match take(&mut inherited, *address) {
             Some(listener) => Listeners::from_inherited(listener, threads)
                 .map_err(|error| refused("HTTP", *address, &error)),
-            None => Listeners::bind(*address, threads).map_err(|error| bind_refused(*address, &error)),
+            None => {
+                Listeners::bind(*address, threads).map_err(|error| bind_refused(*address, &error))
+            }
         };
         match opened {
             Ok(listeners) => sockets.http.push(listeners),
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(sockets) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(sockets)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Sockets passed by `LISTEN_FDS`, with their addresses.
@@ -63,7 +72,9 @@ fn take(inherited: &mut Vec<(SocketAddr, TcpListener)>, wanted: SocketAddr) -> O
         address.port() == wanted.port()
             && (address.ip() == wanted.ip() || address.ip().is_unspecified())
     };
-    let index = inherited.iter().position(|(address, _)| is_wanted(address))?;
+    let index = inherited
+        .iter()
+        .position(|(address, _)| is_wanted(address))?;
     Some(inherited.swap_remove(index).1)
 }
 
@@ -88,7 +99,10 @@ fn refused(door: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
             Kind::Unavailable,
             format!("{door} cannot listen on {address}"),
             "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
-            format!("start as root, or choose another port with --{}-listen", door.to_lowercase()),
+            format!(
+                "start as root, or choose another port with --{}-listen",
+                door.to_lowercase()
+            ),
         ),
         std::io::ErrorKind::AddrNotAvailable => Problem::new(
             Kind::Unavailable,
@@ -96,7 +110,12 @@ fn refused(door: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
             "this machine does not have that address",
             "listen on 0.0.0.0, or on an address that `ip address` shows",
         ),
-        _ => Problem::new(Kind::Unavailable, format!("{door} cannot listen on {address}"), error.to_string(), ""),
+        _ => Problem::new(
+            Kind::Unavailable,
+            format!("{door} cannot listen on {address}"),
+            error.to_string(),
+            "",
+        ),
     }
 }
 
@@ -109,6 +128,9 @@ fn in_use(door: &str, address: SocketAddr, why: String) -> Problem {
         Kind::Unavailable,
         format!("{door} cannot listen on {address}"),
         why,
-        format!("stop what listens there, or choose another port with --{}-listen", door.to_lowercase()),
+        format!(
+            "stop what listens there, or choose another port with --{}-listen",
+            door.to_lowercase()
+        ),
     )
 }

@@ -43,7 +43,9 @@ fn server(words: Vec<String>) -> u8 {
             for mistake in mistakes {
                 text.push_str(&format!(" !     - {mistake}\n"));
             }
-            text.push_str(" !     next: correct them; `mini server --check-config` reads them again\n");
+            text.push_str(
+                " !     next: correct them; `mini server --check-config` reads them again\n",
+            );
             program::print(true, &text);
             return 2;
         }
@@ -53,7 +55,9 @@ fn server(words: Vec<String>) -> u8 {
         return 0;
     }
     log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(serve(settings));
@@ -69,14 +73,16 @@ fn server(words: Vec<String>) -> u8 {
 }
 
 async fn serve(settings: Settings) -> u8 {
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                program::print(true, &format!(" !     mini was not started: {error}\n"));
-                return 1;
-            }
-        };
+    let (mut terminate, mut interrupt) = match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => {
+            program::print(true, &format!(" !     mini was not started: {error}\n"));
+            return 1;
+        }
+    };
     // A terminal that is closed is no reason to stop serving.
     let hangup = signal(SignalKind::hangup());
     let server = tokio::select! {
@@ -99,7 +105,9 @@ async fn serve(settings: Settings) -> u8 {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: requests in flight finish, apps keep running; a second signal ends it at once");
+    tracing::info!(
+        "stopping: requests in flight finish, apps keep running; a second signal ends it at once"
+    );
     let code = tokio::select! {
         () = server.stop() => 0,
         _ = terminate.recv() => 1,

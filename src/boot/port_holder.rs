@@ -9,7 +9,10 @@ pub(super) fn of(port: u16) -> Option<String> {
         .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| listening_inodes(&table, port))
         .collect();
-    let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let links: Vec<String> = inodes
+        .iter()
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
             continue;
@@ -36,7 +39,8 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-            let is_match = u16::from_str_radix(local_port, 16).ok()? == port && *fields.get(3)? == "0A";
+            let is_match =
+                u16::from_str_radix(local_port, 16).ok()? == port && *fields.get(3)? == "0A";
             is_match.then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
         })
         .collect()

@@ -34,7 +34,10 @@ pub fn run(mut words: Vec<String>) -> u8 {
     if words.is_empty() {
         words.push("help".to_owned());
     }
-    if words.first().is_some_and(|word| word == "buildpacks:detect") {
+    if words
+        .first()
+        .is_some_and(|word| word == "buildpacks:detect")
+    {
         return detect(&words);
     }
     let size = terminal::size();
@@ -44,8 +47,21 @@ pub fn run(mut words: Vec<String>) -> u8 {
         ..Options::default()
     };
     match commands::parse(words, screen) {
-        Parsed::Command(command, options) => with_runtime(client(data_dir, command, options)),
-        Parsed::Text { stream, text, exit_code } => {
+        Parsed::Command(command, options) => {
+            match commands::answer_alone(&command, options.columns) {
+                Some(Ok(text)) => {
+                    print(false, &text);
+                    0
+                }
+                Some(Err(problem)) => refuse(&problem),
+                None => with_runtime(client(data_dir, command, options)),
+            }
+        }
+        Parsed::Text {
+            stream,
+            text,
+            exit_code,
+        } => {
             print(stream == Stream::Stderr, &text);
             exit_code
         }
@@ -58,7 +74,9 @@ pub(super) fn print(is_error: bool, text: &str) {
         std::io::stderr().lock().write_all(text.as_bytes())
     } else {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
     };
 }
 
@@ -68,7 +86,10 @@ fn refuse(problem: &Problem) -> u8 {
 }
 
 fn with_runtime(work: impl Future<Output = u8>) -> u8 {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             runtime.shutdown_background();
@@ -83,7 +104,10 @@ fn with_runtime(work: impl Future<Output = u8>) -> u8 {
 
 /// Takes `--data-dir DIR` out of the words. After `run` the words are the app's own, and stay.
 fn take_data_dir(words: &mut Vec<String>) -> Result<PathBuf, Problem> {
-    let end = words.iter().position(|word| word == "run" || word == "--").unwrap_or(words.len());
+    let end = words
+        .iter()
+        .position(|word| word == "run" || word == "--")
+        .unwrap_or(words.len());
     let is_flag = |word: &String| word == "--data-dir" || word.starts_with("--data-dir=");
     let Some(index) = words.iter().take(end).position(is_flag) else {
         let variable = std::env::var_os("MINI_DATA_DIR");
@@ -96,13 +120,18 @@ fn take_data_dir(words: &mut Vec<String>) -> Result<PathBuf, Problem> {
     if index < words.len() {
         return Ok(words.remove(index).into());
     }
-    Err(Problem::new(Kind::Usage, "--data-dir needs a folder", "", ""))
+    Err(Problem::new(
+        Kind::Usage,
+        "--data-dir needs a folder",
+        "",
+        "",
+    ))
 }
 
 fn detect(words: &[String]) -> u8 {
-    let parsed = <commands::buildpacks::Detect as clap::Args>::augment_args(
-        clap::Command::new("mini buildpacks:detect"),
-    );
+    let parsed = <commands::buildpacks::Detect as clap::Args>::augment_args(clap::Command::new(
+        "mini buildpacks:detect",
+    ));
     let matches = match parsed.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => {
@@ -125,14 +154,26 @@ fn detect(words: &[String]) -> u8 {
 /// Has a command run by the server of `data_dir`, or here where it needs none.
 async fn client(data_dir: PathBuf, command: AnyCommand, options: Options) -> u8 {
     let is_raw = commands::wants_terminal(&command) && terminal::is_interactive();
-    let terminal_size = if terminal::is_interactive() { terminal::size() } else { None };
+    let terminal_size = if terminal::is_interactive() {
+        terminal::size()
+    } else {
+        None
+    };
     let (sizes, terminal) = watch::channel(terminal_size);
     let raw = if is_raw { Raw::enter() } else { None };
     watch_size(sizes);
     let (output, written) = mpsc::channel(64);
     let writer = tokio::spawn(write_output(written));
-    let invocation = Invocation { command: command.clone(), options, terminal: terminal_size };
-    let ends = Ends { stdin: read_stdin(), output: output.clone(), terminal: terminal.clone() };
+    let invocation = Invocation {
+        command: command.clone(),
+        options,
+        terminal: terminal_size,
+    };
+    let ends = Ends {
+        stdin: read_stdin(),
+        output: output.clone(),
+        terminal: terminal.clone(),
+    };
     let answered = http::run(&data_dir, invocation, ends).await;
     let code = match answered {
         Ok(code) => Ok(code),
@@ -161,7 +202,14 @@ async fn offline(data_dir: &Path, command: AnyCommand, mut dialog: Dialog) -> Re
     let opened = data_dir.to_owned();
     let store = tokio::task::spawn_blocking(move || Store::open(&opened))
         .await
-        .map_err(|error| Problem::new(Kind::Internal, "the database was not opened", error.to_string(), ""))?;
+        .map_err(|error| {
+            Problem::new(
+                Kind::Internal,
+                "the database was not opened",
+                error.to_string(),
+                "",
+            )
+        })?;
     let store = match store {
         Err(StoreError::InUse { .. }) => {
             return Err(not_answering(data_dir, &NotAnswering::NotRunning));
@@ -180,7 +228,9 @@ fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
             Kind::Unavailable,
             "mini is not running here",
             format!("no server answers on the data directory {shown}"),
-            format!("start it with `mini server --data-dir {shown}`, or name another with --data-dir"),
+            format!(
+                "start it with `mini server --data-dir {shown}`, or name another with --data-dir"
+            ),
         ),
         NotAnswering::NotAllowed => Problem::new(
             Kind::Forbidden,
@@ -218,8 +268,20 @@ async fn write_output(mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
     let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
     while let Some((stream, chunk)) = chunks.recv().await {
         let written = match stream {
-            Stream::Stdout => async { stdout.write_all(&chunk).await?; stdout.flush().await }.await,
-            Stream::Stderr => async { stderr.write_all(&chunk).await?; stderr.flush().await }.await,
+            Stream::Stdout => {
+                async {
+                    stdout.write_all(&chunk).await?;
+                    stdout.flush().await
+                }
+                .await
+            }
+            Stream::Stderr => {
+                async {
+                    stderr.write_all(&chunk).await?;
+                    stderr.flush().await
+                }
+                .await
+            }
         };
         // Nobody reads any more (`mini logs | head`): the sender notices by the closed channel.
         if written.is_err() {

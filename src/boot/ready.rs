@@ -38,7 +38,11 @@ pub(super) fn announce(facts: &ServerFacts, fingerprint: &str) -> io::Result<Ann
         version: env!("CARGO_PKG_VERSION"),
         ssh: &facts.ssh,
         http: &facts.http,
-        base_domains: facts.base_domains.iter().map(|name| name.as_str()).collect(),
+        base_domains: facts
+            .base_domains
+            .iter()
+            .map(|name| name.as_str())
+            .collect(),
     };
     let file = facts.data_dir.join("run/server.json");
     replace(&file, &serde_json::to_vec(&content)?)?;
@@ -50,7 +54,11 @@ pub(super) fn announce(facts: &ServerFacts, fingerprint: &str) -> io::Result<Ann
     for address in &facts.http {
         lines.push_str(&format!("  http  {address}\n"));
     }
-    let port = facts.http.first().map(SocketAddr::port).filter(|port| *port != 80);
+    let port = facts
+        .http
+        .first()
+        .map(SocketAddr::port)
+        .filter(|port| *port != 80);
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     for base in &facts.base_domains {
         lines.push_str(&format!("  apps  http://<app>.{base}{port}\n"));

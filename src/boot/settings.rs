@@ -45,78 +45,78 @@ const KNOWN: &[&str] = &[
 /// Settings come from /etc/mini/mini.toml, then from MINI_* variables, then from these flags; a later one wins.
 #[derive(Debug, Default, Parser)]
 #[command(name = "mini server", disable_version_flag = true)]
-pub struct ServerArguments {
+pub(super) struct ServerArguments {
     /// Folder for everything the server keeps [default: /var/lib/mini]
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<String>,
+    pub(super) data_dir: Option<String>,
     /// Settings file [default: /etc/mini/mini.toml, if it exists]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Address for SSH; repeatable, port 0 picks a free one [default: 0.0.0.0:2222]
     #[arg(long, value_name = "ADDR:PORT")]
-    pub ssh_listen: Vec<String>,
+    pub(super) ssh_listen: Vec<String>,
     /// Address for visitors; repeatable, port 0 picks a free one [default: 0.0.0.0:80]
     #[arg(long, value_name = "ADDR:PORT")]
-    pub http_listen: Vec<String>,
+    pub(super) http_listen: Vec<String>,
     /// Apps answer at APP.NAME; repeatable
     #[arg(long, value_name = "NAME")]
-    pub base_domain: Vec<String>,
+    pub(super) base_domain: Vec<String>,
     /// Let the keys in this file log in; repeatable
     #[arg(long, value_name = "FILE")]
-    pub authorized_key: Vec<String>,
+    pub(super) authorized_key: Vec<String>,
     /// Defaults for a workstation: 127.0.0.1, HTTP 8080, SSH 2222, base domain localhost
     #[arg(long)]
-    pub dev: bool,
+    pub(super) dev: bool,
     /// Read the settings, print what is in force, and stop
     #[arg(long)]
-    pub check_config: bool,
+    pub(super) check_config: bool,
 }
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub(super) struct Settings {
     /// Folder for everything the server keeps.
-    pub data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
     /// Where SSH listens.
-    pub ssh_listen: Vec<SocketAddr>,
+    pub(super) ssh_listen: Vec<SocketAddr>,
     /// Where the proxy listens.
-    pub http_listen: Vec<SocketAddr>,
+    pub(super) http_listen: Vec<SocketAddr>,
     /// Base domains.
-    pub base_domains: Vec<DomainName>,
+    pub(super) base_domains: Vec<DomainName>,
     /// Files with keys to let in.
-    pub authorized_keys: Vec<PathBuf>,
+    pub(super) authorized_keys: Vec<PathBuf>,
     /// Docker's socket; none takes `DOCKER_HOST`, else the usual one.
-    pub docker_socket: Option<String>,
+    pub(super) docker_socket: Option<String>,
     /// How long a build may take.
-    pub build_timeout: Duration,
+    pub(super) build_timeout: Duration,
     /// How many builds go on at once.
-    pub builds_at_once: usize,
+    pub(super) builds_at_once: usize,
     /// How long a web process may take to listen.
-    pub check_timeout: Duration,
+    pub(super) check_timeout: Duration,
     /// How long any other process must stay up.
-    pub check_uptime: Duration,
+    pub(super) check_uptime: Duration,
     /// Whether a push to an unknown app creates it.
-    pub creates_apps: bool,
+    pub(super) creates_apps: bool,
     /// Free space needed to build.
-    pub disk_floor: DiskFloor,
+    pub(super) disk_floor: DiskFloor,
     /// How long requests in flight may keep an old process.
-    pub drain: Duration,
+    pub(super) drain: Duration,
     /// Other names for base images.
-    pub image_mirrors: BTreeMap<String, String>,
+    pub(super) image_mirrors: BTreeMap<String, String>,
     /// How many images with their releases are kept per app.
-    pub keep_releases: usize,
+    pub(super) keep_releases: usize,
     /// Memory of a process, bytes; none is no limit.
-    pub memory_limit: Option<u64>,
+    pub(super) memory_limit: Option<u64>,
     /// Processes and threads in a container.
-    pub pids_limit: u32,
+    pub(super) pids_limit: u32,
     /// The largest push and the largest tree that is built, bytes.
-    pub push_limit: u64,
+    pub(super) push_limit: u64,
     /// How long a process has to end after SIGTERM.
-    pub stop_grace: Duration,
+    pub(super) stop_grace: Duration,
 }
 
 /// Reads file, variables and flags. An error is the list of all mistakes.
-pub fn read(
+pub(super) fn read(
     arguments: &ServerArguments,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<Settings, Vec<String>> {
@@ -131,7 +131,11 @@ pub fn read(
     let layer = layers::merge(file, layers::from_variables(variables, KNOWN));
     let layer = layers::merge(layer, flags(arguments));
     let settings = interpret(&layer, arguments.dev, &mut mistakes);
-    if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(settings)
+    } else {
+        Err(mistakes)
+    }
 }
 
 fn flags(arguments: &ServerArguments) -> Layer {
@@ -141,12 +145,22 @@ fn flags(arguments: &ServerArguments) -> Layer {
         ("ssh_listen", "--ssh-listen", &arguments.ssh_listen),
         ("http_listen", "--http-listen", &arguments.http_listen),
         ("base_domain", "--base-domain", &arguments.base_domain),
-        ("authorized_key", "--authorized-key", &arguments.authorized_key),
+        (
+            "authorized_key",
+            "--authorized-key",
+            &arguments.authorized_key,
+        ),
     ]
     .into_iter()
     .filter(|(_, _, texts)| !texts.is_empty())
     .map(|(name, flag, texts)| {
-        (name.to_owned(), Given { place: flag.to_owned(), texts: texts.clone() })
+        (
+            name.to_owned(),
+            Given {
+                place: flag.to_owned(),
+                texts: texts.clone(),
+            },
+        )
     })
     .collect()
 }
@@ -166,7 +180,9 @@ impl Reader<'_> {
         for text in &given.texts {
             match parse(text) {
                 Ok(value) => values.push(value),
-                Err(why) => self.mistakes.push(format!("{}: {text:?} {why}", given.place)),
+                Err(why) => self
+                    .mistakes
+                    .push(format!("{}: {text:?} {why}", given.place)),
             }
         }
         values
@@ -176,7 +192,8 @@ impl Reader<'_> {
         if let Some(given) = self.layer.get(name)
             && given.texts.len() != 1
         {
-            self.mistakes.push(format!("{} takes exactly one value", given.place));
+            self.mistakes
+                .push(format!("{} takes exactly one value", given.place));
             return None;
         }
         self.list(name, parse).pop()
@@ -186,39 +203,59 @@ impl Reader<'_> {
 fn interpret(layer: &Layer, is_dev: bool, mistakes: &mut Vec<String>) -> Settings {
     let mut reader = Reader { layer, mistakes };
     let address = |text: &str| {
-        text.parse::<SocketAddr>().map_err(|_| "is not ADDRESS:PORT, such as 0.0.0.0:80".to_owned())
+        text.parse::<SocketAddr>()
+            .map_err(|_| "is not ADDRESS:PORT, such as 0.0.0.0:80".to_owned())
     };
     let host = if is_dev { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
     let or_default = |given: Vec<SocketAddr>, port: u16| {
-        if given.is_empty() { vec![SocketAddr::from((host, port))] } else { given }
+        if given.is_empty() {
+            vec![SocketAddr::from((host, port))]
+        } else {
+            given
+        }
     };
     let ssh_listen = or_default(reader.list("ssh_listen", address), 2222);
-    let http_listen =
-        or_default(reader.list("http_listen", address), if is_dev { 8080 } else { 80 });
+    let http_listen = or_default(
+        reader.list("http_listen", address),
+        if is_dev { 8080 } else { 80 },
+    );
     let mut base_domains = reader.list("base_domain", |text| {
-        text.parse::<DomainName>().map_err(|error| format!("is no domain: {error}"))
+        text.parse::<DomainName>()
+            .map_err(|error| format!("is no domain: {error}"))
     });
     if base_domains.is_empty() {
         base_domains.extend("localhost".parse::<DomainName>());
     }
     let path = |text: &str| Ok(PathBuf::from(text));
     Settings {
-        data_dir: reader.one("data_dir", path).unwrap_or_else(|| DATA_DIR.into()),
+        data_dir: reader
+            .one("data_dir", path)
+            .unwrap_or_else(|| DATA_DIR.into()),
         ssh_listen,
         http_listen,
         base_domains,
         authorized_keys: reader.list("authorized_key", path),
         docker_socket: reader.one("docker_socket", |text| Ok(text.to_owned())),
-        build_timeout: reader.one("build_timeout", duration).unwrap_or(Duration::from_secs(900)),
-        builds_at_once: reader.one("builds_at_once", count).unwrap_or_else(builds_at_once),
-        check_timeout: reader.one("check_timeout", duration).unwrap_or(Duration::from_secs(30)),
-        check_uptime: reader.one("check_uptime", duration).unwrap_or(Duration::from_secs(5)),
+        build_timeout: reader
+            .one("build_timeout", duration)
+            .unwrap_or(Duration::from_secs(900)),
+        builds_at_once: reader
+            .one("builds_at_once", count)
+            .unwrap_or_else(builds_at_once),
+        check_timeout: reader
+            .one("check_timeout", duration)
+            .unwrap_or(Duration::from_secs(30)),
+        check_uptime: reader
+            .one("check_uptime", duration)
+            .unwrap_or(Duration::from_secs(5)),
         creates_apps: reader.one("creates_apps", yes_or_no).unwrap_or(true),
         disk_floor: DiskFloor {
             bytes: reader.one("disk_floor", size).unwrap_or(1 << 30),
             percent: reader.one("disk_floor_percent", percent).unwrap_or(5),
         },
-        drain: reader.one("drain", duration).unwrap_or(Duration::from_secs(60)),
+        drain: reader
+            .one("drain", duration)
+            .unwrap_or(Duration::from_secs(60)),
         image_mirrors: reader.list("image_mirror", pair).into_iter().collect(),
         keep_releases: reader.one("keep_releases", count).unwrap_or(5),
         memory_limit: reader.one("memory_limit", size),
@@ -226,7 +263,9 @@ fn interpret(layer: &Layer, is_dev: bool, mistakes: &mut Vec<String>) -> Setting
             .one("pids_limit", count)
             .map_or(1024, |count| u32::try_from(count).unwrap_or(u32::MAX)),
         push_limit: reader.one("push_limit", size).unwrap_or(1 << 30),
-        stop_grace: reader.one("stop_grace", duration).unwrap_or(Duration::from_secs(30)),
+        stop_grace: reader
+            .one("stop_grace", duration)
+            .unwrap_or(Duration::from_secs(30)),
     }
 }
 
@@ -237,7 +276,9 @@ fn builds_at_once() -> usize {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let seconds = match unit {
         "" | "s" => Some(1),
@@ -255,7 +296,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => Some(0),
@@ -309,8 +352,9 @@ mod tests {
     fn parse(words: &[&str], variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         let arguments =
             ServerArguments::try_parse_from(["mini server"].iter().chain(words)).unwrap();
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         read(&arguments, variables)
     }
 
@@ -324,13 +368,29 @@ mod tests {
         .unwrap();
         let path = file.path().to_str().unwrap();
         let settings = parse(
-            &["--dev", "--config", path, "--base-domain", "c.test", "--base-domain", "d.test"],
-            &[("MINI_BASE_DOMAIN", "b.test"), ("MINI_KEEP_RELEASES", "3"), ("MINI_LOG", "debug")],
+            &[
+                "--dev",
+                "--config",
+                path,
+                "--base-domain",
+                "c.test",
+                "--base-domain",
+                "d.test",
+            ],
+            &[
+                ("MINI_BASE_DOMAIN", "b.test"),
+                ("MINI_KEEP_RELEASES", "3"),
+                ("MINI_LOG", "debug"),
+            ],
         )
         .unwrap();
         assert_eq!(settings.build_timeout, Duration::from_secs(120));
         assert_eq!(settings.keep_releases, 3);
-        let names: Vec<&str> = settings.base_domains.iter().map(DomainName::as_str).collect();
+        let names: Vec<&str> = settings
+            .base_domains
+            .iter()
+            .map(DomainName::as_str)
+            .collect();
         assert_eq!(names, ["c.test", "d.test"]);
         assert_eq!(settings.image_mirrors["node:22"], "mirror/node:22");
         assert_eq!(settings.http_listen, ["127.0.0.1:8080".parse().unwrap()]);

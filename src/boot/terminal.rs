@@ -9,7 +9,10 @@ use crate::engine::TerminalSize;
 /// The size of the terminal that standard output is; none where it is not one.
 pub(super) fn size() -> Option<TerminalSize> {
     let size = tcgetwinsize(std::io::stdout()).ok()?;
-    Some(TerminalSize { columns: size.ws_col, rows: size.ws_row })
+    Some(TerminalSize {
+        columns: size.ws_col,
+        rows: size.ws_row,
+    })
 }
 
 /// Whether keys come from a terminal and output goes to one.

@@ -44,16 +44,30 @@ pub(super) struct Server {
 /// Starts everything. On an error nothing is left running, and nothing that ran before was touched.
 pub(super) async fn start(settings: Settings) -> Result<Server, Vec<Problem>> {
     let one = |problem: Problem| vec![problem];
-    let data_dir = std::path::absolute(&settings.data_dir)
-        .map_err(|error| one(Problem::new(Kind::Invalid, "the data directory has no path", error.to_string(), "")))?;
+    let data_dir = std::path::absolute(&settings.data_dir).map_err(|error| {
+        one(Problem::new(
+            Kind::Invalid,
+            "the data directory has no path",
+            error.to_string(),
+            "",
+        ))
+    })?;
     let (store, journal, repositories) = open_state(&settings, &data_dir).await.map_err(one)?;
-    authorized_keys::add(&store, &settings.authorized_keys).await.map_err(one)?;
+    authorized_keys::add(&store, &settings.authorized_keys)
+        .await
+        .map_err(one)?;
 
     let proxy_settings = ProxySettings::default();
-    let sockets =
-        listeners::open(&settings.ssh_listen, &settings.http_listen, proxy_settings.threads)?;
-    let http: Vec<SocketAddr> =
-        sockets.http.iter().map(mini_proxy::Listeners::local_address).collect();
+    let sockets = listeners::open(
+        &settings.ssh_listen,
+        &settings.http_listen,
+        proxy_settings.threads,
+    )?;
+    let http: Vec<SocketAddr> = sockets
+        .http
+        .iter()
+        .map(mini_proxy::Listeners::local_address)
+        .collect();
     let proxy = Proxy::start(sockets.http, proxy_settings)
         .map_err(|error| one(unavailable("the proxy could not be started", &error)))?;
 
@@ -66,7 +80,10 @@ pub(super) async fn start(settings: Settings) -> Result<Server, Vec<Problem>> {
         tracing::warn!(%error, "Docker is not there yet; mini goes on without and looks again");
     }
 
-    let limits = Limits { memory_bytes: settings.memory_limit, pids: settings.pids_limit };
+    let limits = Limits {
+        memory_bytes: settings.memory_limit,
+        pids: settings.pids_limit,
+    };
     let rules = Rules {
         stop_grace: settings.stop_grace,
         drain: settings.drain,
@@ -92,7 +109,11 @@ pub(super) async fn start(settings: Settings) -> Result<Server, Vec<Problem>> {
     });
     deploys.recover().await.map_err(one)?;
 
-    let ssh_addresses = sockets.ssh.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+    let ssh_addresses = sockets
+        .ssh
+        .iter()
+        .filter_map(|socket| socket.local_addr().ok())
+        .collect();
     let facts = Arc::new(ServerFacts {
         data_dir: data_dir.clone(),
         ssh: ssh_addresses,
@@ -110,11 +131,17 @@ pub(super) async fn start(settings: Settings) -> Result<Server, Vec<Problem>> {
         facts: facts.clone(),
     };
     let api_stop = CancellationToken::new();
-    let socket = ApiSocket::bind(&data_dir)
-        .map_err(|error| one(unavailable("the API socket in the data directory could not be made", &error)))?;
+    let socket = ApiSocket::bind(&data_dir).map_err(|error| {
+        one(unavailable(
+            "the API socket in the data directory could not be made",
+            &error,
+        ))
+    })?;
     let api = tokio::spawn(http::serve(socket, platform.clone(), api_stop.clone()));
-    let ssh_settings =
-        SshSettings { creates_apps: settings.creates_apps, ..SshSettings::new(&data_dir) };
+    let ssh_settings = SshSettings {
+        creates_apps: settings.creates_apps,
+        ..SshSettings::new(&data_dir)
+    };
     let doors = doors(platform);
     let ssh = SshServer::start(sockets.ssh, ssh_settings, doors)
         .map_err(|error| one(unavailable("the SSH server could not be started", &error)))?;
@@ -139,7 +166,9 @@ impl Server {
         // Visitors are served to the end of their requests while the rest is taken apart.
         let proxy = tokio::spawn(self.proxy.shutdown(self.drain));
         if !self.ssh.shutdown(SSH_DRAIN).await {
-            tracing::warn!("some SSH sessions were cut; a deploy that went on is marked interrupted");
+            tracing::warn!(
+                "some SSH sessions were cut; a deploy that went on is marked interrupted"
+            );
         }
         self.deploys.stop().await;
         self.api_stop.cancel();
@@ -159,7 +188,10 @@ async fn open_state(
 ) -> Result<(Store, Journal, Repositories), Problem> {
     let version = Repositories::version().await;
     version.map_err(|error| unavailable("git cannot be used", &error))?;
-    let limits = TreeLimits { total_bytes: settings.push_limit, entries: TREE_ENTRIES };
+    let limits = TreeLimits {
+        total_bytes: settings.push_limit,
+        entries: TREE_ENTRIES,
+    };
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         let store = Store::open(&data_dir)?;
@@ -168,7 +200,12 @@ async fn open_state(
             .map_err(|error| unavailable("the repositories cannot be used", &error))?;
         Ok((store, journal, repositories))
     });
-    opened.await.unwrap_or_else(|panic| Err(unavailable("the data directory could not be opened", &panic)))
+    opened.await.unwrap_or_else(|panic| {
+        Err(unavailable(
+            "the data directory could not be opened",
+            &panic,
+        ))
+    })
 }
 
 fn deploy_settings(
@@ -213,5 +250,10 @@ fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> Problem
         why.push_str(&cause.to_string());
         source = cause.source();
     }
-    Problem::new(Kind::Unavailable, what, why, "`mini doctor` checks what mini needs")
+    Problem::new(
+        Kind::Unavailable,
+        what,
+        why,
+        "`mini doctor` checks what mini needs",
+    )
 }
