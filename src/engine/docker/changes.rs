@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -70,8 +71,9 @@ async fn follow(
             () = changed.closed() => return Ok(()),
         };
         match event {
-            Some(Ok(_)) => {
+            Some(Ok(event)) => {
                 *wait = BACK_OFF.0;
+                note(inner, &event);
                 tell(changed);
             }
             Some(Err(error)) => {
@@ -84,6 +86,18 @@ async fn follow(
                 return Ok(());
             }
         }
+    }
+}
+
+/// Keeps what the event says and the next list may not.
+fn note(inner: &Inner, event: &EventMessage) {
+    let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.as_deref()) else {
+        return;
+    };
+    match event.action.as_deref() {
+        Some("start") => inner.seen.started(id),
+        Some("die") => inner.seen.ended(id),
+        _ => {}
     }
 }
 
