@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
@@ -24,9 +24,13 @@ pub(super) fn changes(inner: Arc<Inner>) -> BoxStream<'static, Change> {
     TaskStream::spawn(1, |changed| async move {
         let mut wait = BACK_OFF.0;
         while !changed.is_closed() {
-            match follow(&inner, &changed, &mut wait).await {
-                Ok(()) => tracing::warn!("the event stream of Docker ended; connecting again"),
-                Err(error) => tracing::debug!(%error, "Docker does not answer"),
+            let begun = Instant::now();
+            if let Err(error) = follow(&inner, &changed).await {
+                tracing::debug!(%error, "Docker does not answer");
+            }
+            // A connection that lasted was a good one: the next is sought at once.
+            if begun.elapsed() > BACK_OFF.1 {
+                wait = BACK_OFF.0;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -39,11 +43,7 @@ pub(super) fn changes(inner: Arc<Inner>) -> BoxStream<'static, Change> {
 }
 
 /// Passes on events until the connection is lost. An error means that it was not made.
-async fn follow(
-    inner: &Inner,
-    changed: &mpsc::Sender<Change>,
-    wait: &mut Duration,
-) -> Result<(), EngineError> {
+async fn follow(inner: &Inner, changed: &mpsc::Sender<Change>) -> Result<(), EngineError> {
     inner.connection.greet().await?;
     let docker = inner.connection.client().await?;
     // From a second ago: what happens between this moment and the subscription is told again and not lost.
@@ -72,7 +72,6 @@ async fn follow(
         };
         match event {
             Some(Ok(event)) => {
-                *wait = BACK_OFF.0;
                 note(inner, &event);
                 tell(changed);
             }
@@ -82,6 +81,7 @@ async fn follow(
                 return Ok(());
             }
             None => {
+                tracing::warn!("Docker ended the connection");
                 tell(changed);
                 return Ok(());
             }
