@@ -207,13 +207,9 @@ fn config(settings: &SshSettings, key: russh::keys::PrivateKey) -> russh::server
         keepalive_max: 3,
         nodelay: true,
         preferred: Preferred {
-            // The client's order decides, and OpenSSH puts chacha20 first, which costs twice the time of AES-GCM here
-            // (CRATES.md, 14a): so it is not offered.
-            cipher: Cow::Borrowed(&[
-                cipher::AES_256_GCM,
-                cipher::AES_128_GCM,
-                cipher::AES_256_CTR,
-            ]),
+            // The client's order decides, and OpenSSH puts chacha20 and AES-CTR before AES-GCM, which is twice as fast here
+            // (CRATES.md, 14a): so nothing else is offered. OpenSSH has it since 6.2 (2013), libssh2 since 1.11.
+            cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::AES_128_GCM]),
             // No compression: an attacker could make us inflate without end (CVE-2026-46702).
             compression: Cow::Borrowed(&[compression::NONE]),
             key: Cow::Borrowed(&[

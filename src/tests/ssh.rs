@@ -171,35 +171,39 @@ async fn a_refused_push_leaves_the_branch_and_the_same_commit_is_pushed_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shallow_pushes_tags_force_and_deletion_go_through() {
+async fn a_shallow_clone_pushes_and_a_full_one_goes_on_from_there() {
     let world = World::start().await;
     let full = world.client("full", 3).await;
     let from = format!("file://{}", full.display());
-    succeed(world.git(
-        world.folder.path(),
-        &["clone", "-q", "--depth=1", &from, "shallow"],
-    ))
-    .await;
+    let words = ["clone", "-q", "--depth=1", &from, "shallow"];
+    succeed(world.git(world.folder.path(), &words)).await;
     let shallow = world.path("shallow");
     let url = world.url("shop");
     succeed(world.git(&shallow, &["push", &url, "main"])).await;
     assert_eq!(world.tip().await, Some(world.head(&full).await));
-
-    succeed(world.git(&full, &["tag", "v1"])).await;
-    let before = world.calls().len();
-    succeed(world.git(&full, &["push", "mini", "v1"])).await;
-    let calls = world.calls();
-    assert!(
-        !calls[before..]
-            .iter()
-            .any(|call| call.starts_with("prepare")),
-        "{calls:?}"
-    );
-
-    succeed(world.git(&full, &["reset", "-q", "--hard", "HEAD~1"])).await;
-    succeed(world.git(&full, &["push", "-f", "mini", "main"])).await;
+    world.commit(&full, "more").await;
+    succeed(world.git(&full, &["push", "mini", "main"])).await;
     assert_eq!(world.tip().await, Some(world.head(&full).await));
-    succeed(world.git(&full, &["push", "mini", ":main"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_force_pushes_and_deletions_go_through() {
+    let world = World::start().await;
+    let client = world.client("client", 3).await;
+    succeed(world.git(&client, &["push", "mini", "main"])).await;
+    succeed(world.git(&client, &["tag", "v1"])).await;
+    let before = world.calls().len();
+    succeed(world.git(&client, &["push", "mini", "v1"])).await;
+    let calls = world.calls();
+    let mut of_tag = calls[before..].iter();
+    assert!(!of_tag.any(|call| call.starts_with("prepare")), "{calls:?}");
+
+    succeed(world.git(&client, &["reset", "-q", "--hard", "HEAD~1"])).await;
+    let plain = finish(&mut world.git(&client, &["push", "mini", "main"])).await;
+    assert!(!plain.status.success());
+    succeed(world.git(&client, &["push", "-f", "mini", "main"])).await;
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+    succeed(world.git(&client, &["push", "mini", ":main"])).await;
     assert_eq!(world.tip().await, None);
 }
 

@@ -285,11 +285,16 @@ impl World {
         succeed(self.git(&folder, &["init", "-q", "-b", "main"])).await;
         succeed(self.git(&folder, &["remote", "add", "mini", &url])).await;
         for number in 0..commits {
-            std::fs::write(folder.join("index.html"), format!("{number}\n")).unwrap();
-            succeed(self.git(&folder, &["add", "."])).await;
-            succeed(self.git(&folder, &["commit", "-q", "-m", "change"])).await;
+            self.commit(&folder, &number.to_string()).await;
         }
         folder
+    }
+
+    /// One more commit, with this content.
+    pub(crate) async fn commit(&self, folder: &Path, content: &str) {
+        std::fs::write(folder.join("index.html"), content).unwrap();
+        succeed(self.git(folder, &["add", "."])).await;
+        succeed(self.git(folder, &["commit", "-q", "-m", "change"])).await;
     }
 
     /// Where `main` of `shop` is on the server.
@@ -354,7 +359,8 @@ async fn command(line: String, mut session: Session, released: watch::Sender<boo
             0
         }
         "until-left" => {
-            say("here\n".to_owned()).await.unwrap();
+            // Fails when the client was very quick to leave.
+            let _ = say("here\n".to_owned()).await;
             session.output.closed().await;
             released.send_replace(true);
             0
