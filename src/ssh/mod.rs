@@ -3,6 +3,7 @@
 
 mod admission;
 mod channel;
+mod child_output;
 mod command_session;
 mod connection;
 mod doors;

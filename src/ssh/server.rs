@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::Admission;
 use super::host_key::{self, HostKeyError};
 use super::pushes::Pushes;
+use super::spool::SpoolLimits;
 use super::{SshDoors, SshSettings, connection, hook_socket, unix_socket};
 
 /// Why the SSH server could not start.
@@ -47,6 +48,9 @@ pub enum SshError {
 /// How long to wait after `accept` has failed: it fails again at once when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is kept in memory for each direction of a channel, bytes; the rest goes to disk.
+const SPOOLED_IN_MEMORY_BYTES: u64 = 1 << 20;
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) settings: SshSettings,
@@ -63,6 +67,17 @@ pub(super) struct Shared {
     pub(super) end: CancellationToken,
     /// Channels and hooks.
     pub(super) work: TaskTracker,
+}
+
+impl Shared {
+    /// How much is kept of what one side sends and the other does not take yet.
+    pub(super) fn spool_limits(&self) -> SpoolLimits {
+        SpoolLimits {
+            memory_bytes: SPOOLED_IN_MEMORY_BYTES,
+            total_bytes: self.settings.spool_limit_bytes,
+            folder: self.run_folder.clone(),
+        }
+    }
 }
 
 /// The running SSH server with its hook socket.

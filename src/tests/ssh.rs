@@ -235,6 +235,24 @@ async fn a_client_that_leaves_in_the_middle_does_not_stop_its_push() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_suspended_does_not_hold_up_its_push() {
+    let world = World::start().await;
+    let client = world.client("client", 1).await;
+    let words = ["push", "-o", "wait", "-o", "chatty", "mini", "main"];
+    let child = spawn(world.git(&client, &words).process_group(0));
+    let group = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    world.called("prepare refs/heads/main").await;
+    rustix::process::kill_process_group(group, rustix::process::Signal::STOP).unwrap();
+    world.release();
+    world.called("settle shop").await;
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+    rustix::process::kill_process_group(group, rustix::process::Signal::CONT).unwrap();
+    let output = wait(child).await;
+    assert!(output.status.success());
+    assert!(output.stderr.len() > 20_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pushes_do_not_create_apps_when_that_is_turned_off() {
     let world = World::start_with(|settings| settings.creates_apps = false).await;
     let client = world.client("client", 1).await;

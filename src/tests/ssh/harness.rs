@@ -106,6 +106,12 @@ impl PushDoor for ScriptedPushes {
         };
         let mut released = self.released.subscribe();
         let waits = has("wait");
+        // More than all buffers on the way hold.
+        let number = if has("chatty") { 20_000 } else { 0 };
+        let lines = stream::iter(0..number).map(|_| {
+            let text = "x".repeat(1000);
+            event(2, EventBody::Line { text })
+        });
         let second = async move {
             if waits {
                 released.wait_for(|is_released| *is_released).await.unwrap();
@@ -114,7 +120,10 @@ impl PushDoor for ScriptedPushes {
         };
         Ok(Attached {
             deploy: DeployId::new(Timestamp::UNIX_EPOCH, 0),
-            events: stream::iter([first]).chain(second.into_stream()).boxed(),
+            events: stream::iter([first])
+                .chain(second.into_stream())
+                .chain(lines)
+                .boxed(),
             outcome: async move { outcome }.boxed(),
         })
     }
