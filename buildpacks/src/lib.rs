@@ -1,1 +1,51 @@
-//! Detection.
+//! What a repository is, and the Dockerfile for it.
+//!
+//! Owns: one folder per language (detection, versions, start commands, Dockerfile template), the engine that reads them, and the
+//! grammars of Procfile, `.dockerignore` and the few lines of a Dockerfile that matter before a build. Must not know: Docker
+//! (nothing is built or pulled here), SQLite, apps, releases, git.
+//!
+//! ```
+//! use mini_buildpacks::{MapTree, Options, detect};
+//!
+//! let tree = MapTree::new().with("package.json", r#"{"scripts": {"start": "node server.js"}}"#);
+//! let detection = detect(&tree, &Options::default())?;
+//! assert_eq!(detection.language, "node");
+//! assert_eq!(detection.start.as_deref(), Some("npm start"));
+//! # Ok::<(), mini_buildpacks::DetectError>(())
+//! ```
+
+mod buildpack;
+mod catalogue;
+mod condition;
+mod detection;
+mod detector;
+mod dir_tree;
+pub mod dockerfile;
+pub mod dockerignore;
+mod error;
+mod evaluation;
+mod glob;
+pub mod image;
+mod known_versions;
+mod options;
+mod plan;
+mod probe;
+pub mod procfile;
+mod repository;
+mod requirements;
+mod runtime;
+mod source_code;
+mod template;
+mod tree;
+
+pub use detection::{Detection, RuntimeVersion};
+pub use detector::detect;
+pub use dir_tree::DirTree;
+pub use error::DetectError;
+pub use options::Options;
+pub use tree::{MapTree, Tree, TreeError};
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod hostile;

@@ -1,1 +1,53 @@
-//! Routes.
+//! A reverse proxy as a library: host names to upstreams, forwarded over HTTP/1.1 by one runtime per core.
+//!
+//! Owns: listening sockets, the route table and its atomic swap, pooled upstream connections, forwarding
+//! in both directions, upgraded connections, the pages shown when there is nothing to forward to, drain.
+//!
+//! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
+//! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
+//!
+//! A request lives on one thread: accepted by that thread's own listener, routed through that thread's view
+//! of the table, sent over that thread's own idle connections. Threads share no lock per request.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mini_proxy::{Listeners, Proxy, ProxySettings, RouteTable, Service};
+//! let settings = ProxySettings::default();
+//! let listeners = Listeners::bind("127.0.0.1:8080".parse()?, settings.threads)?;
+//! let proxy = Proxy::start(vec![listeners], settings)?;
+//! let mut table = RouteTable::default();
+//! table.insert("shop.example.com".parse()?, Service::serving("shop", []).into());
+//! proxy.handle().set_table(table);
+//! proxy.shutdown(std::time::Duration::from_secs(60)).await;
+//! # Ok(()) }
+//! ```
+
+mod body;
+mod connection;
+mod counters;
+mod drain;
+mod exchange;
+mod fault;
+mod forward;
+mod handle;
+mod headers;
+mod host;
+mod ledger;
+mod listen;
+mod pages;
+mod pool;
+mod proxy;
+mod routes;
+mod settings;
+mod stamps;
+mod table;
+mod tunnel;
+mod worker;
+
+pub use counters::{Counters, ServiceCounts};
+pub use handle::ProxyHandle;
+pub use host::{Host, HostError};
+pub use listen::{BindError, Listeners};
+pub use proxy::{Proxy, StartError};
+pub use settings::ProxySettings;
+pub use table::{RouteTable, Service, ServiceState, Upstream};

@@ -1,13 +1,45 @@
 //! Owns the pipeline from a received push to retired old processes, and who waits for whom.
 //! Must not know which door a request came through, nor start or stop an app process: it writes rows and waits.
 
+mod build;
+mod check;
+mod checks;
+mod detect;
+mod http_check;
+mod pipeline;
+mod problem;
+mod push;
+mod queue;
+mod recover;
+mod redeploy;
+mod release;
+mod route;
+mod run;
+
+pub use queue::LockOut;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use tokio::sync::Semaphore;
 
-use crate::events::Event;
-use crate::model::{AppName, Caller, CommitId, DeployId, Problem, ReleaseVersion};
+use self::pipeline::Entry;
+use self::queue::{Place, Queue, Turn};
+use self::run::{Move, Run};
+use crate::engine::{ContainerEngine, Limits};
+use crate::events::{Event, EventBody, Journal};
+use crate::git::Repositories;
+use crate::model::{
+    App, AppName, Caller, CheckPolicy, CommitId, Deploy, DeployId, DeployStatus, Kind, Problem,
+    Step, Timestamp, Trigger,
+};
+use crate::reconcile::Reconciler;
+use crate::store::Store;
 
 /// One ref of a push, as git hands it to a hook. An all-zero id stands for "no such ref".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,84 +75,270 @@ pub struct Attached {
     pub outcome: BoxFuture<'static, Result<(), Problem>>,
 }
 
+/// Free space below which nothing is built: the larger of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskFloor {
+    /// Bytes.
+    pub bytes: u64,
+    /// Per cent of the disk.
+    pub percent: u8,
+}
+
+/// The numbers deploys go by; DECISIONS of the project name the defaults.
+#[derive(Debug, Clone)]
+pub struct DeploySettings {
+    /// The data directory, whose disk is watched.
+    pub data_dir: PathBuf,
+    /// How long a build, or a release command, may take.
+    pub build_timeout: Duration,
+    /// How many builds go on at once.
+    pub builds_at_once: usize,
+    /// How many images with their releases are kept per app.
+    pub keep_releases: usize,
+    /// Free space needed for a build.
+    pub disk_floor: DiskFloor,
+    /// Checks of processes that declare none.
+    pub checks: CheckPolicy,
+    /// Limits of one-off processes.
+    pub limits: Limits,
+    /// Other names for base images, for hosts that do not reach a public registry.
+    pub image_mirrors: BTreeMap<String, String>,
+}
+
+/// What deploys work with.
+pub struct DeployParts {
+    /// The database.
+    pub store: Store,
+    /// The journal.
+    pub journal: Journal,
+    /// Docker.
+    pub engine: Arc<dyn ContainerEngine>,
+    /// The repositories.
+    pub repositories: Repositories,
+    /// The reconciler.
+    pub reconciler: Reconciler,
+    /// The numbers.
+    pub settings: DeploySettings,
+}
+
 /// All deploys of this server. Cheap to clone.
 #[derive(Clone)]
 pub struct Deploys {
-    _inner: Arc<()>,
+    deployer: Arc<Deployer>,
 }
 
-#[allow(unused_variables, clippy::todo)]
+/// The parts with what is going on.
+struct Deployer {
+    store: Store,
+    journal: Journal,
+    engine: Arc<dyn ContainerEngine>,
+    repositories: Repositories,
+    reconciler: Reconciler,
+    settings: DeploySettings,
+    queue: Arc<Queue>,
+    build_slots: Semaphore,
+    salt: AtomicU16,
+}
+
 impl Deploys {
-    /// pre-receive: cheap policy for the whole push. Creates nothing. Deletion of the deploy branch, a branch that is not
-    /// the deploy branch, more than one branch at once are refused here.
-    pub async fn admit(&self, push: &Push, updates: &[RefUpdate]) -> Result<(), Problem> {
-        todo!()
+    /// Deploys that work with `parts`. Call [`Deploys::recover`] before any other method.
+    pub fn new(parts: DeployParts) -> Self {
+        let DeployParts {
+            store,
+            journal,
+            engine,
+            repositories,
+            reconciler,
+            settings,
+        } = parts;
+        let build_slots = Semaphore::new(settings.builds_at_once.max(1));
+        let deployer = Deployer {
+            store,
+            journal,
+            engine,
+            repositories,
+            reconciler,
+            settings,
+            queue: Arc::default(),
+            build_slots,
+            salt: AtomicU16::new(0),
+        };
+        Self {
+            deployer: Arc::new(deployer),
+        }
     }
 
-    /// proc-receive for one branch: begins the deploy, or joins the one that is under way for the same commit. The
-    /// outcome is reached when the release is prepared (answer `ok`, fall-through) or the deploy failed (answer `ng`).
-    pub async fn prepare(&self, push: &Push, update: &RefUpdate) -> Result<Attached, Problem> {
-        todo!()
-    }
-
-    /// post-receive: git has moved the branch, so the prepared release is promoted. `None` when nothing of this push was
-    /// to be deployed (tags only).
-    pub async fn commit(
-        &self,
-        push: &Push,
-        updates: &[RefUpdate],
-    ) -> Result<Option<Attached>, Problem> {
-        todo!()
-    }
-
-    /// receive-pack has ended, in whatever way. Finishes what its hooks did not: a prepared deploy whose client went away
-    /// gets its branch moved here.
-    pub async fn settle(&self, push: &Push) {
-        todo!()
-    }
-
-    /// A deploy of the present image with the present config (`config:set`, `ps:restart`).
-    pub async fn redeploy(
-        &self,
-        app: &AppName,
-        caller: &Caller,
-        trigger: crate::model::Trigger,
-        description: String,
-    ) -> Result<Attached, Problem> {
-        todo!()
-    }
-
-    /// A build and deploy of the commit that is deployed (`ps:rebuild`).
-    pub async fn rebuild(&self, app: &AppName, caller: &Caller) -> Result<Attached, Problem> {
-        todo!()
-    }
-
-    /// A new release from an old one; the previous one when `version` is none.
-    pub async fn rollback(
-        &self,
-        app: &AppName,
-        caller: &Caller,
-        version: Option<ReleaseVersion>,
-    ) -> Result<Attached, Problem> {
-        todo!()
+    /// Settles what was going on when the server ended last: a promised release is finished, all else is marked.
+    pub async fn recover(&self) -> Result<(), Problem> {
+        recover::recover(&self.deployer).await
     }
 
     /// Stops the deploy of an app that is going on, and the one that waits. Returns what was cancelled.
     pub async fn cancel(&self, app: &AppName) -> Result<Vec<DeployId>, Problem> {
-        todo!()
+        let runs = self.deployer.queue.of(app);
+        for run in &runs {
+            run.cancel.cancel();
+        }
+        Ok(runs.iter().map(|run| run.id.clone()).collect())
     }
 
     /// The deploy of an app that is going on, if any.
     pub fn running(&self, app: &AppName) -> Option<DeployId> {
-        todo!()
+        self.deployer
+            .queue
+            .of(app)
+            .first()
+            .map(|run| run.id.clone())
     }
 
     /// Takes an app out of deploys while it is renamed or destroyed: cancels what goes on, and keeps new ones out until
     /// the returned guard is dropped.
     pub async fn lock_out(&self, app: &AppName) -> Result<LockOut, Problem> {
-        todo!()
+        self.cancel(app).await?;
+        Ok(self.deployer.queue.lock_out(app).await)
+    }
+
+    /// Cancels all deploys and waits until they are over; called when the server stops.
+    pub async fn stop(&self) {
+        let runs = self.deployer.queue.all();
+        for run in &runs {
+            run.cancel.cancel();
+        }
+        for run in runs {
+            // How it ended is in its record.
+            let _ = run.attach_until_ended().outcome.await;
+        }
     }
 }
 
-/// Keeps deploys of an app out while it is held.
-pub struct LockOut {}
+impl Deployer {
+    async fn app(&self, name: &AppName) -> Result<App, Problem> {
+        let app = self.store.app(name).await?;
+        app.ok_or_else(|| {
+            Problem::new(
+                Kind::NoSuchApp,
+                format!("App {name} does not exist"),
+                "",
+                "",
+            )
+        })
+    }
+
+    fn new_run(
+        &self,
+        app: App,
+        trigger: Trigger,
+        caller: &Caller,
+        source: Option<(CommitId, Option<Move>)>,
+    ) -> Arc<Run> {
+        let salt = self.salt.fetch_add(1, Ordering::Relaxed);
+        let id = DeployId::new(Timestamp::now(), salt);
+        let actor = caller.actor().to_owned();
+        Arc::new(Run::new(
+            id,
+            app,
+            trigger,
+            actor,
+            source,
+            self.journal.clone(),
+        ))
+    }
+
+    /// Records a deploy, gives it its place in the line, and lets it go on by itself.
+    async fn begin(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        entry: Entry,
+        is_patient: bool,
+    ) -> Result<(), Problem> {
+        let place = self.queue.enter(run, is_patient)?;
+        let record = Deploy {
+            id: run.id.clone(),
+            app: run.app.id,
+            trigger: run.trigger,
+            commit: run.commit.clone(),
+            actor: run.actor.clone(),
+            step: Step::Received,
+            status: DeployStatus::Running,
+            release: None,
+            started_at: Timestamp::now(),
+            finished_at: None,
+            failure: None,
+        };
+        for forgotten in self.store.add_deploy(&record).await? {
+            self.journal
+                .forget(&crate::events::Subject::Deploy(forgotten))
+                .await;
+        }
+        // From here on a reader waits for the events to come instead of finding none.
+        self.journal.begin(&run.subject());
+        let deployer = self.clone();
+        let run = run.clone();
+        tokio::spawn(async move { deployer.carry(run, place, entry).await });
+        Ok(())
+    }
+
+    /// One deploy from its place in the line to its record.
+    async fn carry(self: Arc<Self>, run: Arc<Run>, place: Place, entry: Entry) {
+        let is_waiting = matches!(place, Place::Behind { .. });
+        let turn = match self.turn(&run, place).await {
+            Ok(turn) => turn,
+            Err(problem) => {
+                let status = run::status_of(
+                    &Err(problem.clone()),
+                    is_waiting && !run.cancel.is_cancelled(),
+                );
+                self.end(&run, Err(problem), status).await;
+                return;
+            }
+        };
+        // A task of its own, so that a panic is a failed deploy and not a line that never moves again.
+        let (deployer, driven) = (self.clone(), run.clone());
+        let result = tokio::spawn(async move {
+            push::require_unmoved(&deployer, &driven).await?;
+            pipeline::drive(&deployer, &driven, entry).await
+        });
+        let result = result.await.unwrap_or_else(|panic| {
+            tracing::error!(deploy = %run.id, %panic, "a deploy panicked");
+            Err(run::lost())
+        });
+        let status = run::status_of(&result, false);
+        self.end(&run, result, status).await;
+        route::put_away(&self, &run.app).await;
+        drop(turn);
+    }
+
+    async fn turn(&self, run: &Run, place: Place) -> Result<Turn, Problem> {
+        let (ahead, call) = match place {
+            Place::First(turn) => return Ok(turn),
+            Place::Behind { ahead, call } => (ahead, call),
+        };
+        let of = ahead.commit.as_ref().map_or("", |commit| commit.short());
+        run.header(format!(
+            "Waiting for build {} {of} of {}, which is going on",
+            ahead.id, ahead.actor
+        ))
+        .await;
+        tokio::select! {
+            turn = call.turn() => turn,
+            () = run.cancel.cancelled() => Err(run::canceled(&run.app)),
+        }
+    }
+
+    /// Writes the step that begins now, before its work does.
+    async fn step(&self, run: &Run, step: Step) -> Result<(), Problem> {
+        self.store.set_deploy_step(&run.id, step, None).await?;
+        run.emit(EventBody::StepStarted { step }).await;
+        Ok(())
+    }
+
+    async fn end(&self, run: &Run, result: Result<(), Problem>, status: DeployStatus) {
+        let failure = result.as_ref().err().map(ToString::to_string);
+        let at = Timestamp::now();
+        if let Err(error) = self.store.finish_deploy(&run.id, status, failure, at).await {
+            tracing::error!(deploy = %run.id, %error, "cannot record how a deploy ended");
+        }
+        tracing::info!(app = %run.app.name, deploy = %run.id, %status, "a deploy ended");
+        run.set_ended(result).await;
+    }
+}

@@ -4,6 +4,7 @@
 mod attributes;
 mod child;
 mod context;
+mod detection;
 mod error;
 mod hooks;
 mod repositories;

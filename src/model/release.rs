@@ -65,3 +65,10 @@ pub struct Release {
     /// While draining: when its processes are stopped even with requests in flight.
     pub drain_until: Option<Timestamp>,
 }
+
+impl Release {
+    /// Whether serving it starts an app that was stopped: new code does, a changed config var does not.
+    pub fn starts_app(&self) -> bool {
+        matches!(self.trigger, Trigger::Push | Trigger::Rebuild)
+    }
+}

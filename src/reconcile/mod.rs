@@ -2,12 +2,59 @@
 //! app processes or changes routes.
 //! Must not know why the desired state is what it is.
 
-use crate::engine::ProcessId;
+mod group;
+mod history;
+mod look;
+mod plan;
+mod readiness;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+pub use group::environment;
+pub use look::{Parts, ReconcileTask};
+pub use plan::{
+    Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities,
+};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use crate::engine::{Process, ProcessId};
 use crate::model::{AppName, DomainName};
 
 /// A way to the running reconciler. Cheap to clone.
 #[derive(Clone)]
-pub struct Reconciler {}
+pub struct Reconciler {
+    wake: Arc<Notify>,
+    asked: Arc<watch::Sender<u64>>,
+    view: watch::Receiver<Arc<View>>,
+    rules: Arc<Rules>,
+    url_port: Option<u16>,
+}
+
+/// What the reconciler saw when it looked last.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The newest request to look that this view answers.
+    pub answers: u64,
+    /// All app processes.
+    pub processes: Vec<Process>,
+    /// Web processes that accept connections.
+    pub ready: std::collections::BTreeSet<ProcessId>,
+    /// Ids of the processes that get requests now.
+    pub routed: std::collections::BTreeSet<ProcessId>,
+    /// Starts the engine refused.
+    pub refusals: BTreeMap<ProcessKey, Refusal>,
+    /// Processes that ended by themselves.
+    pub crashes: BTreeMap<ProcessId, Crash>,
+    /// Apps for which something is still to be done or under way.
+    pub unsettled: std::collections::BTreeSet<AppName>,
+    /// Why the engine could not be asked, when it could not.
+    pub engine_problem: Option<String>,
+}
 
 /// What the reconciler knows of a process beyond what the engine shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,26 +67,89 @@ pub struct Trouble {
     pub is_given_up: bool,
 }
 
-#[allow(unused_variables, clippy::todo)]
 impl Reconciler {
     /// Asks it to look again; returns at once.
     pub fn wake(&self) {
-        todo!()
+        self.wake.notify_one();
+    }
+
+    /// What it saw last, and as it changes.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// Resolves with a view that satisfies `condition` and was taken after this call; wakes the reconciler first.
+    pub async fn wait_for(&self, condition: impl Fn(&View) -> bool) -> Option<Arc<View>> {
+        let mut number = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            number = *asked;
+        });
+        self.wake();
+        let mut view = self.view.clone();
+        let found = view
+            .wait_for(|view| view.answers >= number && condition(view))
+            .await;
+        found.ok().map(|view| view.clone())
     }
 
     /// Resolves when it has looked at everything that was written before this call and nothing is left to do for `app`,
     /// or a start failed (the text says why).
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
-        todo!()
+        let refusal = |view: &View| {
+            view.refusals
+                .iter()
+                .find(|(key, _)| key.app == *app)
+                .map(|(_, refusal)| refusal.why.clone())
+        };
+        let view = self
+            .wait_for(|view| {
+                view.engine_problem.is_some()
+                    || refusal(view).is_some()
+                    || !view.unsettled.contains(app)
+            })
+            .await
+            .ok_or("the server is stopping")?;
+        let why = refusal(&view).or_else(|| view.engine_problem.clone());
+        why.map_or(Ok(()), Err)
     }
 
     /// Processes of an app that ended by themselves.
     pub fn troubles(&self, app: &AppName) -> Vec<Trouble> {
-        todo!()
+        let view = self.view.borrow();
+        view.processes
+            .iter()
+            .filter(|process| process.app == *app)
+            .filter_map(|process| {
+                let crash = view.crashes.get(&process.id)?;
+                Some(Trouble {
+                    id: process.id.clone(),
+                    restarts: crash.count,
+                    is_given_up: crash.count > self.rules.restart_limit,
+                })
+            })
+            .collect()
     }
 
     /// All host names an app answers at, the one to show first: its own domains, then `<app>.<base>`.
     pub fn host_names(&self, app: &AppName, domains: &[DomainName]) -> Vec<DomainName> {
-        todo!()
+        routes::host_names(app, domains, &self.rules.base_domains)
+    }
+
+    /// The addresses of an app for a browser, the one to show first.
+    pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
+        let port = match self.url_port {
+            Some(80) | None => String::new(),
+            Some(port) => format!(":{port}"),
+        };
+        self.host_names(app, domains)
+            .iter()
+            .map(|host| format!("http://{host}{port}"))
+            .collect()
+    }
+
+    /// The rules it plans by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 }

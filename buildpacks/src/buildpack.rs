@@ -1,0 +1,93 @@
+//! The form of a language's `buildpack.toml`. `buildpacks/README.md` explains it by example.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::condition::Condition;
+use crate::probe::{DependencySource, Probe};
+use crate::runtime::Runtime;
+
+/// One language, as its folder describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Buildpack {
+    /// The folder's name.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// The template of its Dockerfile; none where the repository brings its own.
+    #[serde(skip)]
+    pub(crate) template: Option<&'static str>,
+    /// The language's name for people.
+    pub(crate) title: String,
+    /// Languages are asked in rising order; the first that can say how to run the app is taken.
+    pub(crate) precedence: u32,
+    /// Why it stands where it stands. Shown when a repository could be two things.
+    pub(crate) precedence_reason: String,
+    /// The files to name when nothing was recognised.
+    pub(crate) looked_for: Vec<String>,
+    /// When a repository is this language.
+    pub(crate) detect: Condition,
+    /// The fact that holds the path of the repository's own Dockerfile.
+    pub(crate) own_dockerfile: Option<String>,
+    /// What the image's own command does is right for `web`.
+    #[serde(default)]
+    pub(crate) starts_by_itself: bool,
+    /// What to add when there is nothing to start.
+    #[serde(default)]
+    pub(crate) add_start: String,
+    /// The directory that is served, where there is one: a template.
+    pub(crate) static_root: Option<String>,
+    #[serde(default)]
+    pub(crate) runtimes: Vec<Runtime>,
+    /// Further images the template starts from, by name.
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) dependencies: Vec<DependencySource>,
+    /// Values looked up in the repository, for conditions and templates.
+    #[serde(default)]
+    pub(crate) facts: BTreeMap<String, Probe>,
+    /// Named conditions, for other conditions and templates.
+    #[serde(default)]
+    pub(crate) flags: BTreeMap<String, Condition>,
+    #[serde(default)]
+    pub(crate) package_managers: Vec<PackageManager>,
+    /// The build command: the first that applies.
+    #[serde(default)]
+    pub(crate) build: Vec<Command>,
+    /// The start command of `web` without a Procfile: the first that applies.
+    #[serde(default)]
+    pub(crate) start: Vec<Command>,
+    #[serde(default)]
+    pub(crate) evidence: Vec<Remark>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<Remark>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PackageManager {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) when: Condition,
+}
+
+/// A command line for `/bin/sh -c`, and the reason it was chosen. Both are templates.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Command {
+    #[serde(default)]
+    pub(crate) when: Condition,
+    pub(crate) command: String,
+    pub(crate) because: String,
+}
+
+/// A sentence for the user: a template.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Remark {
+    #[serde(default)]
+    pub(crate) when: Condition,
+    pub(crate) text: String,
+}

@@ -1,0 +1,238 @@
+//! Why nothing could be detected, in the words of the person who pushed.
+
+use crate::procfile::ProcfileError;
+use crate::tree::TreeError;
+
+/// A repository that cannot be built as it is. Every variant says what happened, why, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectError {
+    /// No language recognises the repository.
+    #[error("nothing here says how to run this app")]
+    Unrecognised {
+        /// The files that were looked for, in order of precedence.
+        looked_for: Vec<String>,
+        /// What is at the root instead (the first names).
+        found: Vec<String>,
+    },
+    /// The Procfile has a mistake.
+    #[error("the Procfile cannot be read: {0}")]
+    InvalidProcfile(#[source] ProcfileError),
+    /// A manifest is broken, or holds a value that cannot be used.
+    #[error("{} cannot be used: {problem}", place(file, *line))]
+    InvalidManifest {
+        /// Relative path of the file.
+        file: String,
+        /// The line, from 1, where one is known.
+        line: Option<usize>,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A version is asked for that no known image has.
+    #[error("{runtime} {wanted} is not a version there is an image for")]
+    UnknownVersion {
+        /// The runtime: `node`, `python`.
+        runtime: String,
+        /// The version or range as written.
+        wanted: String,
+        /// The file that asks for it.
+        file: String,
+        /// The line in it, from 1.
+        line: Option<usize>,
+        /// The versions there are, oldest first.
+        known: Vec<String>,
+    },
+    /// The language is clear, but not what to start.
+    #[error("nothing says how to start this {title} app")]
+    NoStartCommand {
+        /// Short name of the language.
+        language: String,
+        /// Its name for people.
+        title: String,
+        /// What to add.
+        add: String,
+        /// What was found until then.
+        evidence: Vec<String>,
+    },
+    /// A file that has to be read is larger than any real one.
+    #[error("{file} is too large to be read")]
+    FileTooLarge {
+        /// Relative path of the file.
+        file: String,
+        /// Its size.
+        size_bytes: u64,
+        /// The most that is read.
+        limit_bytes: u64,
+    },
+    /// The Dockerfile named by the setting is not in the repository.
+    #[error("there is no {path} in this repository")]
+    MissingDockerfile {
+        /// The path that was set.
+        path: String,
+    },
+    /// A field of [`crate::Options`] cannot be written into a Dockerfile.
+    #[error("{option} cannot be `{value}`")]
+    InvalidOption {
+        /// The field.
+        option: &'static str,
+        /// Its value, shortened, control characters replaced.
+        value: String,
+        /// What it has to look like.
+        expected: &'static str,
+    },
+    /// The repository itself could not be read.
+    #[error("the repository cannot be read")]
+    Tree(#[source] TreeError),
+    /// One of our own language folders is wrong. A test reads them all, so this is for the bug report.
+    #[error("the buildpack {name} is broken: {problem}")]
+    BrokenBuildpack {
+        /// The folder.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl From<TreeError> for DetectError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::TooLarge {
+                path,
+                size_bytes,
+                limit_bytes,
+            } => Self::FileTooLarge {
+                file: path,
+                size_bytes,
+                limit_bytes,
+            },
+            other => Self::Tree(other),
+        }
+    }
+}
+
+impl DetectError {
+    /// What happened.
+    #[must_use]
+    pub fn what(&self) -> String {
+        self.to_string()
+    }
+
+    /// Why it happened.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Unrecognised { looked_for, found } => {
+                let found = if found.is_empty() {
+                    "the repository is empty".to_owned()
+                } else {
+                    format!("it has {}", found.join(", "))
+                };
+                format!("looked for {} at the root; {found}", looked_for.join(", "))
+            }
+            Self::InvalidProcfile(error) => error.to_string(),
+            Self::InvalidManifest {
+                file,
+                line,
+                problem,
+            } => format!("{}: {problem}", place(file, *line)),
+            Self::UnknownVersion {
+                runtime,
+                wanted,
+                file,
+                line,
+                ..
+            } => format!("{} asks for {runtime} {wanted}", place(file, *line)),
+            Self::NoStartCommand { evidence, .. } => format!(
+                "there is no Procfile with `web:`, and no convention applies ({})",
+                evidence.join("; ")
+            ),
+            Self::FileTooLarge {
+                file,
+                size_bytes,
+                limit_bytes,
+            } => {
+                format!("{file} has {size_bytes} bytes, and no more than {limit_bytes} are read")
+            }
+            Self::MissingDockerfile { path } => {
+                format!("the app's setting names {path} as its Dockerfile")
+            }
+            Self::InvalidOption {
+                option, expected, ..
+            } => format!("{option} has to be {expected}"),
+            Self::Tree(error) => match std::error::Error::source(error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            },
+            Self::BrokenBuildpack { problem, .. } => problem.clone(),
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn next(&self) -> String {
+        match self {
+            Self::Unrecognised { .. } => {
+                "add a Dockerfile, or the manifest of your language, at the root of the repository"
+                    .to_owned()
+            }
+            Self::InvalidProcfile(error) => {
+                format!(
+                    "correct line {} of the Procfile (lines look like `web: npm start`), commit, and push again",
+                    error.line()
+                )
+            }
+            Self::InvalidManifest { file, line, .. } => {
+                format!("correct {}, commit, and push again", place(file, *line))
+            }
+            Self::UnknownVersion {
+                file, line, known, ..
+            } => {
+                format!(
+                    "write one of {} in {}, commit, and push again",
+                    known.join(", "),
+                    place(file, *line)
+                )
+            }
+            Self::NoStartCommand { add, .. } => add.clone(),
+            Self::FileTooLarge { file, .. } => {
+                format!("check whether {file} is the file you meant to commit")
+            }
+            Self::MissingDockerfile { path } => {
+                format!("add {path} to the repository, or change the setting")
+            }
+            Self::InvalidOption { option, .. } => {
+                format!("change {option} in the settings of the server or the app")
+            }
+            Self::Tree(_) => "check the path and its permissions".to_owned(),
+            Self::BrokenBuildpack { .. } => {
+                "report this as a bug of mini; a Dockerfile of your own goes around it".to_owned()
+            }
+        }
+    }
+
+    /// The file to look at and the line in it, where there is one.
+    #[must_use]
+    pub fn location(&self) -> Option<(&str, Option<usize>)> {
+        match self {
+            Self::InvalidProcfile(error) => Some(("Procfile", Some(error.line()))),
+            Self::InvalidManifest { file, line, .. } | Self::UnknownVersion { file, line, .. } => {
+                Some((file, *line))
+            }
+            Self::FileTooLarge { file, .. } => Some((file, None)),
+            Self::Unrecognised { .. }
+            | Self::NoStartCommand { .. }
+            | Self::MissingDockerfile { .. }
+            | Self::InvalidOption { .. }
+            | Self::Tree(_)
+            | Self::BrokenBuildpack { .. } => None,
+        }
+    }
+}
+
+/// `file:line`, the form editors and terminals understand.
+fn place(file: &str, line: Option<usize>) -> String {
+    match line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! One buildpack asked about one repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::buildpack::{Buildpack, Command, Remark};
+use crate::condition::Condition;
+use crate::error::DetectError;
+use crate::repository::Repository;
+use crate::template;
+
+/// A buildpack's facts about a repository, looked up once.
+pub(crate) struct Evaluation<'a> {
+    pub(crate) repository: &'a Repository<'a>,
+    pub(crate) buildpack: &'a Buildpack,
+    dependencies: BTreeSet<String>,
+    facts: BTreeMap<String, Value>,
+}
+
+/// A command with the reason for it.
+pub(crate) struct Chosen {
+    pub(crate) command: String,
+    pub(crate) because: String,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Before anything but files has been looked at: enough for [`Buildpack::detect`].
+    pub(crate) fn new(repository: &'a Repository<'a>, buildpack: &'a Buildpack) -> Self {
+        Self {
+            repository,
+            buildpack,
+            dependencies: BTreeSet::new(),
+            facts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn is_detected(&self) -> Result<bool, DetectError> {
+        self.buildpack.detect.holds(self)
+    }
+
+    /// Reads the manifests: dependencies, then facts.
+    pub(crate) fn look_up(mut self) -> Result<Self, DetectError> {
+        for source in &self.buildpack.dependencies {
+            self.dependencies.extend(source.names(self.repository)?);
+        }
+        for (name, probe) in &self.buildpack.facts {
+            let value = probe.value(self.repository)?.unwrap_or(Value::Null);
+            self.facts.insert(name.clone(), value);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn depends_on(&self, name: &str) -> bool {
+        self.dependencies.contains(name)
+    }
+
+    pub(crate) fn has_fact(&self, name: &str) -> bool {
+        match self.facts.get(name) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(_) | Value::Bool(true) | Value::Number(_)) => true,
+        }
+    }
+
+    pub(crate) fn is_single(&self, name: &str) -> bool {
+        matches!(self.facts.get(name), Some(Value::Array(items)) if items.len() == 1)
+    }
+
+    pub(crate) fn fact_text(&self, name: &str) -> Option<&str> {
+        self.facts.get(name)?.as_str()
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, DetectError> {
+        match self.buildpack.flags.get(name) {
+            Some(condition) => condition.holds(self),
+            None => Err(self.broken(format!("there is no flag `{name}`"))),
+        }
+    }
+
+    /// The first of several that applies.
+    pub(crate) fn first<T>(
+        &self,
+        items: &'a [T],
+        when: impl Fn(&T) -> &Condition,
+    ) -> Result<Option<&'a T>, DetectError> {
+        for item in items {
+            if when(item).holds(self)? {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn command(&self, commands: &'a [Command]) -> Result<Option<Chosen>, DetectError> {
+        let Some(found) = self.first(commands, |command| &command.when)? else {
+            return Ok(None);
+        };
+        Ok(Some(Chosen {
+            command: self.render(&found.command)?,
+            because: self.render(&found.because)?,
+        }))
+    }
+
+    pub(crate) fn remarks(&self, remarks: &[Remark]) -> Result<Vec<String>, DetectError> {
+        let mut texts = Vec::new();
+        for remark in remarks {
+            if remark.when.holds(self)? {
+                texts.push(self.render(&remark.text)?);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Renders one of the buildpack's short templates: facts, nothing else.
+    pub(crate) fn render(&self, text: &str) -> Result<String, DetectError> {
+        if !text.contains('{') {
+            return Ok(text.to_owned());
+        }
+        template::render(text, &self.values()?).map_err(|problem| self.broken(problem))
+    }
+
+    /// Facts and flags by name.
+    pub(crate) fn values(&self) -> Result<BTreeMap<String, Value>, DetectError> {
+        let mut values = self.facts.clone();
+        for name in self.buildpack.flags.keys() {
+            values.insert(name.clone(), Value::Bool(self.flag(name)?));
+        }
+        Ok(values)
+    }
+
+    pub(crate) fn broken(&self, problem: String) -> DetectError {
+        DetectError::BrokenBuildpack {
+            name: self.buildpack.name.clone(),
+            problem,
+        }
+    }
+}

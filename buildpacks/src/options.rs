@@ -1,0 +1,85 @@
+//! What the caller may decide about a detection.
+
+use std::collections::BTreeMap;
+
+use crate::error::DetectError;
+use crate::image::is_image_reference;
+
+/// Settings of the server or the app that reach into detection. The default decides nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Images and where to take them from instead; see [`crate::image::mirrored`]. An app's own Dockerfile is not rewritten.
+    pub image_mirrors: BTreeMap<String, String>,
+    /// The app's Dockerfile, where it is not called `Dockerfile`. It has to exist, and then always wins.
+    pub dockerfile_path: Option<String>,
+    /// Prefix of the ids of BuildKit's cache mounts: letters, digits, `-`, `_`, `.`. Two builds with one prefix share package
+    /// downloads. By default the language's name; give apps that do
+    /// not trust each other prefixes of their own.
+    pub cache_id_prefix: Option<String>,
+    /// Names the build may see as `--build-arg`: declared with `ARG` in the build stage only, so they are not in the image that
+    /// runs.
+    pub build_args: Vec<String>,
+    /// The day ends of life are measured from, `YYYY-MM-DD`. By default the day of the table of versions, which keeps results
+    /// reproducible.
+    pub today: Option<String>,
+}
+
+impl Options {
+    /// Refuses what could not be written into a Dockerfile.
+    pub(crate) fn check(&self) -> Result<(), DetectError> {
+        for value in self.image_mirrors.values() {
+            if !is_image_reference(value) {
+                return Err(invalid(
+                    "image_mirrors",
+                    value,
+                    "an image reference such as `registry.example/node`",
+                ));
+            }
+        }
+        let is_word = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        if let Some(value) = self
+            .cache_id_prefix
+            .as_ref()
+            .filter(|prefix| !is_word(prefix))
+        {
+            return Err(invalid(
+                "cache_id_prefix",
+                value,
+                "letters, digits, `-`, `_` and `.`",
+            ));
+        }
+        let is_variable = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if let Some(value) = self.build_args.iter().find(|name| !is_variable(name)) {
+            return Err(invalid(
+                "build_args",
+                value,
+                "names of variables: letters, digits and `_`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(option: &'static str, value: &str, expected: &'static str) -> DetectError {
+    const SHOWN_CHARS: usize = 80;
+    let value = value
+        .chars()
+        .take(SHOWN_CHARS)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    DetectError::InvalidOption {
+        option,
+        value,
+        expected,
+    }
+}

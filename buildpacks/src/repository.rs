@@ -1,0 +1,331 @@
+//! The repository during one detection: its file list, and each manifest read and parsed once.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::error::DetectError;
+use crate::glob::Glob;
+use crate::tree::{Tree, TreeError};
+
+/// No file is read beyond this. A lock file may be larger: its presence is enough.
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// Directories that hold tools' files, never an application's.
+pub(crate) fn is_skipped_directory(name: &str) -> bool {
+    matches!(
+        name,
+        ".git" | ".hg" | ".svn" | "node_modules" | "__pycache__" | ".venv" | ".tox" | ".nox"
+    )
+}
+
+/// A tree with a filtered, sorted file list and a cache of what was read.
+pub(crate) struct Repository<'a> {
+    tree: &'a dyn Tree,
+    files: BTreeSet<String>,
+    texts: RefCell<BTreeMap<String, Option<Rc<str>>>>,
+    jsons: RefCell<BTreeMap<String, Rc<serde_json::Value>>>,
+}
+
+impl<'a> Repository<'a> {
+    pub(crate) fn new(tree: &'a dyn Tree) -> Result<Self, DetectError> {
+        let is_application_file = |path: &String| {
+            let directories = path
+                .rsplit_once('/')
+                .map_or("", |(directories, _)| directories);
+            // A control character in a name could end a line of the Dockerfile; no manifest is called so.
+            !path.is_empty()
+                && !path.contains(char::is_control)
+                && !directories.split('/').any(is_skipped_directory)
+        };
+        let files = tree
+            .files()?
+            .into_iter()
+            .filter(is_application_file)
+            .collect();
+        Ok(Self {
+            tree,
+            files,
+            texts: RefCell::default(),
+            jsons: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.contains(path)
+    }
+
+    /// Names at the root, directories with a `/` behind, for telling the user what was seen.
+    pub(crate) fn root_names(&self) -> BTreeSet<String> {
+        let names = self.files.iter().map(|path| match path.split_once('/') {
+            Some((directory, _)) => format!("{directory}/"),
+            None => path.clone(),
+        });
+        names.collect()
+    }
+
+    /// Files matching a pattern of Docker's form, in order of depth, then name.
+    pub(crate) fn matching(&self, pattern: &str) -> Vec<&str> {
+        if self.has(pattern) {
+            return self
+                .files
+                .get(pattern)
+                .map(String::as_str)
+                .into_iter()
+                .collect();
+        }
+        let Ok(glob) = Glob::new(pattern) else {
+            return Vec::new();
+        };
+        let mut found: Vec<&str> = self
+            .files
+            .iter()
+            .map(String::as_str)
+            .filter(|path| glob.is_match(path))
+            .collect();
+        found.sort_by_key(|path| (path.matches('/').count(), *path));
+        found
+    }
+
+    /// The first file any of the patterns names, patterns in order.
+    pub(crate) fn first_of<'p>(
+        &self,
+        patterns: impl IntoIterator<Item = &'p String>,
+    ) -> Option<&str> {
+        patterns
+            .into_iter()
+            .find_map(|pattern| self.matching(pattern).first().copied())
+    }
+
+    /// A file's text, `None` where there is no such file.
+    ///
+    /// # Errors
+    /// The file is larger than [`MAX_FILE_BYTES`], cannot be read, or is not text.
+    pub(crate) fn text(&self, path: &str) -> Result<Option<Rc<str>>, DetectError> {
+        if !self.has(path) {
+            return Ok(None);
+        }
+        if let Some(known) = self.texts.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let text = match self.tree.read(path, MAX_FILE_BYTES)? {
+            Some(bytes) => Some(Rc::from(decode(path, &bytes)?)),
+            None => None,
+        };
+        self.texts
+            .borrow_mut()
+            .insert(path.to_owned(), text.clone());
+        Ok(text)
+    }
+
+    /// Source code that is only glanced at: too large or badly encoded files are no error here.
+    pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
+        match self.tree.read(path, MAX_FILE_BYTES) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()),
+            Err(TreeError::TooLarge { .. }) => Ok(String::new()),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// A file's raw bytes, within the same limit.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, DetectError> {
+        if self.has(path) {
+            Ok(self.tree.read(path, MAX_FILE_BYTES)?)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// A JSON file, parsed once. Comments are not JSON (npm refuses them too).
+    pub(crate) fn json(&self, path: &str) -> Result<Option<Rc<serde_json::Value>>, DetectError> {
+        if let Some(known) = self.jsons.borrow().get(path) {
+            return Ok(Some(Rc::clone(known)));
+        }
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+            let message = error.to_string();
+            let message = message
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            DetectError::InvalidManifest {
+                file: path.to_owned(),
+                line: Some(error.line().max(1)),
+                problem: format!("not JSON: {message}"),
+            }
+        })?;
+        if !value.is_object() {
+            let problem = "the file holds no JSON object".to_owned();
+            return Err(DetectError::InvalidManifest {
+                file: path.to_owned(),
+                line: Some(1),
+                problem,
+            });
+        }
+        let value = Rc::new(value);
+        self.jsons
+            .borrow_mut()
+            .insert(path.to_owned(), Rc::clone(&value));
+        Ok(Some(value))
+    }
+
+    /// A value of a TOML file and its line. `key` is dotted: `project.requires-python`.
+    pub(crate) fn toml(
+        &self,
+        path: &str,
+        key: &str,
+    ) -> Result<Option<(serde_json::Value, usize)>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document =
+            toml::de::DeTable::parse(&text).map_err(|error| DetectError::InvalidManifest {
+                file: path.to_owned(),
+                line: Some(line_at(&text, error.span().map_or(0, |span| span.start))),
+                problem: format!("not TOML: {}", error.message()),
+            })?;
+        let mut table = document.get_ref();
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let Some((name, value)) = table.get_key_value(part) else {
+                return Ok(None);
+            };
+            if parts.peek().is_none() {
+                return Ok(Some((
+                    to_json(value.get_ref()),
+                    line_at(&text, name.span().start),
+                )));
+            }
+            let toml::de::DeValue::Table(inner) = value.get_ref() else {
+                return Ok(None);
+            };
+            table = inner;
+        }
+        Ok(None)
+    }
+}
+
+/// The line a JSON pointer's last key is written on: the keys searched one behind the other. A guess in odd cases (a key that is
+/// also a value before it), so it is shown to people and used for nothing else.
+pub(crate) fn line_of_pointer(text: &str, pointer: &str) -> Option<usize> {
+    let mut at = 0;
+    for key in pointer.split('/').filter(|key| !key.is_empty()) {
+        let quoted = format!("\"{}\"", key.replace("~1", "/").replace("~0", "~"));
+        let found = text.get(at..)?.match_indices(&quoted).find(|(start, _)| {
+            let behind = text.get(at + start + quoted.len()..).unwrap_or_default();
+            behind.trim_start().starts_with(':')
+        })?;
+        at += found.0 + quoted.len();
+    }
+    Some(line_at(text, at))
+}
+
+/// The line of a byte offset, from 1.
+pub(crate) fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
+}
+
+fn to_json(value: &toml::de::DeValue<'_>) -> serde_json::Value {
+    use toml::de::DeValue;
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(answer) => (*answer).into(),
+        DeValue::Integer(number) => number.to_string().into(),
+        DeValue::Float(number) => number.to_string().into(),
+        DeValue::Datetime(when) => when.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, item)| (key.get_ref().to_string(), to_json(item.get_ref())))
+            .collect(),
+    }
+}
+
+/// UTF-8 with or without a byte order mark; UTF-16 with one, which is what PowerShell's `>` writes.
+fn decode(path: &str, bytes: &[u8]) -> Result<String, DetectError> {
+    let not_text = |line| DetectError::InvalidManifest {
+        file: path.to_owned(),
+        line: Some(line),
+        problem: "not UTF-8 text; save it with the encoding UTF-8".to_owned(),
+    };
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
+        char::decode_utf16(units)
+            .collect::<Result<String, _>>()
+            .map_err(|_| not_text(1))
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => decode(path, rest),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => Err(not_text(
+                bytes
+                    .iter()
+                    .take(error.valid_up_to())
+                    .filter(|byte| **byte == b'\n')
+                    .count()
+                    + 1,
+            )),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MapTree;
+
+    #[test]
+    fn texts_in_every_encoding() {
+        let utf16: Vec<u8> = "\u{feff}flask\r\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let tree = MapTree::new()
+            .with("a", utf16)
+            .with("b", "\u{feff}x")
+            .with("c", b"ok\nb\xe9\n".to_vec())
+            .with("node_modules/d", "");
+        let repository = Repository::new(&tree).unwrap();
+        assert_eq!(&*repository.text("a").unwrap().unwrap(), "flask\r\n");
+        assert_eq!(&*repository.text("b").unwrap().unwrap(), "x");
+        let error = repository.text("c").unwrap_err();
+        assert!(
+            matches!(error, DetectError::InvalidManifest { line: Some(2), .. }),
+            "{error:?}"
+        );
+        assert!(!repository.has("node_modules/d"));
+    }
+
+    #[test]
+    fn lines_of_values() {
+        let json = "{\n \"a\": \"engines\",\n \"engines\": {\n  \"node\": 1}}";
+        assert_eq!(line_of_pointer(json, "/engines/node"), Some(4));
+        assert_eq!(line_of_pointer(json, "/engines/npm"), None);
+        let tree = MapTree::new()
+            .with("p.toml", "[project]\nname = 'x'\nrequires-python = '>=3'\n")
+            .with("bad.toml", "a = 1\nb = = 2\n");
+        let repository = Repository::new(&tree).unwrap();
+        assert_eq!(
+            repository
+                .toml("p.toml", "project.requires-python")
+                .unwrap()
+                .unwrap(),
+            (">=3".into(), 3)
+        );
+        assert_eq!(repository.toml("p.toml", "project.name.x").unwrap(), None);
+        assert!(matches!(
+            repository.toml("bad.toml", "a").unwrap_err(),
+            DetectError::InvalidManifest { line: Some(2), .. }
+        ));
+    }
+}

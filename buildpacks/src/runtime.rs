@@ -1,0 +1,236 @@
+//! Which version of a runtime an app asks for, and which image line answers to that.
+
+use serde::Deserialize;
+
+use crate::error::DetectError;
+use crate::known_versions::{KnownRuntime, ReleaseLine};
+use crate::repository::{Repository, line_of_pointer};
+
+/// A runtime of a language, as `buildpack.toml` describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Runtime {
+    /// Its name in `versions.toml` and in templates.
+    pub(crate) name: String,
+    /// The image, `{version}` standing for the line.
+    pub(crate) image: String,
+    pub(crate) scheme: Scheme,
+    /// Where an app pins it; the first that does counts.
+    #[serde(default)]
+    pub(crate) sources: Vec<VersionSource>,
+}
+
+/// How a version is compared, by the rules of its ecosystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scheme {
+    /// npm's ranges: `>=18 <21`, `20.x`, `^20.1`.
+    NodeSemver,
+    /// Python's specifiers: `>=3.9,<3.13`, and plain versions.
+    Pep440,
+    /// The least version that will do; anything newer does as well.
+    Minimum,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VersionSource {
+    file: String,
+    /// A JSON pointer.
+    json: Option<String>,
+    /// A dotted key of a TOML file.
+    toml: Option<String>,
+    /// The line to look for; without it, the first line that is no comment.
+    prefix: Option<String>,
+}
+
+/// A version as an app pins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) wanted: String,
+    pub(crate) file: String,
+    pub(crate) line: Option<usize>,
+}
+
+impl Runtime {
+    /// The first pin in the repository.
+    pub(crate) fn pin(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
+        for source in &self.sources {
+            if let Some(pin) = source.read(repository)? {
+                return Ok(Some(pin));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The line of releases that satisfies the pin.
+    ///
+    /// # Errors
+    /// [`DetectError::UnknownVersion`] if none does.
+    pub(crate) fn resolve<'k>(
+        &self,
+        known: &'k KnownRuntime,
+        pin: Option<&Pin>,
+    ) -> Result<&'k ReleaseLine, DetectError> {
+        let wanted = pin.map(|pin| pin.wanted.as_str()).unwrap_or_default();
+        self.scheme
+            .choose(known, wanted)
+            .ok_or_else(|| DetectError::UnknownVersion {
+                runtime: self.name.clone(),
+                wanted: wanted.to_owned(),
+                file: pin.map(|pin| pin.file.clone()).unwrap_or_default(),
+                line: pin.and_then(|pin| pin.line),
+                known: known
+                    .lines
+                    .iter()
+                    .map(|line| line.version.clone())
+                    .collect(),
+            })
+    }
+}
+
+impl VersionSource {
+    fn read(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
+        let file = &self.file;
+        let found = if let Some(pointer) = &self.json {
+            let value = repository
+                .json(file)?
+                .and_then(|json| Some(json.pointer(pointer)?.as_str()?.to_owned()));
+            let text = repository.text(file)?;
+            value.map(|value| (value, text.and_then(|text| line_of_pointer(&text, pointer))))
+        } else if let Some(key) = &self.toml {
+            let value = repository.toml(file, key)?;
+            value.and_then(|(value, line)| Some((value.as_str()?.to_owned(), Some(line))))
+        } else {
+            let prefix = self.prefix.as_deref().unwrap_or_default();
+            let text = repository.text(file)?.unwrap_or_default();
+            let mut lines = text.lines().enumerate().map(|(index, line)| {
+                (line.split('#').next().unwrap_or_default().trim(), index + 1)
+            });
+            lines.find_map(|(line, number)| match line.strip_prefix(prefix) {
+                Some(rest) if !rest.trim().is_empty() => {
+                    Some((rest.trim().to_owned(), Some(number)))
+                }
+                _ => None,
+            })
+        };
+        let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
+            return Ok(None);
+        };
+        if wanted.contains(char::is_control) {
+            let problem = "a version has to be one line of text".to_owned();
+            return Err(DetectError::InvalidManifest {
+                file: file.clone(),
+                line,
+                problem,
+            });
+        }
+        Ok(Some(Pin {
+            wanted: wanted.trim().to_owned(),
+            file: file.clone(),
+            line,
+        }))
+    }
+}
+
+impl Scheme {
+    /// The line for `wanted`; the default one for no wish at all.
+    fn choose<'k>(self, known: &'k KnownRuntime, wanted: &str) -> Option<&'k ReleaseLine> {
+        let wanted = known
+            .aliases
+            .get(&wanted.to_ascii_lowercase())
+            .map_or(wanted, String::as_str);
+        if wanted.is_empty() || wanted == "*" {
+            return known.line(&known.default);
+        }
+        if self == Self::Minimum {
+            let least = numbers(wanted)?;
+            let mut enough = known
+                .preferred()
+                .filter(|line| numbers(&line.version).is_some_and(|have| covers(&have, &least)));
+            // The default if it will do, else the oldest that does.
+            return enough
+                .next()
+                .filter(|line| line.version == known.default)
+                .or_else(|| {
+                    known.lines.iter().find(|line| {
+                        numbers(&line.version).is_some_and(|have| covers(&have, &least))
+                    })
+                });
+        }
+        if let Some(line) = known.line(wanted) {
+            return Some(line);
+        }
+        let by_latest = known
+            .preferred()
+            .find(|line| self.is_satisfied(wanted, &line.latest));
+        // `20.11.1` or `~3.11.4`: no newest release satisfies it, but it names its line. Images of a line move on with it.
+        by_latest.or_else(|| {
+            let named = wanted.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let named: String = named
+                .chars()
+                .take_while(|c| c.is_ascii_digit() || *c == '.')
+                .collect();
+            let of_line = |line: &&ReleaseLine| {
+                named
+                    .strip_prefix(&line.version)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            };
+            known
+                .lines
+                .iter()
+                .find(of_line)
+                .filter(|_| self.is_satisfied(wanted, &named))
+        })
+    }
+
+    fn is_satisfied(self, wanted: &str, version: &str) -> bool {
+        match self {
+            Self::NodeSemver => {
+                let range = nodejs_semver::Range::parse(wanted);
+                let version = nodejs_semver::Version::parse(full(version));
+                matches!((range, version), (Ok(range), Ok(version)) if version.satisfies(&range))
+            }
+            Self::Pep440 => {
+                // A plain `3.12` means the line, as pyenv and uv read it.
+                let is_plain = wanted.starts_with(|c: char| c.is_ascii_digit());
+                let specifiers = if is_plain
+                    && !wanted.contains(['*', ','])
+                    && wanted.matches('.').count() < 2
+                {
+                    format!("=={wanted}.*")
+                } else if is_plain {
+                    format!("=={wanted}")
+                } else {
+                    wanted.to_owned()
+                };
+                let specifiers = specifiers.parse::<pep440_rs::VersionSpecifiers>();
+                let version = version.parse::<pep440_rs::Version>();
+                matches!((specifiers, version), (Ok(specifiers), Ok(version)) if specifiers.contains(&version))
+            }
+            Self::Minimum => false,
+        }
+    }
+}
+
+/// `22` and `22.1` as a whole version, which is what semver compares.
+fn full(version: &str) -> String {
+    let missing = 2usize.saturating_sub(version.matches('.').count());
+    format!("{version}{}", ".0".repeat(missing))
+}
+
+/// The leading numbers of a version, at most two: what a line is made of.
+fn numbers(version: &str) -> Option<Vec<u32>> {
+    let parts = version.split('.').take(2).map(|part| {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    parts.collect()
+}
+
+fn covers(have: &[u32], least: &[u32]) -> bool {
+    have >= least
+}
+
+#[cfg(test)]
+mod tests;

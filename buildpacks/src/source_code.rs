@@ -1,0 +1,175 @@
+//! Glances at source code, line by line. No parser: a wrong guess costs a clear failure of the check after the build, and a
+//! Procfile overrules it.
+
+use std::collections::BTreeSet;
+
+use crate::error::DetectError;
+use crate::repository::Repository;
+
+/// Files looked into for one question. A repository may have 100,000; an entry point is near the root, and those come first.
+const MAX_FILES: usize = 400;
+
+/// The first file that contains one of `texts`.
+pub(crate) fn file_with(
+    repository: &Repository<'_>,
+    of: &[String],
+    texts: &[String],
+) -> Result<Option<String>, DetectError> {
+    first(repository, of, |source| {
+        texts
+            .iter()
+            .any(|text| source.contains(text.as_str()))
+            .then(String::new)
+    })
+    .map(|found| found.map(|(file, _)| file))
+}
+
+/// The first `NAME = CALL(` or `NAME: Type = module.CALL(` at the start of a line: file and name.
+pub(crate) fn assigned_call(
+    repository: &Repository<'_>,
+    of: &[String],
+    calls: &[String],
+) -> Result<Option<(String, String)>, DetectError> {
+    first(repository, of, |source| {
+        source.lines().find_map(|line| assignment(line, calls))
+    })
+}
+
+/// The first `def NAME(` at the start of a line, for one of `names`.
+pub(crate) fn defined_function(
+    repository: &Repository<'_>,
+    of: &[String],
+    names: &[String],
+) -> Result<Option<(String, String)>, DetectError> {
+    first(repository, of, |source| {
+        let definitions = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("def ")?.split_once('('));
+        definitions
+            .map(|(name, _)| name.trim())
+            .find(|name| names.iter().any(|wanted| wanted == name))
+            .map(str::to_owned)
+    })
+}
+
+/// The directories, in the order found, of all files matching `of` (but not `except`) that have `line`, comments aside.
+pub(crate) fn directories_with(
+    repository: &Repository<'_>,
+    of: &[String],
+    except: &str,
+    line: &str,
+) -> Result<Vec<String>, DetectError> {
+    let excluded: BTreeSet<&str> = repository.matching(except).into_iter().collect();
+    let mut found: Vec<String> = Vec::new();
+    let paths = of.iter().flat_map(|pattern| repository.matching(pattern));
+    for path in paths.filter(|path| !excluded.contains(path)) {
+        let directory = path
+            .rsplit_once('/')
+            .map_or(".", |(directory, _)| directory);
+        // Folders of examples, tests and copied packages hold programs that are not the app.
+        let is_aside = directory.split('/').any(|part| {
+            matches!(
+                part,
+                "vendor"
+                    | "testdata"
+                    | "test"
+                    | "tests"
+                    | "examples"
+                    | "example"
+                    | "internal"
+                    | "tools"
+                    | "scripts"
+                    | "docs"
+            ) || part.starts_with('_')
+        });
+        if is_aside || found.iter().any(|known| known == directory) {
+            continue;
+        }
+        let source = repository.source(path)?;
+        let is_ignored_by_tools = source
+            .lines()
+            .any(|text| text.trim() == "//go:build ignore");
+        if !is_ignored_by_tools
+            && source
+                .lines()
+                .any(|text| text.split("//").next().unwrap_or_default().trim() == line)
+        {
+            found.push(directory.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn first(
+    repository: &Repository<'_>,
+    of: &[String],
+    look: impl Fn(&str) -> Option<String>,
+) -> Result<Option<(String, String)>, DetectError> {
+    let mut seen = BTreeSet::new();
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        if !seen.insert(path) {
+            continue;
+        }
+        if seen.len() > MAX_FILES {
+            break;
+        }
+        if let Some(found) = look(&repository.source(path)?) {
+            return Ok(Some((path.to_owned(), found)));
+        }
+    }
+    Ok(None)
+}
+
+fn assignment(line: &str, calls: &[String]) -> Option<String> {
+    let (left, right) = line.split_once('=')?;
+    let name = left.split(':').next()?.trim_end();
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let called = right.trim_start().split_once('(')?.0.trim_end();
+    let called = called.rsplit('.').next()?;
+    (is_name && calls.iter().any(|call| call == called)).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MapTree;
+
+    #[test]
+    fn assignments() {
+        let calls = ["Flask".to_owned()];
+        for (line, expected) in [
+            ("app = Flask(__name__)", Some("app")),
+            ("app: Flask = flask.Flask(__name__)", Some("app")),
+            ("    app = Flask(__name__)", None),
+            ("app == Flask(x)", None),
+            ("a.b = Flask(x)", None),
+            ("app = NotFlask(x)", None),
+            ("# app = Flask(x)", None),
+        ] {
+            assert_eq!(assignment(line, &calls).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn programs_in_folders() {
+        let tree = MapTree::new()
+            .with("main.go", "// x\npackage main // y\n")
+            .with("cmd/api/main.go", "package main\n")
+            .with("cmd/api/main_test.go", "package main\n")
+            .with("lib/lib.go", "package lib\n// package main\n")
+            .with("gen/gen.go", "//go:build ignore\n\npackage main\n")
+            .with("vendor/x/main.go", "package main\n");
+        let repository = Repository::new(&tree).unwrap();
+        let found = directories_with(
+            &repository,
+            &["**/*.go".to_owned()],
+            "**/*_test.go",
+            "package main",
+        )
+        .unwrap();
+        assert_eq!(found, [".", "cmd/api"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! Templates for commands and Dockerfiles, with one rule: a value from the repository is written only if it is harmless as it
+//! stands, or through a filter that makes it so. A template that forgets the filter fails instead of letting it through.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use crate::procfile;
+
+/// Renders `text` with `values`.
+///
+/// # Errors
+/// What is wrong with the template, or the value it would have written as it is.
+pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut syntax = SyntaxConfig::builder();
+    syntax
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true);
+    environment.set_syntax(syntax.build().map_err(|error| error.to_string())?);
+    environment.set_formatter(|out, _, value| {
+        if value.is_safe() || value.as_str().is_none_or(is_harmless) {
+            out.write_str(&value.to_string())
+                .map_err(|_| refused("output"))
+        } else {
+            Err(refused(&format!("{value:?} is written without a filter")))
+        }
+    });
+    environment.add_filter("exec", exec);
+    environment.add_filter("run", run);
+    environment.add_filter("sh", |text: String| {
+        Value::from_safe_string(shell_word(&text))
+    });
+    environment.add_filter("say", |text: String| {
+        Value::from_safe_string(text.replace(char::is_control, " "))
+    });
+    environment.add_filter("module", |path: String| module(&path));
+    environment.add_filter("module_name", |module: String| module_name(&module));
+    environment.add_filter("parent", |path: String| {
+        path.rsplit_once('/')
+            .map_or(".".to_owned(), |(parent, _)| parent.to_owned())
+    });
+    environment.add_filter("name", |path: String| {
+        path.rsplit('/').next().unwrap_or_default().to_owned()
+    });
+    environment
+        .render_str(text, Value::from(Serde(values)))
+        .map_err(|error| format!("{error:#}"))
+}
+
+/// Letters, digits and punctuation that mean nothing to a shell or to Docker.
+pub(crate) fn is_harmless(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._/:@=+,-".contains(&byte))
+}
+
+/// A command as the JSON array `CMD` takes: the only place commands of an app are written.
+fn exec(command: String) -> Result<Value, Error> {
+    let argv = procfile::shell_argv(&command).map(|word| serde_json::to_string(&word));
+    let mut words = Vec::new();
+    for word in argv {
+        words.push(word.map_err(|_| refused("a command that is no JSON string"))?);
+    }
+    Ok(Value::from_safe_string(format!("[{}]", words.join(", "))))
+}
+
+/// A command behind `RUN`: as it is where that reads the same, else as a JSON array.
+fn run(command: String) -> Result<Value, Error> {
+    let is_plain = command
+        .chars()
+        .all(|c| is_harmless(c.encode_utf8(&mut [0; 4])) || " $\"'&".contains(c));
+    if is_plain && command.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Ok(Value::from_safe_string(command));
+    }
+    exec(command)
+}
+
+/// One word of a POSIX shell line.
+fn shell_word(text: &str) -> String {
+    if !text.is_empty() && is_harmless(text) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The dotted module name of a Python file: `shop/__init__.py` is `shop`.
+fn module(path: &str) -> String {
+    let path = path.strip_suffix(".py").unwrap_or(path);
+    path.strip_suffix("/__init__")
+        .unwrap_or(path)
+        .replace('/', ".")
+}
+
+/// The last part of a module path that is no version: `example.com/shop/v2` is `shop`.
+fn module_name(module: &str) -> String {
+    let is_version = |part: &str| {
+        part.strip_prefix('v')
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let module = module
+        .split("//")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_matches('"');
+    module
+        .rsplit('/')
+        .find(|part| !is_version(part))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn refused(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn check(template: &str, value: &str, expected: &str) {
+        let values = BTreeMap::from([("x", value)]);
+        assert_eq!(render(template, &values).unwrap(), expected);
+    }
+
+    #[test]
+    fn filters() {
+        check(
+            "CMD {{ x | exec }}",
+            "npm start",
+            r#"CMD ["/bin/sh", "-c", "exec npm start"]"#,
+        );
+        check(
+            "CMD {{ x | exec }}",
+            "a \"b\"\nRUN evil",
+            r#"CMD ["/bin/sh", "-c", "a \"b\"\nRUN evil"]"#,
+        );
+        check("RUN {{ x | run }}", "npm run build", "RUN npm run build");
+        check(
+            "RUN {{ x | run }}",
+            "a\nb",
+            r#"RUN ["/bin/sh", "-c", "a\nb"]"#,
+        );
+        check(
+            "RUN {{ x | run }}",
+            "a \\",
+            r#"RUN ["/bin/sh", "-c", "exec a \\"]"#,
+        );
+        check(
+            "RUN {{ x | run }}",
+            "[x]",
+            r#"RUN ["/bin/sh", "-c", "[x]"]"#,
+        );
+        check("node {{ x | sh }}", "a b.js", "node 'a b.js'");
+        check("node {{ x | sh }}", "it's", r"node 'it'\''s'");
+        check(
+            "{{ x | module }} {{ x | parent }} {{ x | name }}",
+            "a/b/__init__.py",
+            "a.b a/b __init__.py",
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_unseen() {
+        for value in ["a b", "a\nRUN evil", "$(x)", "a;b", "`x`"] {
+            assert!(
+                render("FROM {{ x }}", &BTreeMap::from([("x", value)])).is_err(),
+                "{value:?}"
+            );
+        }
+        assert!(render("{{ y }}", &BTreeMap::from([("x", 1)])).is_err());
+        assert_eq!(render("{{ x }}", &BTreeMap::from([("x", 1)])).unwrap(), "1");
+    }
+}

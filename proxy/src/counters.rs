@@ -1,0 +1,83 @@
+//! What has been served, counted per service: each thread counts for itself, readers add up.
+
+use http::StatusCode;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The figures of all threads at one moment, since the proxy started.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// By service name. A service that left the table is forgotten some time after.
+    pub services: BTreeMap<String, ServiceCounts>,
+    /// Requests no service was found for, or that were refused before one was looked for.
+    pub unrouted: ServiceCounts,
+    /// Client connections open now, upgraded ones included.
+    pub open_connections: usize,
+}
+
+/// The figures of one service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ServiceCounts {
+    /// Answers by class: 1xx (upgrades), 2xx, 3xx, 4xx, 5xx, those of our own pages included.
+    pub by_class: [u64; 5],
+    /// Bytes of request bodies forwarded.
+    pub request_bytes: u64,
+    /// Bytes of answer bodies forwarded.
+    pub response_bytes: u64,
+    /// Attempts repeated, because a kept connection had died or another upstream refused.
+    pub retries: u64,
+}
+
+impl ServiceCounts {
+    /// Requests answered.
+    pub fn requests(&self) -> u64 {
+        self.by_class.iter().sum()
+    }
+}
+
+/// One thread's counts of one service. Written by that thread alone, so no addition needs a lock prefix.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    by_class: [AtomicU64; 5],
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Tally {
+    pub(crate) fn answered(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(count) = self.by_class.get(class) {
+            add(count, 1);
+        }
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        add(&self.request_bytes, bytes as u64);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        add(&self.response_bytes, bytes as u64);
+    }
+
+    pub(crate) fn retried(&self) {
+        add(&self.retries, 1);
+    }
+
+    /// Adds this thread's counts to a sum.
+    pub(crate) fn add_to(&self, sum: &mut ServiceCounts) {
+        for (total, count) in sum.by_class.iter_mut().zip(&self.by_class) {
+            *total += count.load(Ordering::Relaxed);
+        }
+        sum.request_bytes += self.request_bytes.load(Ordering::Relaxed);
+        sum.response_bytes += self.response_bytes.load(Ordering::Relaxed);
+        sum.retries += self.retries.load(Ordering::Relaxed);
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.store(
+        count.load(Ordering::Relaxed).wrapping_add(more),
+        Ordering::Relaxed,
+    );
+}

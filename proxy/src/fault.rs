@@ -1,0 +1,212 @@
+//! Why a request got a page of ours instead of an app's answer, and whose side failed.
+
+use http::StatusCode;
+
+/// The situations in which we answer ourselves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// The request names no host.
+    HostMissing,
+    /// The request names several hosts.
+    HostRepeated,
+    /// What it names is no host name.
+    HostMalformed,
+    /// A method we do not forward: CONNECT.
+    MethodRefused,
+    /// A body framed in a way that two servers may read differently.
+    FramingRefused,
+    /// The client stopped sending the body of its request.
+    BodyStalled,
+    /// The client's body broke off or was malformed.
+    BodyBroken,
+    /// No app has this host.
+    HostUnknown,
+    /// The app exists, but nothing has been deployed.
+    NotDeployed,
+    /// The app is stopped.
+    Stopped,
+    /// The app should serve, but has no process now.
+    NoProcess,
+    /// No process of the app accepts connections.
+    Refused,
+    /// No process of the app accepted a connection in time.
+    ConnectTimedOut,
+    /// The app closed the connection before it answered.
+    ClosedEarly,
+    /// What the app answered is not HTTP/1.
+    NotHttp,
+    /// The app did not begin to answer in time.
+    Silent,
+    /// This server has run out of something, such as file descriptors or ports.
+    Exhausted,
+}
+
+/// Who has to do something about a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    Client,
+    App,
+    Server,
+}
+
+/// A fault in the reader's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Words {
+    pub(crate) what: &'static str,
+    pub(crate) why: &'static str,
+    pub(crate) next: &'static str,
+}
+
+impl Fault {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Fault::HostMissing
+            | Fault::HostRepeated
+            | Fault::HostMalformed
+            | Fault::FramingRefused
+            | Fault::BodyBroken => StatusCode::BAD_REQUEST,
+            Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
+            Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::HostUnknown => StatusCode::NOT_FOUND,
+            Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
+                StatusCode::BAD_GATEWAY
+            }
+            Fault::Stopped | Fault::NoProcess | Fault::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::ConnectTimedOut | Fault::Silent => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Fault::HostMissing
+            | Fault::HostRepeated
+            | Fault::HostMalformed
+            | Fault::MethodRefused
+            | Fault::FramingRefused
+            | Fault::BodyStalled
+            | Fault::BodyBroken
+            | Fault::HostUnknown => Side::Client,
+            Fault::NotDeployed
+            | Fault::Stopped
+            | Fault::NoProcess
+            | Fault::Refused
+            | Fault::ConnectTimedOut
+            | Fault::ClosedEarly
+            | Fault::NotHttp
+            | Fault::Silent => Side::App,
+            Fault::Exhausted => Side::Server,
+        }
+    }
+
+    /// The word in our JSON and the error type of RFC 9209 section 2.3 in `Proxy-Status`.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Fault::HostMissing
+            | Fault::HostRepeated
+            | Fault::HostMalformed
+            | Fault::FramingRefused
+            | Fault::BodyStalled
+            | Fault::BodyBroken => "http_request_error",
+            Fault::MethodRefused => "http_request_denied",
+            Fault::HostUnknown => "destination_not_found",
+            Fault::NotDeployed | Fault::Stopped | Fault::NoProcess => "destination_unavailable",
+            Fault::Refused => "connection_refused",
+            Fault::ConnectTimedOut => "connection_timeout",
+            Fault::ClosedEarly => "connection_terminated",
+            Fault::NotHttp => "http_protocol_error",
+            Fault::Silent => "http_response_timeout",
+            Fault::Exhausted => "proxy_internal_error",
+        }
+    }
+
+    pub(crate) fn words(self) -> Words {
+        let (what, why, next) = match self {
+            Fault::HostMissing => (
+                "This request names no host",
+                "Many sites live at this address, and the Host header says which one is meant.",
+                "Send the request with a Host header.",
+            ),
+            Fault::HostRepeated => (
+                "This request names more than one host",
+                "It has several Host headers, and which one is meant cannot be known.",
+                "Send the request with one Host header.",
+            ),
+            Fault::HostMalformed => (
+                "This request names no valid host",
+                "The Host header holds something that is not a host name.",
+                "Check the address and try again.",
+            ),
+            Fault::MethodRefused => (
+                "This method is not allowed",
+                "CONNECT asks for a tunnel to another place, which this server does not provide.",
+                "Use another method.",
+            ),
+            Fault::FramingRefused => (
+                "The body of this request is framed in a way that is not accepted",
+                "Its Transfer-Encoding is something other than chunked.",
+                "Send it with a Content-Length or with Transfer-Encoding: chunked alone.",
+            ),
+            Fault::BodyStalled => (
+                "The request did not arrive in full",
+                "The client stopped sending its body.",
+                "Check the connection and send it again.",
+            ),
+            Fault::BodyBroken => (
+                "The request did not arrive in full",
+                "Its body broke off or was malformed.",
+                "Send it again.",
+            ),
+            Fault::HostUnknown => (
+                "No app lives at this address",
+                "This server has no app with this domain.",
+                "Check the address. If the app is yours, add the domain to it with domains:add.",
+            ),
+            Fault::NotDeployed => (
+                "Nothing has been deployed here yet",
+                "The app exists, but has no release.",
+                "If the app is yours, push to it: git push mini main.",
+            ),
+            Fault::Stopped => (
+                "This app is stopped",
+                "Its owner stopped it or scaled it to zero.",
+                "If the app is yours, start it with ps:start, or scale it up with ps:scale.",
+            ),
+            Fault::NoProcess => (
+                "This app is not running right now",
+                "None of its processes is ready for requests.",
+                "Try again in a moment. If the app is yours, look at ps:report and logs.",
+            ),
+            Fault::Refused => (
+                "This app does not accept connections",
+                "None of its processes answered at the port it should listen on.",
+                "Try again in a moment. If the app is yours, look at logs and check that it listens on $PORT.",
+            ),
+            Fault::ConnectTimedOut => (
+                "This app does not accept connections",
+                "None of its processes accepted a connection in time.",
+                "Try again in a moment. If the app is yours, look at ps:report and logs.",
+            ),
+            Fault::ClosedEarly => (
+                "This app broke off",
+                "It closed the connection before it answered.",
+                "Whether it has acted on the request is not known. If the app is yours, look at logs.",
+            ),
+            Fault::NotHttp => (
+                "This app gave an answer that cannot be understood",
+                "What it sent is not HTTP/1.",
+                "If the app is yours, check that it speaks plain HTTP on $PORT.",
+            ),
+            Fault::Silent => (
+                "This app took too long to answer",
+                "It accepted the request, but did not begin to answer in time.",
+                "Whether it has acted on the request is not known. If the app is yours, look at logs.",
+            ),
+            Fault::Exhausted => (
+                "This server is overloaded",
+                "It could not open a connection to the app. The app is not to blame.",
+                "Try again in a moment. If the server is yours, look at its open files and its log.",
+            ),
+        };
+        Words { what, why, next }
+    }
+}

@@ -1,0 +1,179 @@
+//! The handle the rest of a program holds: swap the table, ask what is in flight, read the counters.
+//!
+//! # Why `in_flight == 0` can be believed
+//!
+//! A data thread routes a request and counts it on the chosen upstream in one go, with no await between,
+//! and a retry routes again by the newest table. Each published table has an epoch. After a swap every
+//! thread is woken, loads the new table and then writes its epoch down ([`Ledger::follow`]). From then on
+//! all it routed by older tables is in its counts, and nothing will be routed by them again. For an
+//! upstream that is not in the table, a thread which has not written down the present epoch is therefore
+//! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
+
+use crate::counters::Counters;
+use crate::ledger::Ledger;
+use crate::table::{RouteTable, Upstream};
+use arc_swap::ArcSwap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A table with what the threads need to follow it.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// Counts tables, 0 for the empty one at the start.
+    pub(crate) epoch: u64,
+    /// The newest epoch, up to this one, whose table lacks an upstream the one before had.
+    pub(crate) last_removal: u64,
+    pub(crate) table: Arc<RouteTable>,
+    upstreams: HashMap<String, HashSet<SocketAddr>>,
+}
+
+impl Published {
+    pub(crate) fn holds(&self, upstream: &Upstream) -> bool {
+        self.upstreams
+            .get(&upstream.id)
+            .is_some_and(|addresses| addresses.contains(&upstream.address))
+    }
+}
+
+/// What the data threads are told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signal {
+    pub(crate) epoch: u64,
+    /// Set once: stop accepting, and finish what is in flight within this time.
+    pub(crate) stop: Option<Duration>,
+}
+
+/// What the handle and the data threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) published: Arc<ArcSwap<Published>>,
+    pub(crate) signal: watch::Sender<Signal>,
+    pub(crate) drained: watch::Sender<u64>,
+    pub(crate) ledgers: Vec<Arc<Ledger>>,
+    swapping: Mutex<()>,
+}
+
+impl Shared {
+    pub(crate) fn new(threads: usize) -> Shared {
+        Shared {
+            published: Arc::default(),
+            signal: watch::Sender::default(),
+            drained: watch::Sender::default(),
+            ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            swapping: Mutex::default(),
+        }
+    }
+
+    /// Tells whoever waits that an upstream which left the table may have become free.
+    pub(crate) fn announce_drained(&self) {
+        self.drained
+            .send_modify(|times| *times = times.wrapping_add(1));
+    }
+}
+
+/// Controls a running [`Proxy`](crate::Proxy). Cheap to clone; may outlive the proxy, and then does nothing.
+#[derive(Clone, Debug)]
+pub struct ProxyHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl ProxyHandle {
+    /// Replaces the whole table in one swap: a request that is routed after this returns is routed by it.
+    ///
+    /// Requests in flight finish on the upstream they have. Idle connections to upstreams that are no
+    /// longer in the table are closed by each thread as it follows. An equal table changes nothing.
+    pub fn set_table(&self, table: RouteTable) {
+        let _swapping = self
+            .shared
+            .swapping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let old = self.shared.published.load();
+        if *old.table == table {
+            return;
+        }
+        let mut upstreams: HashMap<String, HashSet<SocketAddr>> = HashMap::new();
+        for upstream in table.upstreams() {
+            match upstreams.get_mut(&upstream.id) {
+                Some(addresses) => addresses.insert(upstream.address),
+                None => upstreams
+                    .entry(upstream.id.clone())
+                    .or_default()
+                    .insert(upstream.address),
+            };
+        }
+        let epoch = old.epoch + 1;
+        let removal = old.upstreams.keys().any(|id| !upstreams.contains_key(id));
+        self.shared.published.store(Arc::new(Published {
+            epoch,
+            last_removal: if removal { epoch } else { old.last_removal },
+            table: Arc::new(table),
+            upstreams,
+        }));
+        self.shared
+            .signal
+            .send_modify(|signal| signal.epoch = epoch);
+    }
+
+    /// The table in force.
+    pub fn table(&self) -> Arc<RouteTable> {
+        Arc::clone(&self.shared.published.load().table)
+    }
+
+    /// Requests and upgraded connections now on an upstream, over all threads.
+    ///
+    /// For an upstream that is not in the table, 0 means that nothing uses it and nothing will: it may be
+    /// stopped, as long as no later table brings it back. A data thread that has not yet followed the swap
+    /// counts as one, so the figure may be above the truth for some microseconds after a swap, never below.
+    /// For an upstream in the table the figure is a snapshot.
+    pub fn in_flight(&self, upstream_id: &str) -> usize {
+        let published = self.shared.published.load();
+        let removed = !published.upstreams.contains_key(upstream_id);
+        let in_flight = |ledger: &Arc<Ledger>| {
+            // The epoch first: what a thread routed before it wrote the epoch down is then in its counts.
+            let behind = removed && ledger.followed() < published.epoch;
+            ledger.in_flight(upstream_id) + usize::from(behind)
+        };
+        self.shared.ledgers.iter().map(in_flight).sum()
+    }
+
+    /// Changes whenever an upstream that left the table may have reached 0 in flight: look again.
+    ///
+    /// Wait with `changed()`; the value itself only counts. Call this before asking [`Self::in_flight`], so
+    /// that a change between the two is not missed. It may signal more often than needed.
+    pub fn drained(&self) -> watch::Receiver<u64> {
+        self.shared.drained.subscribe()
+    }
+
+    /// Waits until [`Self::in_flight`] answers 0 for an upstream that has left the table.
+    ///
+    /// For ever if it is still in the table; cancelling leaves nothing behind.
+    pub async fn wait_drained(&self, upstream_id: &str) {
+        let mut drained = self.drained();
+        while self.in_flight(upstream_id) > 0 || self.table_holds(upstream_id) {
+            if drained.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What has been served so far.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        for ledger in &self.shared.ledgers {
+            ledger.add_to(&mut counters);
+        }
+        counters
+    }
+
+    fn table_holds(&self, upstream_id: &str) -> bool {
+        self.shared
+            .published
+            .load()
+            .upstreams
+            .contains_key(upstream_id)
+    }
+}

@@ -1,0 +1,228 @@
+//! Header hygiene: what must not pass a proxy, and what it adds.
+
+use crate::connection::Client;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id of a client that is passed on.
+const MAX_REQUEST_ID_BYTES: usize = 200;
+
+/// Removes from a request what concerns only the client's connection to us, and what a client must not be
+/// believed about: hop-by-hop fields (RFC 9110 section 7.6.1), fields named by `Connection`, every
+/// `X-Forwarded-*` and its kin. Answers the protocol to upgrade to, if the client asks for one.
+///
+/// `Transfer-Encoding` stays, because hyper frames the body by it; only `chunked` gets here. `Expect` goes:
+/// hyper answers 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
+pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let upgrade = upgrade_of(headers);
+    let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));
+    remove_marked(headers, |name| {
+        is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
+    });
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(protocol) = &upgrade {
+        ask_upgrade(headers, protocol.clone());
+    }
+    upgrade
+}
+
+/// Removes from an answer what concerns only the upstream's connection to us.
+///
+/// Answers the protocol if it agrees to an upgrade; the caller puts it back with [`ask_upgrade`].
+pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(UPGRADE).cloned();
+    // hyper frames the body for the client by what it knows of its length.
+    remove_marked(headers, |name| {
+        is_hop_by_hop(name) || name == TRANSFER_ENCODING
+    });
+    upgrade
+}
+
+/// Marks a message as one that changes the protocol of its connection.
+pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Tells the upstream who asked, how, when, and under which id; answers the id.
+pub(crate) fn set_forwarded(
+    headers: &mut HeaderMap,
+    client: &Client,
+    host: &HeaderValue,
+) -> HeaderValue {
+    let stamps = &client.worker.stamps;
+    let id = match headers.get(X_REQUEST_ID) {
+        Some(id) if is_acceptable_id(id) => id.clone(),
+        _ => {
+            let id = stamps.request_id();
+            headers.insert(X_REQUEST_ID, id.clone());
+            id
+        }
+    };
+    headers.insert(X_FORWARDED_FOR, client.address.clone());
+    headers.insert(X_FORWARDED_PROTO, client.scheme.clone());
+    headers.insert(X_FORWARDED_PORT, client.port.clone());
+    headers.insert(X_FORWARDED_HOST, host.clone());
+    headers.insert(X_REQUEST_START, stamps.request_start());
+    id
+}
+
+fn is_acceptable_id(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` apart.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// What only a proxy may say about a request. The ones that [`set_forwarded`] sets are replaced there.
+fn is_claim_of_proxy(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-") && (name.starts_with("x-forwarded-") || name == "x-real-ip")
+}
+
+fn remove_marked(headers: &mut HeaderMap, is_marked: impl Fn(&HeaderName) -> bool) {
+    // Most messages have none or one of them, and an empty list allocates nothing.
+    let mut marked: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_marked(name))
+        .cloned()
+        .collect();
+    if marked.contains(&CONNECTION) {
+        for value in headers.get_all(CONNECTION) {
+            let names =
+                tokens(value).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+            // A client must not be able to take away what the message is framed and routed by.
+            marked.extend(
+                names.filter(|n| *n != HOST && *n != CONTENT_LENGTH && *n != TRANSFER_ENCODING),
+            );
+        }
+    }
+    for name in marked {
+        headers.remove(name);
+    }
+}
+
+fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    let asked = headers
+        .get_all(CONNECTION)
+        .iter()
+        .any(|connection| has_token(connection, "upgrade"));
+    // Some clients offer h2c with every request. It may be ignored, and the tunnel would hide the requests
+    // that follow from routing (RFC 9113 dropped it).
+    (asked && !has_token(protocol, "h2c")).then(|| protocol.clone())
+}
+
+fn has_token(value: &HeaderValue, wanted: &str) -> bool {
+    tokens(value).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or("").split(',').map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clean_request, clean_response};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    fn headers(lines: &str) -> HeaderMap {
+        let lines = lines.split('|').filter_map(|line| line.split_once(": "));
+        let pairs = lines.map(|(name, value)| {
+            let name: HeaderName = name.parse().unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn check_request(given: &str, expected: &str) {
+        let mut headers_left = headers(given);
+        clean_request(&mut headers_left);
+        assert_eq!(headers_left, headers(expected), "{given}");
+    }
+
+    #[test]
+    fn hop_by_hop_fields_do_not_pass() {
+        check_request("Host: a|Accept: */*", "Host: a|Accept: */*");
+        check_request(
+            "Host: a|Connection: keep-alive|Keep-Alive: timeout=5",
+            "Host: a",
+        );
+        check_request(
+            "Host: a|Connection: close, X-Secret|X-Secret: 1|X-Other: 2",
+            "Host: a|X-Other: 2",
+        );
+        check_request("Host: a|Connection: x|Connection: y|X: 1|Y: 1", "Host: a");
+        check_request(
+            "Host: a|Proxy-Authorization: x|Proxy-Connection: x",
+            "Host: a",
+        );
+        check_request("Host: a|TE: trailers, deflate", "Host: a|TE: trailers");
+        check_request("Host: a|TE: deflate", "Host: a");
+        check_request(
+            "Host: a|Expect: 100-continue|Content-Length: 1",
+            "Host: a|Content-Length: 1",
+        );
+    }
+
+    #[test]
+    fn what_frames_and_routes_a_request_cannot_be_taken_away() {
+        let given = "Host: a|Content-Length: 3|Connection: host, content-length, transfer-encoding";
+        check_request(given, "Host: a|Content-Length: 3");
+    }
+
+    #[test]
+    fn what_only_a_proxy_may_say_is_removed() {
+        check_request(
+            "Host: a|X-Forwarded-For: 1|X-Forwarded-Ssl: on|Forwarded: for=1|X-Real-IP: 1",
+            "Host: a",
+        );
+        check_request("Host: a|X-Forward: 1", "Host: a|X-Forward: 1");
+    }
+
+    #[test]
+    fn an_upgrade_passes_when_it_is_meant_and_is_not_h2c() {
+        let websocket = "Host: a|Connection: keep-alive, Upgrade|Upgrade: websocket";
+        check_request(websocket, "Host: a|Connection: upgrade|Upgrade: websocket");
+        check_request("Host: a|Upgrade: websocket", "Host: a");
+        let h2c = "Host: a|Connection: Upgrade, HTTP2-Settings|Upgrade: h2c|HTTP2-Settings: AA";
+        check_request(h2c, "Host: a");
+    }
+
+    #[test]
+    fn answers_are_cleaned_too() {
+        let mut answer = headers(
+            "Server: x|Connection: close, X-A|X-A: 1|Transfer-Encoding: chunked|Trailer: T",
+        );
+        assert_eq!(clean_response(&mut answer), None);
+        assert_eq!(answer, headers("Server: x|Trailer: T"));
+    }
+}

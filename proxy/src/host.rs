@@ -1,0 +1,189 @@
+//! Host names: what a route is keyed by, and how a `Host` header is read.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+/// Longest host name in bytes (RFC 1035 section 2.3.4, without the root dot).
+const MAX_HOST_BYTES: usize = 253;
+/// Longest label in bytes (RFC 1035 section 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
+
+/// A host name as routed on: lower case, without port, without trailing dot.
+///
+/// Made with [`FromStr`], which lowers the case and drops one trailing dot. Names in other scripts are
+/// expected in their ASCII form (`xn--...`); an IPv6 address is written in brackets.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Host(Box<str>);
+
+/// Why a text is not a host name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HostError {
+    /// Nothing is left of it.
+    #[error("a host name cannot be empty")]
+    Empty,
+    /// Longer than 253 bytes, or a label longer than 63.
+    #[error("a host name has at most 253 bytes, and 63 between two dots")]
+    TooLong,
+    /// A byte that no host name contains, an empty label, or a hyphen at a label's edge.
+    #[error("a host name consists of letters, digits and hyphens, with single dots between")]
+    Invalid,
+}
+
+impl Host {
+    /// The name, lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Host {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Host, HostError> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.is_empty() {
+            return Err(HostError::Empty);
+        }
+        if name.len() > MAX_HOST_BYTES {
+            return Err(HostError::TooLong);
+        }
+        if let Some(rest) = name.strip_prefix('[') {
+            let address = rest.strip_suffix(']').ok_or(HostError::Invalid)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| HostError::Invalid)?;
+            return Ok(Host(format!("[{address}]").into()));
+        }
+        for label in name.split('.') {
+            if label.len() > MAX_LABEL_BYTES {
+                return Err(HostError::TooLong);
+            }
+            // An underscore is no letter of a host name, but occurs in names people do route on.
+            let letters = label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if label.is_empty() || !letters || label.starts_with('-') || label.ends_with('-') {
+                return Err(HostError::Invalid);
+            }
+        }
+        Ok(Host(name.to_ascii_lowercase().into()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// `Box<str>` hashes and compares as `str` does, so a map keyed by `Host` can be asked with a `&str`.
+impl Borrow<str> for Host {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name to route on in a `Host` header or a target's authority: no port, no trailing dot, lower case.
+///
+/// Borrows when the client sent it that way already, which nearly all do. `None` for a value no host has:
+/// empty, a port that is not a number, an unclosed bracket, user information.
+pub(crate) fn routing_name(header: &str) -> Option<Cow<'_, str>> {
+    let (name, port) = match header.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')?.checked_add(2)?;
+            let (name, port) = header.split_at_checked(end)?;
+            (
+                name,
+                port.strip_prefix(':').or(port.is_empty().then_some(""))?,
+            )
+        }
+        None => header.split_once(':').unwrap_or((header, "")),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let plausible = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'@' | b'?' | b'#' | b','));
+    if !plausible || !port.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        Some(Cow::Owned(name.to_ascii_lowercase()))
+    } else {
+        Some(Cow::Borrowed(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Host, HostError, routing_name};
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    fn check(text: &str, expected: Result<&str, HostError>) {
+        let host = text.parse::<Host>();
+        assert_eq!(
+            host.as_ref().map(Host::as_str),
+            expected.as_ref().copied(),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn host_names_are_validated_and_lowered() {
+        check("shop.example.com", Ok("shop.example.com"));
+        check("Shop.Example.COM.", Ok("shop.example.com"));
+        check("my_app.localhost", Ok("my_app.localhost"));
+        check("127.0.0.1", Ok("127.0.0.1"));
+        check("[::0001]", Ok("[::1]"));
+        check("", Err(HostError::Empty));
+        check(".", Err(HostError::Empty));
+        check("a..b", Err(HostError::Invalid));
+        check("-a.b", Err(HostError::Invalid));
+        check("a b", Err(HostError::Invalid));
+        check("a:80", Err(HostError::Invalid));
+        check("bücher.example", Err(HostError::Invalid));
+        check(&"a".repeat(64), Err(HostError::TooLong));
+        check(&"a.".repeat(127), Ok(&"a.".repeat(127)[..253]));
+        check(&"a.".repeat(128), Err(HostError::TooLong));
+    }
+
+    fn check_name(header: &str, expected: Option<&str>) {
+        assert_eq!(routing_name(header).as_deref(), expected, "{header:?}");
+    }
+
+    #[test]
+    fn the_host_header_is_read_without_port_case_and_trailing_dot() {
+        check_name("shop.localhost", Some("shop.localhost"));
+        check_name("Shop.localhost:8080", Some("shop.localhost"));
+        check_name("shop.localhost.", Some("shop.localhost"));
+        check_name("shop.localhost.:80", Some("shop.localhost"));
+        check_name("shop.localhost:", Some("shop.localhost"));
+        check_name("[::1]:8080", Some("[::1]"));
+        check_name("[::1]", Some("[::1]"));
+        check_name("[::1]x", None);
+        check_name("[::1", None);
+        check_name("", None);
+        check_name(":80", None);
+        check_name("a:b", None);
+        check_name("a:80:80", None);
+        check_name("user@a", None);
+        check_name("a/b", None);
+        check_name("a, b", None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_panic(header in ".*") {
+            let _ = routing_name(&header);
+            let _ = header.parse::<Host>();
+        }
+
+        #[test]
+        fn port_case_and_trailing_dot_do_not_matter(name in "[a-z0-9]{1,8}(\\.[a-z0-9]{1,8}){0,3}", port in 0u16..) {
+            for text in [name.clone(), name.to_uppercase(), format!("{name}."), format!("{name}:{port}"), format!("{name}.:{port}")] {
+                let routed = routing_name(&text);
+                prop_assert_eq!(routed.as_deref(), Some(name.as_str()));
+            }
+        }
+    }
+}

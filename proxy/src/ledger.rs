@@ -1,0 +1,105 @@
+//! What one data thread lets others see: which table it follows, what it has in flight, what it counted.
+//!
+//! The locks here are taken when a service or an upstream is met for the first time, when the table
+//! changes and when somebody reads; never for a request.
+
+use crate::counters::{Counters, Tally};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The epoch a thread that has ended follows: it sends nothing to anybody any more.
+const ENDED: u64 = u64::MAX;
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    followed: AtomicU64,
+    usage: Mutex<HashMap<String, Arc<Usage>>>,
+    tallies: Mutex<HashMap<String, Arc<Tally>>>,
+    pub(crate) unrouted: Tally,
+    open_connections: AtomicUsize,
+}
+
+/// Requests and upgraded connections one thread has on one upstream. Written by that thread alone.
+#[derive(Debug, Default)]
+pub(crate) struct Usage(AtomicUsize);
+
+impl Usage {
+    pub(crate) fn now(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn begin(&self) {
+        self.0
+            .store(self.0.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Answers what is left.
+    pub(crate) fn end(&self) -> usize {
+        let left = self.0.load(Ordering::Relaxed).saturating_sub(1);
+        self.0.store(left, Ordering::Release);
+        left
+    }
+}
+
+impl Ledger {
+    /// Says that every request this thread routed by a table before `epoch` is counted in its usage, and
+    /// that none will be routed by such a table again.
+    pub(crate) fn follow(&self, epoch: u64) {
+        self.followed.store(epoch, Ordering::Release);
+    }
+
+    /// Says that the thread has ended.
+    pub(crate) fn end(&self) {
+        self.follow(ENDED);
+    }
+
+    pub(crate) fn followed(&self) -> u64 {
+        self.followed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn usage_of(&self, upstream_id: &str) -> Arc<Usage> {
+        let mut usage = lock(&self.usage);
+        if let Some(known) = usage.get(upstream_id) {
+            return Arc::clone(known);
+        }
+        Arc::clone(usage.entry(upstream_id.to_owned()).or_default())
+    }
+
+    pub(crate) fn in_flight(&self, upstream_id: &str) -> usize {
+        lock(&self.usage)
+            .get(upstream_id)
+            .map_or(0, |usage| usage.now())
+    }
+
+    pub(crate) fn tally_of(&self, service: &str) -> Arc<Tally> {
+        let mut tallies = lock(&self.tallies);
+        if let Some(known) = tallies.get(service) {
+            return Arc::clone(known);
+        }
+        Arc::clone(tallies.entry(service.to_owned()).or_default())
+    }
+
+    /// Forgets upstreams that nothing of the thread refers to, and tallies of services `known` denies.
+    pub(crate) fn forget_unused(&self, known: impl Fn(&str) -> bool) {
+        lock(&self.usage).retain(|_, usage| Arc::strong_count(usage) > 1);
+        lock(&self.tallies).retain(|name, tally| Arc::strong_count(tally) > 1 || known(name));
+    }
+
+    pub(crate) fn set_open_connections(&self, open: usize) {
+        self.open_connections.store(open, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, counters: &mut Counters) {
+        for (name, tally) in lock(&self.tallies).iter() {
+            tally.add_to(counters.services.entry(name.clone()).or_default());
+        }
+        self.unrouted.add_to(&mut counters.unrouted);
+        counters.open_connections += self.open_connections.load(Ordering::Relaxed);
+    }
+}
+
+/// A panic while one of these locks was held leaves a whole map behind: no step of ours is half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

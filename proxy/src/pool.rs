@@ -1,0 +1,190 @@
+//! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
+
+use crate::body::RequestBody;
+use crate::handle::Shared;
+use crate::ledger::Usage;
+use crate::table::Upstream;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+pub(crate) type Sender = http1::SendRequest<RequestBody>;
+
+/// One upstream with this thread's connections to it.
+#[derive(Debug)]
+pub(crate) struct LocalUpstream {
+    pub(crate) upstream: Upstream,
+    usage: Arc<Usage>,
+    /// Last in, first out: the surplus of a busy time grows old at the front and is closed.
+    idle: RefCell<Vec<Idle>>,
+    max_idle: usize,
+    retired: Cell<bool>,
+    shared: Arc<Shared>,
+    clock: Rc<IdleClock>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: u32,
+}
+
+/// A clock of coarse ticks, so that keeping a connection reads no time. See [`crate::worker`] for who ticks.
+#[derive(Debug, Default)]
+pub(crate) struct IdleClock {
+    now: Cell<u32>,
+    /// Something was kept: there may be something to close later.
+    pub(crate) kept: Notify,
+}
+
+impl IdleClock {
+    pub(crate) fn tick(&self) {
+        self.now.set(self.now.get().wrapping_add(1));
+    }
+}
+
+impl LocalUpstream {
+    pub(crate) fn new(
+        upstream: Upstream,
+        usage: Arc<Usage>,
+        shared: Arc<Shared>,
+        clock: Rc<IdleClock>,
+        max_idle: usize,
+    ) -> LocalUpstream {
+        LocalUpstream {
+            upstream,
+            usage,
+            idle: RefCell::default(),
+            max_idle,
+            retired: Cell::new(false),
+            shared,
+            clock,
+        }
+    }
+
+    /// Requests and upgraded connections this thread has on it.
+    pub(crate) fn load(&self) -> usize {
+        self.usage.now()
+    }
+
+    /// The upstream left the table: closes what is idle, and keeps nothing from now on.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.idle.borrow_mut().clear();
+    }
+
+    /// The connection that became idle last and, as far as is known, still lives.
+    pub(crate) fn take_idle(&self) -> Option<Sender> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let Idle { sender, .. } = idle.pop()?;
+            if sender.is_ready() {
+                return Some(sender);
+            }
+        }
+    }
+
+    fn keep(&self, sender: Sender) {
+        let mut idle = self.idle.borrow_mut();
+        if self.retired.get() || idle.len() >= self.max_idle {
+            return;
+        }
+        if idle.is_empty() {
+            self.clock.kept.notify_one();
+        }
+        let since = self.clock.now.get();
+        idle.push(Idle { sender, since });
+    }
+
+    /// Closes connections kept for `max_age` ticks or more; answers whether any are left.
+    pub(crate) fn close_idle(&self, max_age: u32) -> bool {
+        let now = self.clock.now.get();
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|kept| now.wrapping_sub(kept.since) < max_age && !kept.sender.is_closed());
+        !idle.is_empty()
+    }
+}
+
+/// Why no connection to an upstream could be made.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// Nobody answered within the connect timeout.
+    TimedOut,
+    /// The system refused: the upstream's doing, or ours if we ran out of something.
+    Refused(io::Error),
+}
+
+/// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
+pub(crate) async fn connect(in_use: &InUse, timeout: Duration) -> Result<Sender, ConnectError> {
+    let stream = tokio::time::timeout(timeout, TcpStream::connect(in_use.upstream().address))
+        .await
+        .map_err(|_| ConnectError::TimedOut)?
+        .map_err(ConnectError::Refused)?;
+    stream.set_nodelay(true).map_err(ConnectError::Refused)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
+    tokio::task::spawn_local(async move {
+        // What goes wrong while a request is on it, its sender is told; idle, it is simply gone.
+        let _ = connection.with_upgrades().await;
+    });
+    Ok(sender)
+}
+
+/// Counts something as in flight on an upstream for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct InUse(Rc<LocalUpstream>);
+
+impl InUse {
+    pub(crate) fn begin(local: &Rc<LocalUpstream>) -> InUse {
+        local.usage.begin();
+        InUse(Rc::clone(local))
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.0.upstream
+    }
+
+    pub(crate) fn take_idle(&self) -> Option<Sender> {
+        self.0.take_idle()
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if self.0.usage.end() == 0 && self.0.retired.get() {
+            self.0.shared.announce_drained();
+        }
+    }
+}
+
+/// A connection lent to one request. Dropped before [`Lease::finish`], the connection is closed: the rest of
+/// an answer nobody reads must not be taken for the next one.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) sender: Sender,
+    pub(crate) in_use: InUse,
+}
+
+impl Lease {
+    /// The answer has been read to its end: keep the connection, as soon as the request has been sent.
+    pub(crate) fn finish(self) {
+        let Lease { mut sender, in_use } = self;
+        if sender.is_ready() {
+            in_use.0.keep(sender);
+        } else if !sender.is_closed() {
+            // The upstream answered before it had the whole request; it is in use until it has.
+            tokio::task::spawn_local(async move {
+                if sender.ready().await.is_ok() {
+                    in_use.0.keep(sender);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Starting and stopping the data threads.
+
+use crate::handle::{ProxyHandle, Shared};
+use crate::listen::Listeners;
+use crate::settings::ProxySettings;
+use crate::worker::Setup;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, thread};
+use tokio::sync::mpsc;
+
+/// A running proxy: it accepts, routes and forwards until [`Proxy::shutdown`].
+///
+/// Dropped without it, the threads stop at once and cut what is in flight.
+#[derive(Debug)]
+pub struct Proxy {
+    handle: ProxyHandle,
+    threads: Vec<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
+}
+
+/// Why a proxy could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A data thread or its runtime could not be made.
+    #[error("cannot start a thread of the proxy")]
+    Thread(#[source] io::Error),
+    /// A listening socket could not be shared among the threads.
+    #[error("cannot share a listening socket among the threads of the proxy")]
+    Socket(#[source] io::Error),
+}
+
+impl Proxy {
+    /// Starts `settings.threads` data threads (at least one) that serve all of `listeners`.
+    ///
+    /// The table is empty at first, and every host unknown: set one before telling anybody the address.
+    /// The listeners' number of sockets need not match the threads. On an error nothing keeps running.
+    pub fn start(listeners: Vec<Listeners>, settings: ProxySettings) -> Result<Proxy, StartError> {
+        let count = settings.threads.max(1);
+        let mut sockets: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
+        for listeners in listeners {
+            let of_one_address = listeners.into_sockets(count).map_err(StartError::Socket)?;
+            // All must be served: the kernel also gives connections to a socket nobody accepts from.
+            for (index, socket) in of_one_address.into_iter().enumerate() {
+                if let Some(of_one_thread) = sockets.get_mut(index % count) {
+                    of_one_thread.push(socket);
+                }
+            }
+        }
+        let shared = Arc::new(Shared::new(count));
+        let settings = Arc::new(settings);
+        let (end, ended) = mpsc::channel(1);
+        let (started, starts) = std::sync::mpsc::channel();
+        let mut proxy = Proxy {
+            handle: ProxyHandle { shared },
+            threads: Vec::with_capacity(count),
+            ended,
+        };
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let setup = Setup {
+                index,
+                sockets,
+                shared: Arc::clone(&proxy.handle.shared),
+                settings: Arc::clone(&settings),
+                started: started.clone(),
+                end: end.clone(),
+            };
+            let thread = thread::Builder::new()
+                .name(format!("proxy-{index}"))
+                .spawn(move || setup.run())
+                .map_err(StartError::Thread)?;
+            proxy.threads.push(thread);
+        }
+        drop((started, end));
+        // Each thread reports once, within microseconds; one that died without a word is an error too.
+        for _ in 0..count {
+            let died = || io::Error::other("a thread ended before it had started");
+            let report = starts.recv().unwrap_or_else(|_| Err(died()));
+            report.map_err(StartError::Thread)?;
+        }
+        Ok(proxy)
+    }
+
+    /// A handle to control it with; any number may exist.
+    pub fn handle(&self) -> ProxyHandle {
+        self.handle.clone()
+    }
+
+    /// Stops accepting, lets requests in flight and upgraded connections finish for at most `drain`, cuts
+    /// what is left and ends the threads.
+    ///
+    /// Idle client connections are closed at once. Connections that wait in the queue of a listening
+    /// socket are accepted and answered first, unless the socket was inherited and lives on elsewhere.
+    pub async fn shutdown(mut self, drain: Duration) {
+        self.stop(drain);
+        // Closed when the last thread lets go of its end; until then no message ever comes.
+        let _ = self.ended.recv().await;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the proxy had panicked");
+            }
+        }
+    }
+
+    fn stop(&self, drain: Duration) {
+        self.handle
+            .shared
+            .signal
+            .send_modify(|signal| signal.stop = Some(drain));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.stop(Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One thread's view of the table: services it has met, with this thread's connections and counts.
+
+use crate::counters::Tally;
+use crate::handle::{Published, Shared};
+use crate::host::{Host, routing_name};
+use crate::ledger::Ledger;
+use crate::pool::{IdleClock, InUse, LocalUpstream};
+use crate::settings::ProxySettings;
+use crate::stamps::Random;
+use crate::table::{Service, Upstream};
+use arc_swap::{ArcSwap, Cache};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A service as one thread sees it.
+#[derive(Debug)]
+pub(crate) struct LocalService {
+    pub(crate) service: Arc<Service>,
+    pub(crate) tally: Arc<Tally>,
+    upstreams: Box<[Rc<LocalUpstream>]>,
+}
+
+impl LocalService {
+    /// Takes the less loaded of two upstreams drawn at random, leaving out those in `tried`, and counts it
+    /// as in use. `None` when none is left.
+    pub(crate) fn pick(&self, tried: &[Upstream], random: &Random) -> Option<InUse> {
+        let chosen = match &*self.upstreams {
+            _ if !tried.is_empty() => self
+                .upstreams
+                .iter()
+                .filter(|candidate| !tried.contains(&candidate.upstream))
+                .min_by_key(|candidate| candidate.load())?,
+            [] => return None,
+            [only] => only,
+            many => {
+                let first = random.below(many.len());
+                // An offset of 1..len from the first: never the same one twice.
+                let second = (first + 1 + random.below(many.len() - 1)) % many.len();
+                let (first, second) = (many.get(first)?, many.get(second)?);
+                if second.load() < first.load() {
+                    second
+                } else {
+                    first
+                }
+            }
+        };
+        Some(InUse::begin(chosen))
+    }
+}
+
+/// Why no service was found for a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unrouted {
+    /// The text is no host name.
+    Malformed,
+    /// No route for this host.
+    Unknown,
+}
+
+/// The table as one thread has met it so far.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    published: RefCell<Cache<Arc<ArcSwap<Published>>, Arc<Published>>>,
+    met: RefCell<Met>,
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    clock: Rc<IdleClock>,
+    max_idle: usize,
+}
+
+#[derive(Debug, Default)]
+struct Met {
+    epoch: u64,
+    services: HashMap<Host, Rc<LocalService>>,
+    upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
+}
+
+impl Routes {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        ledger: Arc<Ledger>,
+        settings: &ProxySettings,
+    ) -> Routes {
+        Routes {
+            published: RefCell::new(Cache::new(Arc::clone(&shared.published))),
+            met: RefCell::default(),
+            shared,
+            ledger,
+            clock: Rc::default(),
+            max_idle: settings.max_idle_per_upstream,
+        }
+    }
+
+    /// The clock that idle connections of this thread are dated by.
+    pub(crate) fn clock(&self) -> &Rc<IdleClock> {
+        &self.clock
+    }
+
+    /// The service for a `Host` header or an authority, by the newest table.
+    ///
+    /// To be followed by [`LocalService::pick`] without an await between: see [`crate::handle`].
+    pub(crate) fn route(&self, host: &str) -> Result<Rc<LocalService>, Unrouted> {
+        let mut published = self.published.borrow_mut();
+        let published = published.load();
+        let mut met = self.met.borrow_mut();
+        if met.epoch != published.epoch {
+            met.services.clear();
+            met.epoch = published.epoch;
+        }
+        // Most clients send the name the way it is routed on: one look-up and it is found.
+        if let Some(known) = met.services.get(host) {
+            return Ok(Rc::clone(known));
+        }
+        let name = routing_name(host).ok_or(Unrouted::Malformed)?;
+        if let Some(known) = met.services.get(name.as_ref()) {
+            return Ok(Rc::clone(known));
+        }
+        let (host, service) = published.table.find(&name).ok_or(Unrouted::Unknown)?;
+        let local = Rc::new(LocalService {
+            service: Arc::clone(service),
+            tally: self.ledger.tally_of(&service.name),
+            upstreams: service
+                .upstreams
+                .iter()
+                .map(|upstream| self.meet(&mut met, upstream))
+                .collect(),
+        });
+        met.services.insert(host.clone(), Rc::clone(&local));
+        Ok(local)
+    }
+
+    fn meet(&self, met: &mut Met, upstream: &Upstream) -> Rc<LocalUpstream> {
+        if let Some(known) = met.upstreams.get(upstream) {
+            return Rc::clone(known);
+        }
+        let usage = self.ledger.usage_of(&upstream.id);
+        let local = LocalUpstream::new(
+            upstream.clone(),
+            usage,
+            Arc::clone(&self.shared),
+            Rc::clone(&self.clock),
+            self.max_idle,
+        );
+        let local = Rc::new(local);
+        met.upstreams.insert(upstream.clone(), Rc::clone(&local));
+        local
+    }
+
+    /// Takes note of the newest table: lets go of upstreams that left it, then says so in the ledger.
+    pub(crate) fn follow(&self) {
+        let mut published = self.published.borrow_mut();
+        let published = published.load();
+        let mut met = self.met.borrow_mut();
+        met.services.clear();
+        met.epoch = published.epoch;
+        met.upstreams.retain(|upstream, local| {
+            let stays = published.holds(upstream);
+            if !stays {
+                local.retire();
+            }
+            stays
+        });
+        let before = self.ledger.followed();
+        self.ledger.follow(published.epoch);
+        if published.last_removal > before {
+            self.shared.announce_drained();
+            let services = published
+                .table
+                .iter()
+                .map(|(_, service)| service.name.as_str());
+            let names: std::collections::HashSet<&str> = services.collect();
+            self.ledger.forget_unused(|name| names.contains(name));
+        }
+    }
+
+    /// Closes connections that have been idle for too long; answers whether any are left.
+    pub(crate) fn close_idle(&self, max_age: u32) -> bool {
+        let mut any = false;
+        for upstream in self.met.borrow().upstreams.values() {
+            any |= upstream.close_idle(max_age);
+        }
+        any
+    }
+}

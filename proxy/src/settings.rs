@@ -1,0 +1,41 @@
+//! What can be set, and the defaults with their reasons.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How a [`Proxy`](crate::Proxy) behaves. All fields have a default; change what differs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProxySettings {
+    /// Data threads, each with its own runtime. Default: one per core this process may use.
+    pub threads: usize,
+    /// How long a connection to an upstream may take to be made. Default 5 s: a live process on the same
+    /// machine answers in microseconds; a removed container's address fails by itself after about 3 s.
+    pub connect_timeout: Duration,
+    /// How long an upstream may stay silent before its answer begins, from the last byte of the request it
+    /// was given. Default 60 s, as nginx and Dokku have it. Afterwards the client gets a 504.
+    pub first_byte_timeout: Duration,
+    /// How long a client may take to send a request head, and how long an idle client connection is kept.
+    /// Default 10 s.
+    pub header_read_timeout: Duration,
+    /// Largest request head in bytes, first line included; more is answered 431. Default 64 KiB.
+    pub max_header_bytes: usize,
+    /// Idle connections kept to one upstream by one thread. Default 128.
+    pub max_idle_per_upstream: usize,
+    /// How long an idle connection to an upstream is kept, to within a quarter. Default 4 s: below the 5 s
+    /// after which Node's and uvicorn's servers close theirs, so that a request rarely meets a closing one.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ProxySettings {
+    fn default() -> ProxySettings {
+        ProxySettings {
+            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(60),
+            header_read_timeout: Duration::from_secs(10),
+            max_header_bytes: 64 * 1024,
+            max_idle_per_upstream: 128,
+            idle_timeout: Duration::from_secs(4),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Upgraded connections, such as WebSockets: bytes both ways until both sides have ended.
+
+use crate::drain::Open;
+use crate::pool::Lease;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::io;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+
+/// Per direction; both are held for as long as the tunnel is open.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Starts a tunnel between two connections about to be upgraded. It counts as in flight on its upstream and
+/// as open at its thread until it ends.
+pub(crate) fn start(client: OnUpgrade, upstream: OnUpgrade, lease: Lease, open: Open) {
+    tokio::task::spawn_local(async move {
+        // The connection now belongs to the tunnel: its sender has no more use, its upstream has.
+        let Lease { sender, in_use } = lease;
+        drop(sender);
+        if let Err(error) = run(client, upstream).await {
+            tracing::debug!(%error, upstream = %in_use.upstream().id, "an upgraded connection ended early");
+        }
+        drop((in_use, open));
+    });
+}
+
+async fn run(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<()> {
+    let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
+    let (mut client, sent_early) = plain(client)?;
+    let (mut upstream, answered_early) = plain(upstream)?;
+    // What arrived behind the last request or answer already belongs to the new protocol.
+    upstream.write_all(&sent_early).await?;
+    client.write_all(&answered_early).await?;
+    copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER_BYTES, BUFFER_BYTES).await?;
+    Ok(())
+}
+
+/// The socket below an upgraded connection, with the bytes already read from it.
+fn plain(upgraded: Upgraded) -> io::Result<(TcpStream, bytes::Bytes)> {
+    let parts = upgraded
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_| io::Error::other("an upgraded connection is no TCP stream"))?;
+    Ok((parts.io.into_inner(), parts.read_buf))
+}

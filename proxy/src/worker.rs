@@ -1,0 +1,207 @@
+//! A data thread: its runtime, its accept loops, its following of the table, its end.
+
+use crate::connection;
+use crate::drain::OpenConnections;
+use crate::handle::Shared;
+use crate::ledger::Ledger;
+use crate::routes::Routes;
+use crate::settings::ProxySettings;
+use crate::stamps::Stamps;
+use futures_util::FutureExt as _;
+use hyper::server::conn::http1;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc as blocking};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_local, yield_now};
+
+/// An idle connection is closed after this many ticks of the thread's idle clock.
+const TICKS_IDLE: u32 = 4;
+/// How long to wait after an accept that failed, which most often means no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a data thread is started with.
+pub(crate) struct Setup {
+    pub(crate) index: usize,
+    pub(crate) sockets: Vec<std::net::TcpListener>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) settings: Arc<ProxySettings>,
+    /// Told whether the thread has come up.
+    pub(crate) started: blocking::Sender<io::Result<()>>,
+    /// Dropped last of all.
+    pub(crate) end: mpsc::Sender<()>,
+}
+
+/// What all connections and requests of one thread share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) settings: Arc<ProxySettings>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) routes: Routes,
+    pub(crate) open: Rc<OpenConnections>,
+    pub(crate) stamps: Stamps,
+    pub(crate) http: http1::Builder,
+    shared: Arc<Shared>,
+}
+
+impl Setup {
+    /// Serves until told to stop.
+    pub(crate) fn run(mut self) {
+        let Some(ledger) = self.shared.ledgers.get(self.index).cloned() else {
+            return;
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default());
+        // Owned by the runtime alone: they must be closed when it stops accepting, not when it ends.
+        let sockets = std::mem::take(&mut self.sockets);
+        let serve = self.serve(Arc::clone(&ledger), sockets);
+        let served = runtime.and_then(|runtime| runtime.block_on(serve));
+        if let Err(error) = served {
+            // Nobody listens any more if another thread failed first.
+            let _ = self.started.send(Err(error));
+        }
+        ledger.end();
+        self.shared.announce_drained();
+        drop(self.end);
+    }
+
+    async fn serve(
+        &self,
+        ledger: Arc<Ledger>,
+        sockets: Vec<std::net::TcpListener>,
+    ) -> io::Result<()> {
+        let worker = Rc::new(Worker {
+            settings: Arc::clone(&self.settings),
+            routes: Routes::new(
+                Arc::clone(&self.shared),
+                Arc::clone(&ledger),
+                &self.settings,
+            ),
+            open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
+            stamps: Stamps::new(),
+            http: connection::builder(&self.settings),
+            ledger,
+            shared: Arc::clone(&self.shared),
+        });
+        let mut listeners = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            listeners.push(Listener::new(TcpListener::from_std(socket)?)?);
+        }
+        let _ = self.started.send(Ok(()));
+        worker.work(listeners).await;
+        Ok(())
+    }
+}
+
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    fn new(socket: TcpListener) -> io::Result<Listener> {
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address })
+    }
+}
+
+impl Worker {
+    async fn work(self: Rc<Self>, listeners: Vec<Listener>) {
+        let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
+        let accepting: Vec<JoinHandle<()>> = listeners
+            .iter()
+            .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
+            .collect();
+        spawn_local(Rc::clone(&self).close_idle_upstreams());
+        let (stop, stopped) = oneshot::channel();
+        spawn_local(Rc::clone(&self).follow(stop));
+        let drain = stopped.await.unwrap_or(Duration::ZERO);
+        for task in accepting {
+            task.abort();
+        }
+        // One turn through the driver: what the kernel has for us by now is ready to be read after it.
+        yield_now().await;
+        for listener in listeners {
+            while let Some(Ok((stream, peer))) = listener.socket.accept().now_or_never() {
+                self.begin(stream, peer, listener.address);
+            }
+        }
+        yield_now().await;
+        self.open.stop();
+        if tokio::time::timeout(drain, self.open.all_closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the drain time is over: open connections are cut");
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: Rc<Listener>) {
+        loop {
+            match listener.socket.accept().await {
+                Ok((stream, peer)) => self.begin(stream, peer, listener.address),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, address = %listener.address, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, local: SocketAddr) {
+        spawn_local(connection::serve(Rc::clone(self), stream, peer, local));
+    }
+
+    /// Follows each new table, also while draining; tells the drain time once when told to stop.
+    async fn follow(self: Rc<Self>, stop: oneshot::Sender<Duration>) {
+        let mut signal = self.shared.signal.subscribe();
+        let mut stop = Some(stop);
+        loop {
+            // What was signalled before this subscribed is seen here as well.
+            let now = *signal.borrow_and_update();
+            if now.epoch != self.ledger.followed() {
+                self.routes.follow();
+            }
+            if let Some(drain) = now.stop
+                && let Some(stop) = stop.take()
+            {
+                let _ = stop.send(drain);
+            }
+            // The sender is in `shared`, which this holds: it cannot close.
+            if signal.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn close_idle_upstreams(self: Rc<Self>) {
+        let tick = self.settings.idle_timeout / TICKS_IDLE;
+        loop {
+            // Sleeps for good while nothing is idle: a quiet proxy does not wake.
+            self.routes.clock().kept.notified().await;
+            loop {
+                tokio::time::sleep(tick).await;
+                self.routes.clock().tick();
+                if !self.routes.close_idle(TICKS_IDLE) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Errors that concern the one connection that was to be accepted, not the listener (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,266 @@
+//! Detected -> Built: from the files of a commit to an image.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use mini_buildpacks::dockerignore::{self, Dockerignore};
+
+use super::pipeline::{Built, Detected};
+use super::run::Run;
+use super::{Deployer, problem};
+use crate::engine::{BuildEvent, BuildSpec};
+use crate::model::{ImageId, Kind, Problem};
+
+/// Where the Dockerfile stands in the context when it is ours; a name no repository is likely to use.
+const GENERATED: &str = ".mini.Dockerfile";
+/// The largest `.dockerignore` that is read, bytes.
+const IGNORE_LIMIT: usize = 1 << 20;
+
+pub(super) async fn build(
+    deployer: &Arc<Deployer>,
+    run: &Arc<Run>,
+    detected: Detected,
+) -> Result<Built, Problem> {
+    let app = &run.app.name;
+    let detection = &detected.detection;
+    require_space(deployer, run).await?;
+    let _slot = slot(deployer, run).await?;
+    run.header(format!("Building {app} from {}", source_of(detection)))
+        .await;
+    for line in &detection.evidence {
+        run.line(line.clone()).await;
+    }
+    for image in &detection.base_images {
+        pull(deployer, run, image).await?;
+    }
+    let spec = BuildSpec {
+        app: app.clone(),
+        deploy: run.id.clone(),
+        tag: format!("mini/{app}:{}", run.id),
+        dockerfile: GENERATED.to_owned(),
+        arguments: BTreeMap::new(),
+    };
+    let ignored = ignored(&detected)?;
+    let dockerfile = without_syntax_line(&detection.dockerfile);
+    let context = detected.tree.context(
+        Box::new(move |path| !ignored.is_ignored(path)),
+        vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
+    );
+    let limit = deployer.settings.build_timeout;
+    let built = tokio::time::timeout(limit, follow(deployer, run, &spec, context)).await;
+    let image = built.unwrap_or_else(|_| {
+        Err(Problem::new(
+            Kind::AppFailed,
+            format!(
+                "{app} was not deployed: the build did not end within {} minutes",
+                limit.as_secs() / 60
+            ),
+            "a build has that long (setting `build_timeout`)",
+            "see which step hangs in the lines above, correct it, and push again",
+        ))
+    })?;
+    let subject = deployer
+        .repositories
+        .subject(app, &detected.commit)
+        .await
+        .unwrap_or_default();
+    let mut description = format!("Deploy {}", detected.commit.short());
+    if !subject.is_empty() {
+        description = format!(
+            "{description}: {}",
+            subject.chars().take(60).collect::<String>()
+        );
+    }
+    Ok(Built {
+        commit: Some(detected.commit),
+        image,
+        runnable: detected.runnable,
+        description,
+    })
+}
+
+async fn follow(
+    deployer: &Deployer,
+    run: &Run,
+    spec: &BuildSpec,
+    context: crate::engine::ContextStream,
+) -> Result<ImageId, Problem> {
+    let what = || format!("{} was not deployed: its build failed", run.app.name);
+    let failed = |error| problem::engine(what(), &error);
+    let mut events = deployer.engine.build(spec, context).await.map_err(failed)?;
+    while let Some(event) = events.next().await {
+        match event.map_err(failed)? {
+            BuildEvent::Step {
+                name,
+                is_cached: true,
+            } => run.line(format!("{name} (cached)")).await,
+            BuildEvent::Step {
+                name,
+                is_cached: false,
+            } => run.line(name).await,
+            BuildEvent::Line(text) => run.line(format!("  {text}")).await,
+            BuildEvent::Done(image) => return Ok(image),
+        }
+    }
+    Err(Problem::new(
+        Kind::Internal,
+        what(),
+        "Docker ended the build without naming an image",
+        "push again; if it stays, the log of Docker on the server says more",
+    ))
+}
+
+async fn pull(deployer: &Deployer, run: &Run, image: &str) -> Result<(), Problem> {
+    let what = || {
+        format!(
+            "{} was not deployed: its base image is missing",
+            run.app.name
+        )
+    };
+    let mut lines = deployer
+        .engine
+        .pull(image)
+        .await
+        .map_err(|error| problem::engine(what(), &error))?;
+    while let Some(line) = lines.next().await {
+        run.line(line.map_err(|error| problem::engine(what(), &error))?)
+            .await;
+    }
+    Ok(())
+}
+
+/// Waits for one of the places in which builds go on at once.
+async fn slot<'a>(
+    deployer: &'a Deployer,
+    run: &Run,
+) -> Result<tokio::sync::SemaphorePermit<'a>, Problem> {
+    if let Ok(slot) = deployer.build_slots.try_acquire() {
+        return Ok(slot);
+    }
+    let limit = deployer.settings.builds_at_once;
+    run.header(format!(
+        "Waiting to build: {limit} at once, and other apps are being built"
+    ))
+    .await;
+    deployer
+        .build_slots
+        .acquire()
+        .await
+        .map_err(|_| super::run::lost())
+}
+
+/// Refuses to build on a disk that is nearly full, so that what runs keeps room for its logs and data.
+async fn require_space(deployer: &Deployer, run: &Run) -> Result<(), Problem> {
+    let floor = deployer.settings.disk_floor;
+    let places = [deployer.settings.data_dir.clone(), "/var/lib/docker".into()];
+    let scarce =
+        tokio::task::spawn_blocking(move || places.iter().find_map(|place| shortage(place, floor)));
+    match scarce.await {
+        Ok(None) => Ok(()),
+        Ok(Some((free_mib, place))) => Err(Problem::new(
+            Kind::Unavailable,
+            format!(
+                "{} was not deployed: the disk of the server is nearly full",
+                run.app.name
+            ),
+            format!(
+                "{free_mib} MiB are free at {place}; a build needs {} MiB and {} %",
+                floor.bytes >> 20,
+                floor.percent
+            ),
+            "free some space (`docker system df` shows what is used), then push again",
+        )),
+        Err(_) => Err(super::run::lost()),
+    }
+}
+
+fn shortage(place: &Path, floor: super::DiskFloor) -> Option<(u64, String)> {
+    let disk = rustix::fs::statvfs(place).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let total = disk.f_blocks.saturating_mul(disk.f_frsize);
+    let needed = floor.bytes.max(total / 100 * u64::from(floor.percent));
+    (free < needed).then(|| (free >> 20, place.display().to_string()))
+}
+
+fn source_of(detection: &mini_buildpacks::Detection) -> String {
+    match detection.builder.strip_prefix("buildpack:") {
+        Some(name) => {
+            let version = detection.version.as_deref().unwrap_or("");
+            format!("source as {name} {version}").trim_end().to_owned()
+        }
+        None => detection
+            .dockerfile_path
+            .clone()
+            .unwrap_or_else(|| "Dockerfile".to_owned()),
+    }
+}
+
+/// What stays out of the context: as the app says, else what nobody wants in a generated image, else nothing.
+fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
+    let own = detected.detection.dockerfile_path.as_deref();
+    for path in dockerignore::candidates(own.unwrap_or("Dockerfile")) {
+        let invalid = |why: String| {
+            Problem::new(
+                Kind::AppFailed,
+                format!("{path} cannot be read"),
+                why,
+                "correct the file, commit, and push again",
+            )
+        };
+        match mini_buildpacks::Tree::read(&detected.tree, &path, IGNORE_LIMIT) {
+            Ok(Some(text)) => {
+                return Dockerignore::parse(&text).map_err(|error| invalid(error.to_string()));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(invalid(error.to_string())),
+        }
+    }
+    Ok(if own.is_some() {
+        Dockerignore::default()
+    } else {
+        Dockerignore::sensible()
+    })
+}
+
+/// A `# syntax=` line asks the builder to fetch another front end from a public registry; the built-in one does.
+fn without_syntax_line(dockerfile: &str) -> String {
+    let is_syntax = |line: &str| {
+        let line = line.trim_start_matches('\u{feff}').trim_start();
+        line.strip_prefix('#').is_some_and(|rest| {
+            rest.trim_start()
+                .to_ascii_lowercase()
+                .strip_prefix("syntax")
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
+    };
+    let mut lines = dockerfile.split_inclusive('\n');
+    match lines.next() {
+        // The line number of every other line stays.
+        Some(first) if is_syntax(first) => format!("#\n{}", lines.collect::<String>()),
+        Some(_) | None => dockerfile.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_leading_syntax_line_is_taken_out() {
+        assert_eq!(
+            without_syntax_line("# syntax=docker/dockerfile:1\nFROM a\n"),
+            "#\nFROM a\n"
+        );
+        assert_eq!(without_syntax_line("#SYNTAX = x\r\nFROM a"), "#\nFROM a");
+        assert_eq!(
+            without_syntax_line("# a syntax=x\nFROM a\n"),
+            "# a syntax=x\nFROM a\n"
+        );
+        assert_eq!(
+            without_syntax_line("FROM a\n# syntax=x\n"),
+            "FROM a\n# syntax=x\n"
+        );
+    }
+}

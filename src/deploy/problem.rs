@@ -1,0 +1,93 @@
+//! Failures of the parts below as a person reads them.
+
+use crate::engine::EngineError;
+use crate::git::GitError;
+use crate::model::{AppName, Kind, Problem};
+
+/// A failure of git or of the tree that was pushed.
+pub(super) fn git(app: &AppName, error: &GitError) -> Problem {
+    let what = format!("{app} was not deployed");
+    match error {
+        GitError::Unusable { what: why, next } => {
+            Problem::new(Kind::AppFailed, what, why.clone(), next.clone())
+        }
+        GitError::Moved => Problem::new(
+            Kind::Busy,
+            what,
+            "the branch has moved since this push began",
+            "fetch, merge or rebase, and push again",
+        ),
+        GitError::Missing(why) => Problem::new(
+            Kind::Unavailable,
+            what,
+            why.clone(),
+            "install git 2.29 or newer on the server",
+        ),
+        GitError::NotFound(missing) => Problem::new(
+            Kind::NotFound,
+            what,
+            format!("{missing} does not exist in the repository on the server"),
+            "push the branch again",
+        ),
+        GitError::Io(_) | GitError::Failed(_) => {
+            tracing::error!(%app, ?error, "git failed");
+            Problem::new(
+                Kind::Internal,
+                what,
+                "the repository on the server could not be read or written",
+                "try again; if it stays, the log of the server says more (`mini doctor` checks disk and git)",
+            )
+        }
+    }
+}
+
+/// A failure of the engine, with the sentence that says what did not happen.
+pub(super) fn engine(what: String, error: &EngineError) -> Problem {
+    match error {
+        EngineError::Unavailable { .. } => Problem::new(
+            Kind::Unavailable,
+            what,
+            error.to_string(),
+            "start Docker on the server (`systemctl start docker`), then try again; `doctor` says more",
+        ),
+        EngineError::ImageMissing { image, said } => Problem::new(
+            Kind::AppFailed,
+            what,
+            format!("the image {image} is not on the server and could not be pulled: {said}"),
+            "check its name and tag in the FROM line, or that the server reaches the registry",
+        ),
+        EngineError::DiskFull { .. } => Problem::new(
+            Kind::Unavailable,
+            what,
+            "the disk of the server is full",
+            "free some space (`docker system df` shows what is used), then push again",
+        ),
+        EngineError::BuildFailed { step, said } => Problem::new(
+            Kind::AppFailed,
+            what,
+            match step {
+                Some(step) => format!("the step `{step}` failed: {said}"),
+                None => said.clone(),
+            },
+            "the lines above say more; correct it, commit, and push again",
+        ),
+        EngineError::CannotStart { said } => Problem::new(
+            Kind::AppFailed,
+            what,
+            format!("the container could not be started: {said}"),
+            "check the command in the Procfile or Dockerfile and that the image contains it",
+        ),
+        EngineError::Gone { .. } => Problem::new(
+            Kind::Busy,
+            what,
+            format!("{error}: something removed it meanwhile"),
+            "try again",
+        ),
+        EngineError::Refused { said } => Problem::new(
+            Kind::Internal,
+            what,
+            format!("Docker refused: {said}"),
+            "try again",
+        ),
+    }
+}

@@ -1,0 +1,255 @@
+//! Built -> Released: the release command, then a candidate is recorded; and what becomes of a candidate that fails.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::pipeline::{Built, Healthy, Released};
+use super::run::Run;
+use super::{Deployer, problem};
+use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
+use crate::model::{
+    ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, ReleaseVersion,
+    Step, Timestamp,
+};
+use crate::reconcile::environment;
+
+/// Whether the release command is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Run,
+    Skip,
+}
+
+pub(super) async fn release(
+    deployer: &Arc<Deployer>,
+    run: &Arc<Run>,
+    built: Built,
+    command: Command,
+) -> Result<Released, Problem> {
+    let app = run.app.name.clone();
+    let what = format!("{app} was not deployed: its image is missing");
+    let facts = deployer.engine.image(built.image.as_str()).await;
+    let facts = facts
+        .map_err(|error| problem::engine(what.clone(), &error))?
+        .ok_or_else(|| {
+            Problem::new(
+                Kind::NotFound,
+                what,
+                format!("the image {} was removed from Docker", built.image),
+                format!("build it again with `ps:rebuild {app}`"),
+            )
+        })?;
+    let config = deployer.store.config(run.app.id).await?;
+    let release = Release {
+        app: run.app.id,
+        version: next_version(deployer, run).await?,
+        status: ReleaseStatus::Candidate,
+        image: built.image,
+        commit: built.commit,
+        processes: built.runnable.processes,
+        release_command: built.runnable.release_command,
+        port: port(&facts, &config),
+        checks: built.runnable.checks,
+        config,
+        trigger: run.trigger,
+        description: built.description,
+        actor: run.actor.clone(),
+        created_at: Timestamp::now(),
+        drain_until: None,
+    };
+    if release.processes.values().any(Option::is_none) && !facts.has_command {
+        return Err(Problem::new(
+            Kind::AppFailed,
+            format!("{app} was not deployed: nothing says what to run"),
+            "its image has no command of its own, and there is no Procfile",
+            "add a CMD to the Dockerfile or a Procfile with a line like `web: ./server`, and push again",
+        ));
+    }
+    if command == Command::Run
+        && let Some(line) = release.release_command.clone()
+    {
+        run_release_command(deployer, run, &release, &line).await?;
+    }
+    let release = deployer.store.add_release(release).await?;
+    deployer
+        .store
+        .set_deploy_step(&run.id, Step::Release, Some(release.version))
+        .await?;
+    let app_now = deployer.store.app(&app).await?;
+    let is_stopped = app_now.is_some_and(|app| app.is_stopped);
+    let is_started = !is_stopped || release.starts_app();
+    Ok(Released {
+        release,
+        is_started,
+    })
+}
+
+/// Deploys of an app are one at a time, so the number that the store gives next is known before.
+async fn next_version(deployer: &Deployer, run: &Run) -> Result<ReleaseVersion, Problem> {
+    let releases = deployer.store.releases(run.app.id).await?;
+    let newest = releases
+        .iter()
+        .map(|release| release.version.0)
+        .max()
+        .unwrap_or(0);
+    Ok(ReleaseVersion(newest + 1))
+}
+
+/// The port `web` is told to listen on: the config var `PORT`, else the image's single exposed port, else 5000.
+fn port(facts: &ImageFacts, config: &ConfigVars) -> u16 {
+    let configured = config
+        .iter()
+        .find(|(key, _)| key.as_str() == "PORT")
+        .and_then(|(_, value)| value.reveal().trim().parse().ok())
+        .filter(|port| *port > 0);
+    let exposed = match facts.exposed_ports.as_slice() {
+        [port] => Some(*port),
+        _ => None,
+    };
+    configured.or(exposed).unwrap_or(DEFAULT_PORT)
+}
+
+async fn run_release_command(
+    deployer: &Deployer,
+    run: &Run,
+    release: &Release,
+    line: &str,
+) -> Result<(), Problem> {
+    let app = &run.app.name;
+    run.header(format!("Running the release command: {line}"))
+        .await;
+    let process_type: ProcessType = "release".parse()?;
+    let spec = OneOffSpec {
+        app: app.clone(),
+        release: release.version,
+        purpose: "release",
+        image: release.image.clone(),
+        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
+        environment: environment(
+            &run.app,
+            release,
+            release.version,
+            &process_type,
+            "release.1",
+        ),
+        limits: deployer.settings.limits,
+        terminal: None,
+        has_stdin: false,
+    };
+    let (_stdin, stdin) = mpsc::channel(1);
+    let (output, lines) = mpsc::channel(64);
+    let (_size, resize) = watch::channel(None);
+    let io = OneOffIo {
+        stdin,
+        output,
+        resize,
+    };
+    let limit = deployer.settings.build_timeout;
+    let ran = tokio::time::timeout(limit, async {
+        tokio::join!(deployer.engine.run(&spec, io), relay(run, lines)).0
+    });
+    let failed = format!("{app} was not deployed: its release command failed");
+    match ran.await {
+        Ok(Ok(0)) => Ok(()),
+        Ok(Ok(code)) => Err(Problem::new(
+            Kind::AppFailed,
+            failed,
+            format!("`{line}` ended with status {code}"),
+            "the lines above say more; correct it, commit, and push again",
+        )),
+        Ok(Err(error)) => Err(problem::engine(failed, &error)),
+        Err(_) => Err(Problem::new(
+            Kind::AppFailed,
+            failed,
+            format!(
+                "`{line}` did not end within {} minutes",
+                limit.as_secs() / 60
+            ),
+            "see what it waits for, correct it, and push again",
+        )),
+    }
+}
+
+/// Turns chunks of output into lines of the journal.
+async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some((_, chunk)) = chunks.recv().await {
+        rest.extend_from_slice(&chunk);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            run.line(String::from_utf8_lossy(&line).trim_end()).await;
+        }
+    }
+    if !rest.is_empty() {
+        run.line(String::from_utf8_lossy(&rest).trim_end()).await;
+    }
+}
+
+/// Healthy, with a push: the release is promised, and this waits until the branch has moved. When whoever pushed is gone,
+/// the branch is moved here, for the deploy belongs to the server.
+pub(super) async fn promise(
+    deployer: &Arc<Deployer>,
+    run: &Arc<Run>,
+    healthy: &Healthy,
+) -> Result<(), Problem> {
+    let Some((movement, commit)) = run.branch.as_ref().zip(run.commit.as_ref()) else {
+        return Ok(());
+    };
+    let app = &run.app.name;
+    let adopted = deployer
+        .store
+        .adopt_branch(run.app.id, &movement.branch)
+        .await?;
+    if adopted != movement.branch {
+        return Err(super::push::wrong_branch(app, &movement.branch, &adopted));
+    }
+    let release = &healthy.release;
+    let status = ReleaseStatus::Prepared;
+    deployer
+        .store
+        .set_release_status(release.app, release.version, status)
+        .await?;
+    deployer
+        .store
+        .set_deploy_step(&run.id, Step::Prepared, Some(release.version))
+        .await?;
+    run.set_prepared().await;
+    let mut holders = run.holders.subscribe();
+    let waited = holders
+        .wait_for(|holders| holders.is_committed || holders.pushes.is_empty())
+        .await
+        .map(|holders| holders.is_committed);
+    if waited.unwrap_or(false) {
+        return Ok(());
+    }
+    let tip = deployer.repositories.tip(app, &movement.branch).await;
+    if tip.map_err(|error| problem::git(app, &error))?.as_ref() == Some(commit) {
+        return Ok(());
+    }
+    deployer
+        .repositories
+        .move_branch(app, &movement.branch, movement.from.as_ref(), commit)
+        .await
+        .map_err(|error| problem::git(app, &error))
+}
+
+/// A deploy failed before its release served: the release is marked, so that the reconciler removes what was started.
+pub(super) async fn abandon(deployer: &Deployer, run: &Run) {
+    let marked = async {
+        let recorded = deployer.store.deploy(&run.id).await?;
+        if let Some(version) = recorded.and_then(|deploy| deploy.release) {
+            let status = ReleaseStatus::Failed;
+            deployer
+                .store
+                .set_release_status(run.app.id, version, status)
+                .await?;
+        }
+        Ok::<_, crate::store::StoreError>(())
+    };
+    if let Err(error) = marked.await {
+        tracing::error!(deploy = %run.id, %error, "cannot mark a failed release");
+    }
+    deployer.reconciler.wake();
+}

@@ -1,0 +1,94 @@
+//! Healthy -> Routed, and what is put away afterwards: requests go to the new release, and old things are put away.
+
+use std::sync::Arc;
+
+use super::pipeline::Healthy;
+use super::run::Run;
+use super::{Deployer, problem};
+use crate::engine::ProcessState;
+use crate::model::{App, Problem, ProcessType, Step, Timestamp};
+
+/// Makes the release current and resolves when requests go to it.
+pub(super) async fn route(
+    deployer: &Arc<Deployer>,
+    run: &Arc<Run>,
+    healthy: Healthy,
+) -> Result<(), Problem> {
+    deployer.step(run, Step::Route).await?;
+    let version = healthy.release.version;
+    let now = Timestamp::now();
+    let drain = jiff::SignedDuration::try_from(deployer.reconciler.rules().drain);
+    let drain_until = now
+        .saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO))
+        .unwrap_or(now);
+    deployer
+        .store
+        .promote(run.app.id, version, drain_until, healthy.is_started)
+        .await?;
+    let app = &run.app.name;
+    let web = ProcessType::web();
+    let is_routed = healthy.is_started
+        && healthy.release.processes.contains_key(&web)
+        && deployer.store.scale(run.app.id).await?.quantity(&web) > 0;
+    if is_routed {
+        // A process that dies in this moment must not hold up the answer: gone or routed, both are an end.
+        let seen = deployer
+            .reconciler
+            .wait_for(|view| {
+                let mut mine = view.processes.iter().filter(|process| {
+                    process.app == *app
+                        && process.release == version
+                        && process.process_type == web
+                        && process.state == ProcessState::Running
+                });
+                view.engine_problem.is_some()
+                    || mine.clone().next().is_none()
+                    || mine.any(|process| view.routed.contains(&process.id))
+            })
+            .await;
+        drop(seen);
+    } else {
+        deployer.reconciler.wake();
+    }
+    announce(deployer, run, version, is_routed).await
+}
+
+async fn announce(
+    deployer: &Deployer,
+    run: &Run,
+    version: crate::model::ReleaseVersion,
+    is_routed: bool,
+) -> Result<(), Problem> {
+    if !is_routed {
+        run.section(format!(
+            "Application deployed: {version}, no web process runs"
+        ))
+        .await;
+        return Ok(());
+    }
+    let domains = deployer.store.domains(run.app.id).await?;
+    run.section("Application deployed:").await;
+    for url in deployer.reconciler.urls(&run.app.name, &domains) {
+        run.line(url).await;
+    }
+    Ok(())
+}
+
+/// Forgets old releases and removes the images nobody refers to any more. Called while the deploy still has its turn, so
+/// that the image of the next one is not among them. Nothing here can undo the deploy: what goes wrong is a warning in
+/// the server's log, and the next deploy tries again.
+pub(super) async fn put_away(deployer: &Deployer, app: &App) {
+    let put_away = async {
+        let keep = deployer
+            .store
+            .prune_releases(app.id, deployer.settings.keep_releases)
+            .await?;
+        let what = format!("old images of {} were not removed", app.name);
+        let pruned = deployer.engine.prune_images(&app.name, &keep).await;
+        pruned.map_err(|error| problem::engine(what, &error))
+    };
+    let done: Result<usize, Problem> = put_away.await;
+    if let Err(problem) = done {
+        tracing::warn!(app = %app.name, %problem, "old releases were not put away");
+    }
+}

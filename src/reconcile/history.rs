@@ -1,0 +1,121 @@
+//! What has to be remembered between two looks: crashes, refusals, and since when a process gets no requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::plan::{Crash, ProcessKey, Refusal, jiff_duration};
+use crate::engine::{Process, ProcessId, ProcessState};
+use crate::model::Timestamp;
+
+/// A process that ran this long before it ended is taken to have run well: its count begins anew.
+const RAN_WELL: Duration = Duration::from_secs(300);
+/// The longest wait before a process is started again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Memory of the loop; lost with the process, which costs nothing but a fresh count.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    ends: BTreeMap<ProcessId, (Timestamp, Crash)>,
+    refusals: BTreeMap<ProcessKey, Refusal>,
+    unrouted_since: BTreeMap<ProcessId, Timestamp>,
+}
+
+impl History {
+    /// Takes note of how the processes stand now.
+    pub(super) fn note(
+        &mut self,
+        processes: &[Process],
+        routed: &BTreeSet<ProcessId>,
+        now: Timestamp,
+    ) {
+        let present: BTreeSet<&ProcessId> = processes.iter().map(|process| &process.id).collect();
+        self.ends.retain(|id, _| present.contains(id));
+        self.unrouted_since
+            .retain(|id, _| present.contains(id) && !routed.contains(id));
+        for process in processes {
+            if !routed.contains(&process.id) {
+                self.unrouted_since.entry(process.id.clone()).or_insert(now);
+            }
+            let ProcessState::Exited { at, .. } = &process.state else {
+                continue;
+            };
+            let ended_at = at.unwrap_or(now);
+            let before = self.ends.get(&process.id);
+            if before.is_some_and(|(noted_at, _)| at.is_none() || *noted_at == ended_at) {
+                continue;
+            }
+            let ran = process
+                .started_at
+                .map(|started_at| ended_at.duration_since(started_at));
+            let ran_well = ran.is_some_and(|ran| ran >= jiff_duration(RAN_WELL));
+            let count = match before {
+                Some((_, crash)) if !ran_well => crash.count + 1,
+                Some(_) | None => 1,
+            };
+            let restart_at = now
+                .saturating_add(jiff_duration(wait_before(count)))
+                .unwrap_or(now);
+            self.ends
+                .insert(process.id.clone(), (ended_at, Crash { count, restart_at }));
+        }
+        let existing: BTreeSet<ProcessKey> = processes.iter().map(ProcessKey::of).collect();
+        self.refusals.retain(|key, _| !existing.contains(key));
+    }
+
+    /// Takes note of a start that the engine refused.
+    pub(super) fn refuse(&mut self, key: ProcessKey, why: String, now: Timestamp) {
+        let count = self
+            .refusals
+            .get(&key)
+            .map_or(1, |refusal| refusal.count + 1);
+        let wait = wait_before(count + 1);
+        let retry_at = now.saturating_add(jiff_duration(wait)).unwrap_or(now);
+        self.refusals.insert(
+            key,
+            Refusal {
+                count,
+                retry_at,
+                why,
+            },
+        );
+    }
+
+    /// Forgets a refusal: the start went well.
+    pub(super) fn accept(&mut self, key: &ProcessKey) {
+        self.refusals.remove(key);
+    }
+
+    /// Forgets the refusals of keys nobody wants any more.
+    pub(super) fn keep_refusals(&mut self, is_wanted: impl Fn(&ProcessKey) -> bool) {
+        self.refusals.retain(|key, _| is_wanted(key));
+    }
+
+    /// All crashes known.
+    pub(super) fn crashes(&self) -> BTreeMap<ProcessId, Crash> {
+        self.ends
+            .iter()
+            .map(|(id, (_, crash))| (id.clone(), crash.clone()))
+            .collect()
+    }
+
+    /// All refusals known.
+    pub(super) fn refusals(&self) -> BTreeMap<ProcessKey, Refusal> {
+        self.refusals.clone()
+    }
+
+    /// Since when processes get no requests.
+    pub(super) fn unrouted_since(&self) -> BTreeMap<ProcessId, Timestamp> {
+        self.unrouted_since.clone()
+    }
+}
+
+/// The wait before the start that follows the `count`th end: none, then 1 s, doubling to a minute.
+fn wait_before(count: u32) -> Duration {
+    match count {
+        0 | 1 => Duration::ZERO,
+        _ => {
+            let doublings = (count - 2).min(6);
+            LONGEST_WAIT.min(Duration::from_secs(1 << doublings))
+        }
+    }
+}

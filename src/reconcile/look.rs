@@ -1,0 +1,412 @@
+//! The loop: look at everything, plan, begin what is to be done, look again.
+//!
+//! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mini_proxy::ProxyHandle;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::history::History;
+use super::plan::{Action, Observed, ProcessKey, Rules, jiff_duration, plan, wanted_quantities};
+use super::readiness::Readiness;
+use super::{Reconciler, View};
+use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
+use crate::model::{AppId, AppName, Timestamp};
+use crate::store::{Desired, Store};
+
+/// How often it looks when nothing happens: the net under a lost event.
+const IDLE: Duration = Duration::from_secs(30);
+/// How soon it looks again when the engine or the store did not answer.
+const RETRY: Duration = Duration::from_secs(2);
+/// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
+const STARTS_AT_ONCE: usize = 4;
+/// A web process that does not listen yet counts as starting for this long.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// What the reconciler works with.
+pub struct Parts {
+    /// Desired state.
+    pub store: Store,
+    /// Actual state.
+    pub engine: Arc<dyn ContainerEngine>,
+    /// The routes in force.
+    pub proxy: ProxyHandle,
+    /// The rules to plan by.
+    pub rules: Rules,
+    /// The port of the plain HTTP address in URLs shown to users; none for 80.
+    pub url_port: Option<u16>,
+}
+
+/// The running loop; its owner stops it.
+pub struct ReconcileTask {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl ReconcileTask {
+    /// Stops looking and waits for the actions under way; app processes keep running.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A panic of the loop was logged by its task; there is nothing left to stop then.
+        let _ = self.task.await;
+    }
+}
+
+impl Reconciler {
+    /// Starts the loop.
+    pub fn start(parts: Parts) -> (Reconciler, ReconcileTask) {
+        let wake = Arc::new(Notify::new());
+        let asked = Arc::new(watch::Sender::new(0));
+        let (view, seen) = watch::channel(Arc::new(View::default()));
+        let reconciler = Reconciler {
+            wake: wake.clone(),
+            asked: asked.clone(),
+            view: seen,
+            rules: Arc::new(parts.rules.clone()),
+            url_port: parts.url_port,
+        };
+        let stop = CancellationToken::new();
+        let looker = Looker {
+            readiness: Arc::new(Readiness::new(wake.clone())),
+            parts,
+            wake,
+            asked,
+            view,
+            history: History::default(),
+            busy: HashMap::new(),
+            actions: JoinSet::new(),
+            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+        };
+        let task = tokio::spawn(looker.run(stop.clone()));
+        (reconciler, ReconcileTask { task, stop })
+    }
+}
+
+/// What an action works on; one action at a time for each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Target {
+    Key(ProcessKey),
+    Id(ProcessId),
+    Release(AppId, crate::model::ReleaseVersion),
+}
+
+type Finished = (Target, Result<(), EngineError>);
+
+struct Looker {
+    parts: Parts,
+    readiness: Arc<Readiness>,
+    wake: Arc<Notify>,
+    asked: Arc<watch::Sender<u64>>,
+    view: watch::Sender<Arc<View>>,
+    history: History,
+    busy: HashMap<Target, AppName>,
+    actions: JoinSet<Finished>,
+    starts: Arc<Semaphore>,
+}
+
+impl Looker {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.parts.engine.changes();
+        let mut drained = self.parts.proxy.drained();
+        loop {
+            let pause = self.look().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.wake.notified() => {}
+                _ = changes.next() => {}
+                _ = drained.changed() => {}
+                Some(finished) = self.actions.join_next() => self.finish(finished),
+                () = tokio::time::sleep(pause) => {}
+            }
+            while let Some(finished) = self.actions.try_join_next() {
+                self.finish(finished);
+            }
+        }
+        while self.actions.join_next().await.is_some() {}
+    }
+
+    /// Looks once; returns after what time to look again when nothing happens.
+    async fn look(&mut self) -> Duration {
+        let answers = *self.asked.borrow();
+        // Processes first: whatever is seen there had its row before, unless it is gone on purpose.
+        let processes = match self.parts.engine.observe().await {
+            Ok(processes) => processes,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
+                self.publish_problem(answers, error.to_string());
+                return RETRY;
+            }
+        };
+        let desired = match self.parts.store.desired().await {
+            Ok(desired) => desired,
+            Err(error) => {
+                tracing::error!(%error, "cannot read what is desired");
+                self.publish_problem(answers, error.to_string());
+                return RETRY;
+            }
+        };
+        let now = Timestamp::now();
+        let observed = self.observe(processes, &desired, now);
+        let plan = plan(&desired, &observed, &self.parts.rules, now);
+        let apps: BTreeMap<AppId, AppName> = desired
+            .apps
+            .iter()
+            .map(|app| (app.id, app.name.clone()))
+            .collect();
+        let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
+        for action in plan.actions {
+            if let Some(app) = self.begin(action, &observed, &apps) {
+                unsettled.insert(app);
+            }
+        }
+        unsettled.extend(starting(&desired, &observed, now));
+        self.publish(answers, observed, unsettled);
+        match plan.look_again_at {
+            Some(at) => {
+                let wait = at.duration_since(now);
+                Duration::try_from(wait).unwrap_or(Duration::ZERO).min(IDLE)
+            }
+            None => IDLE,
+        }
+    }
+
+    fn observe(&mut self, processes: Vec<Process>, desired: &Desired, now: Timestamp) -> Observed {
+        let routes = self.parts.proxy.table();
+        let routed: BTreeSet<ProcessId> = routes
+            .upstream_ids()
+            .into_iter()
+            .map(|id| ProcessId(id.to_owned()))
+            .collect();
+        self.history.note(&processes, &routed, now);
+        let running: BTreeSet<&ProcessId> = processes
+            .iter()
+            .filter(|process| process.state == ProcessState::Running)
+            .map(|process| &process.id)
+            .collect();
+        self.readiness.keep_only(|id| running.contains(id));
+        for process in &processes {
+            if let Some(address) = web_address(desired, process) {
+                self.readiness
+                    .probe(&process.id, process.started_at, address);
+            }
+        }
+        let wanted = wanted_keys(desired);
+        self.history.keep_refusals(|key| wanted.contains(key));
+        Observed {
+            ready: running
+                .iter()
+                .filter(|id| self.readiness.is_ready(id))
+                .map(|id| (*id).clone())
+                .collect(),
+            in_flight: running
+                .iter()
+                .filter(|id| !routed.contains(id))
+                .map(|id| ((*id).clone(), self.parts.proxy.in_flight(&id.0)))
+                .collect(),
+            routes,
+            unrouted_since: self.history.unrouted_since(),
+            crashes: self.history.crashes(),
+            refusals: self.history.refusals(),
+            processes,
+        }
+    }
+
+    /// Begins an action unless its target has one under way; returns the app it concerns.
+    fn begin(
+        &mut self,
+        action: Action,
+        observed: &Observed,
+        apps: &BTreeMap<AppId, AppName>,
+    ) -> Option<AppName> {
+        let app_of = |id: &ProcessId| {
+            observed
+                .processes
+                .iter()
+                .find(|process| process.id == *id)
+                .map(|process| process.app.clone())
+        };
+        let engine = self.parts.engine.clone();
+        let grace = self.parts.rules.stop_grace;
+        match action {
+            Action::SetRoutes(table) => {
+                self.parts.proxy.set_table(table);
+                // What left the table may be ended now.
+                self.wake.notify_one();
+                None
+            }
+            Action::Start { group, index } => {
+                let app = group.app.clone();
+                let key = ProcessKey {
+                    app: app.clone(),
+                    release: group.release,
+                    process_type: group.process_type.clone(),
+                    index,
+                };
+                let starts = self.starts.clone();
+                let target = Target::Key(key);
+                self.spawn(target, app.clone(), async move {
+                    let _permit = starts.acquire().await;
+                    engine.start(&group, index).await.map(|_| ())
+                });
+                Some(app)
+            }
+            Action::Restart(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.restart(&id).await
+                });
+                Some(app)
+            }
+            Action::Stop(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.stop(&id, grace).await
+                });
+                Some(app)
+            }
+            Action::Remove(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.remove(&id).await
+                });
+                Some(app)
+            }
+            Action::Retire(app, version) => {
+                let store = self.parts.store.clone();
+                let name = apps.get(&app)?.clone();
+                self.spawn(Target::Release(app, version), name, async move {
+                    let status = crate::model::ReleaseStatus::Retired;
+                    if let Err(error) = store.set_release_status(app, version, status).await {
+                        tracing::error!(%error, "cannot record a retired release");
+                    }
+                    Ok(())
+                });
+                None
+            }
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        target: Target,
+        app: AppName,
+        work: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+    ) {
+        if self.busy.contains_key(&target) {
+            return;
+        }
+        self.busy.insert(target.clone(), app);
+        self.actions.spawn(async move { (target, work.await) });
+    }
+
+    fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
+        match finished {
+            Ok((target, result)) => {
+                let app = self.busy.remove(&target);
+                match (&target, result) {
+                    (Target::Key(key), Ok(())) => self.history.accept(key),
+                    (Target::Key(key), Err(error)) => {
+                        tracing::warn!(?key, %error, "a process could not be started");
+                        self.history
+                            .refuse(key.clone(), error.to_string(), Timestamp::now());
+                    }
+                    (Target::Id(_) | Target::Release(..), Ok(())) => {}
+                    (Target::Id(_) | Target::Release(..), Err(error)) => {
+                        tracing::warn!(?target, ?app, %error, "a process could not be changed");
+                    }
+                }
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "an action of the reconciler panicked");
+                // Its target is not known; forgetting all marks lets the next look begin it again. The engine's
+                // operations are safe to repeat.
+                self.busy.clear();
+            }
+        }
+    }
+
+    fn publish(&self, answers: u64, observed: Observed, unsettled: BTreeSet<AppName>) {
+        let routes = self.parts.proxy.table();
+        let routed = routes
+            .upstream_ids()
+            .into_iter()
+            .map(|id| ProcessId(id.to_owned()))
+            .collect();
+        self.view.send_replace(Arc::new(View {
+            answers,
+            processes: observed.processes,
+            ready: observed.ready,
+            routed,
+            refusals: observed.refusals,
+            crashes: observed.crashes,
+            unsettled,
+            engine_problem: None,
+        }));
+    }
+
+    fn publish_problem(&self, answers: u64, problem: String) {
+        self.view.send_modify(|view| {
+            let mut changed = View::clone(view);
+            changed.answers = answers;
+            changed.engine_problem = Some(problem);
+            *view = Arc::new(changed);
+        });
+    }
+}
+
+/// Where a web process of a known release listens when it does.
+fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
+    if process.state != ProcessState::Running || !process.process_type.is_web() {
+        return None;
+    }
+    let app = desired.apps.iter().find(|app| app.name == process.app)?;
+    let release = desired
+        .releases
+        .iter()
+        .find(|release| release.app == app.id && release.version == process.release)?;
+    Some(SocketAddr::new(process.address?, release.port))
+}
+
+fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
+    let mut keys = BTreeSet::new();
+    for release in &desired.releases {
+        let Some(app) = desired.apps.iter().find(|app| app.id == release.app) else {
+            continue;
+        };
+        for (process_type, quantity) in wanted_quantities(desired, app, release) {
+            keys.extend((1..=quantity).map(|index| ProcessKey {
+                app: app.name.clone(),
+                release: release.version,
+                process_type: process_type.clone(),
+                index,
+            }));
+        }
+    }
+    keys
+}
+
+/// Apps with a wanted web process that was started a short while ago and does not listen yet.
+fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppName> {
+    let wanted = wanted_keys(desired);
+    observed
+        .processes
+        .iter()
+        .filter(|process| {
+            process.state == ProcessState::Running
+                && process.process_type.is_web()
+                && !observed.ready.contains(&process.id)
+                && wanted.contains(&ProcessKey::of(process))
+                && process
+                    .started_at
+                    .is_some_and(|at| now.duration_since(at) < jiff_duration(STARTING))
+        })
+        .map(|process| process.app.clone())
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Which web processes accept connections: each new one is tried until it does, and the loop is told.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine::ProcessId;
+use crate::model::Timestamp;
+
+/// How long one connection attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// The pause between attempts at first, so that a fast app is found as soon as it listens; it doubles up to
+/// [`SLOWEST`].
+const FASTEST: Duration = Duration::from_millis(3);
+/// The longest pause between attempts.
+const SLOWEST: Duration = Duration::from_millis(500);
+
+/// Probes of all web processes that run now.
+pub(super) struct Readiness {
+    probes: Mutex<BTreeMap<ProcessId, Probe>>,
+    wake: Arc<Notify>,
+}
+
+struct Probe {
+    started_at: Option<Timestamp>,
+    address: SocketAddr,
+    is_ready: watch::Receiver<bool>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Readiness {
+    /// Probes that call `wake` when a process becomes ready.
+    pub(super) fn new(wake: Arc<Notify>) -> Self {
+        Self {
+            probes: Mutex::default(),
+            wake,
+        }
+    }
+
+    /// Begins to probe a process unless that is under way; one that was started again since is probed anew, for it may
+    /// have another address and does not listen yet.
+    pub(super) fn probe(&self, id: &ProcessId, started_at: Option<Timestamp>, address: SocketAddr) {
+        let mut probes = self.lock();
+        if let Some(probe) = probes.get(id)
+            && probe.address == address
+            && (probe.started_at == started_at || probe.started_at.is_none())
+        {
+            return;
+        }
+        let (found, is_ready) = watch::channel(false);
+        let wake = self.wake.clone();
+        let task = tokio::spawn(async move {
+            connect(address).await;
+            if found.send(true).is_ok() {
+                wake.notify_one();
+            }
+        });
+        let probe = Probe {
+            started_at,
+            address,
+            is_ready,
+            _task: AbortOnDropHandle::new(task),
+        };
+        probes.insert(id.clone(), probe);
+    }
+
+    /// Whether a process accepts connections.
+    pub(super) fn is_ready(&self, id: &ProcessId) -> bool {
+        self.lock()
+            .get(id)
+            .is_some_and(|probe| *probe.is_ready.borrow())
+    }
+
+    /// Forgets all processes but those named.
+    pub(super) fn keep_only(&self, is_kept: impl Fn(&ProcessId) -> bool) {
+        self.lock().retain(|id, _| is_kept(id));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ProcessId, Probe>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resolves once `address` accepts a connection.
+async fn connect(address: SocketAddr) {
+    let mut pause = FASTEST;
+    loop {
+        if let Ok(Ok(_)) = tokio::time::timeout(ATTEMPT, TcpStream::connect(address)).await {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(SLOWEST);
+    }
+}

@@ -1,0 +1,100 @@
+//! Which host names lead to which processes. Pure.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
+
+use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
+use crate::engine::ProcessState;
+use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
+use crate::store::Desired;
+
+/// The route table that should be in force.
+pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
+    let mut table = RouteTable::default();
+    for app in &desired.apps {
+        let current = desired
+            .releases
+            .iter()
+            .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
+        let service = Arc::new(service(desired, observed, app, current));
+        let own: Vec<DomainName> = desired
+            .domains
+            .iter()
+            .filter(|domain| domain.app == app.id)
+            .map(|domain| domain.name.clone())
+            .collect();
+        for name in host_names(&app.name, &own, &rules.base_domains) {
+            if let Ok(host) = name.as_str().parse::<Host>() {
+                table.insert(host, service.clone());
+            }
+        }
+    }
+    table
+}
+
+/// All host names of an app, the one to show first: its own domains, its name where that is a domain, then
+/// `<app>.<base>` for every base domain.
+pub(super) fn host_names(
+    app: &AppName,
+    own: &[DomainName],
+    bases: &[DomainName],
+) -> Vec<DomainName> {
+    let mut names = own.to_vec();
+    if app.as_str().contains('.') {
+        names.extend(app.as_str().parse());
+    }
+    names.extend(
+        bases
+            .iter()
+            .filter_map(|base| format!("{app}.{base}").parse().ok()),
+    );
+    names
+}
+
+fn service(
+    desired: &Desired,
+    observed: &Observed,
+    app: &App,
+    current: Option<&Release>,
+) -> Service {
+    let service = |upstreams, state| Service {
+        name: app.name.to_string(),
+        upstreams,
+        state,
+    };
+    let Some(release) = current else {
+        return service(Vec::new(), ServiceState::NotDeployed);
+    };
+    let web = ProcessType::web();
+    let quantity = wanted_quantities(desired, app, release)
+        .into_iter()
+        .find(|(process_type, _)| *process_type == web)
+        .map_or(0, |(_, quantity)| quantity);
+    if quantity == 0 {
+        return service(Vec::new(), ServiceState::Stopped);
+    }
+    let mut upstreams: Vec<Upstream> = observed
+        .processes
+        .iter()
+        .filter(|process| {
+            process.app == app.name
+                && process.release == release.version
+                && process.process_type == web
+                && (1..=quantity).contains(&process.index)
+                && process.state == ProcessState::Running
+                && observed.ready.contains(&process.id)
+                && !is_restart_asked(desired, app.id, process)
+        })
+        .filter_map(|process| {
+            let address = SocketAddr::new(process.address?, release.port);
+            Some(Upstream {
+                id: process.id.0.clone(),
+                address,
+            })
+        })
+        .collect();
+    upstreams.sort();
+    service(upstreams, ServiceState::Serving)
+}
