@@ -46,7 +46,9 @@ pub(super) async fn serve(
     // A peer whose kernel acknowledges but takes nothing (a client that is stopped, or holds us up on purpose) would keep
     // the session from doing anything else, keep-alives included.
     #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_tcp_user_timeout(Some(shared.settings.keepalive.saturating_mul(4))) {
+    if let Err(error) =
+        socket.set_tcp_user_timeout(Some(shared.settings.keepalive.saturating_mul(4)))
+    {
         tracing::debug!(%peer, %error, "TCP_USER_TIMEOUT");
     }
     let grace = sleep_until(Instant::now() + shared.settings.login_grace);

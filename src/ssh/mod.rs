@@ -13,7 +13,6 @@ mod hook_frame;
 mod hook_socket;
 mod host_key;
 mod inbox;
-mod lines;
 mod login;
 mod outbox;
 mod pkt_line;
