@@ -44,13 +44,27 @@ pub(super) struct Start {
 
 /// Serves a push or a fetch and ends the channel with git's exit status.
 pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
-    let result = match start.service {
+    let (service, app) = (start.service, start.app.clone());
+    let result = match service {
         Service::ReceivePack => receive(start, &outbox, shared).await,
         Service::UploadPack => upload(start, &outbox, shared).await,
     };
     match result {
         Ok(exit_status) => outbox.finish(exit_status).await,
-        Err(problem) => refuse(outbox, &problem).await,
+        Err(problem) => return refuse(outbox, &problem).await,
+    }
+    if service == Service::ReceivePack {
+        tidy(&app, shared).await;
+    }
+}
+
+/// Nobody waits for it: the client has its exit status.
+async fn tidy(app: &AppName, shared: &Shared) {
+    tokio::select! {
+        result = shared.doors.repositories.tidy(app) => if let Err(error) = result {
+            tracing::warn!(%app, %error, "repository not tidied");
+        },
+        () = shared.stop.cancelled() => {}
     }
 }
 

@@ -173,7 +173,7 @@ impl World {
     pub(crate) async fn start_with(change: impl FnOnce(&mut SshSettings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Deeper than a Unix socket's path may be.
-        let data_dir = folder.path().join("deep".repeat(30)).join("data");
+        let data_dir = data_dir(folder.path());
         std::fs::create_dir_all(&data_dir).unwrap();
         let repositories = Repositories::open(&data_dir, TreeLimits::default()).unwrap();
         let registry = Arc::new(MemoryRegistry::default());
@@ -282,6 +282,10 @@ impl World {
         git
     }
 
+    pub(crate) fn hook_socket(&self) -> PathBuf {
+        data_dir(self.folder.path()).join("run/hook.sock")
+    }
+
     pub(crate) fn url(&self, app: &str) -> String {
         format!("anyone@127.0.0.1:{app}")
     }
@@ -335,6 +339,10 @@ impl World {
             .unwrap()
             .unwrap();
     }
+}
+
+fn data_dir(folder: &Path) -> PathBuf {
+    folder.join("deep".repeat(30)).join("data")
 }
 
 /// The commands of these tests.
