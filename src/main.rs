@@ -1,13 +1,11 @@
-//! The `mini` binary.
+//! The `mini` binary: `boot` knows what to do with the words.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    // First of all, and without a runtime: a push waits for it three times.
-    if words.next().as_deref() == Some("hook") {
-        let kind = words.next().unwrap_or_default();
-        return mini::ssh::hook_client::run(&kind).into();
-    }
-    ExitCode::SUCCESS
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    ExitCode::from(mini::boot::run(words))
 }
