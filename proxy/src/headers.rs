@@ -2,8 +2,8 @@
 
 use crate::connection::Client;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -83,12 +83,12 @@ fn is_acceptable_id(id: &HeaderValue) -> bool {
     !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` apart.
+/// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` and
+/// `Connection` itself are treated apart.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection"
-            | "keep-alive"
+        "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"
             | "proxy-authorization"
@@ -105,25 +105,29 @@ fn is_claim_of_proxy(name: &HeaderName) -> bool {
 }
 
 fn remove_marked(headers: &mut HeaderMap, is_marked: impl Fn(&HeaderName) -> bool) {
-    // Most messages have none or one of them, and an empty list allocates nothing.
-    let mut marked: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_marked(name))
-        .cloned()
-        .collect();
-    if marked.contains(&CONNECTION) {
-        for value in headers.get_all(CONNECTION) {
-            let names =
-                tokens(value).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-            // A client must not be able to take away what the message is framed and routed by.
-            marked.extend(
-                names.filter(|n| *n != HOST && *n != CONTENT_LENGTH && *n != TRANSFER_ENCODING),
-            );
+    let mut marked = Vec::new();
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        for value in connection.remove_entry_mult().1 {
+            // The two that nearly all are name no field.
+            if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+                && !value.as_bytes().eq_ignore_ascii_case(b"close")
+            {
+                let names =
+                    tokens(&value).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+                marked.extend(names.filter(may_be_removed));
+            }
         }
     }
+    // Most messages have none of them, and an empty list allocates nothing.
+    marked.extend(headers.keys().filter(|name| is_marked(name)).cloned());
     for name in marked {
         headers.remove(name);
     }
+}
+
+/// A client must not be able to take away what its request is framed and routed by.
+fn may_be_removed(name: &HeaderName) -> bool {
+    *name != HOST && *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING
 }
 
 fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
