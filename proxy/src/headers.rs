@@ -23,11 +23,15 @@ const MAX_REQUEST_ID_BYTES: usize = 200;
 /// `Transfer-Encoding` stays, because hyper frames the body by it; only `chunked` gets here. `Expect` goes:
 /// hyper answers 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
 pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let is_marked = |name: &HeaderName| {
+        is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
+    };
+    if !headers.keys().any(is_marked) {
+        return None;
+    }
     let upgrade = upgrade_of(headers);
     let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));
-    remove_marked(headers, |name| {
-        is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
-    });
+    remove_marked(headers, is_marked);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -41,11 +45,13 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
 ///
 /// Answers the protocol if it agrees to an upgrade; the caller puts it back with [`ask_upgrade`].
 pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let upgrade = headers.get(UPGRADE).cloned();
     // hyper frames the body for the client by what it knows of its length.
-    remove_marked(headers, |name| {
-        is_hop_by_hop(name) || name == TRANSFER_ENCODING
-    });
+    let is_marked = |name: &HeaderName| is_hop_by_hop(name) || name == TRANSFER_ENCODING;
+    if !headers.keys().any(is_marked) {
+        return None;
+    }
+    let upgrade = headers.get(UPGRADE).cloned();
+    remove_marked(headers, is_marked);
     upgrade
 }
 
@@ -62,6 +68,8 @@ pub(crate) fn set_forwarded(
     host: &HeaderValue,
 ) -> HeaderValue {
     let stamps = &client.worker.stamps;
+    // The map would otherwise grow, and hash all it has again, up to three times.
+    headers.reserve(6);
     let id = match headers.get(X_REQUEST_ID) {
         Some(id) if is_acceptable_id(id) => id.clone(),
         _ => {
@@ -83,12 +91,12 @@ fn is_acceptable_id(id: &HeaderValue) -> bool {
     !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` and
-/// `Connection` itself are treated apart.
+/// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` apart.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "keep-alive"
+        "connection"
+            | "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"
             | "proxy-authorization"
