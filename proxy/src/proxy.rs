@@ -93,7 +93,8 @@ impl Proxy {
     /// what is left and ends the threads.
     ///
     /// Idle client connections are closed at once. Connections that wait in the queue of a listening
-    /// socket are accepted and answered first, unless the socket was inherited and lives on elsewhere.
+    /// socket are accepted and answered first. An inherited socket that another process holds as well goes
+    /// on listening there. Cancelled, the threads stop all the same; nobody waits for them then.
     pub async fn shutdown(mut self, drain: Duration) {
         self.stop(drain);
         // Closed when the last thread lets go of its end; until then no message ever comes.
