@@ -36,7 +36,7 @@ mod words;
 pub use authorize::Authorized;
 pub use command::{Command, Output};
 pub use dialog::Dialog;
-pub use door::{answer, problem_json, run_command, run_words};
+pub use door::{answer, problem_json, run_command, run_words, takes_terminal};
 pub use list::AnyCommand;
 pub use options::{Format, Options};
 pub use page::Page;
