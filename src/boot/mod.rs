@@ -1,1 +1,174 @@
-//! Placeholder, replaced below in this same session.
+//! Owns settings, wiring, signals and the order of start and stop; also the `mini` program's command line.
+//! Must not decide anything about apps; it knows everyone and calls them.
+
+mod client;
+mod holder;
+mod listeners;
+mod log;
+mod ready;
+mod server;
+mod settings;
+mod terminal;
+mod wiring;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::buildpacks::{Detect, detect};
+use crate::engine::Stream;
+use crate::model::{Kind, Problem};
+use crate::ssh::hook_client;
+
+/// What `mini help` adds on the server's own machine.
+const LOCAL_HELP: &str = "
+On this machine:
+
+    server             Run the server
+    buildpacks:detect  Say what a folder is and how it would be built and run
+
+Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini.
+";
+
+/// The `mini` program.
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // A push waits for this one: no runtime, no parser.
+    if let [first, kind] = words.as_slice()
+        && first == "hook"
+    {
+        return ExitCode::from(hook_client::run(&kind.to_string_lossy()));
+    }
+    ExitCode::from(run(words).unwrap_or_else(|problem| {
+        say(Stream::Stderr, &problem.to_terminal());
+        problem.exit_code()
+    }))
+}
+
+fn run(words: Vec<OsString>) -> Result<u8, Problem> {
+    let words = words
+        .into_iter()
+        .map(OsString::into_string)
+        .collect::<Result<Vec<String>, OsString>>()
+        .map_err(|word| {
+            Problem::new(
+                Kind::Usage,
+                format!("`{}` is not UTF-8", word.to_string_lossy()),
+                "",
+                "mini reads words in UTF-8 only",
+            )
+        })?;
+    let (mut words, data_dir) = take_data_dir(words)?;
+    match words.first().map(String::as_str) {
+        Some("server") => {
+            if let Some(dir) = data_dir {
+                words.extend(["--data-dir".to_owned(), dir]);
+            }
+            match settings::flags().try_get_matches_from(words) {
+                Ok(flags) => server::run(&flags),
+                Err(error) => Ok(clap_said(&error)),
+            }
+        }
+        Some("buildpacks:detect") => match DetectLine::try_parse_from(words) {
+            Ok(line) => {
+                say(Stream::Stdout, &detect(&line.detect)?);
+                Ok(0)
+            }
+            Err(error) => Ok(clap_said(&error)),
+        },
+        Some("hook") => Err(Problem::new(
+            Kind::Usage,
+            "`mini hook` is for the hooks that git runs",
+            "",
+            "",
+        )),
+        _ => client::run(words, data_dir.map(PathBuf::from)),
+    }
+}
+
+/// `mini buildpacks:detect`
+#[derive(Parser)]
+#[command(name = "mini buildpacks:detect")]
+struct DetectLine {
+    #[command(flatten)]
+    detect: Detect,
+}
+
+fn clap_said(error: &clap::Error) -> u8 {
+    let stream = if error.use_stderr() {
+        Stream::Stderr
+    } else {
+        Stream::Stdout
+    };
+    say(stream, &error.render().to_string());
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// Takes `--data-dir DIR` out of the words. What stands behind the command of `run` belongs to that command.
+fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Problem> {
+    let mut rest = Vec::new();
+    let mut data_dir = None;
+    let mut words = words.into_iter();
+    // `run`, the app, the command.
+    let mut plain_words = 0;
+    let mut is_run = false;
+    while let Some(word) = words.next() {
+        if word == "--data-dir" {
+            data_dir =
+                Some(words.next().ok_or_else(|| {
+                    Problem::new(Kind::Usage, "`--data-dir` needs a folder", "", "")
+                })?);
+            continue;
+        }
+        if let Some(dir) = word.strip_prefix("--data-dir=") {
+            data_dir = Some(dir.to_owned());
+            continue;
+        }
+        if !word.starts_with('-') {
+            is_run = is_run || (plain_words == 0 && word == "run");
+            plain_words += 1;
+        }
+        let is_end = word == "--" || (is_run && plain_words == 3);
+        rest.push(word);
+        if is_end {
+            rest.extend(words);
+            break;
+        }
+    }
+    Ok((rest, data_dir))
+}
+
+/// Prints; where nobody reads, nothing is lost.
+fn say(stream: Stream, text: &str) {
+    let _ = terminal::write(stream, text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_taken_from_where_it_stands() {
+        let check = |line: &str, rest: &str, dir: Option<&str>| {
+            let words = line.split(' ').map(str::to_owned).collect();
+            let (words, data_dir) = take_data_dir(words).unwrap();
+            assert_eq!(
+                (words.join(" ").as_str(), data_dir.as_deref()),
+                (rest, dir),
+                "{line}"
+            );
+        };
+        check("--data-dir d apps:list", "apps:list", Some("d"));
+        check("apps:list --data-dir=d", "apps:list", Some("d"));
+        check("run blog --data-dir d ls", "run blog ls", Some("d"));
+        check("run blog ls --data-dir d", "run blog ls --data-dir d", None);
+        check(
+            "apps:list -- --data-dir d",
+            "apps:list -- --data-dir d",
+            None,
+        );
+        assert!(take_data_dir(vec!["--data-dir".to_owned()]).is_err());
+    }
+}

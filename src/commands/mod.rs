@@ -41,6 +41,7 @@ pub use list::AnyCommand;
 pub use options::{Format, Options};
 pub use page::Page;
 pub use session::Session;
+pub use suggest::nearest;
 pub use words::{Line, Parsed, parse, words};
 
 use std::net::SocketAddr;
