@@ -1,11 +1,11 @@
 //! `buildpacks:detect`
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use mini_buildpacks::{Detection, DirTree, Options};
+use mini_buildpacks::{DetectError, Detection, DirTree, Options};
 
-use crate::commands::page::{detail, header, warning};
 use crate::model::{Kind, Problem};
 
 /// Say what a folder is and how it would be built and run; build nothing
@@ -21,56 +21,63 @@ pub struct Detect {
 
 /// Detects and returns the text to print.
 pub fn detect(detect: &Detect) -> Result<String, Problem> {
-    let unreadable = |error: mini_buildpacks::TreeError| {
+    let tree = DirTree::open(&detect.dir).map_err(|error| {
         Problem::new(
             Kind::Invalid,
             format!("{} could not be looked at", detect.dir.display()),
             error.to_string(),
-            "Name a folder you may read",
+            "Give a folder, such as the root of a repository",
         )
-    };
-    let tree = DirTree::open(&detect.dir).map_err(unreadable)?;
-    let found = mini_buildpacks::detect(&tree, &Options::default())
-        .map_err(|error| Problem::new(Kind::Invalid, error.what(), error.why(), error.next()))?;
+    })?;
+    let detection =
+        mini_buildpacks::detect(&tree, &Options::default()).map_err(|error| problem(&error))?;
     if detect.json {
-        let text = serde_json::to_string_pretty(&found);
-        return text.map(|text| text + "\n").map_err(|error| {
+        let json = serde_json::to_string(&detection).map_err(|error| {
             Problem::new(
                 Kind::Internal,
-                "What was found could not be written",
+                "What was found could not be written as JSON",
                 error.to_string(),
-                "",
+                "Ask without --json",
             )
-        });
+        })?;
+        return Ok(json + "\n");
     }
-    Ok(text_of(&found))
+    Ok(described(&detection))
 }
 
-/// What was found as a person reads it.
-fn text_of(found: &Detection) -> String {
-    let mut text = header(&format!("This is {}", found.language));
-    for line in &found.evidence {
-        text.push_str(&detail(line));
+fn problem(error: &DetectError) -> Problem {
+    Problem::new(Kind::AppFailed, error.what(), error.why(), error.next())
+}
+
+fn described(detection: &Detection) -> String {
+    let mut text = format!("-----> {}", detection.language);
+    if let Some(version) = &detection.version {
+        text.push_str(&format!(" {version}"));
     }
-    for (runtime, version) in &found.versions {
-        let place = match (&version.source, version.line) {
-            (Some(file), Some(line)) => format!(" ({file}, line {line})"),
-            (Some(file), None) => format!(" ({file})"),
-            (None, _) => " (default)".to_owned(),
-        };
-        text.push_str(&detail(&format!("{runtime} {}{place}", version.version)));
+    text.push('\n');
+    // Writing into a String does not fail.
+    let mut detail = |label: &str, value: &str| {
+        let _ = writeln!(text, "       {label:<17}{value}");
+    };
+    detail("Builder:", &detection.builder);
+    for evidence in &detection.evidence {
+        detail("Because:", evidence);
     }
-    for (process_type, command) in &found.processes {
-        let command = command.as_deref().unwrap_or("the image's own command");
-        text.push_str(&detail(&format!("{process_type}: {command}")));
+    if let Some(manager) = &detection.package_manager {
+        detail("Package manager:", manager);
     }
-    for line in &found.warnings {
-        text.push_str(&warning(line));
+    if let Some(build) = &detection.build {
+        detail("Build:", build);
     }
-    text.push_str(&header("Its Dockerfile"));
-    text.push_str(&found.dockerfile);
-    if !found.dockerfile.ends_with('\n') {
-        text.push('\n');
+    for (process_type, command) in &detection.processes {
+        let command = command.as_deref().unwrap_or("(the image's own command)");
+        detail(&format!("Process {process_type}:"), command);
+    }
+    if let Some(root) = &detection.static_root {
+        detail("Static files:", root);
+    }
+    for warning in &detection.warnings {
+        detail("Note:", warning);
     }
     text
 }
