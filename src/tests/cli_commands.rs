@@ -107,22 +107,56 @@ async fn a_deployed_app_is_deployed_again_with_new_config() {
     house
         .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
         .await;
-    transcript!(
-        "config_deployed",
-        house,
-        [
-            "config:set blog A=b --no-restart",
-            "releases blog",
-            "config:set blog SECRET=hunter2",
-            "config:set blog A=c --format json",
-            "config:unset blog A",
-            "releases blog",
-            "ps:restart blog",
-            "rollback blog v1",
-            "rollback blog v99",
-            "releases blog --format json",
-            "builds:list blog",
-        ]
+    for line in [
+        "config:set blog A=b --no-restart",
+        "releases blog",
+        "config:set blog SECRET=hunter2",
+        "config:set blog A=c --format json",
+        "config:unset blog A",
+        "releases blog",
+        "ps:restart blog",
+        "rollback blog v1",
+        "rollback blog v99",
+        "releases blog --format json",
+        "builds:list blog",
+    ] {
+        house.retires("blog").await;
+        house.types(line).await;
+    }
+    insta::assert_snapshot!("config_deployed", house.transcript());
+    house.types("builds:output blog").await;
+    house.types("builds:output blog current --quiet").await;
+    let json = house.json("builds:list blog --num 1 --format json").await;
+    assert_eq!(json.as_array().unwrap().len(), 1);
+    assert_eq!(json[0]["status"], "succeeded");
+    assert_eq!(json[0]["trigger"], "rollback");
+    let info = house.json("builds:info blog --format json").await;
+    assert_eq!(info["id"], json[0]["id"]);
+    let output = house.json("builds:output blog --format json").await;
+    assert_eq!(output["status"], "succeeded");
+    assert!(!output["events"].as_array().unwrap().is_empty());
+    insta::assert_snapshot!("builds_output", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_redeploy_says_that_the_vars_are_stored_and_the_old_release_runs() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let script = "echo no database; exit 1";
+    house.engine.set_script(&"blog".parse().unwrap(), script);
+    assert_eq!(house.types("config:set blog A=b").await, 1);
+    let text = house.transcript();
+    assert!(
+        text.contains("The config vars are stored, but v1 keeps running"),
+        "{text}"
+    );
+    assert!(text.contains("no database"), "{text}");
+    house.types("ps:report blog --running").await;
+    house.types("config:get blog A").await;
+    let text = house.transcript();
+    assert_eq!(
+        text,
+        "$ ps:report blog --running\ntrue\n$ config:get blog A\nb\n"
     );
 }
 

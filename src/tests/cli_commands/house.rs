@@ -161,7 +161,25 @@ impl House {
         self.platform.reconciler.settled(&name).await.unwrap();
     }
 
-    /// The process `web.1` of an app.
+    /// Waits until no release of an app is draining any more.
+    pub(crate) async fn retires(&self, name: &str) {
+        let name: AppName = name.parse().unwrap();
+        let app = self.platform.store.app(&name).await.unwrap().unwrap();
+        let mut view = self.platform.reconciler.view();
+        loop {
+            let releases = self.platform.store.releases(app.id).await.unwrap();
+            if releases
+                .iter()
+                .all(|release| release.status != ReleaseStatus::Draining)
+            {
+                return;
+            }
+            self.platform.reconciler.wake();
+            view.changed().await.unwrap();
+        }
+    }
+
+    /// The process of an app with this type and number.
     pub(crate) async fn process(&self, app: &str, kind: &str, index: u16) -> Process {
         let processes = self.engine.observe().await.unwrap();
         let found = processes.into_iter().find(|process| {
@@ -242,19 +260,19 @@ impl House {
     pub(crate) fn transcript(&mut self) -> String {
         let folder = self.folder.path().display().to_string();
         let text = std::mem::take(&mut self.transcript);
-        let text = text
-            .replace(&folder, "DIR")
-            .replace(&self.port.to_string(), "PORT");
-        text.split_inclusive('\n').map(steadied).collect()
+        let text = text.replace(&folder, "DIR");
+        text.split_inclusive('\n')
+            .map(|line| steadied(line, self.port))
+            .collect()
     }
 }
 
 /// Replaces moments, ids and durations by words.
-fn steadied(line: &str) -> String {
+fn steadied(line: &str, port: u16) -> String {
     let mut out = String::new();
     let mut word = String::new();
     let flush = |word: &mut String, out: &mut String| {
-        out.push_str(&steady_word(word));
+        out.push_str(&steady_word(word, port));
         word.clear();
     };
     for char in line.chars() {
@@ -269,14 +287,22 @@ fn steadied(line: &str) -> String {
     out
 }
 
-fn steady_word(word: &str) -> String {
+fn steady_word(word: &str, port: u16) -> String {
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let is_moment =
         word.len() >= 20 && word.starts_with("20") && word.contains('T') && word.contains(':');
-    if is_moment {
+    if word == port.to_string() {
+        "PORT".to_owned()
+    } else if is_moment {
         "MOMENT".to_owned()
     } else if word.len() == 10 && digits == 10 {
         "SECONDS".to_owned()
+    } else if digits > 0
+        && word
+            .strip_suffix('s')
+            .is_some_and(|number| number.len() == digits)
+    {
+        "TIME".to_owned()
     } else if (9..=11).contains(&word.len())
         && digits >= 1
         && word
