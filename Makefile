@@ -1,0 +1,18 @@
+# Every target calls one script; what it does is written there.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop check test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
+
+demo: ## from a bare machine to apps that answer: install, build, start, push examples/ (safe to run again)
+	@examples/demo/start
+
+demo-stop: ## end the demo and remove all it made (DEMO_PURGE=1: base images and the Docker it started, too)
+	@examples/demo/stop
+
+check: ## format, lints and the tests that need no Docker: the quick loop
+	@.ci/check
+
+test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
+	@.ci/test
