@@ -71,3 +71,45 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     folders.sort();
     folders
 }
+
+#[test]
+fn examples_are_what_their_folders_say() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    for (folder, language, start, image) in [
+        (
+            "dockerfile",
+            "dockerfile",
+            Some("python web.py"),
+            "python:3.13-slim",
+        ),
+        ("go-hello", "go", Some("./bin/go-hello"), "golang:1.24"),
+        (
+            "node-express",
+            "node",
+            Some("node server.js"),
+            "node:22-slim",
+        ),
+        (
+            "python-flask",
+            "python",
+            Some("gunicorn app:app --bind 0.0.0.0:$PORT"),
+            "python:3.13-slim",
+        ),
+        ("static-site", "static", None, "nginx:1.28"),
+    ] {
+        let tree = DirTree::open(examples.join(folder)).unwrap();
+        let detection = detect(&tree, &Options::default()).unwrap();
+        assert_eq!(detection.language, language, "{folder}");
+        assert_eq!(detection.start.as_deref(), start, "{folder}");
+        assert_eq!(
+            detection.base_images.first().map(String::as_str),
+            Some(image),
+            "{folder}"
+        );
+        assert!(
+            detection.warnings.is_empty(),
+            "{folder}: {:?}",
+            detection.warnings
+        );
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use mini_buildpacks::dockerignore::Dockerignore;
+use mini_buildpacks::dockerignore::{self, Dockerignore};
 
 use super::pipeline::{Built, Detected};
 use super::run::Run;
@@ -27,7 +27,8 @@ pub(super) async fn build(
     let detection = &detected.detection;
     require_space(deployer, run).await?;
     let _slot = slot(deployer, run).await?;
-    run.header(format!("Building {app} from {}", source_of(detection))).await;
+    run.header(format!("Building {app} from {}", source_of(detection)))
+        .await;
     for line in &detection.evidence {
         run.line(line.clone()).await;
     }
@@ -41,7 +42,7 @@ pub(super) async fn build(
         dockerfile: GENERATED.to_owned(),
         arguments: BTreeMap::new(),
     };
-    let ignored = dockerignore(&detected)?;
+    let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
     let context = detected.tree.context(
         Box::new(move |path| !ignored.is_ignored(path)),
@@ -52,15 +53,25 @@ pub(super) async fn build(
     let image = built.unwrap_or_else(|_| {
         Err(Problem::new(
             Kind::AppFailed,
-            format!("{app} was not deployed: the build did not end within {} minutes", limit.as_secs() / 60),
+            format!(
+                "{app} was not deployed: the build did not end within {} minutes",
+                limit.as_secs() / 60
+            ),
             "a build has that long (setting `build_timeout`)",
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
-    let subject = deployer.repositories.subject(app, &detected.commit).await.unwrap_or_default();
+    let subject = deployer
+        .repositories
+        .subject(app, &detected.commit)
+        .await
+        .unwrap_or_default();
     let mut description = format!("Deploy {}", detected.commit.short());
     if !subject.is_empty() {
-        description = format!("{description}: {}", subject.chars().take(60).collect::<String>());
+        description = format!(
+            "{description}: {}",
+            subject.chars().take(60).collect::<String>()
+        );
     }
     Ok(Built {
         commit: Some(detected.commit),
@@ -81,8 +92,14 @@ async fn follow(
     let mut events = deployer.engine.build(spec, context).await.map_err(failed)?;
     while let Some(event) = events.next().await {
         match event.map_err(failed)? {
-            BuildEvent::Step { name, is_cached: true } => run.line(format!("{name} (cached)")).await,
-            BuildEvent::Step { name, is_cached: false } => run.line(name).await,
+            BuildEvent::Step {
+                name,
+                is_cached: true,
+            } => run.line(format!("{name} (cached)")).await,
+            BuildEvent::Step {
+                name,
+                is_cached: false,
+            } => run.line(name).await,
             BuildEvent::Line(text) => run.line(format!("  {text}")).await,
             BuildEvent::Done(image) => return Ok(image),
         }
@@ -96,11 +113,20 @@ async fn follow(
 }
 
 async fn pull(deployer: &Deployer, run: &Run, image: &str) -> Result<(), Problem> {
-    let what = || format!("{} was not deployed: its base image is missing", run.app.name);
-    let mut lines =
-        deployer.engine.pull(image).await.map_err(|error| problem::engine(what(), &error))?;
+    let what = || {
+        format!(
+            "{} was not deployed: its base image is missing",
+            run.app.name
+        )
+    };
+    let mut lines = deployer
+        .engine
+        .pull(image)
+        .await
+        .map_err(|error| problem::engine(what(), &error))?;
     while let Some(line) = lines.next().await {
-        run.line(line.map_err(|error| problem::engine(what(), &error))?).await;
+        run.line(line.map_err(|error| problem::engine(what(), &error))?)
+            .await;
     }
     Ok(())
 }
@@ -114,22 +140,31 @@ async fn slot<'a>(
         return Ok(slot);
     }
     let limit = deployer.settings.builds_at_once;
-    run.header(format!("Waiting to build: {limit} at once, and other apps are being built")).await;
-    deployer.build_slots.acquire().await.map_err(|_| super::run::lost())
+    run.header(format!(
+        "Waiting to build: {limit} at once, and other apps are being built"
+    ))
+    .await;
+    deployer
+        .build_slots
+        .acquire()
+        .await
+        .map_err(|_| super::run::lost())
 }
 
 /// Refuses to build on a disk that is nearly full, so that what runs keeps room for its logs and data.
 async fn require_space(deployer: &Deployer, run: &Run) -> Result<(), Problem> {
     let floor = deployer.settings.disk_floor;
     let places = [deployer.settings.data_dir.clone(), "/var/lib/docker".into()];
-    let scarce = tokio::task::spawn_blocking(move || {
-        places.iter().find_map(|place| shortage(place, floor))
-    });
+    let scarce =
+        tokio::task::spawn_blocking(move || places.iter().find_map(|place| shortage(place, floor)));
     match scarce.await {
         Ok(None) => Ok(()),
         Ok(Some((free_mib, place))) => Err(Problem::new(
             Kind::Unavailable,
-            format!("{} was not deployed: the disk of the server is nearly full", run.app.name),
+            format!(
+                "{} was not deployed: the disk of the server is nearly full",
+                run.app.name
+            ),
             format!(
                 "{free_mib} MiB are free at {place}; a build needs {} MiB and {} %",
                 floor.bytes >> 20,
@@ -155,22 +190,38 @@ fn source_of(detection: &mini_buildpacks::Detection) -> String {
             let version = detection.version.as_deref().unwrap_or("");
             format!("source as {name} {version}").trim_end().to_owned()
         }
-        None => detection.dockerfile_path.clone().unwrap_or_else(|| "Dockerfile".to_owned()),
+        None => detection
+            .dockerfile_path
+            .clone()
+            .unwrap_or_else(|| "Dockerfile".to_owned()),
     }
 }
 
-fn dockerignore(detected: &Detected) -> Result<Dockerignore, Problem> {
-    let text = mini_buildpacks::Tree::read(&detected.tree, ".dockerignore", IGNORE_LIMIT);
-    match text {
-        Ok(Some(text)) => Ok(Dockerignore::parse(&text)),
-        Ok(None) => Ok(Dockerignore::default()),
-        Err(error) => Err(Problem::new(
-            Kind::AppFailed,
-            "the .dockerignore cannot be read",
-            error.to_string(),
-            "make it a plain file of less than 1 MiB, commit, and push again",
-        )),
+/// What stays out of the context: as the app says, else what nobody wants in a generated image, else nothing.
+fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
+    let own = detected.detection.dockerfile_path.as_deref();
+    for path in dockerignore::candidates(own.unwrap_or("Dockerfile")) {
+        let invalid = |why: String| {
+            Problem::new(
+                Kind::AppFailed,
+                format!("{path} cannot be read"),
+                why,
+                "correct the file, commit, and push again",
+            )
+        };
+        match mini_buildpacks::Tree::read(&detected.tree, &path, IGNORE_LIMIT) {
+            Ok(Some(text)) => {
+                return Dockerignore::parse(&text).map_err(|error| invalid(error.to_string()));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(invalid(error.to_string())),
+        }
     }
+    Ok(if own.is_some() {
+        Dockerignore::default()
+    } else {
+        Dockerignore::sensible()
+    })
 }
 
 /// A `# syntax=` line asks the builder to fetch another front end from a public registry; the built-in one does.
@@ -178,9 +229,10 @@ fn without_syntax_line(dockerfile: &str) -> String {
     let is_syntax = |line: &str| {
         let line = line.trim_start_matches('\u{feff}').trim_start();
         line.strip_prefix('#').is_some_and(|rest| {
-            rest.trim_start().to_ascii_lowercase().strip_prefix("syntax").is_some_and(|rest| {
-                rest.trim_start().starts_with('=')
-            })
+            rest.trim_start()
+                .to_ascii_lowercase()
+                .strip_prefix("syntax")
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
         })
     };
     let mut lines = dockerfile.split_inclusive('\n');
@@ -197,9 +249,18 @@ mod tests {
 
     #[test]
     fn only_a_leading_syntax_line_is_taken_out() {
-        assert_eq!(without_syntax_line("# syntax=docker/dockerfile:1\nFROM a\n"), "#\nFROM a\n");
+        assert_eq!(
+            without_syntax_line("# syntax=docker/dockerfile:1\nFROM a\n"),
+            "#\nFROM a\n"
+        );
         assert_eq!(without_syntax_line("#SYNTAX = x\r\nFROM a"), "#\nFROM a");
-        assert_eq!(without_syntax_line("# a syntax=x\nFROM a\n"), "# a syntax=x\nFROM a\n");
-        assert_eq!(without_syntax_line("FROM a\n# syntax=x\n"), "FROM a\n# syntax=x\n");
+        assert_eq!(
+            without_syntax_line("# a syntax=x\nFROM a\n"),
+            "# a syntax=x\nFROM a\n"
+        );
+        assert_eq!(
+            without_syntax_line("FROM a\n# syntax=x\n"),
+            "FROM a\n# syntax=x\n"
+        );
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 
+use super::Deployer;
 use super::http_check::{Expectation, get};
 use super::pipeline::{Healthy, Released};
 use super::run::Run;
-use super::Deployer;
 use crate::engine::{LogQuery, Process, ProcessState};
 use crate::model::{Check, CheckKind, Kind, Problem, ProcessType, Release};
 use crate::reconcile::{ProcessKey, View};
@@ -23,16 +23,23 @@ pub(super) async fn check(
     run: &Arc<Run>,
     released: Released,
 ) -> Result<Healthy, Problem> {
-    let Released { release, is_started } = released;
+    let Released {
+        release,
+        is_started,
+    } = released;
     if !is_started {
-        return Ok(Healthy { release, is_started });
+        return Ok(Healthy {
+            release,
+            is_started,
+        });
     }
     let scale = deployer.store.scale(release.app).await?;
     let mut keys = Vec::new();
     for process_type in release.processes.keys() {
         let quantity = scale.quantity(process_type);
         if quantity > 0 {
-            run.header(format!("Starting {process_type} (count={quantity})")).await;
+            run.header(format!("Starting {process_type} (count={quantity})"))
+                .await;
         }
         keys.extend((1..=quantity).map(|index| ProcessKey {
             app: run.app.name.clone(),
@@ -42,8 +49,15 @@ pub(super) async fn check(
         }));
     }
     deployer.reconciler.wake();
-    try_join_all(keys.iter().map(|key| check_process(deployer, run, &release, key))).await?;
-    Ok(Healthy { release, is_started })
+    try_join_all(
+        keys.iter()
+            .map(|key| check_process(deployer, run, &release, key)),
+    )
+    .await?;
+    Ok(Healthy {
+        release,
+        is_started,
+    })
 }
 
 async fn check_process(
@@ -54,10 +68,16 @@ async fn check_process(
 ) -> Result<(), Problem> {
     let process = started(deployer, run, key).await?;
     let default = default_check(deployer, &key.process_type);
-    let declared = release.checks.get(&key.process_type).filter(|checks| !checks.is_empty());
-    let mut checks: Vec<&Check> = declared.map(|checks| checks.iter().collect()).unwrap_or_default();
-    let is_listening_declared =
-        checks.iter().any(|check| matches!(check.kind, CheckKind::Listening));
+    let declared = release
+        .checks
+        .get(&key.process_type)
+        .filter(|checks| !checks.is_empty());
+    let mut checks: Vec<&Check> = declared
+        .map(|checks| checks.iter().collect())
+        .unwrap_or_default();
+    let is_listening_declared = checks
+        .iter()
+        .any(|check| matches!(check.kind, CheckKind::Listening));
     if checks.is_empty() || (key.process_type.is_web() && !is_listening_declared) {
         checks.insert(0, &default);
     }
@@ -91,7 +111,9 @@ fn name(key: &ProcessKey) -> String {
 }
 
 fn find<'a>(view: &'a View, key: &ProcessKey) -> Option<&'a Process> {
-    view.processes.iter().find(|process| ProcessKey::of(process) == *key)
+    view.processes
+        .iter()
+        .find(|process| ProcessKey::of(process) == *key)
 }
 
 /// Waits until the process runs, or its start was refused.
@@ -108,7 +130,11 @@ async fn started(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Result<Pro
     if let Some(refusal) = seen.refusals.get(key) {
         return Err(Problem::new(
             Kind::AppFailed,
-            format!("{} was not deployed: {} could not be started", run.app.name, name(key)),
+            format!(
+                "{} was not deployed: {} could not be started",
+                run.app.name,
+                name(key)
+            ),
             refusal.why.clone(),
             "check the command in the Procfile or Dockerfile, commit, and push again",
         ));
@@ -131,9 +157,10 @@ async fn ended(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Problem {
     };
     show_log(deployer, run, &process).await;
     let why = match process.state {
-        ProcessState::Exited { is_out_of_memory: true, .. } => {
-            "the kernel ended it: it needed more memory than its limit".to_owned()
-        }
+        ProcessState::Exited {
+            is_out_of_memory: true,
+            ..
+        } => "the kernel ended it: it needed more memory than its limit".to_owned(),
         ProcessState::Exited { code, .. } => format!("it ended by itself with status {code}"),
         ProcessState::Created | ProcessState::Running | ProcessState::Dead => {
             "its container is being removed".to_owned()
@@ -141,7 +168,11 @@ async fn ended(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Problem {
     };
     Problem::new(
         Kind::AppFailed,
-        format!("{} was not deployed: {} did not stay up", run.app.name, name(key)),
+        format!(
+            "{} was not deployed: {} did not stay up",
+            run.app.name,
+            name(key)
+        ),
         why,
         "its last lines are above; correct it, commit, and push again",
     )
@@ -162,13 +193,20 @@ async fn pass(
             Ok(())
         }
         CheckKind::Listening => {
-            let whole = check.timeout * check.attempts + check.wait * check.attempts.saturating_sub(1);
+            let whole =
+                check.timeout * check.attempts + check.wait * check.attempts.saturating_sub(1);
             listening(deployer, run, release, key, process, whole).await
         }
-        CheckKind::Http { path, content, host } => {
+        CheckKind::Http {
+            path,
+            content,
+            host,
+        } => {
             let address = process.address.ok_or_else(super::run::lost)?;
             let hosts = deployer.reconciler.host_names(&run.app.name, &[]);
-            let host = host.clone().or_else(|| hosts.first().map(ToString::to_string));
+            let host = host
+                .clone()
+                .or_else(|| hosts.first().map(ToString::to_string));
             let expectation = Expectation {
                 address: SocketAddr::new(address, release.port),
                 host: host.unwrap_or_else(|| "localhost".to_owned()),
@@ -184,8 +222,12 @@ async fn pass(
                         failure = format!("no answer within {} s", check.timeout.as_secs_f32());
                     }
                 }
-                run.line(format!("{}: attempt {attempt}/{} {path}: {failure}", name(key), check.attempts))
-                    .await;
+                run.line(format!(
+                    "{}: attempt {attempt}/{} {path}: {failure}",
+                    name(key),
+                    check.attempts
+                ))
+                .await;
                 if attempt < check.attempts {
                     tokio::time::sleep(check.wait).await;
                 }
@@ -193,7 +235,11 @@ async fn pass(
             show_log(deployer, run, process).await;
             Err(Problem::new(
                 Kind::AppFailed,
-                format!("{} was not deployed: {} failed its check", run.app.name, name(key)),
+                format!(
+                    "{} was not deployed: {} failed its check",
+                    run.app.name,
+                    name(key)
+                ),
                 format!("GET {path}: {failure}"),
                 "correct the app or its check in app.json, commit, and push again",
             ))
@@ -215,28 +261,46 @@ async fn listening(
     if let Ok(Ok(_)) = tokio::time::timeout(within, ready).await {
         return Ok(());
     }
-    let found = deployer.engine.listening(&process.id).await.unwrap_or_default();
+    let found = deployer
+        .engine
+        .listening(&process.id)
+        .await
+        .unwrap_or_default();
     show_log(deployer, run, process).await;
     let port = release.port;
     let why = where_instead(&found, port, within);
     Err(Problem::new(
         Kind::AppFailed,
-        format!("{} was not deployed: {} is not listening on $PORT ({port})", run.app.name, name(key)),
+        format!(
+            "{} was not deployed: {} is not listening on $PORT ({port})",
+            run.app.name,
+            name(key)
+        ),
         why,
-        format!("make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port})"),
+        format!(
+            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port})"
+        ),
     ))
 }
 
 fn where_instead(found: &[SocketAddr], port: u16, within: Duration) -> String {
     // Docker's own resolver listens inside each container of a network, on a loopback address.
-    let own: Vec<&SocketAddr> =
-        found.iter().filter(|address| address.ip() != std::net::Ipv4Addr::new(127, 0, 0, 11)).collect();
-    let on_port: Vec<&&SocketAddr> = own.iter().filter(|address| address.port() == port).collect();
+    let own: Vec<&SocketAddr> = found
+        .iter()
+        .filter(|address| address.ip() != std::net::Ipv4Addr::new(127, 0, 0, 11))
+        .collect();
+    let on_port: Vec<&&SocketAddr> = own
+        .iter()
+        .filter(|address| address.port() == port)
+        .collect();
     if let Some(address) = on_port.first() {
         if address.ip().is_loopback() {
             return format!("it listens on {address}, which only its own container can reach");
         }
-        return format!("it listens on {address}, but accepted no connection within {} s", within.as_secs());
+        return format!(
+            "it listens on {address}, but accepted no connection within {} s",
+            within.as_secs()
+        );
     }
     if own.is_empty() {
         return format!("it listened on no port within {} s", within.as_secs());
@@ -250,15 +314,23 @@ fn where_instead(found: &[SocketAddr], port: u16, within: Duration) -> String {
 /// Puts the last lines of a process's log into the journal.
 async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
     let name = format!("{}.{}", process.process_type, process.index);
-    let query = LogQuery { tail: Some(LOG_LINES), ..LogQuery::default() };
+    let query = LogQuery {
+        tail: Some(LOG_LINES),
+        ..LogQuery::default()
+    };
     let Ok(mut lines) = deployer.engine.logs(&process.id, query).await else {
         return;
     };
-    run.section(format!("Start of {} container output ({name})", run.app.name)).await;
+    run.section(format!(
+        "Start of {} container output ({name})",
+        run.app.name
+    ))
+    .await;
     while let Some(Ok(line)) = lines.next().await {
         run.line(line.text).await;
     }
-    run.section(format!("End of {} container output ({name})", run.app.name)).await;
+    run.section(format!("End of {} container output ({name})", run.app.name))
+        .await;
 }
 
 #[cfg(test)]
@@ -269,10 +341,16 @@ mod tests {
     fn the_reason_names_where_the_app_listens_instead() {
         let check = |found: &[&str], expected: &str| {
             let found: Vec<SocketAddr> = found.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(where_instead(&found, 5000, Duration::from_secs(30)), expected);
+            assert_eq!(
+                where_instead(&found, 5000, Duration::from_secs(30)),
+                expected
+            );
         };
         check(&["127.0.0.11:40001"], "it listened on no port within 30 s");
-        check(&["0.0.0.0:3000", "127.0.0.11:40001"], "it listens on 0.0.0.0:3000 instead");
+        check(
+            &["0.0.0.0:3000", "127.0.0.11:40001"],
+            "it listens on 0.0.0.0:3000 instead",
+        );
         check(
             &["127.0.0.1:5000"],
             "it listens on 127.0.0.1:5000, which only its own container can reach",

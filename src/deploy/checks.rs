@@ -78,9 +78,9 @@ fn read(tree: &dyn Tree, path: &str) -> Result<Option<String>, Problem> {
         )
     };
     match tree.read(path, FILE_LIMIT) {
-        Ok(Some(bytes)) => {
-            String::from_utf8(bytes).map(Some).map_err(|_| invalid("it is not UTF-8".to_owned()))
-        }
+        Ok(Some(bytes)) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| invalid("it is not UTF-8".to_owned())),
         Ok(None) => Ok(None),
         Err(error) => Err(invalid(error.to_string())),
     }
@@ -110,13 +110,21 @@ fn from_app_json(text: &str) -> Result<Declared, Problem> {
                 }
             }
             if check.command.is_some() || check.port.is_some() {
-                let field = if check.command.is_some() { "command" } else { "port" };
+                let field = if check.command.is_some() {
+                    "command"
+                } else {
+                    "port"
+                };
                 declared.warnings.push(format!(
                     "app.json: a healthcheck of {process_type} with `{field}` is not acted on yet"
                 ));
                 continue;
             }
-            declared.checks.entry(process_type.clone()).or_default().push(to_check(check)?);
+            declared
+                .checks
+                .entry(process_type.clone())
+                .or_default()
+                .push(to_check(check)?);
         }
     }
     Ok(declared)
@@ -124,13 +132,19 @@ fn from_app_json(text: &str) -> Result<Declared, Problem> {
 
 fn to_check(check: HealthCheck) -> Result<Check, Problem> {
     let kind = if let Some(uptime) = check.uptime {
-        CheckKind::Uptime { duration: Duration::from_secs(uptime) }
+        CheckKind::Uptime {
+            duration: Duration::from_secs(uptime),
+        }
     } else if check.listening == Some(true) {
         CheckKind::Listening
     } else {
         let path = check.path.unwrap_or_else(|| "/".to_owned());
         require_path("app.json", &path)?;
-        CheckKind::Http { path, content: check.content, host: None }
+        CheckKind::Http {
+            path,
+            content: check.content,
+            host: None,
+        }
     };
     Ok(Check {
         kind,
@@ -169,7 +183,11 @@ fn from_checks_file(text: &str) -> Result<Declared, Problem> {
                 Problem::new(
                     Kind::AppFailed,
                     "CHECKS is not what it should be",
-                    format!("line {}: {} needs a whole number of at most 9 digits", number + 1, key.trim()),
+                    format!(
+                        "line {}: {} needs a whole number of at most 9 digits",
+                        number + 1,
+                        key.trim()
+                    ),
                     "correct that line, commit, and push again",
                 )
             })?;
@@ -192,7 +210,11 @@ fn from_checks_file(text: &str) -> Result<Declared, Problem> {
         require_path("CHECKS", &path)?;
         let content = content.trim();
         let content = (!content.is_empty()).then(|| content.to_owned());
-        paths.push(CheckKind::Http { path, content, host });
+        paths.push(CheckKind::Http {
+            path,
+            content,
+            host,
+        });
     }
     let checks: Vec<Check> = paths
         .into_iter()
@@ -208,7 +230,8 @@ fn from_checks_file(text: &str) -> Result<Declared, Problem> {
     if !checks.is_empty() {
         declared.checks.insert(ProcessType::web(), checks);
         declared.warnings.push(
-            "The CHECKS file still works, but `healthchecks` in app.json is what is documented".to_owned(),
+            "The CHECKS file still works, but `healthchecks` in app.json is what is documented"
+                .to_owned(),
         );
     }
     Ok(declared)
@@ -230,11 +253,26 @@ mod tests {
         let checks = &found.checks[&ProcessType::web()];
         assert_eq!(
             checks[0].kind,
-            CheckKind::Http { path: "/up".to_owned(), content: Some("ok".to_owned()), host: None }
+            CheckKind::Http {
+                path: "/up".to_owned(),
+                content: Some("ok".to_owned()),
+                host: None
+            }
         );
-        assert_eq!((checks[0].attempts, checks[0].timeout, checks[0].wait), (3, Duration::from_secs(5), Duration::from_secs(5)));
-        assert_eq!(checks[1].kind, CheckKind::Uptime { duration: Duration::from_secs(3) });
-        assert_eq!((&checks[2].kind, checks[2].timeout), (&CheckKind::Listening, Duration::from_secs(9)));
+        assert_eq!(
+            (checks[0].attempts, checks[0].timeout, checks[0].wait),
+            (3, Duration::from_secs(5), Duration::from_secs(5))
+        );
+        assert_eq!(
+            checks[1].kind,
+            CheckKind::Uptime {
+                duration: Duration::from_secs(3)
+            }
+        );
+        assert_eq!(
+            (&checks[2].kind, checks[2].timeout),
+            (&CheckKind::Listening, Duration::from_secs(9))
+        );
     }
 
     #[test]
@@ -251,10 +289,17 @@ mod tests {
         let found = declared("CHECKS", text).unwrap();
         let checks = &found.checks[&ProcessType::web()];
         assert_eq!(checks.len(), 2);
-        assert_eq!((checks[0].attempts, checks[0].wait), (2, Duration::from_secs(1)));
+        assert_eq!(
+            (checks[0].attempts, checks[0].wait),
+            (2, Duration::from_secs(1))
+        );
         assert_eq!(
             checks[1].kind,
-            CheckKind::Http { path: "/b".to_owned(), content: None, host: Some("x.test".to_owned()) }
+            CheckKind::Http {
+                path: "/b".to_owned(),
+                content: None,
+                host: Some("x.test".to_owned())
+            }
         );
         assert_eq!(declared("README", "x").unwrap(), Declared::default());
     }
@@ -263,7 +308,11 @@ mod tests {
     fn mistakes_name_the_place() {
         for (path, text, expected) in [
             ("app.json", "{\n\"healthchecks\": 3}", "line 2"),
-            ("app.json", r#"{"healthchecks":{"web":[{"path":"x y"}]}}"#, ""),
+            (
+                "app.json",
+                r#"{"healthchecks":{"web":[{"path":"x y"}]}}"#,
+                "",
+            ),
             ("CHECKS", "WAIT=soon\n", "line 1"),
             ("CHECKS", "WAIT=99999999999999999999999\n", "line 1"),
         ] {

@@ -46,8 +46,8 @@ pub(super) async fn detect(
             error.next(),
         )
     })?;
-    let checks = checks?;
-    for warning in &detection.warnings {
+    let declared = checks?;
+    for warning in detection.warnings.iter().chain(&declared.warnings) {
         run.warn(warning.clone()).await;
     }
 
@@ -57,9 +57,17 @@ pub(super) async fn detect(
         processes.insert(process_type, command.clone());
     }
     require_web(deployer, run, &processes, commit.short()).await?;
-    let runnable =
-        Runnable { processes, release_command: detection.release_command.clone(), checks };
-    Ok(Detected { commit, tree, detection, runnable })
+    let runnable = Runnable {
+        processes,
+        release_command: detection.release_command.clone(),
+        checks: declared.checks,
+    };
+    Ok(Detected {
+        commit,
+        tree,
+        detection,
+        runnable,
+    })
 }
 
 /// An app needs a `web` process unless its owner has said that it runs none.
@@ -79,7 +87,11 @@ async fn require_web(
     }
     let app = &run.app.name;
     let names: Vec<String> = processes.keys().map(|name| format!("`{name}`")).collect();
-    let defined = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let defined = if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    };
     Err(Problem::new(
         Kind::AppFailed,
         format!("{app} was not deployed: no process type `web`"),

@@ -33,8 +33,10 @@ pub(super) async fn get(expected: &Expectation) -> Result<(), String> {
             .header(http::header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
             .map_err(|error| format!("the check's path or host cannot be sent ({error})"))?;
-        let answer =
-            sender.send_request(request).await.map_err(|error| format!("no answer ({error})"))?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| format!("no answer ({error})"))?;
         let status = answer.status();
         if !status.is_success() && !status.is_redirection() {
             return Err(format!("answered {status}"));
@@ -43,7 +45,9 @@ pub(super) async fn get(expected: &Expectation) -> Result<(), String> {
             return Ok(());
         };
         let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await;
-        let body = body.map_err(|error| format!("the answer broke off ({error})"))?.to_bytes();
+        let body = body
+            .map_err(|error| format!("the answer broke off ({error})"))?
+            .to_bytes();
         if String::from_utf8_lossy(&body).contains(content.as_str()) {
             Ok(())
         } else {

@@ -143,7 +143,14 @@ struct Deployer {
 impl Deploys {
     /// Deploys that work with `parts`. Call [`Deploys::recover`] before any other method.
     pub fn new(parts: DeployParts) -> Self {
-        let DeployParts { store, journal, engine, repositories, reconciler, settings } = parts;
+        let DeployParts {
+            store,
+            journal,
+            engine,
+            repositories,
+            reconciler,
+            settings,
+        } = parts;
         let build_slots = Semaphore::new(settings.builds_at_once.max(1));
         let deployer = Deployer {
             store,
@@ -156,7 +163,9 @@ impl Deploys {
             build_slots,
             salt: AtomicU16::new(0),
         };
-        Self { deployer: Arc::new(deployer) }
+        Self {
+            deployer: Arc::new(deployer),
+        }
     }
 
     /// Settles what was going on when the server ended last: a promised release is finished, all else is marked.
@@ -175,7 +184,11 @@ impl Deploys {
 
     /// The deploy of an app that is going on, if any.
     pub fn running(&self, app: &AppName) -> Option<DeployId> {
-        self.deployer.queue.of(app).first().map(|run| run.id.clone())
+        self.deployer
+            .queue
+            .of(app)
+            .first()
+            .map(|run| run.id.clone())
     }
 
     /// Takes an app out of deploys while it is renamed or destroyed: cancels what goes on, and keeps new ones out until
@@ -202,7 +215,12 @@ impl Deployer {
     async fn app(&self, name: &AppName) -> Result<App, Problem> {
         let app = self.store.app(name).await?;
         app.ok_or_else(|| {
-            Problem::new(Kind::NoSuchApp, format!("App {name} does not exist"), "", "")
+            Problem::new(
+                Kind::NoSuchApp,
+                format!("App {name} does not exist"),
+                "",
+                "",
+            )
         })
     }
 
@@ -216,7 +234,14 @@ impl Deployer {
         let salt = self.salt.fetch_add(1, Ordering::Relaxed);
         let id = DeployId::new(Timestamp::now(), salt);
         let actor = caller.actor().to_owned();
-        Arc::new(Run::new(id, app, trigger, actor, source, self.journal.clone()))
+        Arc::new(Run::new(
+            id,
+            app,
+            trigger,
+            actor,
+            source,
+            self.journal.clone(),
+        ))
     }
 
     /// Records a deploy, gives it its place in the line, and lets it go on by itself.
@@ -241,7 +266,9 @@ impl Deployer {
             failure: None,
         };
         for forgotten in self.store.add_deploy(&record).await? {
-            self.journal.forget(&crate::events::Subject::Deploy(forgotten)).await;
+            self.journal
+                .forget(&crate::events::Subject::Deploy(forgotten))
+                .await;
         }
         let deployer = self.clone();
         let run = run.clone();
@@ -255,7 +282,10 @@ impl Deployer {
         let turn = match self.turn(&run, place).await {
             Ok(turn) => turn,
             Err(problem) => {
-                let status = run::status_of(&Err(problem.clone()), is_waiting && !run.cancel.is_cancelled());
+                let status = run::status_of(
+                    &Err(problem.clone()),
+                    is_waiting && !run.cancel.is_cancelled(),
+                );
                 self.end(&run, Err(problem), status).await;
                 return;
             }
@@ -282,8 +312,11 @@ impl Deployer {
             Place::Behind { ahead, call } => (ahead, call),
         };
         let of = ahead.commit.as_ref().map_or("", |commit| commit.short());
-        run.header(format!("Waiting for build {} {of} of {}, which is going on", ahead.id, ahead.actor))
-            .await;
+        run.header(format!(
+            "Waiting for build {} {of} of {}, which is going on",
+            ahead.id, ahead.actor
+        ))
+        .await;
         tokio::select! {
             turn = call.turn() => turn,
             () = run.cancel.cancelled() => Err(run::canceled(&run.app)),

@@ -9,9 +9,7 @@ use mini_buildpacks::Detection;
 use super::run::{Run, canceled};
 use super::{Deployer, build, check, detect, release, route};
 use crate::git::CommitTree;
-use crate::model::{
-    Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, Step,
-};
+use crate::model::{Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, Step};
 
 /// A commit that was pushed.
 pub(super) struct Received {

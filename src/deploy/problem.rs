@@ -17,9 +17,12 @@ pub(super) fn git(app: &AppName, error: &GitError) -> Problem {
             "the branch has moved since this push began",
             "fetch, merge or rebase, and push again",
         ),
-        GitError::Missing(why) => {
-            Problem::new(Kind::Unavailable, what, why.clone(), "install git 2.29 or newer on the server")
-        }
+        GitError::Missing(why) => Problem::new(
+            Kind::Unavailable,
+            what,
+            why.clone(),
+            "install git 2.29 or newer on the server",
+        ),
         GitError::NotFound(missing) => Problem::new(
             Kind::NotFound,
             what,
@@ -80,8 +83,11 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             format!("{error}: something removed it meanwhile"),
             "try again",
         ),
-        EngineError::Refused { said } => {
-            Problem::new(Kind::Internal, what, format!("Docker refused: {said}"), "try again")
-        }
+        EngineError::Refused { said } => Problem::new(
+            Kind::Internal,
+            what,
+            format!("Docker refused: {said}"),
+            "try again",
+        ),
     }
 }

@@ -30,7 +30,10 @@ impl Deploys {
                 if deployed.replace(branch).is_some() {
                     return Err(Problem::new(
                         Kind::Invalid,
-                        format!("{} was not deployed: two branches were pushed at once", app.name),
+                        format!(
+                            "{} was not deployed: two branches were pushed at once",
+                            app.name
+                        ),
                         "only one branch of an app is deployed",
                         "push one of them: git push mini main",
                     ));
@@ -56,10 +59,14 @@ impl Deploys {
         }
         let from = (!update.old.is_zero()).then(|| update.old.clone());
         let source = (update.new.clone(), Some(Move { branch, from }));
-        let run = self.deployer.new_run(app, Trigger::Push, &push.caller, Some(source));
+        let run = self
+            .deployer
+            .new_run(app, Trigger::Push, &push.caller, Some(source));
         hold(&run, push);
         let is_patient = !push.options.iter().any(|option| option == "no-wait");
-        let entry = Entry::Received(Received { commit: update.new.clone() });
+        let entry = Entry::Received(Received {
+            commit: update.new.clone(),
+        });
         self.deployer.begin(&run, entry, is_patient).await?;
         Ok(run.attach_until_prepared())
     }
@@ -74,11 +81,14 @@ impl Deploys {
         let Some(run) = self.held(push) else {
             return Ok(None);
         };
-        let moved = updates.iter().any(|update| Some(&update.new) == run.commit.as_ref());
+        let moved = updates
+            .iter()
+            .any(|update| Some(&update.new) == run.commit.as_ref());
         if !moved {
             return Ok(None);
         }
-        run.holders.send_modify(|holders| holders.is_committed = true);
+        run.holders
+            .send_modify(|holders| holders.is_committed = true);
         Ok(Some(run.attach_until_ended()))
     }
 
@@ -133,8 +143,14 @@ fn meaning(app: &App, update: &RefUpdate) -> Result<Meaning, Problem> {
         (true, true) => Err(Problem::new(
             Kind::Invalid,
             format!("{branch} was not deleted"),
-            format!("it is the deploy branch of {}: what is on it runs", app.name),
-            format!("to remove the app with all it has: apps:destroy {}", app.name),
+            format!(
+                "it is the deploy branch of {}: what is on it runs",
+                app.name
+            ),
+            format!(
+                "to remove the app with all it has: apps:destroy {}",
+                app.name
+            ),
         )),
         (false, false) => {
             let deployed = match &app.deploy_branch {
@@ -186,9 +202,17 @@ mod tests {
             current: None,
         };
         let id = |digit: char| digit.to_string().repeat(40).parse().unwrap();
-        let update = RefUpdate { reference: reference.to_owned(), old: id('1'), new: id(new) };
+        let update = RefUpdate {
+            reference: reference.to_owned(),
+            old: id('1'),
+            new: id(new),
+        };
         let found = meaning(&app, &update);
-        assert_eq!(found.ok(), expected, "{reference} of an app that deploys {deploy_branch:?}");
+        assert_eq!(
+            found.ok(),
+            expected,
+            "{reference} of an app that deploys {deploy_branch:?}"
+        );
     }
 
     #[test]

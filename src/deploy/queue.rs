@@ -83,7 +83,10 @@ impl Queue {
         }
         let Some(ahead) = line.running.clone() else {
             line.running = Some(run.clone());
-            return Ok(Place::First(Turn { queue: self.clone(), app: app.clone() }));
+            return Ok(Place::First(Turn {
+                queue: self.clone(),
+                app: app.clone(),
+            }));
         };
         if !is_patient {
             return Err(Problem::new(
@@ -98,7 +101,11 @@ impl Queue {
             // It may have left already; then nobody has to be told.
             let _ = earlier.send(Call::Superseded(run.clone()));
         }
-        let call = Waiting { queue: self.clone(), app: app.clone(), call };
+        let call = Waiting {
+            queue: self.clone(),
+            app: app.clone(),
+            call,
+        };
         Ok(Place::Behind { ahead, call })
     }
 
@@ -121,7 +128,10 @@ impl Queue {
     /// Keeps new deploys of an app out, and resolves when those that were there are gone.
     pub(super) async fn lock_out(self: &Arc<Self>, app: &AppName) -> LockOut {
         self.lock().entry(app.clone()).or_default().locks += 1;
-        let guard = LockOut { queue: self.clone(), app: app.clone() };
+        let guard = LockOut {
+            queue: self.clone(),
+            app: app.clone(),
+        };
         loop {
             let changed = self.changed.notified();
             if self.of(app).is_empty() {
@@ -149,9 +159,15 @@ impl Waiting {
     /// Waits for the turn.
     pub(super) async fn turn(mut self) -> Result<Turn, Problem> {
         match (&mut self.call).await {
-            Ok(Call::Go) => Ok(Turn { queue: self.queue.clone(), app: self.app.clone() }),
+            Ok(Call::Go) => Ok(Turn {
+                queue: self.queue.clone(),
+                app: self.app.clone(),
+            }),
             Ok(Call::Superseded(by)) => {
-                let commit = by.commit.as_ref().map_or("a later change", |commit| commit.short());
+                let commit = by
+                    .commit
+                    .as_ref()
+                    .map_or("a later change", |commit| commit.short());
                 Err(Problem::new(
                     Kind::Canceled,
                     format!("{} was not deployed: a later push took its place", self.app),
@@ -173,7 +189,11 @@ impl Drop for Waiting {
         };
         // A closed channel marks our own place; another's is left alone.
         self.call.close();
-        if line.waiting.as_ref().is_some_and(|(_, sender)| sender.is_closed()) {
+        if line
+            .waiting
+            .as_ref()
+            .is_some_and(|(_, sender)| sender.is_closed())
+        {
             line.waiting = None;
         }
         if let Ok(Call::Go) = self.call.try_recv() {

@@ -37,9 +37,15 @@ pub(super) async fn recover(deployer: &Arc<Deployer>) -> Result<(), Problem> {
     }
     for app in deployer.store.apps().await? {
         for release in deployer.store.releases(app.id).await? {
-            if matches!(release.status, ReleaseStatus::Candidate | ReleaseStatus::Prepared) {
+            if matches!(
+                release.status,
+                ReleaseStatus::Candidate | ReleaseStatus::Prepared
+            ) {
                 let status = ReleaseStatus::Failed;
-                deployer.store.set_release_status(app.id, release.version, status).await?;
+                deployer
+                    .store
+                    .set_release_status(app.id, release.version, status)
+                    .await?;
             }
         }
     }
@@ -86,33 +92,59 @@ async fn settle(
     let store = &deployer.store;
     match (verdict, release) {
         (Verdict::Succeeded, _) => {
-            store.finish_deploy(&deploy.id, DeployStatus::Succeeded, None, now).await?;
+            store
+                .finish_deploy(&deploy.id, DeployStatus::Succeeded, None, now)
+                .await?;
             deployer.journal.emit(&subject, EventBody::Done).await;
         }
         (Verdict::Finish, Some(release)) => {
             let drain = jiff::SignedDuration::try_from(deployer.reconciler.rules().drain);
-            let drain_until =
-                now.saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO)).unwrap_or(now);
-            store.promote(app.id, release.version, drain_until, release.starts_app()).await?;
-            store.finish_deploy(&deploy.id, DeployStatus::Succeeded, None, now).await?;
-            let text = "mini was stopped before this release served; it was finished at the next start";
-            deployer.journal.emit(&subject, EventBody::Warning { text: text.to_owned() }).await;
+            let drain_until = now
+                .saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO))
+                .unwrap_or(now);
+            store
+                .promote(app.id, release.version, drain_until, release.starts_app())
+                .await?;
+            store
+                .finish_deploy(&deploy.id, DeployStatus::Succeeded, None, now)
+                .await?;
+            let text =
+                "mini was stopped before this release served; it was finished at the next start";
+            deployer
+                .journal
+                .emit(
+                    &subject,
+                    EventBody::Warning {
+                        text: text.to_owned(),
+                    },
+                )
+                .await;
             deployer.journal.emit(&subject, EventBody::Done).await;
         }
         (Verdict::Interrupted | Verdict::Finish, release) => {
             if let Some(release) = release {
                 let status = ReleaseStatus::Failed;
-                store.set_release_status(app.id, release.version, status).await?;
+                store
+                    .set_release_status(app.id, release.version, status)
+                    .await?;
             }
             let problem = Problem::new(
                 Kind::Canceled,
-                format!("{} was not deployed: mini was stopped in the middle", app.name),
+                format!(
+                    "{} was not deployed: mini was stopped in the middle",
+                    app.name
+                ),
                 format!("it was at the step `{}`", deploy.step),
                 "push again; what served before still serves",
             );
             let failure = Some(problem.to_string());
-            store.finish_deploy(&deploy.id, DeployStatus::Interrupted, failure, now).await?;
-            deployer.journal.emit(&subject, EventBody::Failed { problem }).await;
+            store
+                .finish_deploy(&deploy.id, DeployStatus::Interrupted, failure, now)
+                .await?;
+            deployer
+                .journal
+                .emit(&subject, EventBody::Failed { problem })
+                .await;
         }
     }
     Ok(())
@@ -157,13 +189,41 @@ mod tests {
         };
         let check = |trigger, status: Option<ReleaseStatus>, is_moved, expected| {
             let release = status.map(release);
-            assert_eq!(verdict(&deploy(trigger), release.as_ref(), is_moved), expected);
+            assert_eq!(
+                verdict(&deploy(trigger), release.as_ref(), is_moved),
+                expected
+            );
         };
         check(Trigger::Push, None, true, Verdict::Interrupted);
-        check(Trigger::Push, Some(ReleaseStatus::Candidate), true, Verdict::Interrupted);
-        check(Trigger::Push, Some(ReleaseStatus::Prepared), false, Verdict::Interrupted);
-        check(Trigger::Push, Some(ReleaseStatus::Prepared), true, Verdict::Finish);
-        check(Trigger::Config, Some(ReleaseStatus::Prepared), true, Verdict::Interrupted);
-        check(Trigger::Rollback, Some(ReleaseStatus::Current), false, Verdict::Succeeded);
+        check(
+            Trigger::Push,
+            Some(ReleaseStatus::Candidate),
+            true,
+            Verdict::Interrupted,
+        );
+        check(
+            Trigger::Push,
+            Some(ReleaseStatus::Prepared),
+            false,
+            Verdict::Interrupted,
+        );
+        check(
+            Trigger::Push,
+            Some(ReleaseStatus::Prepared),
+            true,
+            Verdict::Finish,
+        );
+        check(
+            Trigger::Config,
+            Some(ReleaseStatus::Prepared),
+            true,
+            Verdict::Interrupted,
+        );
+        check(
+            Trigger::Rollback,
+            Some(ReleaseStatus::Current),
+            false,
+            Verdict::Succeeded,
+        );
     }
 }

@@ -17,7 +17,8 @@ impl Deploys {
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
         let release = self.current(&app).await?;
-        self.from_release(app, caller, trigger, release, description).await
+        self.from_release(app, caller, trigger, release, description)
+            .await
     }
 
     /// A build and deploy of the commit that is deployed (`ps:rebuild`).
@@ -34,7 +35,9 @@ impl Deploys {
         };
         let source = Some((commit.clone(), None));
         let run = self.deployer.new_run(app, Trigger::Rebuild, caller, source);
-        self.deployer.begin(&run, Entry::Received(Received { commit }), true).await?;
+        self.deployer
+            .begin(&run, Entry::Received(Received { commit }), true)
+            .await?;
         Ok(run.attach_until_ended())
     }
 
@@ -49,27 +52,42 @@ impl Deploys {
         let current = self.current(&app).await?;
         let mut releases = self.deployer.store.releases(app.id).await?;
         releases.retain(|release| {
-            matches!(release.status, ReleaseStatus::Draining | ReleaseStatus::Retired)
+            matches!(
+                release.status,
+                ReleaseStatus::Draining | ReleaseStatus::Retired
+            )
         });
         releases.sort_by_key(|release| std::cmp::Reverse(release.version));
         let found = match version {
             Some(wanted) => releases.iter().find(|release| release.version == wanted),
-            None => releases.iter().find(|release| release.image != current.image),
+            None => releases
+                .iter()
+                .find(|release| release.image != current.image),
         };
         let Some(release) = found.cloned() else {
             let wanted = version.map_or("an earlier image".to_owned(), |wanted| wanted.to_string());
-            let kept: Vec<String> =
-                releases.iter().map(|release| release.version.to_string()).collect();
-            let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+            let kept: Vec<String> = releases
+                .iter()
+                .map(|release| release.version.to_string())
+                .collect();
+            let kept = if kept.is_empty() {
+                "none".to_owned()
+            } else {
+                kept.join(", ")
+            };
             return Err(Problem::new(
                 Kind::NotFound,
-                format!("{} was not rolled back: there is no {wanted} to go back to", app.name),
+                format!(
+                    "{} was not rolled back: there is no {wanted} to go back to",
+                    app.name
+                ),
                 format!("the releases that can serve again: {kept}"),
                 format!("`releases {}` lists all", app.name),
             ));
         };
         let description = format!("Rollback to {}", release.version);
-        self.from_release(app, caller, Trigger::Rollback, release, description).await
+        self.from_release(app, caller, Trigger::Rollback, release, description)
+            .await
     }
 
     async fn from_release(

@@ -11,7 +11,7 @@ use super::{Deployer, problem};
 use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
 use crate::model::{
     ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, ReleaseVersion,
-    Step, Timestamp, Trigger,
+    Step, Timestamp,
 };
 use crate::reconcile::environment;
 
@@ -31,14 +31,16 @@ pub(super) async fn release(
     let app = run.app.name.clone();
     let what = format!("{app} was not deployed: its image is missing");
     let facts = deployer.engine.image(built.image.as_str()).await;
-    let facts = facts.map_err(|error| problem::engine(what.clone(), &error))?.ok_or_else(|| {
-        Problem::new(
-            Kind::NotFound,
-            what,
-            format!("the image {} was removed from Docker", built.image),
-            format!("build it again with `ps:rebuild {app}`"),
-        )
-    })?;
+    let facts = facts
+        .map_err(|error| problem::engine(what.clone(), &error))?
+        .ok_or_else(|| {
+            Problem::new(
+                Kind::NotFound,
+                what,
+                format!("the image {} was removed from Docker", built.image),
+                format!("build it again with `ps:rebuild {app}`"),
+            )
+        })?;
     let config = deployer.store.config(run.app.id).await?;
     let release = Release {
         app: run.app.id,
@@ -71,17 +73,27 @@ pub(super) async fn release(
         run_release_command(deployer, run, &release, &line).await?;
     }
     let release = deployer.store.add_release(release).await?;
-    deployer.store.set_deploy_step(&run.id, Step::Release, Some(release.version)).await?;
+    deployer
+        .store
+        .set_deploy_step(&run.id, Step::Release, Some(release.version))
+        .await?;
     let app_now = deployer.store.app(&app).await?;
     let is_stopped = app_now.is_some_and(|app| app.is_stopped);
     let is_started = !is_stopped || release.starts_app();
-    Ok(Released { release, is_started })
+    Ok(Released {
+        release,
+        is_started,
+    })
 }
 
 /// Deploys of an app are one at a time, so the number that the store gives next is known before.
 async fn next_version(deployer: &Deployer, run: &Run) -> Result<ReleaseVersion, Problem> {
     let releases = deployer.store.releases(run.app.id).await?;
-    let newest = releases.iter().map(|release| release.version.0).max().unwrap_or(0);
+    let newest = releases
+        .iter()
+        .map(|release| release.version.0)
+        .max()
+        .unwrap_or(0);
     Ok(ReleaseVersion(newest + 1))
 }
 
@@ -106,7 +118,8 @@ async fn run_release_command(
     line: &str,
 ) -> Result<(), Problem> {
     let app = &run.app.name;
-    run.header(format!("Running the release command: {line}")).await;
+    run.header(format!("Running the release command: {line}"))
+        .await;
     let process_type: ProcessType = "release".parse()?;
     let spec = OneOffSpec {
         app: app.clone(),
@@ -114,7 +127,13 @@ async fn run_release_command(
         purpose: "release",
         image: release.image.clone(),
         command: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
-        environment: environment(&run.app, release, release.version, &process_type, "release.1"),
+        environment: environment(
+            &run.app,
+            release,
+            release.version,
+            &process_type,
+            "release.1",
+        ),
         limits: deployer.settings.limits,
         terminal: None,
         has_stdin: false,
@@ -122,7 +141,11 @@ async fn run_release_command(
     let (_stdin, stdin) = mpsc::channel(1);
     let (output, lines) = mpsc::channel(64);
     let (_size, resize) = watch::channel(None);
-    let io = OneOffIo { stdin, output, resize };
+    let io = OneOffIo {
+        stdin,
+        output,
+        resize,
+    };
     let limit = deployer.settings.build_timeout;
     let ran = tokio::time::timeout(limit, async {
         tokio::join!(deployer.engine.run(&spec, io), relay(run, lines)).0
@@ -140,7 +163,10 @@ async fn run_release_command(
         Err(_) => Err(Problem::new(
             Kind::AppFailed,
             failed,
-            format!("`{line}` did not end within {} minutes", limit.as_secs() / 60),
+            format!(
+                "`{line}` did not end within {} minutes",
+                limit.as_secs() / 60
+            ),
             "see what it waits for, correct it, and push again",
         )),
     }
@@ -172,14 +198,23 @@ pub(super) async fn promise(
         return Ok(());
     };
     let app = &run.app.name;
-    let adopted = deployer.store.adopt_branch(run.app.id, &movement.branch).await?;
+    let adopted = deployer
+        .store
+        .adopt_branch(run.app.id, &movement.branch)
+        .await?;
     if adopted != movement.branch {
         return Err(super::push::wrong_branch(app, &movement.branch, &adopted));
     }
     let release = &healthy.release;
     let status = ReleaseStatus::Prepared;
-    deployer.store.set_release_status(release.app, release.version, status).await?;
-    deployer.store.set_deploy_step(&run.id, Step::Prepared, Some(release.version)).await?;
+    deployer
+        .store
+        .set_release_status(release.app, release.version, status)
+        .await?;
+    deployer
+        .store
+        .set_deploy_step(&run.id, Step::Prepared, Some(release.version))
+        .await?;
     run.set_prepared().await;
     let mut holders = run.holders.subscribe();
     let waited = holders
@@ -206,7 +241,10 @@ pub(super) async fn abandon(deployer: &Deployer, run: &Run) {
         let recorded = deployer.store.deploy(&run.id).await?;
         if let Some(version) = recorded.and_then(|deploy| deploy.release) {
             let status = ReleaseStatus::Failed;
-            deployer.store.set_release_status(run.app.id, version, status).await?;
+            deployer
+                .store
+                .set_release_status(run.app.id, version, status)
+                .await?;
         }
         Ok::<_, crate::store::StoreError>(())
     };

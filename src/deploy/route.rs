@@ -18,9 +18,13 @@ pub(super) async fn route(
     let version = healthy.release.version;
     let now = Timestamp::now();
     let drain = jiff::SignedDuration::try_from(deployer.reconciler.rules().drain);
-    let drain_until =
-        now.saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO)).unwrap_or(now);
-    deployer.store.promote(run.app.id, version, drain_until, healthy.is_started).await?;
+    let drain_until = now
+        .saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO))
+        .unwrap_or(now);
+    deployer
+        .store
+        .promote(run.app.id, version, drain_until, healthy.is_started)
+        .await?;
     let app = &run.app.name;
     let web = ProcessType::web();
     let is_routed = healthy.is_started
@@ -56,7 +60,10 @@ async fn announce(
     is_routed: bool,
 ) -> Result<(), Problem> {
     if !is_routed {
-        run.section(format!("Application deployed: {version}, no web process runs")).await;
+        run.section(format!(
+            "Application deployed: {version}, no web process runs"
+        ))
+        .await;
         return Ok(());
     }
     let domains = deployer.store.domains(run.app.id).await?;
@@ -72,7 +79,10 @@ async fn announce(
 /// the server's log, and the next deploy tries again.
 pub(super) async fn put_away(deployer: &Deployer, app: &App) {
     let put_away = async {
-        let keep = deployer.store.prune_releases(app.id, deployer.settings.keep_releases).await?;
+        let keep = deployer
+            .store
+            .prune_releases(app.id, deployer.settings.keep_releases)
+            .await?;
         let what = format!("old images of {} were not removed", app.name);
         let pruned = deployer.engine.prune_images(&app.name, &keep).await;
         pruned.map_err(|error| problem::engine(what, &error))

@@ -116,8 +116,12 @@ impl Run {
 
     /// Says that the release is prepared; whoever waits for that goes on.
     pub(super) async fn set_prepared(&self) {
-        self.emit(EventBody::StepStarted { step: Step::Prepared }).await;
-        self.prepared_at.store(self.emitted.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.emit(EventBody::StepStarted {
+            step: Step::Prepared,
+        })
+        .await;
+        self.prepared_at
+            .store(self.emitted.load(Ordering::Relaxed), Ordering::Relaxed);
         self.phase.send_replace(Phase::Prepared);
     }
 
@@ -125,7 +129,9 @@ impl Run {
     pub(super) async fn set_ended(&self, result: Result<(), Problem>) {
         self.emit(match &result {
             Ok(()) => EventBody::Done,
-            Err(problem) => EventBody::Failed { problem: problem.clone() },
+            Err(problem) => EventBody::Failed {
+                problem: problem.clone(),
+            },
         })
         .await;
         self.phase.send_replace(Phase::Ended(result));
@@ -140,7 +146,12 @@ impl Run {
     pub(super) fn attach_until_prepared(&self) -> Attached {
         let events = self.journal.follow(&self.subject(), 1);
         let events = events.take_while(|event| {
-            let goes_on = !matches!(event.body, EventBody::StepStarted { step: Step::Prepared });
+            let goes_on = !matches!(
+                event.body,
+                EventBody::StepStarted {
+                    step: Step::Prepared
+                }
+            );
             std::future::ready(goes_on)
         });
         self.attached(events.boxed(), |phase| match phase {
@@ -163,7 +174,7 @@ impl Run {
     fn attached(
         &self,
         events: futures_util::stream::BoxStream<'static, crate::events::Event>,
-        verdict: impl Fn(&Phase) -> Option<Result<(), Problem>> + Send + 'static,
+        verdict: impl Fn(&Phase) -> Option<Result<(), Problem>> + Send + Sync + 'static,
     ) -> Attached {
         let mut phase = self.phase.subscribe();
         let outcome = async move {
@@ -172,7 +183,11 @@ impl Run {
                 Err(_) => Err(lost()),
             }
         };
-        Attached { deploy: self.id.clone(), events, outcome: outcome.boxed() }
+        Attached {
+            deploy: self.id.clone(),
+            events,
+            outcome: outcome.boxed(),
+        }
     }
 }
 

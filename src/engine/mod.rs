@@ -1,8 +1,11 @@
 //! Owns containers and images: the port `ContainerEngine` and its two engines, Docker on this host and one in memory.
 //! Must not know the store, deploys, routes or any rule about which process should run.
 
+mod docker;
+mod lines;
 mod spec;
 
+pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use spec::{
     BuildEvent, BuildSpec, Change, ContextStream, EngineError, EngineVersion, GroupSpec,
     ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,

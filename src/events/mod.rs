@@ -1,19 +1,33 @@
 //! Owns `Event` and the journal that numbers, stores and streams events.
 //! Must not know who emits them or how a reader shows them.
 
-use std::path::Path;
-
-use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{DeployId, Problem, Step, Timestamp};
-use crate::store::StoreError;
+
+mod follow;
+mod journal;
+mod live;
+mod render;
+mod writer;
+
+pub use journal::Journal;
+pub use render::render;
 
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// One run of the pipeline.
     Deploy(DeployId),
+}
+
+impl Subject {
+    /// The text it is stored under.
+    fn key(&self) -> String {
+        match self {
+            Subject::Deploy(id) => format!("deploy:{id}"),
+        }
+    }
 }
 
 /// One entry of the journal.
@@ -78,38 +92,5 @@ impl EventBody {
     /// Whether nothing follows it.
     pub fn is_last(&self) -> bool {
         matches!(self, EventBody::Failed { .. } | EventBody::Done)
-    }
-}
-
-/// The journal. Cheap to clone.
-#[derive(Clone)]
-pub struct Journal {}
-
-#[allow(unused_variables, clippy::todo)]
-impl Journal {
-    /// Opens or creates `<data_dir>/events.db`; a damaged one is set aside and begun anew, for it is not state.
-    pub fn open(data_dir: &Path) -> Result<Journal, StoreError> {
-        todo!()
-    }
-
-    /// Numbers, stores and publishes an event. Waits only when the journal's bounded queue is full.
-    pub async fn emit(&self, subject: &Subject, body: EventBody) {
-        todo!()
-    }
-
-    /// Stored events from `from_seq` on, then live ones, without gap or repeat; ends after the subject's last event, or
-    /// at once after the stored ones when the subject is not live.
-    pub fn follow(&self, subject: &Subject, from_seq: u64) -> BoxStream<'static, Event> {
-        todo!()
-    }
-
-    /// Forgets a subject.
-    pub async fn forget(&self, subject: &Subject) {
-        todo!()
-    }
-
-    /// Finishes what is queued and closes the file.
-    pub async fn close(&self) {
-        todo!()
     }
 }

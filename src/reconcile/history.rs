@@ -30,7 +30,8 @@ impl History {
     ) {
         let present: BTreeSet<&ProcessId> = processes.iter().map(|process| &process.id).collect();
         self.ends.retain(|id, _| present.contains(id));
-        self.unrouted_since.retain(|id, _| present.contains(id) && !routed.contains(id));
+        self.unrouted_since
+            .retain(|id, _| present.contains(id) && !routed.contains(id));
         for process in processes {
             if !routed.contains(&process.id) {
                 self.unrouted_since.entry(process.id.clone()).or_insert(now);
@@ -43,14 +44,19 @@ impl History {
             if before.is_some_and(|(noted_at, _)| at.is_none() || *noted_at == ended_at) {
                 continue;
             }
-            let ran = process.started_at.map(|started_at| ended_at.duration_since(started_at));
+            let ran = process
+                .started_at
+                .map(|started_at| ended_at.duration_since(started_at));
             let ran_well = ran.is_some_and(|ran| ran >= jiff_duration(RAN_WELL));
             let count = match before {
                 Some((_, crash)) if !ran_well => crash.count + 1,
                 Some(_) | None => 1,
             };
-            let restart_at = now.saturating_add(jiff_duration(wait_before(count))).unwrap_or(now);
-            self.ends.insert(process.id.clone(), (ended_at, Crash { count, restart_at }));
+            let restart_at = now
+                .saturating_add(jiff_duration(wait_before(count)))
+                .unwrap_or(now);
+            self.ends
+                .insert(process.id.clone(), (ended_at, Crash { count, restart_at }));
         }
         let existing: BTreeSet<ProcessKey> = processes.iter().map(ProcessKey::of).collect();
         self.refusals.retain(|key, _| !existing.contains(key));
@@ -58,10 +64,20 @@ impl History {
 
     /// Takes note of a start that the engine refused.
     pub(super) fn refuse(&mut self, key: ProcessKey, why: String, now: Timestamp) {
-        let count = self.refusals.get(&key).map_or(1, |refusal| refusal.count + 1);
+        let count = self
+            .refusals
+            .get(&key)
+            .map_or(1, |refusal| refusal.count + 1);
         let wait = wait_before(count + 1);
         let retry_at = now.saturating_add(jiff_duration(wait)).unwrap_or(now);
-        self.refusals.insert(key, Refusal { count, retry_at, why });
+        self.refusals.insert(
+            key,
+            Refusal {
+                count,
+                retry_at,
+                why,
+            },
+        );
     }
 
     /// Forgets a refusal: the start went well.
@@ -76,7 +92,10 @@ impl History {
 
     /// All crashes known.
     pub(super) fn crashes(&self) -> BTreeMap<ProcessId, Crash> {
-        self.ends.iter().map(|(id, (_, crash))| (id.clone(), crash.clone())).collect()
+        self.ends
+            .iter()
+            .map(|(id, (_, crash))| (id.clone(), crash.clone()))
+            .collect()
     }
 
     /// All refusals known.

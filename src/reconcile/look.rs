@@ -155,8 +155,11 @@ impl Looker {
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
         let plan = plan(&desired, &observed, &self.parts.rules, now);
-        let apps: BTreeMap<AppId, AppName> =
-            desired.apps.iter().map(|app| (app.id, app.name.clone())).collect();
+        let apps: BTreeMap<AppId, AppName> = desired
+            .apps
+            .iter()
+            .map(|app| (app.id, app.name.clone()))
+            .collect();
         let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
         for action in plan.actions {
             if let Some(app) = self.begin(action, &observed, &apps) {
@@ -174,15 +177,13 @@ impl Looker {
         }
     }
 
-    fn observe(
-        &mut self,
-        processes: Vec<Process>,
-        desired: &Desired,
-        now: Timestamp,
-    ) -> Observed {
+    fn observe(&mut self, processes: Vec<Process>, desired: &Desired, now: Timestamp) -> Observed {
         let routes = self.parts.proxy.table();
-        let routed: BTreeSet<ProcessId> =
-            routes.upstream_ids().into_iter().map(|id| ProcessId(id.to_owned())).collect();
+        let routed: BTreeSet<ProcessId> = routes
+            .upstream_ids()
+            .into_iter()
+            .map(|id| ProcessId(id.to_owned()))
+            .collect();
         self.history.note(&processes, &routed, now);
         let running: BTreeSet<&ProcessId> = processes
             .iter()
@@ -192,13 +193,18 @@ impl Looker {
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
             if let Some(address) = web_address(desired, process) {
-                self.readiness.probe(&process.id, process.started_at, address);
+                self.readiness
+                    .probe(&process.id, process.started_at, address);
             }
         }
         let wanted = wanted_keys(desired);
         self.history.keep_refusals(|key| wanted.contains(key));
         Observed {
-            ready: running.iter().filter(|id| self.readiness.is_ready(id)).map(|id| (*id).clone()).collect(),
+            ready: running
+                .iter()
+                .filter(|id| self.readiness.is_ready(id))
+                .map(|id| (*id).clone())
+                .collect(),
             in_flight: running
                 .iter()
                 .filter(|id| !routed.contains(id))
@@ -220,7 +226,11 @@ impl Looker {
         apps: &BTreeMap<AppId, AppName>,
     ) -> Option<AppName> {
         let app_of = |id: &ProcessId| {
-            observed.processes.iter().find(|process| process.id == *id).map(|process| process.app.clone())
+            observed
+                .processes
+                .iter()
+                .find(|process| process.id == *id)
+                .map(|process| process.app.clone())
         };
         let engine = self.parts.engine.clone();
         let grace = self.parts.rules.stop_grace;
@@ -304,7 +314,8 @@ impl Looker {
                     (Target::Key(key), Ok(())) => self.history.accept(key),
                     (Target::Key(key), Err(error)) => {
                         tracing::warn!(?key, %error, "a process could not be started");
-                        self.history.refuse(key.clone(), error.to_string(), Timestamp::now());
+                        self.history
+                            .refuse(key.clone(), error.to_string(), Timestamp::now());
                     }
                     (Target::Id(_) | Target::Release(..), Ok(())) => {}
                     (Target::Id(_) | Target::Release(..), Err(error)) => {
@@ -323,7 +334,11 @@ impl Looker {
 
     fn publish(&self, answers: u64, observed: Observed, unsettled: BTreeSet<AppName>) {
         let routes = self.parts.proxy.table();
-        let routed = routes.upstream_ids().into_iter().map(|id| ProcessId(id.to_owned())).collect();
+        let routed = routes
+            .upstream_ids()
+            .into_iter()
+            .map(|id| ProcessId(id.to_owned()))
+            .collect();
         self.view.send_replace(Arc::new(View {
             answers,
             processes: observed.processes,

@@ -13,7 +13,9 @@ mod tests;
 
 pub use group::environment;
 pub use look::{Parts, ReconcileTask};
-pub use plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities};
+pub use plan::{
+    Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities,
+};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +87,9 @@ impl Reconciler {
         });
         self.wake();
         let mut view = self.view.clone();
-        let found = view.wait_for(|view| view.answers >= number && condition(view)).await;
+        let found = view
+            .wait_for(|view| view.answers >= number && condition(view))
+            .await;
         found.ok().map(|view| view.clone())
     }
 
@@ -93,11 +97,16 @@ impl Reconciler {
     /// or a start failed (the text says why).
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
         let refusal = |view: &View| {
-            view.refusals.iter().find(|(key, _)| key.app == *app).map(|(_, refusal)| refusal.why.clone())
+            view.refusals
+                .iter()
+                .find(|(key, _)| key.app == *app)
+                .map(|(_, refusal)| refusal.why.clone())
         };
         let view = self
             .wait_for(|view| {
-                view.engine_problem.is_some() || refusal(view).is_some() || !view.unsettled.contains(app)
+                view.engine_problem.is_some()
+                    || refusal(view).is_some()
+                    || !view.unsettled.contains(app)
             })
             .await
             .ok_or("the server is stopping")?;
@@ -133,7 +142,10 @@ impl Reconciler {
             Some(80) | None => String::new(),
             Some(port) => format!(":{port}"),
         };
-        self.host_names(app, domains).iter().map(|host| format!("http://{host}{port}")).collect()
+        self.host_names(app, domains)
+            .iter()
+            .map(|host| format!("http://{host}{port}"))
+            .collect()
     }
 
     /// The rules it plans by.

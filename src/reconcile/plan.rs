@@ -135,8 +135,12 @@ impl Plan {
 pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let table = route_table(desired, observed, rules);
-    let routed: BTreeSet<String> =
-        observed.routes.upstream_ids().into_iter().map(str::to_owned).collect();
+    let routed: BTreeSet<String> = observed
+        .routes
+        .upstream_ids()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     if table != *observed.routes {
         plan.actions.push(Action::SetRoutes(table));
     }
@@ -151,8 +155,9 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
 
     for process in &observed.processes {
         let app = apps.get(&process.app).copied();
-        let release =
-            app.and_then(|app| releases.get(&(app.id, process.release))).copied();
+        let release = app
+            .and_then(|app| releases.get(&(app.id, process.release)))
+            .copied();
         match (app, release) {
             (Some(app), Some(release)) if is_wanted(desired, app, release, process) => {
                 keep(&mut plan, desired, observed, rules, release, process, now);
@@ -160,7 +165,9 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
             _ => {
                 let is_routed = routed.contains(process.id.0.as_str());
                 let deadline = release.and_then(|release| release.drain_until);
-                let_go(&mut plan, observed, rules, process, is_routed, deadline, now);
+                let_go(
+                    &mut plan, observed, rules, process, is_routed, deadline, now,
+                );
             }
         }
     }
@@ -235,9 +242,11 @@ pub fn wanted_quantities(
 }
 
 fn is_wanted(desired: &Desired, app: &App, release: &Release, process: &Process) -> bool {
-    wanted_quantities(desired, app, release).iter().any(|(process_type, quantity)| {
-        *process_type == process.process_type && (1..=*quantity).contains(&process.index)
-    })
+    wanted_quantities(desired, app, release)
+        .iter()
+        .any(|(process_type, quantity)| {
+            *process_type == process.process_type && (1..=*quantity).contains(&process.index)
+        })
 }
 
 /// A process that should run.
@@ -300,8 +309,14 @@ fn let_go(
         ProcessState::Running if is_routed => {}
         ProcessState::Running => {
             let in_flight = observed.in_flight.get(&process.id).copied().unwrap_or(0);
-            let since = observed.unrouted_since.get(&process.id).copied().unwrap_or(now);
-            let limit = since.saturating_add(jiff_duration(rules.drain)).unwrap_or(now);
+            let since = observed
+                .unrouted_since
+                .get(&process.id)
+                .copied()
+                .unwrap_or(now);
+            let limit = since
+                .saturating_add(jiff_duration(rules.drain))
+                .unwrap_or(now);
             let until = deadline.map_or(limit, |deadline| deadline.min(limit));
             if in_flight == 0 || until <= now {
                 plan.actions.push(Action::Stop(process.id.clone()));

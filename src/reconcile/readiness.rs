@@ -36,7 +36,10 @@ struct Probe {
 impl Readiness {
     /// Probes that call `wake` when a process becomes ready.
     pub(super) fn new(wake: Arc<Notify>) -> Self {
-        Self { probes: Mutex::default(), wake }
+        Self {
+            probes: Mutex::default(),
+            wake,
+        }
     }
 
     /// Begins to probe a process unless that is under way; one that was started again since is probed anew, for it may
@@ -57,14 +60,20 @@ impl Readiness {
                 wake.notify_one();
             }
         });
-        let probe =
-            Probe { started_at, address, is_ready, _task: AbortOnDropHandle::new(task) };
+        let probe = Probe {
+            started_at,
+            address,
+            is_ready,
+            _task: AbortOnDropHandle::new(task),
+        };
         probes.insert(id.clone(), probe);
     }
 
     /// Whether a process accepts connections.
     pub(super) fn is_ready(&self, id: &ProcessId) -> bool {
-        self.lock().get(id).is_some_and(|probe| *probe.is_ready.borrow())
+        self.lock()
+            .get(id)
+            .is_some_and(|probe| *probe.is_ready.borrow())
     }
 
     /// Forgets all processes but those named.

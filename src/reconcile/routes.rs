@@ -45,7 +45,11 @@ pub(super) fn host_names(
     if app.as_str().contains('.') {
         names.extend(app.as_str().parse());
     }
-    names.extend(bases.iter().filter_map(|base| format!("{app}.{base}").parse().ok()));
+    names.extend(
+        bases
+            .iter()
+            .filter_map(|base| format!("{app}.{base}").parse().ok()),
+    );
     names
 }
 
@@ -55,7 +59,11 @@ fn service(
     app: &App,
     current: Option<&Release>,
 ) -> Service {
-    let service = |upstreams, state| Service { name: app.name.to_string(), upstreams, state };
+    let service = |upstreams, state| Service {
+        name: app.name.to_string(),
+        upstreams,
+        state,
+    };
     let Some(release) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);
     };
@@ -80,7 +88,10 @@ fn service(
         })
         .filter_map(|process| {
             let address = SocketAddr::new(process.address?, release.port);
-            Some(Upstream { id: process.id.0.clone(), address })
+            Some(Upstream {
+                id: process.id.0.clone(),
+                address,
+            })
         })
         .collect();
     upstreams.sort();

@@ -1,1 +1,506 @@
 //! Rules of the plan, and two properties: a satisfied world needs nothing, and carrying out plans satisfies the world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan};
+use crate::engine::{Limits, Process, ProcessId, ProcessState};
+use crate::model::{
+    App, AppId, ConfigVars, Domain, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
+    Timestamp, Trigger,
+};
+use crate::store::Desired;
+
+fn rules() -> Rules {
+    Rules {
+        stop_grace: Duration::from_secs(30),
+        drain: Duration::from_secs(60),
+        limits: Limits {
+            memory_bytes: None,
+            pids: 1024,
+        },
+        restart_limit: 10,
+        base_domains: vec!["localhost".parse().unwrap()],
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn process_type(name: &str) -> ProcessType {
+    name.parse().unwrap()
+}
+
+fn app(id: i64, name: &str) -> App {
+    App {
+        id: AppId(id),
+        name: name.parse().unwrap(),
+        created_at: at(0),
+        deploy_branch: None,
+        is_stopped: false,
+        current: None,
+    }
+}
+
+fn release(app: i64, version: u32, status: ReleaseStatus, types: &[&str]) -> Release {
+    Release {
+        app: AppId(app),
+        version: ReleaseVersion(version),
+        status,
+        image: format!("sha256:{version:064x}").parse().unwrap(),
+        commit: None,
+        processes: types
+            .iter()
+            .map(|name| (process_type(name), None))
+            .collect(),
+        release_command: None,
+        port: 5000,
+        checks: BTreeMap::new(),
+        config: ConfigVars::new(),
+        trigger: Trigger::Push,
+        description: String::new(),
+        actor: "me".to_owned(),
+        created_at: at(0),
+        drain_until: (status == ReleaseStatus::Draining).then(|| at(60)),
+    }
+}
+
+fn process(id: &str, app: &str, version: u32, name: &str, index: u16) -> Process {
+    Process {
+        id: ProcessId(id.to_owned()),
+        app: app.parse().unwrap(),
+        release: ReleaseVersion(version),
+        process_type: process_type(name),
+        index,
+        state: ProcessState::Running,
+        address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))),
+        started_at: Some(at(0)),
+    }
+}
+
+fn exited(mut process: Process) -> Process {
+    process.state = ProcessState::Exited {
+        code: 1,
+        is_out_of_memory: false,
+        at: Some(at(1)),
+    };
+    process
+}
+
+fn desired(apps: Vec<App>, releases: Vec<Release>) -> Desired {
+    Desired {
+        apps,
+        releases,
+        ..Desired::default()
+    }
+}
+
+/// The plan without its routes, as short words.
+fn words(plan: &Plan) -> Vec<String> {
+    plan.actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::SetRoutes(_) => None,
+            Action::Start { group, index } => Some(format!(
+                "start {} {} {}.{index}",
+                group.app, group.release, group.process_type
+            )),
+            Action::Restart(id) => Some(format!("restart {}", id.0)),
+            Action::Stop(id) => Some(format!("stop {}", id.0)),
+            Action::Remove(id) => Some(format!("remove {}", id.0)),
+            Action::Retire(app, version) => Some(format!("retire {} {version}", app.0)),
+        })
+        .collect()
+}
+
+fn check(desired: &Desired, observed: &Observed, expected: &[&str]) -> Plan {
+    let plan = plan(desired, observed, &rules(), at(10));
+    assert_eq!(words(&plan), expected);
+    plan
+}
+
+fn seen(processes: Vec<Process>) -> Observed {
+    Observed {
+        processes,
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn a_current_release_runs_one_web_and_no_worker_unless_scaled() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web", "worker"])],
+    );
+    check(&world, &seen(vec![]), &["start shop v3 web.1"]);
+    world.scales = vec![(
+        AppId(1),
+        Scale([(process_type("web"), 2), (process_type("worker"), 1)].into()),
+    )];
+    check(
+        &world,
+        &seen(vec![process("a", "shop", 3, "web", 1)]),
+        &["start shop v3 web.2", "start shop v3 worker.1"],
+    );
+}
+
+#[test]
+fn a_stopped_app_runs_nothing_but_a_pushed_candidate_is_started() {
+    let mut shop = app(1, "shop");
+    shop.is_stopped = true;
+    let mut candidate = release(1, 4, ReleaseStatus::Candidate, &["web"]);
+    let current = release(1, 3, ReleaseStatus::Current, &["web"]);
+    let world = desired(vec![shop.clone()], vec![current.clone(), candidate.clone()]);
+    check(
+        &world,
+        &seen(vec![process("a", "shop", 3, "web", 1)]),
+        &["stop a", "start shop v4 web.1"],
+    );
+    candidate.trigger = Trigger::Config;
+    check(
+        &desired(vec![shop], vec![current, candidate]),
+        &seen(vec![]),
+        &[],
+    );
+}
+
+#[test]
+fn processes_of_unknown_apps_and_forgotten_releases_go() {
+    let world = desired(vec![app(1, "shop")], vec![]);
+    check(
+        &world,
+        &seen(vec![
+            process("a", "gone", 1, "web", 1),
+            exited(process("b", "shop", 1, "web", 1)),
+        ]),
+        &["stop a", "remove b"],
+    );
+}
+
+#[test]
+fn an_ended_process_is_started_again_with_waits_and_not_for_ever() {
+    let world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web"])],
+    );
+    let mut observed = seen(vec![exited(process("a", "shop", 3, "web", 1))]);
+    check(&world, &observed, &["restart a"]);
+    let crash = |count, second| {
+        BTreeMap::from([(
+            ProcessId("a".into()),
+            Crash {
+                count,
+                restart_at: at(second),
+            },
+        )])
+    };
+    observed.crashes = crash(3, 12);
+    let plan = check(&world, &observed, &[]);
+    assert_eq!(plan.look_again_at, Some(at(12)));
+    observed.crashes = crash(11, 5);
+    assert_eq!(check(&world, &observed, &[]).look_again_at, None);
+}
+
+#[test]
+fn a_candidate_gets_one_chance() {
+    let world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Candidate, &["web"])],
+    );
+    check(
+        &world,
+        &seen(vec![exited(process("a", "shop", 3, "web", 1))]),
+        &[],
+    );
+    let mut observed = seen(vec![]);
+    let key = ProcessKey {
+        app: "shop".parse().unwrap(),
+        release: ReleaseVersion(3),
+        process_type: process_type("web"),
+        index: 1,
+    };
+    let refusal = Refusal {
+        count: 1,
+        retry_at: at(5),
+        why: "no".to_owned(),
+    };
+    observed.refusals = BTreeMap::from([(key, refusal)]);
+    check(&world, &observed, &[]);
+}
+
+#[test]
+fn a_draining_release_finishes_its_requests_first() {
+    let world = desired(
+        vec![app(1, "shop")],
+        vec![
+            release(1, 2, ReleaseStatus::Draining, &["web"]),
+            release(1, 3, ReleaseStatus::Current, &["web"]),
+        ],
+    );
+    let mut observed = seen(vec![
+        process("old", "shop", 2, "web", 1),
+        process("new", "shop", 3, "web", 1),
+    ]);
+    observed.ready = BTreeSet::from([ProcessId("old".into()), ProcessId("new".into())]);
+
+    // Routed still: the routes go first.
+    let mut table = mini_proxy::RouteTable::default();
+    let upstream = mini_proxy::Upstream {
+        id: "old".into(),
+        address: ([10, 0, 0, 2], 5000).into(),
+    };
+    table.insert(
+        "shop.localhost".parse().unwrap(),
+        Arc::new(mini_proxy::Service::serving("shop", [upstream])),
+    );
+    observed.routes = Arc::new(table);
+    let first = check(&world, &observed, &[]);
+    let Some(Action::SetRoutes(table)) = first.actions.first() else {
+        panic!("the routes are to change: {first:?}");
+    };
+    assert_eq!(
+        table.upstream_ids().into_iter().collect::<Vec<_>>(),
+        ["new"]
+    );
+
+    // Unrouted, with a request in flight: it waits, but not beyond the deadline.
+    observed.routes = Arc::new(table.clone());
+    observed.in_flight = [(ProcessId("old".into()), 1)].into();
+    observed.unrouted_since = BTreeMap::from([(ProcessId("old".into()), at(5))]);
+    assert_eq!(check(&world, &observed, &[]).look_again_at, Some(at(60)));
+    assert_eq!(
+        words(&plan(&world, &observed, &rules(), at(60))),
+        ["stop old"]
+    );
+    observed.in_flight.clear();
+    check(&world, &observed, &["stop old"]);
+    observed.processes.remove(0);
+    check(&world, &observed, &["retire 1 v2"]);
+}
+
+#[test]
+fn a_requested_restart_ends_and_starts_what_is_older() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["worker"])],
+    );
+    world.scales = vec![(AppId(1), Scale([(process_type("worker"), 1)].into()))];
+    world.restarts = vec![(AppId(1), process_type("worker"), at(5))];
+    let worker = process("a", "shop", 3, "worker", 1);
+    check(&world, &seen(vec![worker.clone()]), &["stop a"]);
+    check(&world, &seen(vec![exited(worker.clone())]), &["restart a"]);
+    let mut newer = worker;
+    newer.started_at = Some(at(6));
+    check(&world, &seen(vec![newer]), &[]);
+}
+
+#[test]
+fn only_ready_processes_get_requests() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web"])],
+    );
+    world.domains = vec![Domain {
+        app: AppId(1),
+        name: "shop.test".parse().unwrap(),
+    }];
+    let mut observed = seen(vec![process("a", "shop", 3, "web", 1)]);
+    let table_of =
+        |observed: &Observed| match plan(&world, observed, &rules(), at(10)).actions.first() {
+            Some(Action::SetRoutes(table)) => table.clone(),
+            other => panic!("no routes in {other:?}"),
+        };
+    let table = table_of(&observed);
+    assert!(table.choose("shop.test").is_some() && table.upstream_ids().is_empty());
+    observed.ready.insert(ProcessId("a".into()));
+    let table = table_of(&observed);
+    assert_eq!(table.choose("shop.localhost").unwrap().upstreams.len(), 1);
+    assert_eq!(table.choose("shop.test"), table.choose("shop.localhost"));
+}
+
+/// A world in which every action works at once.
+fn carry_out(plan: &Plan, desired: &mut Desired, observed: &mut Observed, next: &mut u32) {
+    for action in &plan.actions {
+        match action {
+            Action::SetRoutes(table) => observed.routes = Arc::new(table.clone()),
+            Action::Start { group, index } => {
+                *next += 1;
+                let id = format!("new{next}");
+                let name = group.process_type.as_str();
+                let started = process(&id, group.app.as_str(), group.release.0, name, *index);
+                observed.ready.insert(started.id.clone());
+                observed.processes.push(Process {
+                    started_at: Some(at(1000)),
+                    ..started
+                });
+            }
+            Action::Restart(id) => {
+                let found = observed
+                    .processes
+                    .iter_mut()
+                    .find(|process| process.id == *id)
+                    .unwrap();
+                found.state = ProcessState::Running;
+                found.started_at = Some(at(1000));
+                observed.ready.insert(id.clone());
+            }
+            Action::Stop(id) => {
+                let found = observed
+                    .processes
+                    .iter_mut()
+                    .find(|process| process.id == *id)
+                    .unwrap();
+                assert!(
+                    !observed.routes.upstream_ids().contains(id.0.as_str()),
+                    "{id:?} still gets requests"
+                );
+                *found = exited(found.clone());
+                observed.ready.remove(id);
+            }
+            Action::Remove(id) => observed.processes.retain(|process| process.id != *id),
+            Action::Retire(app, version) => {
+                desired
+                    .releases
+                    .retain(|release| release.app != *app || release.version != *version);
+            }
+        }
+    }
+}
+
+fn any_world() -> impl Strategy<Value = (Desired, Observed)> {
+    let statuses = prop::sample::select(vec![
+        ReleaseStatus::Candidate,
+        ReleaseStatus::Prepared,
+        ReleaseStatus::Draining,
+    ]);
+    let release_of = (
+        1..3_i64,
+        1..5_u32,
+        statuses,
+        prop::sample::subsequence(vec!["web", "worker"], 1..=2),
+    );
+    let states = prop::sample::select(vec![
+        ProcessState::Running,
+        ProcessState::Created,
+        ProcessState::Dead,
+        ProcessState::Exited {
+            code: 1,
+            is_out_of_memory: false,
+            at: None,
+        },
+    ]);
+    let names = prop::sample::select(vec!["shop", "blog", "gone"]);
+    let types = prop::sample::select(vec!["web", "worker", "old"]);
+    let process_of = (names, 1..6_u32, types, 1..4_u16, states, any::<bool>());
+    (
+        prop::collection::vec(any::<bool>(), 2),
+        prop::collection::vec(release_of, 0..4),
+        prop::collection::vec(any::<bool>(), 2),
+        prop::collection::vec(
+            (
+                1..3_i64,
+                prop::sample::select(vec!["web", "worker"]),
+                0..3_u16,
+            ),
+            0..4,
+        ),
+        prop::collection::vec(process_of, 0..8),
+        prop::collection::vec(
+            (1..3_i64, prop::sample::select(vec!["web", "worker"])),
+            0..2,
+        ),
+    )
+        .prop_map(
+            |(stopped, releases, has_current, scales, processes, restarts)| {
+                let mut world = desired(vec![app(1, "shop"), app(2, "blog")], vec![]);
+                for (app, is_stopped) in world.apps.iter_mut().zip(stopped) {
+                    app.is_stopped = is_stopped;
+                }
+                for (id, has_current) in (1..).zip(has_current) {
+                    if has_current {
+                        world.releases.push(release(
+                            id,
+                            5,
+                            ReleaseStatus::Current,
+                            &["web", "worker"],
+                        ));
+                    }
+                }
+                let mut taken = BTreeSet::new();
+                for (id, version, status, types) in releases {
+                    if taken.insert((id, version)) {
+                        world.releases.push(release(id, version, status, &types));
+                    }
+                }
+                let mut scaled: BTreeMap<i64, Scale> = BTreeMap::new();
+                for (id, name, quantity) in scales {
+                    scaled
+                        .entry(id)
+                        .or_default()
+                        .0
+                        .insert(process_type(name), quantity);
+                }
+                world.scales = scaled
+                    .into_iter()
+                    .map(|(id, scale)| (AppId(id), scale))
+                    .collect();
+                world.restarts = restarts
+                    .into_iter()
+                    .map(|(id, name)| (AppId(id), process_type(name), at(20)))
+                    .collect();
+                let mut observed = Observed::default();
+                let mut keys = BTreeSet::new();
+                for (number, (name, version, kind, index, state, is_ready)) in
+                    processes.into_iter().enumerate()
+                {
+                    let mut found = process(&format!("p{number}"), name, version, kind, index);
+                    found.state = state;
+                    if !keys.insert(ProcessKey::of(&found)) {
+                        continue;
+                    }
+                    if is_ready && found.state == ProcessState::Running {
+                        observed.ready.insert(found.id.clone());
+                    }
+                    observed.processes.push(found);
+                }
+                (world, observed)
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn carrying_out_plans_satisfies_the_world((mut world, mut observed) in any_world()) {
+        let rules = rules();
+        let mut next = 0;
+        // Routes, stop, remove, retire: each may wait for the one before, so a handful of looks is the most it takes.
+        for _ in 0..6 {
+            let now = at(1100);
+            let due = plan(&world, &observed, &rules, now);
+            carry_out(&due, &mut world, &mut observed, &mut next);
+        }
+        let rest = plan(&world, &observed, &rules, at(1100));
+        prop_assert!(rest.actions.is_empty(), "still to do: {rest:?}");
+        for process in &observed.processes {
+            let is_known = world.releases.iter().any(|release| release.version == process.release);
+            prop_assert!(is_known, "{process:?} belongs to nothing");
+        }
+    }
+
+    #[test]
+    fn no_plan_ends_a_process_that_gets_requests((world, observed) in any_world()) {
+        let first = plan(&world, &observed, &rules(), at(1100));
+        let routed: BTreeSet<String> =
+            observed.routes.upstream_ids().into_iter().map(str::to_owned).collect();
+        for action in first.actions {
+            if let Action::Stop(id) = action {
+                prop_assert!(!routed.contains(&id.0));
+            }
+        }
+    }
+}

@@ -1,1 +1,1 @@
-//! Placeholder, replaced below in this same session.
+//! ssh

@@ -1,260 +1,114 @@
-//! Owns all SQL: the database file, its migrations, and transactions named after what they mean.
+//! Owns all SQL: the database files, their migrations, and transactions named after what they mean.
 //! Must not know containers, git, or when a transaction ought to happen.
+//!
+//! | what `Store` can do | file |
+//! | --- | --- |
+//! | open, close, instance id | `mod`, `open` |
+//! | apps: create, list, rename, destroy, branch, stop | `apps` |
+//! | domains | `domains` |
+//! | config vars, sealed | `config`, `seal` |
+//! | scale, requests to restart | `scale` |
+//! | releases: add, promote, prune | `releases` |
+//! | deploys: add, step, finish, list | `deploys` |
+//! | SSH keys | `keys` |
+//! | everything for the reconciler | `desired` |
+//!
+//! `event_log` is the second database, the rows of the journal in `crate::events`.
+//!
+//! Moments are stored in whole microseconds; what a method returns is what a later read returns.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::model::{
-    App, AppId, AppName, BranchName, CommitId, ConfigKey, ConfigVars, Deploy, DeployId,
-    DeployStatus, Domain, DomainName, KeyName, ProcessType, Release, ReleaseStatus, ReleaseVersion,
-    Scale, Secret, SshKey, Step, Timestamp,
-};
+use rusqlite::Transaction;
 
-/// Why the store did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The name is taken; `by` says by what, where that helps.
-    #[error("{name} is taken")]
-    Taken {
-        /// The name.
-        name: String,
-        /// The app that has it.
-        by: Option<AppName>,
-    },
-    /// No such row.
-    #[error("{what} does not exist")]
-    NotFound {
-        /// What was sought.
-        what: String,
-    },
-    /// The database was written by a newer mini.
-    #[error("the database has schema {found}, this mini knows up to {known}")]
-    Newer {
-        /// Schema version found.
-        found: i64,
-        /// Newest schema version known.
-        known: i64,
-    },
-    /// The file is not a database, or damaged.
-    #[error("the database is damaged: {0}")]
-    Damaged(String),
-    /// The file or its folder cannot be written.
-    #[error("the database cannot be written: {0}")]
-    ReadOnly(String),
-    /// The encryption key is missing, unreadable, or not the one the values were encrypted with.
-    #[error("{0}")]
-    Key(String),
-    /// The disk is full.
-    #[error("no space is left on the disk")]
-    DiskFull,
-    /// Anything else.
-    #[error("the database failed")]
-    Sql(#[from] rusqlite::Error),
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-}
+mod apps;
+mod config;
+mod connection;
+mod deploys;
+mod desired;
+mod domains;
+mod durable_file;
+mod error;
+mod event_log;
+mod keys;
+mod lock;
+mod migrate;
+mod open;
+mod releases;
+mod row;
+mod scale;
+mod seal;
+mod worker;
 
-/// A release that is to be recorded; its number is given by the store.
-pub struct NewRelease(pub Release);
+pub use desired::Desired;
+pub use error::StoreError;
+pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
 
-/// Everything the reconciler has to know, read in one transaction.
-#[derive(Debug, Clone, Default)]
-pub struct Desired {
-    /// All apps.
-    pub apps: Vec<App>,
-    /// Host names by app.
-    pub domains: Vec<Domain>,
-    /// Scale by app.
-    pub scales: Vec<(AppId, Scale)>,
-    /// Releases that are candidate, prepared, current or draining, with their config.
-    pub releases: Vec<Release>,
-    /// Process types asked to be started anew, and when.
-    pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
-}
+use worker::Worker;
 
-/// The database of an installation. Cheap to clone.
+/// The database of an installation. Cheap to clone; the file closes with [`Store::close`], or by and by when the last
+/// clone is gone.
+///
+/// A write that has been called for happens, whole or not at all, even when its caller stops waiting. A read sees every
+/// write that was answered before it.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
-#[allow(unused_variables, missing_docs, clippy::todo)]
+struct Inner {
+    writer: Worker,
+    readers: Worker,
+    seal: Arc<seal::Seal>,
+    instance: String,
+}
+
 impl Store {
-    /// Opens or creates `<data_dir>/mini.db` and `<data_dir>/keys/config.key` (0600), migrating forward.
+    /// Opens or creates `<data_dir>/mini.db` and `<data_dir>/keys/config.key` (0600), migrating forward, and keeps every
+    /// other store out of the folder until it is closed. Reads the whole file to find damage. Blocks: call it before the
+    /// runtime, or off its threads.
+    ///
+    /// # Errors
+    /// `InUse`, `Newer`, `Damaged`, `ReadOnly`, `Key`, `DiskFull` or `File`. Nothing but the lock file and, in a folder
+    /// that was new, a key that the next call uses is left behind.
     pub fn open(data_dir: &Path) -> Result<Store, StoreError> {
-        todo!()
+        open::open(data_dir).map(|inner| Store {
+            inner: Arc::new(inner),
+        })
     }
-    /// Finishes what is queued and closes the file.
+
+    /// Finishes what is queued, closes the file, and lets another store into the folder. Every later call on any clone
+    /// is answered with `Closed`.
+    ///
+    /// # Errors
+    /// None so far.
     pub async fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+        Ok(())
     }
 
-    // apps
-    pub async fn create_app(&self, name: &AppName, at: Timestamp) -> Result<App, StoreError> {
-        todo!()
-    }
-    pub async fn apps(&self) -> Result<Vec<App>, StoreError> {
-        todo!()
-    }
-    pub async fn app(&self, name: &AppName) -> Result<Option<App>, StoreError> {
-        todo!()
-    }
-    pub async fn rename_app(&self, id: AppId, name: &AppName) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn destroy_app(&self, id: AppId) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Adopts the deploy branch if none is set yet; returns the one in force.
-    pub async fn adopt_branch(
-        &self,
-        id: AppId,
-        branch: &BranchName,
-    ) -> Result<BranchName, StoreError> {
-        todo!()
-    }
-    pub async fn set_stopped(&self, id: AppId, is_stopped: bool) -> Result<(), StoreError> {
-        todo!()
+    /// The id of this installation: six characters of `a-z0-9`, made once and kept; also in `<data_dir>/instance`. It
+    /// tells our containers from those of another mini on the same Docker.
+    pub fn instance(&self) -> String {
+        self.inner.instance.clone()
     }
 
-    // domains
-    pub async fn domains(&self, app: AppId) -> Result<Vec<DomainName>, StoreError> {
-        todo!()
-    }
-    /// `Taken` names the other app; adding one the app has already returns false.
-    pub async fn add_domain(&self, app: AppId, name: &DomainName) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub async fn remove_domain(&self, app: AppId, name: &DomainName) -> Result<bool, StoreError> {
-        todo!()
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.writer.write(job).await
     }
 
-    // config
-    pub async fn config(&self, app: AppId) -> Result<ConfigVars, StoreError> {
-        todo!()
-    }
-    pub async fn set_config(
+    async fn read<T: Send + 'static>(
         &self,
-        app: AppId,
-        set: ConfigVars,
-        unset: Vec<ConfigKey>,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    // scale
-    pub async fn scale(&self, app: AppId) -> Result<Scale, StoreError> {
-        todo!()
-    }
-    pub async fn set_scale(&self, app: AppId, scale: &Scale) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn request_restart(
-        &self,
-        app: AppId,
-        process_type: &ProcessType,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    // releases
-    /// Records a candidate and gives it the next number of its app.
-    pub async fn add_release(&self, release: Release) -> Result<Release, StoreError> {
-        todo!()
-    }
-    pub async fn releases(&self, app: AppId) -> Result<Vec<Release>, StoreError> {
-        todo!()
-    }
-    pub async fn release(
-        &self,
-        app: AppId,
-        version: ReleaseVersion,
-    ) -> Result<Option<Release>, StoreError> {
-        todo!()
-    }
-    pub async fn set_release_status(
-        &self,
-        app: AppId,
-        version: ReleaseVersion,
-        status: ReleaseStatus,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// One transaction: `version` becomes current (and the app runs again if `start` is set), the one that was current
-    /// drains until `drain_until`. Returns the previous current release.
-    pub async fn promote(
-        &self,
-        app: AppId,
-        version: ReleaseVersion,
-        drain_until: Timestamp,
-        start: bool,
-    ) -> Result<Option<ReleaseVersion>, StoreError> {
-        todo!()
-    }
-    /// Forgets retired and failed releases beyond the newest `keep` distinct images of an app (never current, draining,
-    /// candidate or prepared ones). Returns the images that are still referred to.
-    pub async fn prune_releases(
-        &self,
-        app: AppId,
-        keep: usize,
-    ) -> Result<Vec<crate::model::ImageId>, StoreError> {
-        todo!()
-    }
-
-    // deploys
-    pub async fn add_deploy(&self, deploy: &Deploy) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn set_deploy_step(
-        &self,
-        id: &DeployId,
-        step: Step,
-        release: Option<ReleaseVersion>,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn finish_deploy(
-        &self,
-        id: &DeployId,
-        status: DeployStatus,
-        failure: Option<String>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Newest first.
-    pub async fn deploys(&self, app: AppId, limit: usize) -> Result<Vec<Deploy>, StoreError> {
-        todo!()
-    }
-    pub async fn deploy(&self, id: &DeployId) -> Result<Option<Deploy>, StoreError> {
-        todo!()
-    }
-    /// All with status running: after a start these were interrupted.
-    pub async fn unfinished_deploys(&self) -> Result<Vec<Deploy>, StoreError> {
-        todo!()
-    }
-
-    // keys
-    pub async fn ssh_keys(&self) -> Result<Vec<SshKey>, StoreError> {
-        todo!()
-    }
-    pub async fn ssh_key_by_fingerprint(
-        &self,
-        fingerprint: &str,
-    ) -> Result<Option<SshKey>, StoreError> {
-        todo!()
-    }
-    pub async fn add_ssh_key(&self, key: &SshKey) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn remove_ssh_key(&self, name: &KeyName) -> Result<bool, StoreError> {
-        todo!()
-    }
-
-    // reconciler
-    pub async fn desired(&self) -> Result<Desired, StoreError> {
-        todo!()
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.readers.read(job).await
     }
 }
 
-#[allow(unused)]
-fn keep_imports(_: CommitId, _: Secret) {}
+#[cfg(test)]
+mod tests;

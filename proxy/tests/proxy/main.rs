@@ -1,0 +1,16 @@
+//! The proxy with real sockets on both sides. `world` holds the parts, each other module one kind of promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod faults;
+mod forwarding;
+mod requests;
+mod shutdown;
+mod swaps;
+mod upgrades;
+mod world;

@@ -1,0 +1,112 @@
+//! Builds: BuildKit inside Docker, its context streamed from us.
+//!
+//! Docker 20.10 gives BuildKit's containers no memory or CPU limit, whatever a request says, so none is sent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::build_progress::Progress;
+use super::errors::About;
+use super::labels::{self, Kind};
+use super::task_stream::TaskStream;
+use crate::engine::{BuildEvent, BuildSpec, ContextStream, EngineError};
+
+/// How long the upload of the context may take: Docker answers only afterwards. The caller has its own limit on a build.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
+/// How many events wait for a slow reader.
+const EVENTS_WAITING: usize = 256;
+
+type Events = mpsc::Sender<Result<BuildEvent, EngineError>>;
+
+impl Inner {
+    pub(super) async fn build(
+        self: Arc<Self>,
+        spec: &BuildSpec,
+        context: ContextStream,
+    ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
+        let docker = self.connection.patient_client(UPLOAD_LIMIT).await?;
+        let options = self.build_options(spec);
+        let feed = |events: Events| async move {
+            let unread = Arc::new(Mutex::new(None));
+            let noted = Arc::clone(&unread);
+            let body = bollard::body_try_stream(context.inspect_err(move |error| {
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            }));
+            let mut answers = docker.build_image(options, None, Some(body)).boxed();
+            let mut progress = Progress::default();
+            while let Some(answer) = answers.next().await {
+                match answer {
+                    Ok(info) => {
+                        for event in progress.take(info) {
+                            if events.send(Ok(event)).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        let error = match unread {
+                            Some(why) => EngineError::Refused {
+                                said: format!("the source could not be sent to the build: {why}"),
+                            },
+                            None => self.build_failure(error, &progress),
+                        };
+                        for line in progress.finish() {
+                            let _ = events.send(Ok(line)).await;
+                        }
+                        let _ = events.send(Err(error)).await;
+                        return;
+                    }
+                }
+            }
+            for line in progress.finish() {
+                let _ = events.send(Ok(line)).await;
+            }
+            let end = match progress.image() {
+                Some(image) => Ok(BuildEvent::Done(image)),
+                None => Err(EngineError::Refused {
+                    said: "the builder ended without an image".to_owned(),
+                }),
+            };
+            let _ = events.send(end).await;
+        };
+        Ok(TaskStream::spawn(EVENTS_WAITING, feed).boxed())
+    }
+
+    fn build_options(&self, spec: &BuildSpec) -> BuildImageOptions {
+        let arguments: HashMap<String, String> = spec
+            .arguments
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        BuildImageOptionsBuilder::default()
+            .t(&spec.tag)
+            .dockerfile(&spec.dockerfile)
+            .buildargs(&arguments)
+            .labels(&labels::of_app(
+                &self.instance,
+                &spec.app,
+                Kind::Image.as_str(),
+            ))
+            .rm(true)
+            .forcerm(true)
+            .version(BuilderVersion::BuilderBuildKit)
+            // One session per build: with a shared one, daemons mix up the builds of two apps.
+            .session(&format!("mini-{}-{}", spec.deploy, super::random_word()))
+            .build()
+    }
+
+    fn build_failure(&self, error: bollard::errors::Error, progress: &Progress) -> EngineError {
+        match self.connection.error(error, About::Call) {
+            EngineError::Refused { said } => progress.failure(said),
+            other => other,
+        }
+    }
+}

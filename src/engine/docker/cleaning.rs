@@ -1,0 +1,72 @@
+//! Taking away what is no longer wanted; never anything without our labels.
+
+use bollard::Docker;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+
+use super::Inner;
+use super::errors::About;
+use super::labels::{self, Kind};
+use crate::engine::{EngineError, ProcessId};
+use crate::model::AppName;
+
+impl Inner {
+    pub(super) async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
+        let docker = self.connection.client().await?;
+        let of_app = [
+            (labels::INSTANCE, self.instance.as_str()),
+            (labels::APP, app.as_str()),
+        ];
+        for container in self.containers(&docker, &of_app).await? {
+            if kind_of(&container) != Some(Kind::Image.as_str()) {
+                self.remove_container(container).await?;
+            }
+        }
+        self.networks.remove(&self.connection, &docker, app).await?;
+        self.prune_images(app, &[]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_leftovers(&self) -> Result<(), EngineError> {
+        let docker = self.connection.client().await?;
+        let of_instance = [(labels::INSTANCE, self.instance.as_str())];
+        for container in self.containers(&docker, &of_instance).await? {
+            // What has the kind of an image was made by hand from one of ours and inherited its labels.
+            let kept = [Kind::Process.as_str(), Kind::Image.as_str()];
+            if kind_of(&container).is_some_and(|kind| !kept.contains(&kind)) {
+                self.remove_container(container).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn containers(
+        &self,
+        docker: &Docker,
+        labels: &[(&str, &str)],
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&labels::filter(labels))
+            .build();
+        docker
+            .list_containers(Some(options))
+            .await
+            .map_err(|error| self.connection.error(error, About::Call))
+    }
+
+    async fn remove_container(&self, container: ContainerSummary) -> Result<(), EngineError> {
+        match container.id {
+            Some(id) => self.remove(&ProcessId(id)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn kind_of(container: &ContainerSummary) -> Option<&str> {
+    container
+        .labels
+        .as_ref()?
+        .get(labels::KIND)
+        .map(String::as_str)
+}

@@ -1,0 +1,199 @@
+//! The connection to Docker: where its socket is, and which version of its API is spoken over it.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::models::SystemVersion;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
+
+use super::errors::{About, translate, unavailable};
+use crate::engine::{EngineError, EngineVersion};
+
+/// The newest minor version of the API whose answers bollard 0.21 can read.
+const NEWEST_MINOR: u32 = 53;
+/// How long Docker may take until it begins to answer. A busy machine needs seconds for a start; calls that block by
+/// design ask for more.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// How Docker is reached. Making one asks nothing of Docker.
+pub(super) struct Connection {
+    socket: String,
+    /// The minor version of the API that is spoken; 0 until it is negotiated.
+    minor: Arc<AtomicU32>,
+    client: Mutex<Option<Docker>>,
+}
+
+impl Connection {
+    /// A connection to `socket`, else to what `DOCKER_HOST` names, else to Docker's usual place.
+    pub(super) fn new(socket: Option<String>) -> Self {
+        let socket = socket
+            .or_else(|| {
+                std::env::var("DOCKER_HOST")
+                    .ok()
+                    .filter(|host| !host.is_empty())
+            })
+            .unwrap_or_else(|| "/var/run/docker.sock".to_owned());
+        Self {
+            socket: socket
+                .strip_prefix("unix://")
+                .map(str::to_owned)
+                .unwrap_or(socket),
+            minor: Arc::new(AtomicU32::new(0)),
+            client: Mutex::new(None),
+        }
+    }
+
+    /// Path of the socket.
+    pub(super) fn socket(&self) -> &str {
+        &self.socket
+    }
+
+    /// A client that speaks a version both sides know.
+    pub(super) async fn client(&self) -> Result<Docker, EngineError> {
+        let docker = self.unversioned()?;
+        if self.minor.load(Ordering::Relaxed) == 0 {
+            self.negotiate(&docker).await?;
+        }
+        Ok(docker)
+    }
+
+    /// A client for calls that answer late by design: a stop with its grace, a build, a pull.
+    pub(super) async fn patient_client(&self, limit: Duration) -> Result<Docker, EngineError> {
+        Ok(self.client().await?.with_timeout(limit + ANSWER_LIMIT))
+    }
+
+    /// The path of an API call as it is sent, for the one call bollard cannot make for us.
+    pub(super) fn versioned_path(&self, path: &str) -> String {
+        match self.minor.load(Ordering::Relaxed) {
+            0 => path.to_owned(),
+            minor => format!("/v1.{minor}{path}"),
+        }
+    }
+
+    /// Asks who is there, and settles the version anew: a Docker that came back may be another one.
+    pub(super) async fn greet(&self) -> Result<EngineVersion, EngineError> {
+        let docker = self.unversioned()?;
+        self.minor.store(0, Ordering::Relaxed);
+        let version = self.negotiate(&docker).await?;
+        let is_podman = version
+            .components
+            .iter()
+            .flatten()
+            .any(|component| component.name.contains("Podman"));
+        Ok(EngineVersion {
+            name: if is_podman { "Podman Engine" } else { "Docker" }.to_owned(),
+            version: version.version.unwrap_or_default(),
+            api: format!("1.{}", self.minor.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// Turns bollard's error into ours.
+    pub(super) fn error(&self, error: bollard::errors::Error, about: About<'_>) -> EngineError {
+        translate(&self.socket, error, about)
+    }
+
+    async fn negotiate(&self, docker: &Docker) -> Result<SystemVersion, EngineError> {
+        let version = docker
+            .version()
+            .await
+            .map_err(|error| self.error(error, About::Call))?;
+        let offered = version.api_version.as_deref().and_then(minor_of);
+        let Some(offered) = offered else {
+            return Err(EngineError::Refused {
+                said: format!(
+                    "the API version {:?} is not one mini knows (1.41 and later)",
+                    version.api_version.unwrap_or_default()
+                ),
+            });
+        };
+        self.minor
+            .store(offered.min(NEWEST_MINOR), Ordering::Relaxed);
+        Ok(version)
+    }
+
+    fn unversioned(&self) -> Result<Docker, EngineError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(docker) = client.as_ref() {
+            return Ok(docker.clone());
+        }
+        if !Path::new(&self.socket).is_absolute() {
+            return Err(unavailable(
+                &self.socket,
+                "only the path of a Unix socket can be used here",
+            ));
+        }
+        let minor = Arc::clone(&self.minor);
+        let docker =
+            Docker::connect_with_unix(&self.socket, ANSWER_LIMIT.as_secs(), API_DEFAULT_VERSION)
+                .map_err(|error| self.error(error, About::Call))?
+                .with_request_modifier(move |request| {
+                    amend(request, minor.load(Ordering::Relaxed))
+                });
+        *client = Some(docker.clone());
+        Ok(docker)
+    }
+}
+
+/// Mends two things bollard 0.21.1 gets wrong in every request: the version is missing from the path (its issue 736), so
+/// that a daemon answers in its newest dialect, and `X-Registry-Auth` is plain base64 where the daemon wants the URL-safe
+/// alphabet (its pull request 169), so that some passwords are taken for none.
+fn amend(mut request: BollardRequest, minor: u32) -> BollardRequest {
+    if minor != 0
+        && let Some(uri) = versioned(request.uri(), minor)
+    {
+        *request.uri_mut() = uri;
+    }
+    if let Some(auth) = request.headers_mut().get_mut("x-registry-auth")
+        && let Ok(text) = auth.to_str()
+        && let Ok(safe) = HeaderValue::from_str(&text.replace('+', "-").replace('/', "_"))
+    {
+        *auth = safe;
+    }
+    request
+}
+
+fn versioned(uri: &Uri, minor: u32) -> Option<Uri> {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/v1.{minor}{path}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn minor_of(version: &str) -> Option<u32> {
+    version.strip_prefix("1.")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_carry_the_version_and_a_safe_login() {
+        let request = http::Request::builder()
+            .uri("unix://2f76/containers/json?all=true")
+            .header("x-registry-auth", "a+b/c==")
+            .body(bollard::body_full(bytes::Bytes::new()))
+            .unwrap();
+        let request = amend(request, 41);
+        assert_eq!(
+            request.uri().to_string(),
+            "unix://2f76/v1.41/containers/json?all=true"
+        );
+        assert_eq!(request.headers().get("x-registry-auth").unwrap(), "a-b_c==");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_is_unavailable() {
+        for socket in ["/nowhere/docker.sock", "tcp://somewhere:2375"] {
+            let connection = Connection::new(Some(socket.into()));
+            assert!(matches!(
+                connection.client().await,
+                Err(EngineError::Unavailable { socket: said, .. }) if said == socket
+            ));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Docker on this host, through its socket.
+
+mod attach;
+mod build;
+mod build_progress;
+mod changes;
+mod cleaning;
+mod connection;
+mod container;
+mod errors;
+mod images;
+mod invocation;
+mod labels;
+mod listening;
+mod logs;
+mod networks;
+mod observed;
+mod one_off;
+mod processes;
+mod subnets;
+mod task_stream;
+
+pub use subnets::{InvalidSubnet, Subnet};
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use self::connection::Connection;
+use self::networks::Networks;
+use super::{
+    BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream, EngineError, EngineVersion,
+    GroupSpec, ImageFacts, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+};
+use crate::model::{AppName, ImageId, Timestamp};
+
+/// How Docker is reached, and which part of it is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerSettings {
+    /// Path of Docker's socket; none takes `DOCKER_HOST`, else `/var/run/docker.sock`.
+    pub socket: Option<String>,
+    /// The name of this installation, in labels and names: letters, digits and `-`. Two servers on one Docker need two.
+    pub instance: String,
+    /// Out of which range the networks of apps are cut, 64 addresses each.
+    pub network_pool: Subnet,
+}
+
+impl DockerSettings {
+    /// The usual settings for an installation of this name.
+    pub fn new(instance: impl Into<String>) -> Self {
+        Self {
+            socket: None,
+            instance: instance.into(),
+            network_pool: Subnet::DEFAULT_POOL,
+        }
+    }
+}
+
+/// The engine on Docker, or on Podman's socket that speaks Docker's API. Clones share everything.
+#[derive(Clone)]
+pub struct DockerEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    instance: String,
+    connection: Connection,
+    networks: Networks,
+    /// The ENTRYPOINT of images seen.
+    entrypoints: Mutex<HashMap<ImageId, Arc<[String]>>>,
+    /// When running processes were started, which lists of containers do not tell.
+    starts: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl DockerEngine {
+    /// An engine for these settings. Asks nothing of Docker yet: as long as it does not answer, every call is
+    /// `Unavailable`, and once it does they work.
+    pub fn connect(settings: DockerSettings) -> Self {
+        let DockerSettings {
+            socket,
+            instance,
+            network_pool,
+        } = settings;
+        Self {
+            inner: Arc::new(Inner {
+                connection: Connection::new(socket),
+                networks: Networks::new(&instance, network_pool),
+                instance,
+                entrypoints: Mutex::default(),
+                starts: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Where Docker is sought: the path of its socket.
+    pub fn socket(&self) -> &str {
+        self.inner.connection.socket()
+    }
+}
+
+#[async_trait]
+impl ContainerEngine for DockerEngine {
+    async fn version(&self) -> Result<EngineVersion, EngineError> {
+        self.inner.connection.greet().await
+    }
+
+    async fn observe(&self) -> Result<Vec<Process>, EngineError> {
+        self.inner.observe().await
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        changes::changes(Arc::clone(&self.inner))
+    }
+
+    async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
+        self.inner.start(group, index).await
+    }
+
+    async fn restart(&self, id: &ProcessId) -> Result<(), EngineError> {
+        self.inner.restart(id).await
+    }
+
+    async fn stop(&self, id: &ProcessId, grace: Duration) -> Result<(), EngineError> {
+        self.inner.stop(id, grace).await
+    }
+
+    async fn remove(&self, id: &ProcessId) -> Result<(), EngineError> {
+        self.inner.remove(id).await
+    }
+
+    async fn logs(&self, id: &ProcessId, query: LogQuery) -> Result<LogStream, EngineError> {
+        Arc::clone(&self.inner).logs(id, query).await
+    }
+
+    async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError> {
+        self.inner.listening(id).await
+    }
+
+    async fn build(
+        &self,
+        spec: &BuildSpec,
+        context: ContextStream,
+    ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
+        Arc::clone(&self.inner).build(spec, context).await
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
+        Arc::clone(&self.inner).pull(reference).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        self.inner.image(reference).await
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError> {
+        self.inner.prune_images(app, keep).await
+    }
+
+    async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError> {
+        Arc::clone(&self.inner).run(spec, io).await
+    }
+
+    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
+        self.inner.remove_app(app).await
+    }
+
+    async fn remove_leftovers(&self) -> Result<(), EngineError> {
+        self.inner.remove_leftovers().await
+    }
+}
+
+/// Sixteen hexadecimal digits that no other call gives, for names that must not meet.
+fn random_word() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,41 @@
+//! The state the reconciler works towards.
+
+use std::sync::Arc;
+
+use super::{Store, StoreError, apps, domains, releases, scale};
+use crate::model::{App, AppId, Domain, ProcessType, Release, Scale, Timestamp};
+
+/// Everything the reconciler has to know, read in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// All apps.
+    pub apps: Vec<App>,
+    /// Host names by app.
+    pub domains: Vec<Domain>,
+    /// Scale by app.
+    pub scales: Vec<(AppId, Scale)>,
+    /// Releases that are candidate, prepared, current or draining, with their config.
+    pub releases: Vec<Release>,
+    /// Process types asked to be started anew, and when.
+    pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
+}
+
+impl Store {
+    /// Everything the reconciler has to know, as of one moment: five queries, however many apps there are.
+    ///
+    /// # Errors
+    /// `Damaged` if a row or a config does not read.
+    pub async fn desired(&self) -> Result<Desired, StoreError> {
+        let seal = Arc::clone(&self.inner.seal);
+        self.read(move |tx| {
+            Ok(Desired {
+                apps: apps::all(tx)?,
+                domains: domains::all(tx)?,
+                scales: scale::all(tx)?,
+                releases: releases::all_wanted(tx, &seal)?,
+                restarts: scale::all_restarts(tx)?,
+            })
+        })
+        .await
+    }
+}

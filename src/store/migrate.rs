@@ -1,0 +1,106 @@
+//! Brings a database file forward, one numbered SQL file and one transaction at a time. There is no way back.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// The schema of `mini.db`. The schema version, `PRAGMA user_version`, is how many of these were applied.
+pub(super) const STATE: &[&str] = &[include_str!("migrations/001_initial.sql")];
+
+/// The schema of `events.db`, numbered in the same way.
+pub(super) const EVENTS: &[&str] = &[include_str!("event_migrations/001_initial.sql")];
+
+/// The schema version of a database; 0 for one without any table of ours.
+///
+/// # Errors
+/// `Newer` if `migrations` does not reach that far; a database error.
+pub(super) fn version(connection: &Connection, migrations: &[&str]) -> Result<usize, StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    usize::try_from(found)
+        .ok()
+        .filter(|found| *found <= migrations.len())
+        .ok_or(StoreError::Newer {
+            found,
+            known: i64::try_from(migrations.len()).unwrap_or(i64::MAX),
+        })
+}
+
+/// Applies the migrations that are missing, each in a transaction of its own: after a crash in between, the next call
+/// goes on where this one was.
+///
+/// # Errors
+/// `Newer` as [`version`]; a database error, which leaves the version of the last migration that succeeded.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    migrations: &[&'static str],
+) -> Result<(), StoreError> {
+    let done = version(connection, migrations)?;
+    for (number, sql) in (1_i64..).zip(migrations).skip(done) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(connection: &Connection) -> Vec<String> {
+        connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    fn check_prefixes(migrations: &[&'static str]) {
+        let mut whole = Connection::open_in_memory().unwrap();
+        migrate(&mut whole, migrations).unwrap();
+        for applied in 0..=migrations.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            migrate(&mut connection, &migrations[..applied]).unwrap();
+            assert_eq!(version(&connection, migrations).unwrap(), applied);
+            migrate(&mut connection, migrations).unwrap();
+            assert_eq!(version(&connection, migrations).unwrap(), migrations.len());
+            assert_eq!(schema(&connection), schema(&whole), "from {applied}");
+        }
+    }
+
+    #[test]
+    fn every_prefix_migrates() {
+        check_prefixes(STATE);
+        check_prefixes(EVENTS);
+    }
+
+    #[test]
+    fn a_newer_or_senseless_version_is_refused() {
+        for found in [2, 99, -1] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection
+                .pragma_update(None, "user_version", found)
+                .unwrap();
+            let error = migrate(&mut connection, &["CREATE TABLE t (a)"]).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Newer { found: f, known: 1 } if f == found),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_version_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let steps: &[&'static str] = &[
+            "CREATE TABLE t (a)",
+            "CREATE TABLE u (a); CREATE TABLE t (b)",
+        ];
+        assert!(migrate(&mut connection, steps).is_err());
+        assert_eq!(version(&connection, steps).unwrap(), 1);
+        assert_eq!(schema(&connection), ["CREATE TABLE t (a)"]);
+    }
+}

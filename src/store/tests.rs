@@ -1,0 +1,491 @@
+//! Every method of `Store` against a real file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::{
+    App, AppId, AppName, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus, Domain,
+    ImageId, Kind, Problem, Release, ReleaseStatus, ReleaseVersion, Scale, Secret, SshKey, Step,
+    Timestamp, Trigger,
+};
+
+mod opening;
+mod releases;
+mod sealed;
+
+struct Fixture {
+    folder: TempDir,
+    store: Store,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        Fixture { folder, store }
+    }
+
+    /// The same folder after a stop and a start.
+    async fn reopened(self) -> Fixture {
+        self.store.close().await.unwrap();
+        let store = Store::open(self.folder.path()).unwrap();
+        Fixture { store, ..self }
+    }
+
+    async fn app(&self, name: &str) -> App {
+        self.store.create_app(&parse(name), at(1)).await.unwrap()
+    }
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// A moment that survives rounding.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+fn image(number: u32) -> ImageId {
+    parse(&format!("sha256:{number:064x}"))
+}
+
+fn vars(pairs: &[(&str, &str)]) -> ConfigVars {
+    pairs
+        .iter()
+        .map(|(key, value)| (parse::<ConfigKey>(key), Secret::new(*value)))
+        .collect()
+}
+
+fn release(app: AppId, image_number: u32) -> Release {
+    let check = Check::listening(Duration::from_millis(1500));
+    Release {
+        app,
+        version: ReleaseVersion(0),
+        status: ReleaseStatus::Candidate,
+        image: image(image_number),
+        commit: Some(parse(&"ab".repeat(20))),
+        processes: BTreeMap::from([
+            (parse("web"), None),
+            (parse("worker"), Some("npm run worker".to_owned())),
+        ]),
+        release_command: Some("npm run migrate".to_owned()),
+        port: 5000,
+        checks: BTreeMap::from([(parse("web"), vec![check])]),
+        config: vars(&[("TOKEN", "hunter2"), ("EMPTY", "")]),
+        trigger: Trigger::Push,
+        description: "Deploy abababa".to_owned(),
+        actor: "me".to_owned(),
+        created_at: at(2),
+        drain_until: None,
+    }
+}
+
+fn deploy(app: AppId, number: u16) -> Deploy {
+    Deploy {
+        id: DeployId::new(at(i64::from(number)), 0),
+        app,
+        trigger: Trigger::Push,
+        commit: Some(parse(&"cd".repeat(20))),
+        actor: "me".to_owned(),
+        step: Step::Received,
+        status: DeployStatus::Running,
+        release: None,
+        started_at: at(i64::from(number)),
+        finished_at: None,
+        failure: None,
+    }
+}
+
+fn key(name: &str, fingerprint: &str) -> SshKey {
+    SshKey {
+        name: parse(name),
+        fingerprint: fingerprint.to_owned(),
+        public_key: "ssh-ed25519 AAAA".to_owned(),
+        created_at: at(3),
+    }
+}
+
+#[tokio::test]
+async fn apps_are_created_renamed_stopped_and_destroyed() {
+    let fixture = Fixture::new();
+    let shop = fixture.app("shop").await;
+    let blog = fixture.app("blog").await;
+    assert_eq!(shop.current, None);
+    let taken = fixture.store.create_app(&parse("shop"), at(9)).await;
+    assert!(matches!(taken, Err(StoreError::Taken { name, .. }) if name == "shop"));
+
+    let fixture = fixture.reopened().await;
+    let store = &fixture.store;
+    assert_eq!(store.apps().await.unwrap(), [blog.clone(), shop.clone()]);
+    assert_eq!(store.app(&parse("shop")).await.unwrap(), Some(shop.clone()));
+    assert_eq!(store.app(&parse("none")).await.unwrap(), None);
+
+    let taken = store.rename_app(shop.id, &parse("blog")).await;
+    assert!(matches!(taken, Err(StoreError::Taken { .. })));
+    store.rename_app(shop.id, &parse("shop")).await.unwrap();
+    store.rename_app(shop.id, &parse("store")).await.unwrap();
+    store.set_stopped(shop.id, true).await.unwrap();
+    let stopped = App {
+        name: parse("store"),
+        is_stopped: true,
+        ..shop.clone()
+    };
+    assert_eq!(store.app(&parse("store")).await.unwrap(), Some(stopped));
+
+    store.destroy_app(shop.id).await.unwrap();
+    assert_eq!(store.apps().await.unwrap(), [blog]);
+    let again = fixture.app("shop").await;
+    assert!(again.id > shop.id, "an id is not given twice");
+}
+
+#[tokio::test]
+async fn the_first_branch_is_adopted() {
+    let fixture = Fixture::new();
+    let shop = fixture.app("shop").await;
+    let adopt = async |branch: &str| {
+        let branch = fixture.store.adopt_branch(shop.id, &parse(branch)).await;
+        branch.unwrap().to_string()
+    };
+    assert_eq!(adopt("master").await, "master");
+    assert_eq!(adopt("main").await, "master");
+    let shop = fixture.store.app(&shop.name).await.unwrap().unwrap();
+    assert_eq!(shop.deploy_branch, Some(parse("master")));
+}
+
+#[tokio::test]
+async fn what_is_changed_for_an_app_that_is_gone_is_not_found() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let shop = fixture.app("shop").await;
+    store.destroy_app(shop.id).await.unwrap();
+    let id = shop.id;
+    let check = |what: &str, error: StoreError| {
+        assert!(
+            matches!(error, StoreError::NotFound { .. }),
+            "{what}: {error:?}"
+        );
+        assert_eq!(Problem::from(error).kind, Kind::NotFound);
+    };
+    check("destroy", store.destroy_app(id).await.unwrap_err());
+    check("stop", store.set_stopped(id, true).await.unwrap_err());
+    check(
+        "rename",
+        store.rename_app(id, &parse("x")).await.unwrap_err(),
+    );
+    check(
+        "branch",
+        store.adopt_branch(id, &parse("main")).await.unwrap_err(),
+    );
+    check(
+        "domain",
+        store.add_domain(id, &parse("a.b")).await.unwrap_err(),
+    );
+    check(
+        "config",
+        store
+            .set_config(id, vars(&[("A", "1")]), vec![])
+            .await
+            .unwrap_err(),
+    );
+    let scale = Scale(BTreeMap::from([(parse("web"), 2)]));
+    check("scale", store.set_scale(id, &scale).await.unwrap_err());
+    check(
+        "restart",
+        store
+            .request_restart(id, &parse("web"), at(1))
+            .await
+            .unwrap_err(),
+    );
+    check(
+        "release",
+        store.add_release(release(id, 1)).await.unwrap_err(),
+    );
+    check(
+        "deploy",
+        store.add_deploy(&deploy(id, 1)).await.unwrap_err(),
+    );
+    let version = ReleaseVersion(1);
+    let status = ReleaseStatus::Failed;
+    check(
+        "status",
+        store
+            .set_release_status(id, version, status)
+            .await
+            .unwrap_err(),
+    );
+    check(
+        "promote",
+        store.promote(id, version, at(1), true).await.unwrap_err(),
+    );
+    let gone = DeployId::new(at(1), 0);
+    check(
+        "step",
+        store
+            .set_deploy_step(&gone, Step::Build, None)
+            .await
+            .unwrap_err(),
+    );
+    let ended = store.finish_deploy(&gone, DeployStatus::Failed, None, at(1));
+    check("finish", ended.await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_domain_belongs_to_one_app() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let (shop, blog) = (fixture.app("shop").await, fixture.app("blog").await);
+    assert!(store.add_domain(shop.id, &parse("b.test")).await.unwrap());
+    assert!(store.add_domain(shop.id, &parse("a.test")).await.unwrap());
+    assert!(!store.add_domain(shop.id, &parse("a.test")).await.unwrap());
+    let taken = store.add_domain(blog.id, &parse("a.test")).await;
+    assert!(matches!(taken, Err(StoreError::Taken { by: Some(by), .. }) if by == shop.name));
+    assert_eq!(
+        store.domains(shop.id).await.unwrap(),
+        [parse("a.test"), parse("b.test")]
+    );
+
+    assert!(
+        !store
+            .remove_domain(blog.id, &parse("a.test"))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .remove_domain(shop.id, &parse("a.test"))
+            .await
+            .unwrap()
+    );
+    assert!(store.add_domain(blog.id, &parse("a.test")).await.unwrap());
+    store.destroy_app(shop.id).await.unwrap();
+    assert!(store.add_domain(blog.id, &parse("b.test")).await.unwrap());
+}
+
+#[tokio::test]
+async fn scale_keeps_the_types_it_is_not_told_about() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let shop = fixture.app("shop").await;
+    let scale = |pairs: &[(&str, u16)]| {
+        Scale(
+            pairs
+                .iter()
+                .map(|(name, quantity)| (parse(name), *quantity))
+                .collect(),
+        )
+    };
+    assert_eq!(store.scale(shop.id).await.unwrap(), Scale::default());
+    store
+        .set_scale(shop.id, &scale(&[("web", 2), ("worker", u16::MAX)]))
+        .await
+        .unwrap();
+    store
+        .set_scale(shop.id, &scale(&[("web", 0)]))
+        .await
+        .unwrap();
+    let expected = scale(&[("web", 0), ("worker", u16::MAX)]);
+    assert_eq!(store.scale(shop.id).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let (shop, blog) = (fixture.app("shop").await, fixture.app("blog").await);
+    let first = deploy(shop.id, 1);
+    assert_eq!(store.add_deploy(&first).await.unwrap(), []);
+    let taken = store.add_deploy(&first).await;
+    assert!(matches!(taken, Err(StoreError::Taken { .. })));
+    assert_eq!(store.deploy(&first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.unfinished_deploys().await.unwrap(), [first.clone()]);
+
+    store
+        .set_deploy_step(&first.id, Step::Check, Some(ReleaseVersion(4)))
+        .await
+        .unwrap();
+    store
+        .set_deploy_step(&first.id, Step::Prepared, None)
+        .await
+        .unwrap();
+    let failure = Some("no process type `web`".to_owned());
+    store
+        .finish_deploy(&first.id, DeployStatus::Failed, failure.clone(), at(5))
+        .await
+        .unwrap();
+    let failed = Deploy {
+        step: Step::Prepared,
+        status: DeployStatus::Failed,
+        release: Some(ReleaseVersion(4)),
+        finished_at: Some(at(5)),
+        failure,
+        ..first
+    };
+    assert_eq!(
+        store.deploy(&failed.id).await.unwrap(),
+        Some(failed.clone())
+    );
+    assert_eq!(store.unfinished_deploys().await.unwrap(), []);
+
+    let other = deploy(blog.id, 40);
+    store.add_deploy(&other).await.unwrap();
+    for number in 2..=21 {
+        let next = deploy(shop.id, number);
+        assert_eq!(store.add_deploy(&next).await.unwrap(), []);
+        store
+            .finish_deploy(&next.id, DeployStatus::Succeeded, None, at(50))
+            .await
+            .unwrap();
+    }
+    let last = deploy(shop.id, 22);
+    assert_eq!(store.add_deploy(&last).await.unwrap(), [failed.id]);
+    let newest: Vec<_> = store
+        .deploys(shop.id, 2)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|d| d.id)
+        .collect();
+    assert_eq!(newest, [last.id.clone(), deploy(shop.id, 21).id]);
+    assert_eq!(store.deploys(shop.id, usize::MAX).await.unwrap().len(), 21);
+    assert_eq!(store.unfinished_deploys().await.unwrap(), [last, other]);
+}
+
+#[tokio::test]
+async fn ssh_keys_are_unique_by_name_and_by_fingerprint() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let (one, two) = (key("one", "SHA256:1"), key("two", "SHA256:2"));
+    store.add_ssh_key(&two).await.unwrap();
+    store.add_ssh_key(&one).await.unwrap();
+    for again in [
+        key("one", "SHA256:3"),
+        key("three", "SHA256:1"),
+        key("one", "SHA256:2"),
+    ] {
+        let taken = store.add_ssh_key(&again).await;
+        assert!(matches!(taken, Err(StoreError::Taken { .. })), "{again:?}");
+    }
+    assert_eq!(store.ssh_keys().await.unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(
+        store.ssh_key_by_fingerprint("SHA256:2").await.unwrap(),
+        Some(two)
+    );
+    assert_eq!(
+        store.ssh_key_by_fingerprint("SHA256:9").await.unwrap(),
+        None
+    );
+    assert!(store.remove_ssh_key(&one.name).await.unwrap());
+    assert!(!store.remove_ssh_key(&one.name).await.unwrap());
+}
+
+#[tokio::test]
+async fn desired_has_all_that_is_wanted_and_nothing_else() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let (shop, blog) = (fixture.app("shop").await, fixture.app("blog").await);
+    store
+        .add_domain(shop.id, &parse("shop.test"))
+        .await
+        .unwrap();
+    let scale = Scale(BTreeMap::from([(parse("web"), 3)]));
+    store.set_scale(blog.id, &scale).await.unwrap();
+    store
+        .request_restart(shop.id, &parse("web"), at(8))
+        .await
+        .unwrap();
+    store
+        .request_restart(shop.id, &parse("web"), at(7))
+        .await
+        .unwrap();
+    for status in ReleaseStatus::ALL {
+        let made = store.add_release(release(shop.id, 1)).await.unwrap();
+        store
+            .set_release_status(shop.id, made.version, *status)
+            .await
+            .unwrap();
+    }
+    let desired = store.desired().await.unwrap();
+    assert_eq!(desired.apps, store.apps().await.unwrap());
+    assert_eq!(desired.apps[1].current, Some(ReleaseVersion(3)));
+    let domain = Domain {
+        app: shop.id,
+        name: parse("shop.test"),
+    };
+    assert_eq!(desired.domains, [domain]);
+    assert_eq!(desired.scales, [(blog.id, scale)]);
+    assert_eq!(desired.restarts, [(shop.id, parse("web"), at(8))]);
+    let wanted: Vec<_> = desired
+        .releases
+        .iter()
+        .map(|release| release.status)
+        .collect();
+    assert_eq!(
+        wanted,
+        [
+            ReleaseStatus::Candidate,
+            ReleaseStatus::Prepared,
+            ReleaseStatus::Current,
+            ReleaseStatus::Draining
+        ]
+    );
+    assert_eq!(desired.releases[0].config, release(shop.id, 1).config);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_sees_every_write_that_was_answered_before_it() {
+    let fixture = Fixture::new();
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let store = fixture.store.clone();
+            tokio::spawn(async move {
+                let name: AppName = parse(&format!("app-{task}"));
+                let app = store.create_app(&name, at(1)).await.unwrap();
+                for round in 0..20 {
+                    let value = format!("{task}/{round}");
+                    store
+                        .set_config(app.id, vars(&[("ROUND", &value)]), vec![])
+                        .await
+                        .unwrap();
+                    assert_eq!(
+                        store.config(app.id).await.unwrap(),
+                        vars(&[("ROUND", &value)])
+                    );
+                    let made = store.add_release(release(app.id, round)).await.unwrap();
+                    assert_eq!(made.version, ReleaseVersion(round + 1));
+                    assert_eq!(store.releases(app.id).await.unwrap()[0], made);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(fixture.store.apps().await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let fixture = Fixture::new();
+    let clone = fixture.store.clone();
+    fixture.store.close().await.unwrap();
+    clone.close().await.unwrap();
+    assert!(matches!(clone.apps().await, Err(StoreError::Closed)));
+    let created = clone.create_app(&parse("shop"), at(1)).await;
+    assert!(matches!(created, Err(StoreError::Closed)));
+}
+
+#[tokio::test]
+async fn a_panic_in_a_closure_undoes_it_and_leaves_the_store_working() {
+    let fixture = Fixture::new();
+    let outcome = fixture.store.write::<()>(|tx| {
+        tx.execute("INSERT INTO apps (name, created_at) VALUES ('half', 0)", [])?;
+        panic!("on purpose");
+    });
+    assert!(matches!(outcome.await, Err(StoreError::Closed)));
+    assert_eq!(fixture.store.apps().await.unwrap(), []);
+    fixture.app("shop").await;
+}
