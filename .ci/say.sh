@@ -4,8 +4,8 @@
 # /usr/sbin is missing from the PATH of ordinary users on Debian, yet dockerd, iptables and mmdebstrap's parts live there.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-# rustup's folder is in the PATH of a login shell only.
-if [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ]; then PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"; fi
+# rustup's folder is in the PATH of a login shell only. Last, so that whoever chose another cargo keeps it.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 # One line per thing done.
 say() { printf '    %s\n' "$*"; }
@@ -22,17 +22,14 @@ fail() {
     exit 1
 }
 
-# as_root COMMAND...: runs it as root, through sudo when we are somebody else.
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo -- "$@"
-    else
-        fail "cannot run \`$1\` as root" \
-            "this user is not root and sudo is not installed" \
-            "run the same command as root, or install sudo"
-    fi
+# as_root COMMAND...: runs it as root, through sudo when we are somebody else. Call require_root first: a refusal in the
+# middle would be lost where the output goes to a log.
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -- "$@"; fi; }
+
+# require_root WHAT_FOR: fails unless as_root can work.
+require_root() {
+    [ "$(id -u)" -eq 0 ] || has sudo || fail "$1 needs root" "this user is not root, and sudo is not installed" \
+        "run the same command as root, or install sudo"
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }

@@ -11,6 +11,8 @@ pub(crate) struct Glob {
     literal: Option<String>,
     /// `**suffix` without further special characters means "ends with": patternmatcher's own short cut, kept because it differs.
     suffix: Option<String>,
+    /// How many `/` a path has to have, where the pattern says: most paths of a large repository are refused by it alone.
+    slashes: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +79,20 @@ impl Glob {
             }
             _ => None,
         };
+        let is_any_depth = tokens
+            .iter()
+            .any(|token| matches!(token, Token::Directories | Token::Rest));
+        let slashes = (!is_any_depth).then(|| {
+            tokens
+                .iter()
+                .filter(|token| **token == Token::Char('/'))
+                .count()
+        });
         Ok(Self {
             tokens,
             literal,
             suffix,
+            slashes,
         })
     }
 
@@ -91,6 +103,11 @@ impl Glob {
         }
         if let Some(suffix) = &self.suffix {
             return path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path);
+        }
+        let has_other_depth =
+            |slashes| path.bytes().filter(|byte| *byte == b'/').count() != slashes;
+        if self.slashes.is_some_and(has_other_depth) {
+            return false;
         }
         let path: Vec<char> = path.chars().collect();
         let mut reached = vec![false; path.len() + 1];

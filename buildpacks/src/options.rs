@@ -13,7 +13,8 @@ pub struct Options {
     /// The app's Dockerfile, where it is not called `Dockerfile`. It has to exist, and then always wins.
     pub dockerfile_path: Option<String>,
     /// Prefix of the ids of BuildKit's cache mounts: letters, digits, `-`, `_`, `.`. Two builds with one prefix share package
-    /// downloads. By default the language's name.
+    /// downloads. By default the language's name; give apps that do
+    /// not trust each other prefixes of their own.
     pub cache_id_prefix: Option<String>,
     /// Names the build may see as `--build-arg`: declared with `ARG` in the build stage only, so they are not in the image that
     /// runs.

@@ -185,7 +185,10 @@ impl<'a> Repository<'a> {
             toml::de::DeTable::parse(&text).map_err(|error| DetectError::InvalidManifest {
                 file: path.to_owned(),
                 line: Some(line_at(&text, error.span().map_or(0, |span| span.start))),
-                problem: format!("not TOML: {}", error.message()),
+                problem: format!(
+                    "not TOML: {}",
+                    error.message().replace(char::is_control, " ")
+                ),
             })?;
         let mut table = document.get_ref();
         let mut parts = key.split('.').peekable();

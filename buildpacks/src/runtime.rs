@@ -6,6 +6,9 @@ use crate::error::DetectError;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
 use crate::repository::{Repository, line_of_pointer};
 
+/// The longest range anyone writes is far shorter; a longer text is not one, and would fill the build log.
+const MAX_VERSION_BYTES: usize = 120;
+
 /// A runtime of a language, as `buildpack.toml` describes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,8 +120,8 @@ impl VersionSource {
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
-        if wanted.contains(char::is_control) {
-            let problem = "a version has to be one line of text".to_owned();
+        if wanted.contains(char::is_control) || wanted.len() > MAX_VERSION_BYTES {
+            let problem = "a version has to be one short line of text".to_owned();
             return Err(DetectError::InvalidManifest {
                 file: file.clone(),
                 line,

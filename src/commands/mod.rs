@@ -1,9 +1,47 @@
 //! Owns every user intention, one file each: arguments, permission, call, answer.
 //! Must not know which door the words came through.
 
+pub mod apps;
+mod authorize;
+pub mod buildpacks;
+pub mod builds;
+pub mod checks;
+mod command;
+pub mod config;
+mod dialog;
+pub mod doctor;
+pub mod domains;
+mod door;
+pub mod help;
+mod list;
+pub mod logs;
+mod options;
+mod page;
+mod problems;
+mod progress;
+pub mod ps;
+pub mod releases;
+pub mod report;
+pub mod rollback;
+pub mod run;
 mod session;
+pub mod ssh_keys;
+mod suggest;
+mod table;
+pub mod url;
+pub mod urls;
+pub mod version;
+mod words;
 
+pub use authorize::Authorized;
+pub use command::{Command, Output};
+pub use dialog::Dialog;
+pub use door::{answer, problem_json, run_command, run_words};
+pub use list::AnyCommand;
+pub use options::{Format, Options};
+pub use page::Page;
 pub use session::Session;
+pub use words::{Line, Parsed, parse, words};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

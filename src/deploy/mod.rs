@@ -270,6 +270,8 @@ impl Deployer {
                 .forget(&crate::events::Subject::Deploy(forgotten))
                 .await;
         }
+        // From here on a reader waits for the events to come instead of finding none.
+        self.journal.begin(&run.subject());
         let deployer = self.clone();
         let run = run.clone();
         tokio::spawn(async move { deployer.carry(run, place, entry).await });

@@ -1,7 +1,6 @@
 //! One deploy while it runs: what it is, who holds on to it, how it can be stopped, and what it says.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
@@ -54,8 +53,6 @@ pub(super) struct Run {
     pub(super) holders: watch::Sender<Holders>,
     phase: watch::Sender<Phase>,
     journal: Journal,
-    emitted: AtomicU64,
-    prepared_at: AtomicU64,
 }
 
 impl Run {
@@ -82,8 +79,6 @@ impl Run {
             holders: watch::Sender::default(),
             phase: watch::Sender::new(Phase::Working),
             journal,
-            emitted: AtomicU64::new(0),
-            prepared_at: AtomicU64::new(0),
         }
     }
 
@@ -94,7 +89,6 @@ impl Run {
 
     /// Files an event.
     pub(super) async fn emit(&self, body: EventBody) {
-        self.emitted.fetch_add(1, Ordering::Relaxed);
         self.journal.emit(&self.subject(), body).await;
     }
 
@@ -120,8 +114,6 @@ impl Run {
             step: Step::Prepared,
         })
         .await;
-        self.prepared_at
-            .store(self.emitted.load(Ordering::Relaxed), Ordering::Relaxed);
         self.phase.send_replace(Phase::Prepared);
     }
 
@@ -145,15 +137,7 @@ impl Run {
     /// A hold until the release is prepared or the deploy is over.
     pub(super) fn attach_until_prepared(&self) -> Attached {
         let events = self.journal.follow(&self.subject(), 1);
-        let events = events.take_while(|event| {
-            let goes_on = !matches!(
-                event.body,
-                EventBody::StepStarted {
-                    step: Step::Prepared
-                }
-            );
-            std::future::ready(goes_on)
-        });
+        let events = events.take_while(is_before_prepared);
         self.attached(events.boxed(), |phase| match phase {
             Phase::Working => None,
             Phase::Prepared => Some(Ok(())),
@@ -163,8 +147,13 @@ impl Run {
 
     /// A hold until the deploy is over, with the events after it was prepared, or all where it never waits for that.
     pub(super) fn attach_until_ended(&self) -> Attached {
-        let from = self.prepared_at.load(Ordering::Relaxed) + 1;
-        let events = self.journal.follow(&self.subject(), from);
+        let all = self.journal.follow(&self.subject(), 1);
+        let is_prepared = matches!(*self.phase.borrow(), Phase::Prepared);
+        let events = if is_prepared {
+            all.skip_while(is_before_prepared).skip(1).boxed()
+        } else {
+            all
+        };
         self.attached(events, |phase| match phase {
             Phase::Working | Phase::Prepared => None,
             Phase::Ended(result) => Some(result.clone()),
@@ -189,6 +178,15 @@ impl Run {
             outcome: outcome.boxed(),
         }
     }
+}
+
+fn is_before_prepared(event: &crate::events::Event) -> std::future::Ready<bool> {
+    std::future::ready(!matches!(
+        event.body,
+        EventBody::StepStarted {
+            step: Step::Prepared
+        }
+    ))
 }
 
 /// The answer to whoever waits for a deploy whose task is gone.

@@ -1,11 +1,15 @@
 //! Owns containers and images: the port `ContainerEngine` and its two engines, Docker on this host and one in memory.
 //! Must not know the store, deploys, routes or any rule about which process should run.
 
+#[doc(hidden)]
+pub mod contract;
 mod docker;
 mod lines;
+mod memory;
 mod spec;
 
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
+pub use memory::MemoryEngine;
 pub use spec::{
     BuildEvent, BuildSpec, Change, ContextStream, EngineError, EngineVersion, GroupSpec,
     ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,

@@ -64,6 +64,13 @@ impl Journal {
         })
     }
 
+    /// Makes a subject live before its first event: who follows it from now on waits for that, where otherwise the stream
+    /// would end at once. Call it before the task that emits is spawned. The subject stays live until its last event or
+    /// [`Journal::close_subject`].
+    pub fn begin(&self, subject: &Subject) {
+        self.inner.live.begin(subject);
+    }
+
     /// Numbers, stores and publishes an event. Waits only when the journal's bounded queue is full. Lines over 16 KiB
     /// are cut. An event after a subject's last one, or after [`Journal::close`], is dropped.
     pub async fn emit(&self, subject: &Subject, body: EventBody) {
@@ -83,7 +90,8 @@ impl Journal {
     }
 
     /// Stored events from `from_seq` on, then live ones, without gap or repeat; ends after the subject's last event, or
-    /// at once after the stored ones when the subject is not live: when this process has not emitted for it.
+    /// at once after the stored ones when the subject is not live: when this process has neither begun it nor emitted for
+    /// it.
     ///
     /// Where old events are no longer kept, one warning stands for them, with the number of the last of them. A reader
     /// that does not keep up reads the store and delays nobody; dropping the stream has no effect on anything else.
@@ -163,7 +171,8 @@ fn shortened(mut body: EventBody) -> EventBody {
 
 fn cut(text: &mut String) {
     if text.len() > LINE_BYTES {
-        let end = text.floor_char_boundary(LINE_BYTES);
+        let is_boundary = |end: &usize| text.is_char_boundary(*end);
+        let end = (0..=LINE_BYTES).rev().find(is_boundary).unwrap_or(0);
         let rest = text.len() - end;
         text.truncate(end);
         text.push_str(&format!(" ... ({rest} bytes cut)"));

@@ -10,24 +10,23 @@ use super::{Event, Subject};
 /// How many events a reader may be behind before it has to read the store.
 const BEHIND: usize = 256;
 
-/// The live subjects: this process has emitted for them, and their last event has not been published. What is not live
+type Subjects = HashMap<Subject, broadcast::Sender<Event>>;
+
+/// The live subjects: this process has begun them or emitted for them, and their last event has not been published. What is not live
 /// is completely in the store.
 #[derive(Default)]
 pub(super) struct Live {
-    subjects: Mutex<HashMap<Subject, broadcast::Sender<Event>>>,
+    subjects: Mutex<Subjects>,
 }
 
 impl Live {
-    fn subjects(&self) -> MutexGuard<'_, HashMap<Subject, broadcast::Sender<Event>>> {
+    fn subjects(&self) -> MutexGuard<'_, Subjects> {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a subject live if it is not.
     pub(super) fn begin(&self, subject: &Subject) {
-        let mut subjects = self.subjects();
-        if !subjects.contains_key(subject) {
-            subjects.insert(subject.clone(), broadcast::Sender::new(BEHIND));
-        }
+        begin(&mut self.subjects(), subject);
     }
 
     /// The events published from now on; `None` if the subject is not live.
@@ -37,9 +36,12 @@ impl Live {
             .map(broadcast::Sender::subscribe)
     }
 
-    /// Hands a stored event to all who follow its subject.
+    /// Hands a stored event to all who follow its subject. The subject is live until [`Live::end`], even if an end that
+    /// was queued before this event has come in between.
     pub(super) fn publish(&self, event: Event) {
-        if let Some(sender) = self.subjects().get(&event.subject) {
+        let mut subjects = self.subjects();
+        begin(&mut subjects, &event.subject);
+        if let Some(sender) = subjects.get(&event.subject) {
             // That nobody listens is no error.
             let _ = sender.send(event);
         }
@@ -53,5 +55,11 @@ impl Live {
     /// Makes no subject live.
     pub(super) fn end_all(&self) {
         self.subjects().clear();
+    }
+}
+
+fn begin(subjects: &mut Subjects, subject: &Subject) {
+    if !subjects.contains_key(subject) {
+        subjects.insert(subject.clone(), broadcast::Sender::new(BEHIND));
     }
 }

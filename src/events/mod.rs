@@ -94,3 +94,6 @@ impl EventBody {
         matches!(self, EventBody::Failed { .. } | EventBody::Done)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,13 @@
-//! Placeholder, replaced below in this same session.
+//! Owns the HTTP API on the local socket, and the client of it that the `mini` program is.
+//! Must not know what any command does; it reads one, has it run, and writes its answer.
+
+mod client;
+mod frame;
+mod routes;
+mod server;
+mod session;
+mod socket;
+
+pub use client::{Ends, Invocation, NotAnswering, run};
+pub use server::{Door, serve};
+pub use socket::{ApiSocket, connect};

@@ -158,17 +158,31 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
         let release = app
             .and_then(|app| releases.get(&(app.id, process.release)))
             .copied();
+        let is_routed = routed.contains(process.id.0.as_str());
+        let deadline = release.and_then(|release| release.drain_until);
         match (app, release) {
             (Some(app), Some(release)) if is_wanted(desired, app, release, process) => {
-                keep(&mut plan, desired, observed, rules, release, process, now);
+                let is_asked = is_restart_asked(desired, app.id, process);
+                match &process.state {
+                    ProcessState::Running if is_asked => {
+                        let_go(
+                            &mut plan, observed, rules, process, is_routed, deadline, now,
+                        );
+                    }
+                    ProcessState::Exited { .. } if is_asked => {
+                        plan.actions.push(Action::Restart(process.id.clone()));
+                    }
+                    ProcessState::Running
+                    | ProcessState::Exited { .. }
+                    | ProcessState::Created
+                    | ProcessState::Dead => {
+                        keep(&mut plan, observed, rules, release, process, now);
+                    }
+                }
             }
-            _ => {
-                let is_routed = routed.contains(process.id.0.as_str());
-                let deadline = release.and_then(|release| release.drain_until);
-                let_go(
-                    &mut plan, observed, rules, process, is_routed, deadline, now,
-                );
-            }
+            _ => let_go(
+                &mut plan, observed, rules, process, is_routed, deadline, now,
+            ),
         }
     }
 
@@ -249,38 +263,33 @@ fn is_wanted(desired: &Desired, app: &App, release: &Release, process: &Process)
         })
 }
 
+/// Whether a process is older than the last request to start its type anew.
+pub(super) fn is_restart_asked(desired: &Desired, app: AppId, process: &Process) -> bool {
+    let asked_at = desired
+        .restarts
+        .iter()
+        .filter(|(id, process_type, _)| *id == app && *process_type == process.process_type)
+        .map(|(_, _, at)| *at)
+        .max();
+    match (asked_at, process.started_at) {
+        (Some(asked_at), Some(started_at)) => started_at < asked_at,
+        (Some(_), None) | (None, _) => false,
+    }
+}
+
 /// A process that should run.
 fn keep(
     plan: &mut Plan,
-    desired: &Desired,
     observed: &Observed,
     rules: &Rules,
     release: &Release,
     process: &Process,
     now: Timestamp,
 ) {
-    let asked_at = desired
-        .restarts
-        .iter()
-        .filter(|(app, process_type, _)| {
-            *app == release.app && *process_type == process.process_type
-        })
-        .map(|(_, _, at)| *at)
-        .max();
-    let is_restart_asked = match (asked_at, process.started_at) {
-        (Some(asked_at), Some(started_at)) => started_at < asked_at,
-        (Some(_), None) | (None, _) => false,
-    };
     match &process.state {
-        ProcessState::Running if is_restart_asked => {
-            plan.actions.push(Action::Stop(process.id.clone()));
-        }
         ProcessState::Running => {}
         ProcessState::Created => plan.actions.push(Action::Restart(process.id.clone())),
         ProcessState::Dead => plan.actions.push(Action::Remove(process.id.clone())),
-        ProcessState::Exited { .. } if is_restart_asked => {
-            plan.actions.push(Action::Restart(process.id.clone()));
-        }
         // A candidate that ends has failed; the deploy reads its log and says so.
         ProcessState::Exited { .. } if release.status == ReleaseStatus::Candidate => {}
         ProcessState::Exited { .. } => match observed.crashes.get(&process.id) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 
-use super::plan::{Observed, Rules, wanted_quantities};
+use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use crate::engine::ProcessState;
 use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
 use crate::store::Desired;
@@ -85,6 +85,7 @@ fn service(
                 && (1..=quantity).contains(&process.index)
                 && process.state == ProcessState::Running
                 && observed.ready.contains(&process.id)
+                && !is_restart_asked(desired, app.id, process)
         })
         .filter_map(|process| {
             let address = SocketAddr::new(process.address?, release.port);

@@ -124,9 +124,13 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl From<StoreError> for Problem {
-    /// The three lines for a person. The cause chain of `Sql` and `File` is for the log and not part of it.
+    /// The three lines for a person. What SQLite or the system said in detail is not part of them; it goes to the log,
+    /// for it is lost here.
     fn from(error: StoreError) -> Self {
         let what = error.to_string();
+        if let StoreError::Sql(_) | StoreError::File { .. } | StoreError::Damaged(_) = &error {
+            tracing::error!(?error, "the store failed");
+        }
         let (kind, what, why, next) = match error {
             StoreError::Taken { by, .. } => (
                 Kind::Taken,
@@ -179,9 +183,12 @@ impl From<StoreError> for Problem {
                 "the database could not grow".to_owned(),
                 "free some space on the disk of the data directory, then try again".to_owned(),
             ),
-            StoreError::File { source, .. } => {
-                (Kind::Internal, what, source.to_string(), String::new())
-            }
+            StoreError::File { source, .. } => (
+                Kind::Internal,
+                what,
+                source.to_string(),
+                "look at the data directory and who may write there".to_owned(),
+            ),
             StoreError::Sql(_) => (
                 Kind::Internal,
                 what,

@@ -301,7 +301,10 @@ async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
     let taken = store.add_deploy(&first).await;
     assert!(matches!(taken, Err(StoreError::Taken { .. })));
     assert_eq!(store.deploy(&first.id).await.unwrap(), Some(first.clone()));
-    assert_eq!(store.unfinished_deploys().await.unwrap(), [first.clone()]);
+    assert_eq!(
+        store.unfinished_deploys().await.unwrap(),
+        std::slice::from_ref(&first)
+    );
 
     store
         .set_deploy_step(&first.id, Step::Check, Some(ReleaseVersion(4)))

@@ -1,5 +1,7 @@
 //! Versions as people write them.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::catalogue::Catalogue;
 
@@ -80,4 +82,16 @@ fn go_versions_are_the_least_that_will_do() {
             ("x", None),
         ],
     );
+}
+
+proptest! {
+    #[test]
+    fn never_panics(wanted in "[v0-9xX.*<>=~^|,! a-z/-]{0,16}|\\PC{0,16}|[0-9]{0,30}(\\.[0-9]{0,30}){0,4}") {
+        let catalogue = Catalogue::embedded().unwrap();
+        for known in catalogue.known.runtimes.values() {
+            for scheme in [Scheme::NodeSemver, Scheme::Pep440, Scheme::Minimum] {
+                let _ = scheme.choose(known, &wanted);
+            }
+        }
+    }
 }

@@ -84,7 +84,10 @@ async fn a_moment_finer_than_a_microsecond_is_answered_as_it_is_kept() {
         .create_app(&parse("shop"), fine)
         .await
         .unwrap();
-    assert_eq!(fixture.store.apps().await.unwrap(), [app.clone()]);
+    assert_eq!(
+        fixture.store.apps().await.unwrap(),
+        std::slice::from_ref(&app)
+    );
     let mut made = release(app.id, 1);
     made.created_at = fine;
     let made = fixture.store.add_release(made).await.unwrap();

@@ -3,11 +3,24 @@
 //! Every test has a server of its own in a temporary data directory. What that server makes in Docker carries its
 //! instance id and is removed when the test ends; the server's log is printed when the test fails.
 
+mod apps;
+mod branches;
 mod client;
+mod config;
+mod crashes;
 mod docker;
+mod examples;
+mod gate;
 mod http;
+mod keys;
 mod load;
 mod process;
+mod processes;
+mod proxied;
+mod pushes;
+mod queue;
+mod refused;
 mod repository;
 mod server;
+mod starts;
 mod wait;

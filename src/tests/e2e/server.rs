@@ -74,6 +74,11 @@ impl Server {
         }
     }
 
+    /// Takes back the environment variables it was to be started with.
+    pub fn clear_environment(&mut self) {
+        self.environment.clear();
+    }
+
     /// Its data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -235,6 +240,13 @@ impl Server {
             .args(words)
             .arg("--data-dir")
             .arg(self.data_dir()))
+    }
+
+    /// The same, with an input.
+    #[track_caller]
+    pub fn mini_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
+        let mut command = Command::new(MINI);
+        run_with_input(command.args(words).arg("--data-dir").arg(self.data_dir()), input)
     }
 
     /// Asks an app for a path.

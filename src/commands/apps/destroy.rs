@@ -1,0 +1,107 @@
+//! `apps:destroy`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::events::Subject;
+use crate::model::{App, AppName, Kind, Permission, Problem};
+
+/// How long to wait for processes to end by themselves before their containers are removed.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// How many deploys of the app are looked for in the journal; more than the store keeps.
+const DEPLOYS: usize = 10_000;
+
+/// Destroy an app: its processes, images, repository, config vars and releases
+///
+/// Asks for the app's name first, unless --force is given.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destroy {
+    /// The app
+    pub app: AppName,
+    /// Do not ask
+    #[arg(long)]
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The app that is gone.
+#[derive(Debug, Serialize)]
+pub struct Destroyed {
+    name: AppName,
+}
+
+impl Command for Destroy {
+    type Output = Destroyed;
+
+    fn permission(&self) -> Permission {
+        Permission::ChangeApp(self.app.clone())
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Destroyed, Problem> {
+        let app = authorized.app()?;
+        if !self.force {
+            confirm(dialog, &app.name).await?;
+        }
+        dialog.header(format!("Destroying {}", app.name)).await;
+        destroy(platform, app).await?;
+        Ok(Destroyed {
+            name: app.name.clone(),
+        })
+    }
+}
+
+/// Removes the app. The row goes after the containers and before the repository: a crash before that leaves an app that
+/// can be destroyed again, one after it leaves a folder that no app owns, which a new app of the name takes over empty.
+async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
+    let _lock_out = platform.deploys.lock_out(&app.name).await?;
+    // Stopped first, for the reconciler would start again what is removed while the row is there.
+    platform.store.set_stopped(app.id, true).await?;
+    platform.reconciler.wake();
+    // Not reaching it is no obstacle: what still runs is removed below.
+    let _ = tokio::time::timeout(STOP_PATIENCE, platform.reconciler.settled(&app.name)).await;
+    if let Err(error) = platform.engine.remove_app(&app.name).await {
+        platform.store.set_stopped(app.id, app.is_stopped).await?;
+        platform.reconciler.wake();
+        return Err(error.into());
+    }
+    let deploys = platform.store.deploys(app.id, DEPLOYS).await?;
+    platform.store.destroy_app(app.id).await?;
+    platform.repositories.remove(&app.name).await?;
+    platform.reconciler.wake();
+    for deploy in deploys {
+        platform.journal.forget(&Subject::Deploy(deploy.id)).await;
+    }
+    Ok(())
+}
+
+async fn confirm(dialog: &mut Dialog, app: &AppName) -> Result<(), Problem> {
+    for line in [
+        "WARNING: Potentially Destructive Action".to_owned(),
+        format!("This command will destroy app {app}."),
+        format!("To proceed, type \"{app}\""),
+    ] {
+        dialog.warning(line).await;
+    }
+    match dialog.ask("> ").await {
+        Some(answer) if answer.trim() == app.as_str() => Ok(()),
+        Some(_) | None => Err(Problem::new(
+            Kind::Canceled,
+            "Confirmation did not match test. Aborted.",
+            "",
+            "",
+        )),
+    }
+}
+
+impl Output for Destroyed {
+    fn print(&self, _page: &mut Page) {}
+}

@@ -1,0 +1,212 @@
+//! A running command's talk with its caller: lines out, prompts and answers in.
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::options::{Format, Options};
+use super::page::{self, Page};
+use super::session::Session;
+use crate::engine::{OneOffIo, Stream, TerminalSize};
+use crate::model::{Caller, Kind, Problem};
+
+/// Longest line a prompt takes, bytes.
+const LINE_LIMIT: usize = 4096;
+/// What Ctrl-C sends from a terminal whose keys come one by one.
+const CTRL_C: u8 = 3;
+/// What Ctrl-D sends from such a terminal.
+const CTRL_D: u8 = 4;
+
+/// A running command's talk with its caller.
+pub struct Dialog {
+    session: Session,
+    options: Options,
+}
+
+impl Dialog {
+    /// Wraps a session.
+    pub fn new(session: Session, options: Options) -> Self {
+        Self { session, options }
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.session.caller
+    }
+
+    /// What was asked of every command alike.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// The terminal whose keys come one by one, if there is one.
+    pub fn terminal(&self) -> Option<TerminalSize> {
+        *self.session.terminal.borrow()
+    }
+
+    /// Whether the reader shows colours.
+    pub fn has_colour(&self) -> bool {
+        self.options.colour || self.terminal().is_some()
+    }
+
+    /// An empty page for this reader.
+    pub fn page(&self) -> Page {
+        Page::new(self.options.quiet, self.has_colour())
+    }
+
+    /// Whether the text form is wanted.
+    pub fn is_text(&self) -> bool {
+        self.options.format == Format::Text
+    }
+
+    /// Sends text. A reader that left is no error: what was begun goes on.
+    pub async fn write(&self, stream: Stream, text: impl Into<String>) {
+        let text = text.into();
+        // A terminal that sends its keys one by one does not begin a new line at the left by itself either.
+        let text = match self.terminal() {
+            Some(_) => text.replace('\n', "\r\n"),
+            None => text,
+        };
+        let _ = self.session.output.send((stream, Bytes::from(text))).await;
+    }
+
+    /// Progress: standard output in the text form, standard error where standard output is to hold JSON only.
+    pub async fn progress(&self, text: impl Into<String>) {
+        let stream = if self.is_text() {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
+        };
+        self.write(stream, text).await;
+    }
+
+    /// A step, `-----> text`; left out when quiet.
+    pub async fn header(&self, text: impl AsRef<str>) {
+        if !self.options.quiet {
+            self.progress(page::header(text.as_ref())).await;
+        }
+    }
+
+    /// A line under a heading.
+    pub async fn detail(&self, text: impl AsRef<str>) {
+        self.progress(page::detail(text.as_ref())).await;
+    }
+
+    /// A warning, on standard error.
+    pub async fn warning(&self, text: impl AsRef<str>) {
+        self.write(Stream::Stderr, page::warning(text.as_ref()))
+            .await;
+    }
+
+    /// Sends a page.
+    pub async fn show(&self, page: Page) {
+        for (stream, text) in page.parts() {
+            self.write(stream, text).await;
+        }
+    }
+
+    /// Prints `prompt` and reads one line; `None` when the input ends before one.
+    pub async fn ask(&mut self, prompt: &str) -> Option<String> {
+        self.write(Stream::Stderr, prompt).await;
+        let is_raw = self.terminal().is_some();
+        let mut line = Vec::new();
+        while let Some(chunk) = self.session.stdin.recv().await {
+            for byte in chunk {
+                match byte {
+                    b'\n' | b'\r' => {
+                        if is_raw {
+                            self.write(Stream::Stderr, "\n").await;
+                        }
+                        return String::from_utf8(line).ok();
+                    }
+                    CTRL_C | CTRL_D if is_raw => return None,
+                    0x7f | 0x08 if is_raw => {
+                        if line.pop().is_some() {
+                            self.write(Stream::Stderr, "\u{8} \u{8}").await;
+                        }
+                    }
+                    _ if line.len() >= LINE_LIMIT => return None,
+                    _ => {
+                        line.push(byte);
+                        if is_raw {
+                            let echo = Bytes::copy_from_slice(&[byte]);
+                            let _ = self.session.output.send((Stream::Stderr, echo)).await;
+                        }
+                    }
+                }
+            }
+        }
+        // The last line of a file need not end with a line feed.
+        Some(line)
+            .filter(|line| !line.is_empty())
+            .and_then(|line| String::from_utf8(line).ok())
+    }
+
+    /// Reads the whole input, at most `limit` bytes of it.
+    pub async fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
+        let is_raw = self.terminal().is_some();
+        let mut all = Vec::new();
+        while let Some(chunk) = self.session.stdin.recv().await {
+            if all.len() + chunk.len() > limit {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!("The input is longer than {limit} bytes"),
+                    "",
+                    "Check that the right file is given",
+                ));
+            }
+            if is_raw {
+                if chunk.contains(&CTRL_C) {
+                    break;
+                }
+                let typed = String::from_utf8_lossy(&chunk).replace('\r', "\n");
+                let end = typed.find(char::from(CTRL_D));
+                let typed = end.and_then(|end| typed.get(..end)).unwrap_or(&typed);
+                self.write(Stream::Stderr, typed).await;
+                all.extend_from_slice(typed.as_bytes());
+                if end.is_some() {
+                    break;
+                }
+            } else {
+                all.extend_from_slice(&chunk);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Resolves when the caller has left: the connection ended, or Ctrl-C was typed. What else is typed meanwhile is
+    /// dropped.
+    pub async fn gone(&mut self) {
+        let is_raw = self.terminal().is_some();
+        let output = &self.session.output;
+        let stdin = &mut self.session.stdin;
+        let interrupted = async {
+            if is_raw {
+                while let Some(chunk) = stdin.recv().await {
+                    if chunk.contains(&CTRL_C) {
+                        return;
+                    }
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = output.closed() => {}
+            () = interrupted => {}
+        }
+    }
+
+    /// The ends for a one-off process. Afterwards the input of this dialog is at its end.
+    pub fn lend(&mut self, with_terminal: bool) -> OneOffIo {
+        let (_, empty) = mpsc::channel(1);
+        let resize = if with_terminal {
+            self.session.terminal.clone()
+        } else {
+            watch::channel(None).1
+        };
+        OneOffIo {
+            stdin: std::mem::replace(&mut self.session.stdin, empty),
+            output: self.session.output.clone(),
+            resize,
+        }
+    }
+}

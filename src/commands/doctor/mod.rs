@@ -1,0 +1,144 @@
+//! `doctor`: whether this machine has what mini needs.
+
+mod disk;
+mod folder;
+mod network;
+mod programs;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::model::{Permission, Problem};
+
+/// Check that this server has what it needs; exit with 1 if something is wrong
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {}
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, but may not for long or not as meant.
+    Warning,
+    /// Does not work.
+    Failed,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    check: String,
+    status: Status,
+    found: String,
+    remedy: String,
+}
+
+impl Finding {
+    fn ok(check: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::new(check, Status::Ok, found, "")
+    }
+
+    fn new(
+        check: impl Into<String>,
+        status: Status,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            check: check.into(),
+            status,
+            found: found.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// All that was looked at.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Findings(Vec<Finding>);
+
+impl Command for Doctor {
+    type Output = Findings;
+
+    fn permission(&self) -> Permission {
+        Permission::Anyone
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        _authorized: &Authorized,
+        _dialog: &mut Dialog,
+    ) -> Result<Findings, Problem> {
+        let mut findings = vec![
+            programs::docker(platform.engine.as_ref()).await,
+            programs::git().await,
+        ];
+        findings.extend(network::listeners(&platform.facts));
+        findings.push(folder::data_dir(&platform.facts.data_dir));
+        findings.extend(disk::all(&platform.facts.data_dir));
+        for domain in &platform.facts.base_domains {
+            findings.push(network::base_domain(domain).await);
+        }
+        Ok(Findings(findings))
+    }
+}
+
+impl Output for Findings {
+    fn print(&self, page: &mut Page) {
+        let width = self.0.iter().map(|f| f.check.len()).max().unwrap_or(0);
+        for finding in &self.0 {
+            let word = match finding.status {
+                Status::Ok => page.paint(32, "ok     "),
+                Status::Warning => page.paint(33, "warning"),
+                Status::Failed => page.paint(31, "failed "),
+            };
+            let remedy = if finding.remedy.is_empty() {
+                String::new()
+            } else {
+                format!("; {}", finding.remedy)
+            };
+            page.line(format!(
+                "{word}  {:<width$}  {}{remedy}",
+                finding.check, finding.found
+            ));
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(
+            self.0
+                .iter()
+                .any(|finding| finding.status == Status::Failed),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_is_one_line_with_its_remedy() {
+        let findings = Findings(vec![
+            Finding::ok("git", "2.47.0"),
+            Finding::new("docker", Status::Failed, "does not answer", "start it"),
+        ]);
+        let mut page = Page::default();
+        findings.print(&mut page);
+        assert_eq!(
+            page.to_text(),
+            "ok       git     2.47.0\nfailed   docker  does not answer; start it\n"
+        );
+        assert_eq!(findings.exit_code(), 1);
+        assert_eq!(
+            serde_json::to_string(&findings.0[0]).unwrap(),
+            r#"{"check":"git","status":"ok","found":"2.47.0","remedy":""}"#
+        );
+    }
+}

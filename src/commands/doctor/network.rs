@@ -1,0 +1,99 @@
+//! Listeners and names.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::{Finding, Status};
+use crate::commands::ServerFacts;
+use crate::model::DomainName;
+
+/// How long the name servers may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the server listens. It would not run without its ports, so this only tells.
+pub(super) fn listeners(facts: &ServerFacts) -> Vec<Finding> {
+    [("ssh port", &facts.ssh), ("http port", &facts.http)]
+        .into_iter()
+        .map(|(check, addresses)| {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            if addresses.is_empty() {
+                Finding::new(
+                    check,
+                    Status::Warning,
+                    "nothing listens",
+                    "give the server an address to listen on",
+                )
+            } else {
+                Finding::ok(check, addresses.join(", "))
+            }
+        })
+        .collect()
+}
+
+/// Whether any name under a base domain leads here.
+pub(super) async fn base_domain(base: &DomainName) -> Finding {
+    let check = format!("base domain {base}");
+    if base.as_str() == "localhost" || base.as_str().ends_with(".localhost") {
+        return Finding::ok(
+            check,
+            "names under localhost lead to this machine (RFC 6761)",
+        );
+    }
+    // Some label that has no record of its own.
+    let name = format!("mini-doctor.{base}");
+    let record = format!("make a DNS record `*.{base}` with the address of this server");
+    let lookup = tokio::net::lookup_host((name.as_str(), 80));
+    let addresses: Vec<IpAddr> = match tokio::time::timeout(PATIENCE, lookup).await {
+        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        Ok(Err(_)) => Vec::new(),
+        Err(_) => {
+            return Finding::new(
+                check,
+                Status::Warning,
+                "the name servers do not answer",
+                "check /etc/resolv.conf",
+            );
+        }
+    };
+    let shown: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    let shown = shown.join(", ");
+    if addresses.is_empty() {
+        Finding::new(
+            check,
+            Status::Failed,
+            format!("{name} has no address"),
+            record,
+        )
+    } else if addresses.iter().copied().any(is_ours) {
+        Finding::ok(check, format!("{name} leads here ({shown})"))
+    } else {
+        Finding::new(
+            check,
+            Status::Warning,
+            format!("{name} leads to {shown}, which is not an address of this machine"),
+            format!("fine behind a router or load balancer that forwards to it, else {record}"),
+        )
+    }
+}
+
+/// Whether an address belongs to this machine: only then can a socket be bound to it.
+fn is_ours(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_address_is_ours_and_a_documentation_address_is_not() {
+        assert!(is_ours(IpAddr::from([127, 0, 0, 1])));
+        assert!(!is_ours(IpAddr::from([192, 0, 2, 1])));
+    }
+
+    #[tokio::test]
+    async fn localhost_needs_no_name_server() {
+        let finding = base_domain(&"localhost".parse().unwrap()).await;
+        assert_eq!(finding.status, Status::Ok);
+    }
+}

@@ -1,0 +1,155 @@
+//! The list of all commands. A command that is not here does not exist; one that is here is reached by every door, in
+//! every help page and in the reference.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Command, Output};
+use super::options::Format;
+use super::{
+    Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help, logs,
+    ps, releases, rollback, run, ssh_keys, url, urls, version,
+};
+use crate::model::{Permission, Problem};
+
+/// An answer in the form that was asked for.
+pub(super) enum Form {
+    /// Lines.
+    Text(Page),
+    /// The value itself.
+    Json(serde_json::Value),
+}
+
+/// What came of a command.
+pub(super) struct Answer {
+    /// The answer.
+    pub form: Form,
+    /// The exit status.
+    pub exit_code: u8,
+}
+
+async fn carry_out<C: Command>(
+    command: C,
+    platform: &Platform,
+    authorized: &Authorized,
+    dialog: &mut Dialog,
+) -> Result<Answer, Problem> {
+    let output = command.run(platform, authorized, dialog).await?;
+    let form = match dialog.options().format {
+        Format::Text => {
+            let mut page = dialog.page();
+            output.print(&mut page);
+            Form::Text(page)
+        }
+        Format::Json => Form::Json(serde_json::to_value(&output).map_err(|error| {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            Problem::new(
+                crate::model::Kind::Internal,
+                "The answer could not be written as JSON",
+                "",
+                "Ask without `--format json`",
+            )
+        })?),
+    };
+    Ok(Answer {
+        form,
+        exit_code: output.exit_code(),
+    })
+}
+
+macro_rules! commands {
+    ($($name:literal $(or $alias:literal)? => $variant:ident($type:ty)),+ $(,)?) => {
+        /// Any command with its arguments. As JSON: `{"command": "apps:create", "arguments": {"app": "shop"}}`.
+        #[derive(Debug, Clone, clap::Subcommand, Serialize, Deserialize)]
+        #[serde(tag = "command", content = "arguments")]
+        #[expect(missing_docs, reason = "the doc comment of a command's struct is its help page")]
+        pub enum AnyCommand {
+            $(
+                #[command(name = $name $(, alias = $alias)?)]
+                #[serde(rename = $name)]
+                $variant($type),
+            )+
+        }
+
+        impl AnyCommand {
+            /// The names of all commands, in the order of the list.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// Other names by which some are known, with the name they stand for.
+            pub const ALIASES: &'static [(&'static str, &'static str)] = &[$($(($alias, $name),)?)+];
+
+            /// Its name, such as `apps:create`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(AnyCommand::$variant(_) => $name,)+
+                }
+            }
+
+            /// Why it cannot be answered by one JSON value, if it cannot.
+            pub fn needs_stream(&self) -> Option<&'static str> {
+                match self {
+                    $(AnyCommand::$variant(command) => command.needs_stream(),)+
+                }
+            }
+
+            /// What the caller must be allowed.
+            pub(super) fn permission(&self) -> Permission {
+                match self {
+                    $(AnyCommand::$variant(command) => command.permission(),)+
+                }
+            }
+
+            /// Does it.
+            pub(super) async fn run(
+                self,
+                platform: &Platform,
+                authorized: &Authorized,
+                dialog: &mut Dialog,
+            ) -> Result<Answer, Problem> {
+                match self {
+                    $(AnyCommand::$variant(command) => carry_out(command, platform, authorized, dialog).await,)+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    "help" => Help(help::Help),
+    "version" => Version(version::Version),
+    "apps:create" => AppsCreate(apps::Create),
+    "apps:destroy" => AppsDestroy(apps::Destroy),
+    "apps:exists" => AppsExists(apps::Exists),
+    "apps:list" => AppsList(apps::List),
+    "apps:rename" => AppsRename(apps::Rename),
+    "apps:report" => AppsReport(apps::Report),
+    "builds:cancel" => BuildsCancel(builds::Cancel),
+    "builds:info" => BuildsInfo(builds::Info),
+    "builds:list" => BuildsList(builds::List),
+    "builds:output" => BuildsOutput(builds::Output),
+    "checks:report" => ChecksReport(checks::Report),
+    "config:export" => ConfigExport(config::Export),
+    "config:get" => ConfigGet(config::Get),
+    "config:keys" => ConfigKeys(config::Keys),
+    "config:set" => ConfigSet(config::Set),
+    "config:show" or "config" => ConfigShow(config::Show),
+    "config:unset" => ConfigUnset(config::Unset),
+    "doctor" => Doctor(doctor::Doctor),
+    "domains:add" => DomainsAdd(domains::Add),
+    "domains:remove" => DomainsRemove(domains::Remove),
+    "domains:report" or "domains" => DomainsReport(domains::Report),
+    "logs" => Logs(logs::Logs),
+    "ps:rebuild" => PsRebuild(ps::Rebuild),
+    "ps:report" or "ps" => PsReport(ps::Report),
+    "ps:restart" => PsRestart(ps::Restart),
+    "ps:scale" => PsScale(ps::Scale),
+    "ps:start" => PsStart(ps::Start),
+    "ps:stop" => PsStop(ps::Stop),
+    "releases" => Releases(releases::Releases),
+    "rollback" => Rollback(rollback::Rollback),
+    "run" => Run(run::Run),
+    "ssh-keys:add" => SshKeysAdd(ssh_keys::Add),
+    "ssh-keys:list" => SshKeysList(ssh_keys::List),
+    "ssh-keys:remove" => SshKeysRemove(ssh_keys::Remove),
+    "url" => Url(url::Url),
+    "urls" => Urls(urls::Urls),
+}

@@ -1,0 +1,94 @@
+//! Shows a deploy while it goes on, and waits for processes to be as they were asked to be.
+
+use futures_util::StreamExt;
+
+use super::{Dialog, Platform};
+use crate::deploy::Attached;
+use crate::engine::Stream;
+use crate::events::{Event, EventBody};
+use crate::model::{AppName, Kind, Problem};
+
+/// Prints the events of a deploy as they come and returns how it ended. A caller that leaves stops watching; the deploy
+/// goes on.
+pub(super) async fn follow(dialog: &mut Dialog, attached: Attached) -> Result<(), Problem> {
+    let mut events = attached.events;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = dialog.gone() => return Err(left()),
+        };
+        match event {
+            // The outcome brings the same problem, and the door prints it.
+            Some(event) if matches!(event.body, EventBody::Failed { .. }) => {}
+            Some(event) => show(dialog, &event).await,
+            None => break,
+        }
+    }
+    tokio::select! {
+        outcome = attached.outcome => outcome,
+        () = dialog.gone() => Err(left()),
+    }
+}
+
+/// Prints one event.
+pub(super) async fn show(dialog: &Dialog, event: &Event) {
+    let Some(mut text) = render(event) else {
+        return;
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    match event.body {
+        EventBody::Warning { .. } | EventBody::Failed { .. } => {
+            dialog.write(Stream::Stderr, text).await;
+        }
+        EventBody::StepStarted { .. }
+        | EventBody::Header { .. }
+        | EventBody::Section { .. }
+        | EventBody::Line { .. }
+        | EventBody::StepFinished { .. }
+        | EventBody::Done => dialog.progress(text).await,
+    }
+}
+
+/// The text of an event; stands in for `crate::events::render` until the branches meet.
+fn render(event: &Event) -> Option<String> {
+    use super::page;
+    match &event.body {
+        EventBody::Header { text } => Some(page::header(text)),
+        EventBody::Section { text } => Some(page::section(text)),
+        EventBody::Line { text } => Some(page::detail(text)),
+        EventBody::Warning { text } => Some(page::warning(text)),
+        EventBody::Failed { problem } => Some(problem.to_terminal()),
+        EventBody::StepStarted { .. } | EventBody::StepFinished { .. } | EventBody::Done => None,
+    }
+}
+
+/// Waits until the processes of an app are as the store has them.
+pub(super) async fn settle(
+    platform: &Platform,
+    app: &AppName,
+    dialog: &mut Dialog,
+) -> Result<(), Problem> {
+    platform.reconciler.wake();
+    tokio::select! {
+        settled = platform.reconciler.settled(app) => settled.map_err(|why| {
+            Problem::new(
+                Kind::AppFailed,
+                format!("{app} does not run as it was asked to"),
+                why,
+                format!("See `ps:report {app}` and `logs {app}`; the wish is kept and tried again"),
+            )
+        }),
+        () = dialog.gone() => Err(left()),
+    }
+}
+
+fn left() -> Problem {
+    Problem::new(
+        Kind::Canceled,
+        "You left before it was done",
+        "",
+        "It goes on by itself; `builds:list` and `ps:report` show how it ends",
+    )
+}

@@ -1,0 +1,15 @@
+//! `ps:*`: the processes of an app.
+
+mod rebuild;
+mod report;
+mod restart;
+mod scale;
+mod start;
+mod stop;
+
+pub use rebuild::Rebuild;
+pub use report::Report;
+pub use restart::Restart;
+pub use scale::Scale;
+pub use start::Start;
+pub use stop::Stop;

@@ -1,0 +1,190 @@
+//! `ps:report`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::report::{self, Reports};
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::engine::{Process, ProcessState};
+use crate::model::{App, AppName, Permission, Problem};
+use crate::reconcile::Trouble;
+
+const TOPIC: &str = "ps";
+
+/// Report the processes of an app, or of all apps
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The app; all of them when it is not given
+    pub app: Option<AppName>,
+    /// One key of the report, such as --running, to see its value only
+    #[arg(allow_hyphen_values = true, value_name = "--KEY")]
+    pub flag: Option<String>,
+}
+
+impl Command for Report {
+    type Output = Reports;
+
+    fn permission(&self) -> Permission {
+        self.app
+            .clone()
+            .map_or(Permission::Anyone, Permission::ReadApp)
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Reports, Problem> {
+        let processes = platform.engine.observe().await?;
+        let of = |app: &App| {
+            let own: Vec<&Process> = processes.iter().filter(|p| p.app == app.name).collect();
+            of(app, &own, &platform.reconciler.troubles(&app.name))
+        };
+        if self.app.is_none() {
+            let apps = authorized.visible_apps(platform).await?;
+            return Ok(Reports::All(TOPIC, apps.iter().map(of).collect()));
+        }
+        let report = of(authorized.app()?);
+        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+    }
+}
+
+fn of(app: &App, processes: &[&Process], troubles: &[Trouble]) -> report::Report {
+    let mut report = report::Report::new(&app.name);
+    report.fact("deployed", app.current.is_some());
+    report.fact("ps-can-scale", true);
+    report.fact(
+        "release",
+        app.current.map(|v| v.to_string()).unwrap_or_default(),
+    );
+    report.fact("restore", !app.is_stopped);
+    let current: Vec<&&Process> = processes
+        .iter()
+        .filter(|process| Some(process.release) == app.current)
+        .collect();
+    report.fact("processes", current.len());
+    let running = current
+        .iter()
+        .filter(|process| process.state == ProcessState::Running)
+        .count();
+    report.fact(
+        "running",
+        match running {
+            0 => "false",
+            _ if running == current.len() => "true",
+            _ => "mixed",
+        },
+    );
+    for process in processes {
+        let trouble = troubles.iter().find(|trouble| trouble.id == process.id);
+        let name = format!("{}-{}", process.process_type, process.index);
+        // Beside the current release there may be one that comes and one that goes.
+        let key = if Some(process.release) == app.current {
+            format!("status-{name}")
+        } else {
+            format!("status-{}-{name}", process.release)
+        };
+        report.fact(&key, status(process, trouble));
+    }
+    report
+}
+
+/// `running (CID: 0123456789ab)`, with what the operator should know behind it.
+fn status(process: &Process, trouble: Option<&Trouble>) -> String {
+    let word = match &process.state {
+        ProcessState::Created => "created",
+        ProcessState::Running => "running",
+        ProcessState::Exited { .. } => "exited",
+        ProcessState::Dead => "dead",
+    };
+    let mut text = format!("{word} (CID: {})", process.id.short());
+    if let ProcessState::Exited {
+        code,
+        is_out_of_memory,
+        ..
+    } = &process.state
+    {
+        text.push_str(&format!(", exit status {code}"));
+        if *is_out_of_memory {
+            text.push_str(", out of memory");
+        }
+    }
+    match trouble {
+        Some(trouble) if trouble.is_given_up => {
+            text.push_str(&format!(", given up after {} restarts", trouble.restarts));
+        }
+        Some(trouble) if trouble.restarts > 0 => {
+            text.push_str(&format!(", restarted {} times", trouble.restarts));
+        }
+        Some(_) | None => {}
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::{Options, Output, Page};
+    use crate::engine::ProcessId;
+    use crate::model::{AppId, ReleaseVersion, Timestamp};
+
+    fn process(release: u32, kind: &str, index: u16, state: ProcessState) -> Process {
+        Process {
+            id: ProcessId(format!("{kind}{index}{release}abcdefghijklmn")),
+            app: "blog".parse().unwrap(),
+            release: ReleaseVersion(release),
+            process_type: kind.parse().unwrap(),
+            index,
+            state,
+            address: None,
+            started_at: None,
+        }
+    }
+
+    #[test]
+    fn a_report_tells_releases_and_troubles_apart() {
+        let app = App {
+            id: AppId(1),
+            name: "blog".parse().unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            deploy_branch: None,
+            is_stopped: false,
+            current: Some(ReleaseVersion(2)),
+        };
+        let exited = ProcessState::Exited {
+            code: 137,
+            is_out_of_memory: true,
+            at: None,
+        };
+        let processes = [
+            process(2, "web", 1, ProcessState::Running),
+            process(2, "worker", 1, exited),
+            process(1, "web", 1, ProcessState::Running),
+        ];
+        let troubles = [Trouble {
+            id: processes[1].id.clone(),
+            restarts: 4,
+            is_given_up: true,
+        }];
+        let own: Vec<&Process> = processes.iter().collect();
+        let report = of(&app, &own, &troubles);
+        let mut page = Page::default();
+        Reports::one(TOPIC, report, None, Options::default())
+            .unwrap()
+            .print(&mut page);
+        insta::assert_snapshot!(page.to_text(), @r"
+        =====> blog ps information
+               Deployed:                      true
+               Processes:                     2
+               Ps can scale:                  true
+               Release:                       v2
+               Restore:                       true
+               Running:                       mixed
+               Status v1 web 1:               running (CID: web11abcdefg)
+               Status web 1:                  running (CID: web12abcdefg)
+               Status worker 1:               exited (CID: worker12abcd), exit status 137, out of memory, given up after 4 restarts
+        ");
+    }
+}

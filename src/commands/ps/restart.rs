@@ -1,0 +1,77 @@
+//! `ps:restart`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::command::Done;
+use crate::commands::problems::not_deployed;
+use crate::commands::ps::scale::current_release;
+use crate::commands::{Authorized, Command, Dialog, Platform, progress};
+use crate::model::{AppName, Kind, Permission, Problem, ProcessType, Timestamp, Trigger};
+
+/// Restart an app without an interruption, or all processes of one type
+///
+/// The whole app and `web` are deployed again: new processes are started and checked before the old ones go. Processes
+/// of another type are stopped and started.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// The app
+    pub app: AppName,
+    /// Only this process type
+    #[serde(default)]
+    pub process_type: Option<ProcessType>,
+}
+
+impl Command for Restart {
+    type Output = Done;
+
+    fn permission(&self) -> Permission {
+        Permission::ChangeApp(self.app.clone())
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Done, Problem> {
+        let app = authorized.app()?;
+        let Some(release) = current_release(platform, app).await? else {
+            return Err(not_deployed(&app.name));
+        };
+        match self.process_type {
+            Some(process_type) if !process_type.is_web() => {
+                if !release.processes.contains_key(&process_type) {
+                    return Err(Problem::new(
+                        Kind::NotFound,
+                        format!("{} has no process type `{process_type}`", app.name),
+                        "",
+                        format!("See `ps:scale {}` for those it has", app.name),
+                    ));
+                }
+                dialog
+                    .header(format!("Restarting {} of {}", process_type, app.name))
+                    .await;
+                platform
+                    .store
+                    .request_restart(app.id, &process_type, Timestamp::now())
+                    .await?;
+                progress::settle(platform, &app.name, dialog).await?;
+            }
+            Some(_) | None => {
+                let attached = platform
+                    .deploys
+                    .redeploy(
+                        &app.name,
+                        dialog.caller(),
+                        Trigger::Restart,
+                        "Restart".to_owned(),
+                    )
+                    .await?;
+                progress::follow(dialog, attached).await?;
+            }
+        }
+        Ok(Done::new())
+    }
+}

@@ -1,0 +1,190 @@
+//! Reports in Dokku's form (DOKKU.md, 4.6): a title, then sorted `       Key:   value` lines; one key gives its value only.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::{Format, Options, Output, Page};
+use crate::model::{AppName, Kind, Problem};
+
+/// Width of the column of keys, at least.
+const KEY_COLUMN: usize = 31;
+
+/// Facts about one app under one heading.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The app.
+    pub app: AppName,
+    /// Facts by key, as in JSON: `ps-can-scale`.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Report {
+    /// A report without facts.
+    pub(super) fn new(app: &AppName) -> Self {
+        Self {
+            app: app.clone(),
+            facts: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a fact.
+    pub(super) fn fact(&mut self, key: &str, value: impl ToString) {
+        self.facts.insert(key.to_owned(), value.to_string());
+    }
+}
+
+/// The answer of a report command.
+#[derive(Debug)]
+pub enum Reports {
+    /// All facts of one app.
+    One(&'static str, Report),
+    /// One fact of one app.
+    Fact(String, String),
+    /// All facts of all apps.
+    All(&'static str, Vec<Report>),
+}
+
+impl Reports {
+    /// All facts of one app, or the one that `flag` (`--ps-can-scale`) names.
+    pub(super) fn one(
+        topic: &'static str,
+        report: Report,
+        flag: Option<&str>,
+        options: Options,
+    ) -> Result<Self, Problem> {
+        let Some(flag) = flag else {
+            return Ok(Reports::One(topic, report));
+        };
+        if options.format == Format::Json {
+            return Err(Problem::new(
+                Kind::Usage,
+                "--format flag cannot be specified when specifying an info flag",
+                "",
+                "",
+            ));
+        }
+        let key = flag.strip_prefix("--").unwrap_or_default();
+        match report.facts.get(key) {
+            Some(value) => Ok(Reports::Fact(key.to_owned(), value.clone())),
+            None => {
+                let valid: Vec<String> =
+                    report.facts.keys().map(|key| format!("--{key}")).collect();
+                Err(Problem::new(
+                    Kind::Invalid,
+                    format!("Invalid flag passed, valid flags: {}", valid.join(", ")),
+                    "",
+                    "",
+                ))
+            }
+        }
+    }
+}
+
+impl Serialize for Reports {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Reports::One(_, report) => report.facts.serialize(serializer),
+            Reports::Fact(key, value) => {
+                BTreeMap::from([(key.as_str(), value.as_str())]).serialize(serializer)
+            }
+            Reports::All(_, reports) => serializer.collect_map(
+                reports
+                    .iter()
+                    .map(|report| (report.app.as_str(), &report.facts)),
+            ),
+        }
+    }
+}
+
+impl Output for Reports {
+    fn print(&self, page: &mut Page) {
+        match self {
+            Reports::One(topic, report) => print(page, topic, report),
+            Reports::Fact(_, value) => page.line(value),
+            Reports::All(_, reports) if reports.is_empty() => {
+                page.warning("You haven't deployed any applications yet");
+            }
+            Reports::All(topic, reports) => {
+                for report in reports {
+                    print(page, topic, report);
+                }
+            }
+        }
+    }
+}
+
+fn print(page: &mut Page, topic: &str, report: &Report) {
+    page.section(format!("{} {topic} information", report.app));
+    let titles: Vec<(String, &String)> = report
+        .facts
+        .iter()
+        .map(|(key, value)| (format!("{}:", title(key)), value))
+        .collect();
+    let width = titles
+        .iter()
+        .map(|(title, _)| title.chars().count())
+        .fold(KEY_COLUMN, usize::max);
+    for (title, value) in titles {
+        page.detail(format!("{title:<width$}{value}").trim_end());
+    }
+}
+
+/// `ps-can-scale` -> `Ps can scale`
+fn title(key: &str) -> String {
+    let words = key.replace(['-', '.'], " ");
+    let mut chars = words.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new(&"blog".parse().unwrap());
+        report.fact("deployed", true);
+        report.fact("status-web-1", "running (CID: 0123456789ab)");
+        report
+    }
+
+    fn text(reports: &Reports) -> String {
+        let mut page = Page::default();
+        reports.print(&mut page);
+        page.to_text()
+    }
+
+    #[test]
+    fn a_report_is_dokkus_to_the_column() {
+        let all = Reports::one("ps", report(), None, Options::default()).unwrap();
+        insta::assert_snapshot!(text(&all), @r"
+        =====> blog ps information
+               Deployed:                      true
+               Status web 1:                  running (CID: 0123456789ab)
+        ");
+        insta::assert_snapshot!(serde_json::to_string(&all).unwrap(), @r#"{"deployed":"true","status-web-1":"running (CID: 0123456789ab)"}"#);
+    }
+
+    #[test]
+    fn a_flag_gives_its_value_alone_and_a_wrong_one_the_list() {
+        let one = Reports::one("ps", report(), Some("--deployed"), Options::default()).unwrap();
+        assert_eq!(text(&one), "true\n");
+        let refused = Reports::one("ps", report(), Some("--x"), Options::default()).unwrap_err();
+        assert_eq!(
+            refused.what,
+            "Invalid flag passed, valid flags: --deployed, --status-web-1"
+        );
+        let json = Options {
+            format: Format::Json,
+            ..Options::default()
+        };
+        let refused = Reports::one("ps", report(), Some("--deployed"), json).unwrap_err();
+        assert_eq!(
+            refused.what,
+            "--format flag cannot be specified when specifying an info flag"
+        );
+    }
+}

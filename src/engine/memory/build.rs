@@ -1,0 +1,145 @@
+//! Builds of the in-memory engine: the Dockerfile is read and its `RUN` lines are played as scripts.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+
+use super::script::{self, Act};
+use crate::engine::{BuildEvent, BuildSpec, EngineError, ImageFacts};
+use crate::model::ImageId;
+
+/// What a build came to: the events before its end, and the image or the failure.
+pub(super) struct Outcome {
+    pub(super) events: Vec<BuildEvent>,
+    pub(super) end: Result<ImageFacts, EngineError>,
+}
+
+/// Builds from a tar archive. The image's id is made from its content: the same source is the same image.
+pub(super) fn build(spec: &BuildSpec, archive: &[u8]) -> Outcome {
+    let mut events = Vec::new();
+    let end = play(spec, archive, &mut events);
+    Outcome { events, end }
+}
+
+fn play(
+    spec: &BuildSpec,
+    archive: &[u8],
+    events: &mut Vec<BuildEvent>,
+) -> Result<ImageFacts, EngineError> {
+    let files = files(archive).map_err(|error| failed(None, error.to_string()))?;
+    let Some(dockerfile) = files.get(&spec.dockerfile) else {
+        return Err(failed(
+            None,
+            format!("failed to read dockerfile: {} is missing", spec.dockerfile),
+        ));
+    };
+    let dockerfile = String::from_utf8_lossy(dockerfile);
+    let mut exposed_ports = Vec::new();
+    let mut has_command = false;
+    let total = dockerfile.lines().filter(|line| is_step(line)).count();
+    let mut number = 0;
+    for (at, line) in dockerfile.lines().enumerate() {
+        let line = line.trim();
+        let (instruction, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let name = is_step(line).then(|| {
+            number += 1;
+            format!("[{number}/{total}] {line}")
+        });
+        if let Some(name) = &name {
+            events.push(BuildEvent::Step {
+                name: name.clone(),
+                is_cached: false,
+            });
+        }
+        match instruction {
+            "" | "COPY" | "ADD" | "WORKDIR" | "ENV" | "ARG" | "USER" | "LABEL" => {}
+            comment if comment.starts_with('#') => {}
+            "FROM" if is_missing(rest) => {
+                return Err(EngineError::ImageMissing {
+                    image: rest.to_owned(),
+                    said: "it is in no registry".to_owned(),
+                });
+            }
+            "FROM" => {}
+            "CMD" | "ENTRYPOINT" => has_command = true,
+            "EXPOSE" => exposed_ports.extend(rest.trim().parse::<u16>()),
+            "RUN" => run(rest, name, events)?,
+            other => {
+                return Err(failed(
+                    None,
+                    format!(
+                        "dockerfile parse error line {}: unknown instruction: {other}",
+                        at + 1
+                    ),
+                ));
+            }
+        }
+    }
+    exposed_ports.sort_unstable();
+    Ok(ImageFacts {
+        id: image_id(&(spec.app.as_str(), &files, &spec.arguments)),
+        exposed_ports,
+        has_command,
+        size_bytes: archive.len() as u64,
+    })
+}
+
+fn run(line: &str, step: Option<String>, events: &mut Vec<BuildEvent>) -> Result<(), EngineError> {
+    for act in script::read(line) {
+        match act {
+            Act::Say(_, text) => events.push(BuildEvent::Line(text)),
+            Act::Exit(0) | Act::Copy | Act::Stay => {}
+            Act::Exit(code) => {
+                let said =
+                    format!("executor failed running [/bin/sh -c {line}]: exit code: {code}");
+                return Err(failed(step, said));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_step(line: &str) -> bool {
+    ["FROM ", "RUN ", "COPY ", "ADD ", "WORKDIR "]
+        .iter()
+        .any(|step| line.trim_start().starts_with(step))
+}
+
+/// Whether a reference names an image that nobody has: one at port 1 of this host.
+pub(super) fn is_missing(reference: &str) -> bool {
+    reference.trim().starts_with("127.0.0.1:1/")
+}
+
+/// An id made from content.
+pub(super) fn image_id(content: &impl Hash) -> ImageId {
+    let mut digits = String::from("sha256:");
+    for part in 0_u8..4 {
+        let mut hasher = DefaultHasher::new();
+        part.hash(&mut hasher);
+        content.hash(&mut hasher);
+        digits.push_str(&format!("{:016x}", hasher.finish()));
+    }
+    #[expect(
+        clippy::expect_used,
+        reason = "four times sixteen digits follow the prefix"
+    )]
+    digits
+        .parse()
+        .expect("64 hexadecimal digits are an image id")
+}
+
+fn files(archive: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        files.insert(path, content);
+    }
+    Ok(files)
+}
+
+fn failed(step: Option<String>, said: String) -> EngineError {
+    EngineError::BuildFailed { step, said }
+}

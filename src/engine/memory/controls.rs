@@ -1,0 +1,81 @@
+//! What a test does to the in-memory engine from outside.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::MemoryEngine;
+use super::build::image_id;
+use crate::engine::{BuildEvent, EngineError, ImageFacts, ProcessId, Stream};
+use crate::model::{AppName, ImageId};
+
+impl MemoryEngine {
+    /// From now on nobody answers: every call is `Unavailable`, while what runs goes on.
+    pub fn go_down(&self) {
+        self.world().is_down = true;
+        self.tell();
+    }
+
+    /// Answers again.
+    pub fn come_back(&self) {
+        self.world().is_down = false;
+        self.tell();
+    }
+
+    /// Ends a process as if by itself, with this exit status; nothing happens to one that does not run.
+    pub fn crash(&self, id: &ProcessId, code: i64) {
+        if let Ok(held) = self.world().held(id) {
+            held.end(code, false);
+        }
+        self.tell();
+    }
+
+    /// Ends a process as the kernel does when memory runs out.
+    pub fn run_out_of_memory(&self, id: &ProcessId) {
+        if let Ok(held) = self.world().held(id) {
+            held.end(137, true);
+        }
+        self.tell();
+    }
+
+    /// Writes a line to a process's log.
+    pub fn say(&self, id: &ProcessId, stream: Stream, text: &str) {
+        if let Ok(held) = self.world().held(id) {
+            held.say(stream, text.to_owned());
+        }
+        self.tell();
+    }
+
+    /// What `listening` answers for a process.
+    pub fn set_listening(&self, id: &ProcessId, addresses: Vec<SocketAddr>) {
+        if let Ok(held) = self.world().held(id) {
+            held.listening = addresses;
+        }
+    }
+
+    /// The address every process of the app gets from its next start on, in place of a made-up one of its own.
+    pub fn set_address(&self, app: &AppName, address: IpAddr) {
+        self.world().addresses.insert(app.clone(), address);
+    }
+
+    /// What every process of the app does from its next start on, whatever its command says.
+    pub fn set_script(&self, app: &AppName, line: &str) {
+        self.world().scripts.insert(app.clone(), line.to_owned());
+    }
+
+    /// Puts a base image here.
+    pub fn add_image(&self, reference: &str, exposed_ports: &[u16]) -> ImageId {
+        let id = image_id(&reference);
+        let facts = ImageFacts {
+            id: id.clone(),
+            exposed_ports: exposed_ports.to_vec(),
+            has_command: true,
+            size_bytes: 0,
+        };
+        self.keep_image(None, reference, facts);
+        id
+    }
+
+    /// What the next build that is not scripted yet says, whatever its context.
+    pub fn script_build(&self, events: Vec<Result<BuildEvent, EngineError>>) {
+        self.world().builds.push_back(events);
+    }
+}

@@ -1,0 +1,321 @@
+//! An engine that runs nothing, for tests: processes are entries in a map and do what a few shell words say.
+//!
+//! It passes the same contract tests as Docker. Commands: `sleep` and anything unknown run on, `exit 3` ends at once,
+//! `echo` writes to the log, see `script`.
+
+mod build;
+mod controls;
+mod script;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+
+use self::script::Act;
+use self::world::{Image, World};
+use super::{
+    BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream, EngineError, EngineVersion,
+    GroupSpec, ImageFacts, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    ProcessState, Stream,
+};
+use crate::model::{AppName, ImageId};
+
+/// The in-memory engine. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct MemoryEngine {
+    world: Arc<Mutex<World>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for MemoryEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryEngine {
+    /// An engine in which nothing runs and no image is.
+    pub fn new() -> Self {
+        Self {
+            world: Arc::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The world, unless it is down.
+    fn reach(&self) -> Result<MutexGuard<'_, World>, EngineError> {
+        let world = self.world();
+        if world.is_down {
+            return Err(EngineError::Unavailable {
+                socket: "memory".to_owned(),
+                source: "the test has taken it down".into(),
+            });
+        }
+        Ok(world)
+    }
+
+    /// Does something with the world and tells who watches for changes.
+    fn change<T>(&self, act: impl FnOnce(&mut World) -> T) -> Result<T, EngineError> {
+        let value = act(&mut *self.reach()?);
+        self.tell();
+        Ok(value)
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// The lines of a process's log from number `from`, and whether more can come.
+    fn log_from(&self, id: &ProcessId, from: usize) -> Result<(Vec<LogLine>, bool), EngineError> {
+        let mut world = self.reach()?;
+        let held = world.held(id)?;
+        let lines = held.log.get(from..).unwrap_or_default().to_vec();
+        Ok((lines, held.process.state == ProcessState::Running))
+    }
+}
+
+#[async_trait]
+impl ContainerEngine for MemoryEngine {
+    async fn version(&self) -> Result<EngineVersion, EngineError> {
+        let _world = self.reach()?;
+        Ok(EngineVersion {
+            name: "memory".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: "1.41".to_owned(),
+        })
+    }
+
+    async fn observe(&self) -> Result<Vec<Process>, EngineError> {
+        let world = self.reach()?;
+        let held = world.processes.values();
+        Ok(held.map(|held| held.process.clone()).collect())
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        WatchStream::new(self.changed.subscribe())
+            .map(|_| Change)
+            // Endless, as the port has it, also when every engine is dropped.
+            .chain(stream::pending())
+            .boxed()
+    }
+
+    async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
+        self.change(|world| world.start(group, index))?
+    }
+
+    async fn restart(&self, id: &ProcessId) -> Result<(), EngineError> {
+        self.change(|world| {
+            if world.held(id)?.process.state != ProcessState::Running {
+                world.begin(id)?;
+            }
+            Ok(())
+        })?
+    }
+
+    async fn stop(&self, id: &ProcessId, _grace: Duration) -> Result<(), EngineError> {
+        self.change(|world| {
+            if let Ok(held) = world.held(id) {
+                // 128 + SIGTERM: a process that ends at once when asked.
+                held.end(143, false);
+            }
+        })
+    }
+
+    async fn remove(&self, id: &ProcessId) -> Result<(), EngineError> {
+        self.change(|world| drop(world.processes.remove(id)))
+    }
+
+    async fn logs(&self, id: &ProcessId, query: LogQuery) -> Result<LogStream, EngineError> {
+        // Subscribed before the first look, so that nothing said in between is missed.
+        let mut changes = self.changed.subscribe();
+        let (mut lines, is_open) = self.log_from(id, 0)?;
+        let mut seen = lines.len();
+        if let Some(since) = query.since {
+            lines.retain(|line| line.at > since);
+        }
+        if let Some(tail) = query.tail {
+            lines.drain(..lines.len().saturating_sub(tail));
+        }
+        let first = stream::iter(lines).map(Ok);
+        if !query.follow || !is_open {
+            return Ok(first.boxed());
+        }
+        let (engine, id) = (self.clone(), id.clone());
+        let (sender, rest) = tokio::sync::mpsc::channel(16);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = sender.closed() => return,
+                }
+                let Ok((lines, is_open)) = engine.log_from(&id, seen) else {
+                    return;
+                };
+                seen += lines.len();
+                for line in lines {
+                    if sender.send(Ok(line)).await.is_err() {
+                        return;
+                    }
+                }
+                if !is_open {
+                    return;
+                }
+            }
+        });
+        let rest = tokio_stream::wrappers::ReceiverStream::new(rest);
+        Ok(first.chain(rest).boxed())
+    }
+
+    async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError> {
+        Ok(self.reach()?.held(id)?.listening.clone())
+    }
+
+    async fn build(
+        &self,
+        spec: &BuildSpec,
+        context: ContextStream,
+    ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
+        if let Some(scripted) = self.reach()?.builds.pop_front() {
+            return Ok(stream::iter(scripted).boxed());
+        }
+        let (engine, spec) = (self.clone(), spec.clone());
+        let events = async move {
+            let archive = context
+                .try_fold(Vec::new(), |mut all, chunk| async move {
+                    all.extend_from_slice(&chunk);
+                    Ok(all)
+                })
+                .await;
+            let outcome = match archive {
+                Ok(archive) => build::build(&spec, &archive),
+                Err(error) => {
+                    let said = format!("the source could not be sent to the build: {error}");
+                    return stream::iter(vec![Err(EngineError::Refused { said })]);
+                }
+            };
+            let end = outcome.end.map(|facts| {
+                let id = facts.id.clone();
+                engine.keep_image(Some(&spec.app), &spec.tag, facts);
+                BuildEvent::Done(id)
+            });
+            let events = outcome.events.into_iter().map(Ok);
+            stream::iter(events.chain([end]).collect::<Vec<_>>())
+        };
+        Ok(stream::once(events).flatten().boxed())
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
+        let is_here = self.image(reference).await?.is_some();
+        let lines = if is_here {
+            Vec::new()
+        } else if build::is_missing(reference) {
+            vec![Err(EngineError::ImageMissing {
+                image: reference.to_owned(),
+                said: "connection refused".to_owned(),
+            })]
+        } else {
+            self.add_image(reference, &[]);
+            vec![Ok(format!("Pulling {reference}"))]
+        };
+        Ok(stream::iter(lines).boxed())
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        let world = self.reach()?;
+        let found = world
+            .images
+            .iter()
+            .rev()
+            .find(|image| image.reference == reference || image.facts.id.as_str() == reference);
+        Ok(found.map(|image| image.facts.clone()))
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError> {
+        let mut world = self.reach()?;
+        let before = world.images.len();
+        let images = std::mem::take(&mut world.images);
+        world.images = images
+            .into_iter()
+            .filter(|image| {
+                image.app.as_ref() != Some(app)
+                    || keep.contains(&image.facts.id)
+                    || world.is_used(&image.facts.id)
+            })
+            .collect();
+        Ok(before - world.images.len())
+    }
+
+    async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError> {
+        if self.image(spec.image.as_str()).await?.is_none() {
+            return Err(EngineError::ImageMissing {
+                image: spec.image.to_string(),
+                said: format!("No such image: {}", spec.image),
+            });
+        }
+        let OneOffIo {
+            mut stdin, output, ..
+        } = io;
+        for act in script::read(&script::line_of(&spec.command)) {
+            match act {
+                Act::Say(stream, text) => {
+                    // A terminal has one stream, and ends its lines as terminals do.
+                    let piece = match spec.terminal {
+                        Some(_) => (Stream::Stdout, format!("{text}\r\n").into()),
+                        None => (stream, format!("{text}\n").into()),
+                    };
+                    let _ = output.send(piece).await;
+                }
+                Act::Copy if spec.has_stdin => {
+                    while let Some(bytes) = stdin.recv().await {
+                        let _ = output.send((Stream::Stdout, bytes)).await;
+                    }
+                }
+                Act::Copy => {}
+                Act::Exit(code) => return Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+                Act::Stay => std::future::pending().await,
+            }
+        }
+        Ok(0)
+    }
+
+    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
+        self.change(|world| {
+            world.processes.retain(|_, held| held.process.app != *app);
+            world.images.retain(|image| image.app.as_ref() != Some(app));
+        })
+    }
+
+    async fn remove_leftovers(&self) -> Result<(), EngineError> {
+        self.reach().map(drop)
+    }
+}
+
+impl MemoryEngine {
+    fn keep_image(&self, app: Option<&AppName>, reference: &str, facts: ImageFacts) {
+        let mut world = self.world();
+        world
+            .images
+            .retain(|image| image.reference != reference || image.facts.id != facts.id);
+        world.images.push(Image {
+            app: app.cloned(),
+            reference: reference.to_owned(),
+            facts,
+        });
+    }
+}

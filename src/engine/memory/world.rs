@@ -1,0 +1,163 @@
+//! What the in-memory engine holds: processes, images, and the rules by which they change.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::script::{self, Act};
+use crate::engine::{
+    BuildEvent, EngineError, GroupSpec, ImageFacts, LogLine, Process, ProcessId, ProcessState,
+    Stream,
+};
+use crate::model::{AppName, ImageId, Timestamp};
+
+/// An image and who it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Image {
+    pub(super) app: Option<AppName>,
+    pub(super) reference: String,
+    pub(super) facts: ImageFacts,
+}
+
+/// A process with what a container would keep of it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) process: Process,
+    pub(super) image: ImageId,
+    pub(super) log: Vec<LogLine>,
+    pub(super) listening: Vec<SocketAddr>,
+    command: Option<String>,
+}
+
+/// Everything there is.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) is_down: bool,
+    pub(super) processes: BTreeMap<ProcessId, Held>,
+    pub(super) images: Vec<Image>,
+    pub(super) builds: VecDeque<Vec<Result<BuildEvent, EngineError>>>,
+    pub(super) addresses: HashMap<AppName, IpAddr>,
+    pub(super) scripts: HashMap<AppName, String>,
+    started: u32,
+}
+
+impl World {
+    pub(super) fn start(&mut self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
+        if !self
+            .images
+            .iter()
+            .any(|image| image.facts.id == group.image)
+        {
+            return Err(EngineError::ImageMissing {
+                image: group.image.to_string(),
+                said: format!("No such image: {}", group.image),
+            });
+        }
+        let same = self.processes.values().find(|held| {
+            let process = &held.process;
+            process.app == group.app
+                && process.release == group.release
+                && process.process_type == group.process_type
+                && process.index == index
+        });
+        if let Some(held) = same {
+            if held.process.state == ProcessState::Running {
+                return Ok(held.process.clone());
+            }
+            let id = held.process.id.clone();
+            self.processes.remove(&id);
+        }
+        self.started += 1;
+        let id = ProcessId(format!("{:064x}", self.started));
+        let held = Held {
+            process: Process {
+                id: id.clone(),
+                app: group.app.clone(),
+                release: group.release,
+                process_type: group.process_type.clone(),
+                index,
+                state: ProcessState::Created,
+                address: None,
+                started_at: None,
+            },
+            image: group.image.clone(),
+            log: Vec::new(),
+            listening: Vec::new(),
+            command: group.command.clone(),
+        };
+        self.processes.insert(id.clone(), held);
+        self.begin(&id)
+    }
+
+    /// Starts a process that is there, and plays its command.
+    pub(super) fn begin(&mut self, id: &ProcessId) -> Result<Process, EngineError> {
+        self.started += 1;
+        let made_up = made_up_address(self.started);
+        let held = self.processes.get_mut(id).ok_or_else(|| gone(id))?;
+        let app = &held.process.app;
+        let address = self.addresses.get(app).copied().unwrap_or(made_up);
+        held.process.state = ProcessState::Running;
+        held.process.address = Some(address);
+        held.process.started_at = Some(Timestamp::now());
+        let script = self.scripts.get(app).or(held.command.as_ref());
+        let acts = script.map_or_else(|| vec![Act::Stay], |line| script::read(line));
+        for act in acts {
+            match act {
+                Act::Say(stream, text) => held.say(stream, text),
+                Act::Exit(code) => held.end(code, false),
+                Act::Copy | Act::Stay => {}
+            }
+        }
+        Ok(held.process.clone())
+    }
+
+    pub(super) fn held(&mut self, id: &ProcessId) -> Result<&mut Held, EngineError> {
+        self.processes.get_mut(id).ok_or_else(|| gone(id))
+    }
+
+    /// Whether a process of any state was made from the image.
+    pub(super) fn is_used(&self, image: &ImageId) -> bool {
+        self.processes.values().any(|held| held.image == *image)
+    }
+}
+
+impl Held {
+    pub(super) fn say(&mut self, stream: Stream, text: String) {
+        // Two lines never have the same time, as `LogQuery::since` wants it.
+        let now = Timestamp::now();
+        let at = match self.log.last() {
+            Some(last) if last.at >= now => last
+                .at
+                .checked_add(jiff::SignedDuration::from_nanos(1))
+                .unwrap_or(now),
+            _ => now,
+        };
+        self.log.push(LogLine { at, stream, text });
+    }
+
+    /// Ends a running process; one that has ended stays as it is.
+    pub(super) fn end(&mut self, code: i64, is_out_of_memory: bool) {
+        if self.process.state != ProcessState::Running {
+            return;
+        }
+        self.process.state = ProcessState::Exited {
+            code,
+            is_out_of_memory,
+            at: Some(Timestamp::now()),
+        };
+        self.process.address = None;
+        self.listening.clear();
+    }
+}
+
+/// An address of its own for each start, on the loopback device: a test can listen there, on any of them at once with
+/// 0.0.0.0, or on none.
+fn made_up_address(number: u32) -> IpAddr {
+    let [_, _, high, low] = number.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 224, high, low))
+}
+
+fn gone(id: &ProcessId) -> EngineError {
+    EngineError::Gone {
+        what: format!("the container {}", id.short()),
+    }
+}

@@ -1,0 +1,134 @@
+//! A command with a live session over an upgraded connection, the server's side.
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio_util::codec::Framed;
+
+use super::frame::{Frame, FrameCodec};
+use super::server::Door;
+use crate::commands::{self, AnyCommand, Options, Platform, Session};
+use crate::engine::{Stream, TerminalSize};
+use crate::model::{Kind, Problem};
+
+/// Chunks of input that may wait for a command that does not read.
+const WAITING_INPUT: usize = 64;
+/// Chunks of output that may wait for a slow reader.
+const WAITING_OUTPUT: usize = 64;
+
+/// The first frame's content.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Start {
+    /// The command with its arguments.
+    #[serde(flatten)]
+    pub command: AnyCommand,
+    /// What is asked of every command alike.
+    pub options: Options,
+    /// The terminal whose keys will come one by one, if any.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// Waits for the upgrade and runs the command it brings.
+pub(super) async fn run(upgrade: OnUpgrade, name: String, platform: Platform, door: Door) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "a session of the API did not come about");
+            return;
+        }
+    };
+    converse(TokioIo::new(upgraded), &name, platform, door).await;
+}
+
+async fn converse<S>(stream: S, name: &str, platform: Platform, door: Door)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sink, mut incoming) = Framed::new(stream, FrameCodec).split();
+    let start = match incoming.next().await {
+        Some(Ok(Frame::Start(json))) => serde_json::from_slice::<Start>(&json)
+            .map_err(|error| error.to_string())
+            .and_then(|start| {
+                let is_meant = start.command.name() == name;
+                is_meant
+                    .then_some(start)
+                    .ok_or_else(|| "the path names another command".to_owned())
+            }),
+        Some(Ok(_)) => Err("the command was expected first".to_owned()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => return,
+    };
+    let start = match start {
+        Ok(start) => start,
+        Err(why) => {
+            // The program and the server may be of different versions.
+            let problem = Problem::new(
+                Kind::Usage,
+                "The server did not understand the command",
+                why,
+                "Use the `mini` program of the version the server has",
+            );
+            let said = Frame::Output(Stream::Stderr, problem.to_terminal().into());
+            let _ = sink.send(said).await;
+            let _ = sink.send(Frame::Exit(problem.exit_code())).await;
+            return;
+        }
+    };
+
+    let (typed, stdin) = mpsc::channel(WAITING_INPUT);
+    let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
+    let (resized, terminal) = watch::channel(start.terminal);
+    let session = Session {
+        caller: door.caller(),
+        stdin,
+        output,
+        terminal,
+    };
+    let command = tokio::spawn(async move {
+        commands::run_command(&platform, start.command, start.options, session).await
+    });
+    let listening = async move {
+        let mut typed = Some(typed);
+        while let Some(Ok(frame)) = incoming.next().await {
+            match frame {
+                Frame::Stdin(bytes) => {
+                    if let Some(typed) = &typed {
+                        // A command that has ended its reading lets the rest fall.
+                        let _ = typed.send(bytes).await;
+                    }
+                }
+                Frame::StdinEnd => typed = None,
+                Frame::Resize(size) => {
+                    let _ = resized.send(Some(size));
+                }
+                Frame::Start(_) | Frame::Output(..) | Frame::Exit(_) => break,
+            }
+        }
+    };
+    let speaking = async {
+        while let Some((stream, bytes)) = said.recv().await {
+            if sink.send(Frame::Output(stream, bytes)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    let is_listened_to = tokio::select! {
+        is_listened_to = speaking => is_listened_to,
+        () = listening => false,
+    };
+    // The command learns from this that its caller has gone; what it does about that is its own matter.
+    drop(said);
+    if !is_listened_to {
+        return;
+    }
+    let code = command.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a command ended with a panic");
+        1
+    });
+    let _ = sink.send(Frame::Exit(code)).await;
+    let _ = sink.close().await;
+}

@@ -1,0 +1,110 @@
+//! A command at work: its input, its output, its exit status.
+
+use bytes::Bytes;
+use russh::ChannelReadHalf;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::inbox::{self, Inbox};
+use super::outbox::{Gone, Outbox};
+use super::server::Shared;
+use super::spool::SpoolLimits;
+use super::terminal::Display;
+use crate::commands::Session;
+use crate::engine::{Stream, TerminalSize};
+use crate::model::{Caller, Kind, Problem};
+
+/// Pieces of output between a command and the connection.
+const ITEMS: usize = 64;
+
+/// The exit status of a command that was interrupted, as a shell gives it for SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// What a command begins with.
+pub(super) struct Start {
+    pub(super) line: String,
+    pub(super) caller: Caller,
+    pub(super) read: ChannelReadHalf,
+    pub(super) limits: SpoolLimits,
+    pub(super) size: Option<TerminalSize>,
+    /// The client has a terminal and the command none: the simple line terminal stands between.
+    pub(super) is_cooked: bool,
+    pub(super) over: CancellationToken,
+}
+
+/// Runs a command and ends the channel with its exit status.
+pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
+    let (sender, output) = mpsc::channel(ITEMS);
+    let echo = start.is_cooked.then(|| sender.clone());
+    let over = start.over;
+    let Inbox { input, size } =
+        inbox::open(start.read, start.limits, start.size, echo, over.clone());
+    let session = Session {
+        caller: start.caller,
+        stdin: input,
+        output: sender,
+        terminal: size,
+    };
+    // A task of its own, so that a panic ends one command and not the channel without a word.
+    let command = tokio::spawn((shared.doors.run)(start.line, session));
+    let display = start.is_cooked.then(Display::default);
+    let ended = forward(command, output, display, &outbox, &over).await;
+    let exit_status = match ended {
+        Ok(status) => status,
+        Err(error) => {
+            tracing::error!(error = %error, "a command ended without an exit status");
+            let problem = Problem::new(
+                Kind::Internal,
+                "The command failed through a fault of the server",
+                "",
+                "the server's log says more",
+            );
+            // A client that is gone needs no text.
+            let _ = outbox.say(problem.to_terminal()).await;
+            problem.exit_code()
+        }
+    };
+    outbox.finish(exit_status.into()).await;
+}
+
+/// Forwards output until the command has ended and all of it is out, or until the client is gone: then the command sees
+/// its output closed, and is waited for.
+async fn forward(
+    mut command: JoinHandle<u8>,
+    mut output: mpsc::Receiver<(Stream, Bytes)>,
+    mut display: Option<Display>,
+    outbox: &Outbox,
+    over: &CancellationToken,
+) -> Result<u8, tokio::task::JoinError> {
+    let mut ended = None;
+    loop {
+        let item = tokio::select! {
+            biased;
+            item = output.recv() => item,
+            result = &mut command, if ended.is_none() => {
+                // What it has sent is still in the channel; what a task it left behind would send is not awaited.
+                output.close();
+                ended = Some(result);
+                continue;
+            }
+            () = over.cancelled() => break,
+        };
+        let Some((stream, bytes)) = item else { break };
+        let bytes = match &mut display {
+            Some(display) => display.show(&bytes),
+            None => bytes,
+        };
+        if outbox.send(stream, bytes).await == Err(Gone) {
+            break;
+        }
+    }
+    drop(output);
+    match ended {
+        Some(result) => result,
+        None => command.await.map(|status| match status {
+            0 if over.is_cancelled() => INTERRUPTED,
+            status => status,
+        }),
+    }
+}

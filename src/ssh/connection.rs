@@ -1,0 +1,121 @@
+//! One connection, from accept to close: the time a login may take, the time it may idle, its end.
+
+use std::future::Future;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::Disconnect;
+use russh::server::{Handle, RunningSession, run_stream};
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::admission::Admitted;
+use super::login::Visitor;
+use super::quickack::QuickAck;
+use super::server::Shared;
+
+/// How long a client that is told to leave has for it.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut admitted: Admitted,
+    shared: Arc<Shared>,
+) {
+    // Without it every small answer waits for the client's acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "TCP_NODELAY");
+    }
+    // A second handle on the socket: the way to end a session that does not listen to us any more.
+    let socket = match stream.as_fd().try_clone_to_owned() {
+        Ok(socket) => socket2::Socket::from(socket),
+        Err(error) => {
+            tracing::warn!(%peer, %error, "connection dropped");
+            return;
+        }
+    };
+    let grace = sleep_until(Instant::now() + shared.settings.login_grace);
+    tokio::pin!(grace);
+    let (logged_in, login) = oneshot::channel();
+    let (channels, open_channels) = watch::channel(0_usize);
+    let visitor = Visitor::new(shared.clone(), logged_in, channels);
+
+    let session = tokio::select! {
+        result = run_stream(shared.config.clone(), QuickAck::new(stream), visitor) => result,
+        () = &mut grace => return tracing::debug!(%peer, "no greeting in time"),
+        () = shared.stop.cancelled() => return,
+    };
+    let mut session = match session {
+        Ok(session) => session,
+        Err(error) => return tracing::debug!(%peer, %error, "no SSH client"),
+    };
+    let handle = session.handle();
+    let is_logged_in = tokio::select! {
+        biased;
+        // Fails when the session is over; the next line finds that out.
+        result = login => result.is_ok(),
+        () = &mut grace => false,
+        () = shared.stop.cancelled() => false,
+    };
+    if is_logged_in {
+        admitted.logged_in();
+        let result = logged_in_until(&mut session, open_channels, &handle, &shared).await;
+        tracing::debug!(%peer, ?result, "connection closed");
+    } else {
+        tracing::debug!(%peer, "not logged in");
+    }
+    // For a session that is still there: whatever it waits for on the wire ends now.
+    let _ = socket.shutdown(Shutdown::Both);
+    let _ = timeout(GOODBYE, session).await;
+}
+
+/// Waits until the session is over, has idled too long, or the server ends.
+async fn logged_in_until(
+    session: &mut RunningSession<Visitor>,
+    mut open_channels: watch::Receiver<usize>,
+    handle: &Handle,
+    shared: &Shared,
+) -> Result<(), russh::Error> {
+    loop {
+        let is_idle = *open_channels.borrow_and_update() == 0;
+        let idle = sleep_until(Instant::now() + shared.settings.idle);
+        tokio::select! {
+            result = &mut *session => return result,
+            // Its sender lives in the session; without it the session is over.
+            changed = open_channels.changed() => if changed.is_err() {
+                return session.await;
+            },
+            () = idle, if is_idle => return say_goodbye(session, handle, "idle for too long").await,
+            () = shared.end.cancelled() => {
+                return say_goodbye(session, handle, "the server is stopping").await;
+            }
+        }
+    }
+}
+
+async fn say_goodbye(
+    session: &mut RunningSession<Visitor>,
+    handle: &Handle,
+    reason: &str,
+) -> Result<(), russh::Error> {
+    let goodbye = async {
+        let told = handle.disconnect(Disconnect::ByApplication, reason.to_owned(), String::new());
+        // Fails when the session is over, which is what is wanted.
+        let _ = told.await;
+        session.await
+    };
+    within(GOODBYE, goodbye).await
+}
+
+/// The result of `work`, or `Ok` when it takes too long: whoever calls ends the session by force then.
+async fn within(
+    limit: Duration,
+    work: impl Future<Output = Result<(), russh::Error>>,
+) -> Result<(), russh::Error> {
+    timeout(limit, work).await.unwrap_or(Ok(()))
+}

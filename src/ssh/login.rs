@@ -1,0 +1,239 @@
+//! One connection's side of the protocol: which keys may log in, which requests are answered yes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
+use tokio::sync::{oneshot, watch};
+
+use super::channel;
+use super::request::is_env_accepted;
+use super::server::Shared;
+use crate::model::{Caller, SshKey};
+
+/// The smallest RSA key that may log in, bits (NIST SP 800-131A: shorter ones are disallowed).
+const RSA_BITS: u32 = 2048;
+
+/// What russh calls for one connection.
+pub(super) struct Visitor {
+    shared: Arc<Shared>,
+    caller: Option<Caller>,
+    /// Told once, at the login.
+    logged_in: Option<oneshot::Sender<()>>,
+    /// How many channels are open.
+    channels: watch::Sender<usize>,
+    /// Channels whose work has begun: each does one thing (RFC 4254, section 6.5).
+    begun: HashSet<ChannelId>,
+}
+
+/// Counts a channel for as long as it lives.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(channels: &watch::Sender<usize>) -> Self {
+        channels.send_modify(|number| *number = number.saturating_add(1));
+        Self(channels.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0
+            .send_modify(|number| *number = number.saturating_sub(1));
+    }
+}
+
+impl Visitor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        logged_in: oneshot::Sender<()>,
+        channels: watch::Sender<usize>,
+    ) -> Self {
+        Self {
+            shared,
+            caller: None,
+            logged_in: Some(logged_in),
+            channels,
+            begun: HashSet::new(),
+        }
+    }
+
+    /// The registered key this is, if it may log in.
+    async fn look_up(&self, key: &PublicKey, algorithm: &Algorithm) -> Option<SshKey> {
+        if !is_allowed(key, algorithm) {
+            return None;
+        }
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        match self.shared.doors.registry.key(&fingerprint).await {
+            Ok(found) => found,
+            Err(problem) => {
+                tracing::error!(problem = %problem, "keys could not be looked up");
+                None
+            }
+        }
+    }
+
+    fn begin(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        if self.begun.insert(channel) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+}
+
+/// Ed25519, ECDSA, and RSA of some size with SHA-2; not DSA, not RSA with SHA-1.
+fn is_allowed(key: &PublicKey, algorithm: &Algorithm) -> bool {
+    match algorithm {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => true,
+        Algorithm::Rsa { hash: Some(_) } => match key.key_data() {
+            KeyData::Rsa(rsa) => rsa.key_size() >= RSA_BITS,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+impl Handler for Visitor {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        match self.look_up(offer.public_key, offer.algorithm).await {
+            Some(_) => Ok(Auth::Accept),
+            None => Ok(Auth::reject()),
+        }
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        // Asked again: this is the key whose signature was checked, whatever was offered before.
+        match self.look_up(key.public_key, key.algorithm).await {
+            Some(found) => {
+                self.caller = Some(Caller::Key {
+                    name: found.name,
+                    fingerprint: found.fingerprint,
+                });
+                Ok(Auth::Accept)
+            }
+            None => Ok(Auth::reject()),
+        }
+    }
+
+    async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
+        if let Some(logged_in) = self.logged_in.take() {
+            // Nobody waits any more when the connection is being ended.
+            let _ = logged_in.send(());
+        }
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let is_full = *self.channels.borrow() >= self.shared.settings.channels_per_connection;
+        let Some(caller) = self.caller.clone().filter(|_| !is_full) else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        reply.accept().await;
+        let counted = Counted::new(&self.channels);
+        let shared = self.shared.clone();
+        let id = channel.id();
+        tracing::debug!(channel = ?id, caller = caller.actor(), "channel opened");
+        self.shared.work.spawn(async move {
+            let _counted = counted;
+            channel::serve(channel, caller, shared).await;
+        });
+        Ok(())
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.begun.remove(&channel);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _pixel_width: u32,
+        _pixel_height: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_success(channel)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if is_env_accepted(name, value) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.begin(channel, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.begin(channel, session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _is_single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+}

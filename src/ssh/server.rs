@@ -1,0 +1,253 @@
+//! The server as a whole: its start, its accept loops, its end.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admission::Admission;
+use super::host_key::{self, HostKeyError};
+use super::pushes::Pushes;
+use super::{SshDoors, SshSettings, connection, hook_socket, unix_socket};
+
+/// Why the SSH server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// There is no host key.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The hook socket cannot be made.
+    #[error("the hook socket {path} cannot be made")]
+    HookSocket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said; `AddrInUse` when another server has this data directory.
+        source: io::Error,
+    },
+    /// A listener cannot be used.
+    #[error("a listening socket cannot be used")]
+    Listener(#[source] io::Error),
+    /// The path of this program, or of the data directory, is not known or not UTF-8.
+    #[error("the path of {what} cannot be given to git")]
+    Path {
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+/// How long to wait after `accept` has failed: it fails again at once when the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) settings: SshSettings,
+    pub(super) doors: SshDoors,
+    pub(super) config: Arc<russh::server::Config>,
+    pub(super) pushes: Pushes,
+    /// `<data_dir>/run`.
+    pub(super) run_folder: PathBuf,
+    pub(super) hook_socket: String,
+    pub(super) program: String,
+    /// Nothing new is begun.
+    pub(super) stop: CancellationToken,
+    /// What still runs is ended.
+    pub(super) end: CancellationToken,
+    /// Channels and hooks.
+    pub(super) work: TaskTracker,
+}
+
+/// The running SSH server with its hook socket.
+pub struct SshServer {
+    shared: Arc<Shared>,
+    /// Accept loops and connections.
+    connections: TaskTracker,
+    addresses: Vec<SocketAddr>,
+    fingerprint: String,
+}
+
+impl SshServer {
+    /// Starts to serve on sockets that listen already. Makes the host key and `<data_dir>/run` if they are missing.
+    /// Must be called within a tokio runtime.
+    pub fn start(
+        listeners: Vec<StdTcpListener>,
+        settings: SshSettings,
+        doors: SshDoors,
+    ) -> Result<Self, SshError> {
+        let data_dir = std::path::absolute(&settings.data_dir).map_err(|_| SshError::Path {
+            what: "the data directory",
+        })?;
+        let key = host_key::load_or_make(&data_dir)?;
+        let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
+        let run_folder = data_dir.join("run");
+        let socket_path = run_folder.join("hook.sock");
+        let hook_error = |source| SshError::HookSocket {
+            path: socket_path.clone(),
+            source,
+        };
+        make_run_folder(&run_folder).map_err(hook_error)?;
+        let hooks = hook_socket::listen(unix_socket::bind(&socket_path).map_err(hook_error)?)
+            .map_err(hook_error)?;
+        let program = match settings.program.clone() {
+            Some(program) => program,
+            None => std::env::current_exe().map_err(|_| SshError::Path {
+                what: "this program",
+            })?,
+        };
+        let shared = Arc::new(Shared {
+            config: Arc::new(config(&settings, key)),
+            pushes: Pushes::default(),
+            run_folder,
+            hook_socket: text(&socket_path, "the data directory")?,
+            program: text(&program, "this program")?,
+            stop: CancellationToken::new(),
+            end: CancellationToken::new(),
+            work: TaskTracker::new(),
+            settings,
+            doors,
+        });
+        let connections = TaskTracker::new();
+        let admission = Admission::new(shared.settings.connections);
+        let mut addresses = Vec::new();
+        let mut ready = Vec::new();
+        for listener in listeners {
+            listener.set_nonblocking(true).map_err(SshError::Listener)?;
+            let listener = TcpListener::from_std(listener).map_err(SshError::Listener)?;
+            addresses.push(listener.local_addr().map_err(SshError::Listener)?);
+            ready.push(listener);
+        }
+        for listener in ready {
+            connections.spawn(accept(
+                listener,
+                admission.clone(),
+                connections.clone(),
+                shared.clone(),
+            ));
+        }
+        connections.spawn(hook_socket::serve(hooks, shared.clone()));
+        Ok(Self {
+            shared,
+            connections,
+            addresses,
+            fingerprint,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The fingerprint of the host key, as `ssh` shows it on the first connection.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Stops accepting and lets pushes and commands that run finish, for `drain` at most; then ends all connections.
+    /// Hooks are answered until the end. Returns whether everything had finished by itself.
+    pub async fn shutdown(self, drain: Duration) -> bool {
+        self.shared.stop.cancel();
+        self.shared.work.close();
+        let is_drained = tokio::time::timeout(drain, self.shared.work.wait())
+            .await
+            .is_ok();
+        self.shared.end.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+        is_drained
+    }
+}
+
+/// Our own loop: russh's ends at the first error, and knows no limits.
+async fn accept(
+    listener: TcpListener,
+    admission: Admission,
+    connections: TaskTracker,
+    shared: Arc<Shared>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => match admission.admit(peer.ip()) {
+                Ok(admitted) => {
+                    connections.spawn(connection::serve(stream, peer, admitted, shared.clone()));
+                }
+                Err(limit) => tracing::warn!(%peer, limit, "connection refused"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn config(settings: &SshSettings, key: russh::keys::PrivateKey) -> russh::server::Config {
+    russh::server::Config {
+        server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-mini")),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        // A public key is no secret that could be guessed by timing, and an agent offers several: no wait for any.
+        auth_rejection_time: Duration::ZERO,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: 6,
+        keys: vec![key],
+        inactivity_timeout: Some(settings.idle),
+        keepalive_interval: Some(settings.keepalive),
+        keepalive_max: 3,
+        nodelay: true,
+        preferred: Preferred {
+            // The client's order decides, and OpenSSH puts chacha20 first, which costs twice the time of AES-GCM here
+            // (CRATES.md, 14a): so it is not offered.
+            cipher: Cow::Borrowed(&[
+                cipher::AES_256_GCM,
+                cipher::AES_128_GCM,
+                cipher::AES_256_CTR,
+            ]),
+            // No compression: an attacker could make us inflate without end (CVE-2026-46702).
+            compression: Cow::Borrowed(&[compression::NONE]),
+            key: Cow::Borrowed(&[
+                Algorithm::Ed25519,
+                Algorithm::Ecdsa {
+                    curve: EcdsaCurve::NistP256,
+                },
+                Algorithm::Ecdsa {
+                    curve: EcdsaCurve::NistP384,
+                },
+                Algorithm::Ecdsa {
+                    curve: EcdsaCurve::NistP521,
+                },
+                Algorithm::Rsa {
+                    hash: Some(HashAlg::Sha512),
+                },
+                Algorithm::Rsa {
+                    hash: Some(HashAlg::Sha256),
+                },
+            ]),
+            ..Preferred::DEFAULT
+        },
+        ..russh::server::Config::default()
+    }
+}
+
+/// For this user only: it holds the hook socket and what users type.
+fn make_run_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+fn text(path: &Path, what: &'static str) -> Result<String, SshError> {
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or(SshError::Path { what })
+}

@@ -1,0 +1,268 @@
+//! The SSH server against real `ssh` and `git` clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "ssh/harness.rs"]
+mod harness;
+
+use std::time::Duration;
+
+use harness::{World, feed, finish, spawn, succeed, text, wait};
+use tokio::io::AsyncReadExt;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_key_logs_in_and_a_command_gets_its_exit_status() {
+    let world = World::start().await;
+    world.make_key("ecdsa", &["-t", "ecdsa"], true).await;
+    world
+        .make_key("rsa", &["-t", "rsa", "-b", "2048"], true)
+        .await;
+    for key in ["ed25519", "ecdsa", "rsa"] {
+        let output = finish(&mut world.ssh(key, &[], "say  'x y'")).await;
+        assert_eq!(text(&output.stdout), format!("{key} said say  'x y'\n"));
+        assert_eq!(text(&output.stderr), "to stderr\n");
+        assert_eq!(output.status.code(), Some(7));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_and_weak_keys_are_refused() {
+    let world = World::start().await;
+    world.make_key("stranger", &["-t", "ed25519"], false).await;
+    world
+        .make_key("weak", &["-t", "rsa", "-b", "1024"], true)
+        .await;
+    for key in ["stranger", "weak"] {
+        let output = finish(&mut world.ssh(key, &[], "x")).await;
+        assert_eq!(output.status.code(), Some(255), "{key}");
+        assert!(text(&output.stderr).contains("Permission denied (publickey)"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_command_gets_a_clear_answer() {
+    let world = World::start().await;
+    let check = |line: &'static str, status: i32, says: &'static str| {
+        let mut ssh = world.ssh("ed25519", &[], line);
+        async move {
+            let output = finish(&mut ssh).await;
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{line}: {said}");
+            assert!(said.contains(says), "{line}: {said}");
+        }
+    };
+    let rule = "App name must begin with lowercase alphanumeric";
+    check("git-receive-pack 'Test;id'", 1, rule).await;
+    check("git-upload-pack '../x'", 1, rule).await;
+    check("git-upload-pack 'shop'", 20, "App shop does not exist").await;
+    check("git-upload-archive 'shop'", 2, "not offered").await;
+    check("panic", 1, "fault of the server").await;
+    let mut shell = world.ssh("ed25519", &[], "");
+    let output = finish(&mut shell).await;
+    assert_eq!(text(&output.stdout), "usage\n");
+    assert!(output.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_nobody_reads_stops_neither_its_channel_nor_another_on_the_connection() {
+    let world = World::start().await;
+    let control = format!("ControlPath={}", world.path("control").display());
+    let master = ["-o", "ControlMaster=yes", "-o", &control];
+    let slave = ["-o", "ControlMaster=no", "-o", &control];
+    let mut first = spawn(&mut world.ssh("ed25519", &master, "hold"));
+    let mut line = [0; 8];
+    first
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .await
+        .unwrap();
+    let second = feed(&mut world.ssh("ed25519", &slave, "x"), vec![b'x'; 3 << 20]).await;
+    assert_eq!(second.status.code(), Some(7));
+    let held = feed(
+        &mut world.ssh("ed25519", &slave, "cat"),
+        vec![b'y'; 3 << 20],
+    )
+    .await;
+    assert_eq!(held.stdout.len(), 3 << 20);
+    let mut stdin = first.stdin.take().unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, &vec![b'z'; 3 << 20])
+        .await
+        .unwrap();
+    succeed(world.ssh("ed25519", &slave, "release")).await;
+    drop(stdin);
+    assert_eq!(wait(first).await.status.code(), Some(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_round_trip_comes_back_whole() {
+    let world = World::start().await;
+    let input: Vec<u8> = (0..(64_u32 << 20)).map(|n| (n >> 10) as u8).collect();
+    let output = feed(&mut world.ssh("ed25519", &[], "cat"), input.clone()).await;
+    assert!(output.stdout == input);
+    assert!(output.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_sees_that_its_client_left() {
+    let world = World::start().await;
+    let mut client = spawn(&mut world.ssh("ed25519", &[], "until-left"));
+    let mut line = [0; 5];
+    client
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .await
+        .unwrap();
+    client.kill().await.unwrap();
+    let held = finish(&mut world.ssh("ed25519", &[], "hold")).await;
+    assert_eq!(held.status.code(), Some(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_returns_and_its_interrupt_ends_a_command() {
+    let world = World::start().await;
+    let output = finish(&mut world.ssh("ed25519", &["-tt"], "x")).await;
+    assert!(text(&output.stdout).contains("said x\r\n"), "{output:?}");
+    let output = feed(&mut world.ssh("ed25519", &["-tt"], "until-left"), vec![3]).await;
+    assert_eq!(output.status.code(), Some(130));
+    let output = finish(&mut world.ssh("ed25519", &["-tt"], "raw")).await;
+    assert!(text(&output.stdout).contains("said raw\n"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_push_leaves_the_branch_and_the_same_commit_is_pushed_again() {
+    let world = World::start().await;
+    let client = world.client("client", 2).await;
+    let refused = finish(&mut world.git(&client, &["push", "-o", "fail", "mini", "main"])).await;
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("-----> Creating shop..."), "{said}");
+    assert!(said.contains("remote: -----> Building shop"), "{said}");
+    assert!(
+        said.contains("! [remote rejected] main -> main (the build failed)"),
+        "{said}"
+    );
+    assert_eq!(said.matches("exit status 9").count(), 1, "{said}");
+    assert_eq!(world.tip().await, None);
+
+    let locked =
+        finish(&mut world.git(&client, &["push", "-o", "not-admitted", "mini", "main"])).await;
+    let said = text(&locked.stderr);
+    assert!(said.contains("unlock it"), "{said}");
+    assert!(said.contains("pre-receive hook declined"), "{said}");
+
+    let accepted = succeed(world.git(&client, &["push", "mini", "main"])).await;
+    assert!(text(&accepted.stderr).contains("remote:        Ready"));
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+    world.called("commit 1").await;
+
+    let url = world.url("/shop.git");
+    succeed(world.git(world.folder.path(), &["clone", "-q", &url, "back"])).await;
+    let back = world.path("back");
+    assert_eq!(world.head(&back).await, world.head(&client).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shallow_pushes_tags_force_and_deletion_go_through() {
+    let world = World::start().await;
+    let full = world.client("full", 3).await;
+    let from = format!("file://{}", full.display());
+    succeed(world.git(
+        world.folder.path(),
+        &["clone", "-q", "--depth=1", &from, "shallow"],
+    ))
+    .await;
+    let shallow = world.path("shallow");
+    let url = world.url("shop");
+    succeed(world.git(&shallow, &["push", &url, "main"])).await;
+    assert_eq!(world.tip().await, Some(world.head(&full).await));
+
+    succeed(world.git(&full, &["tag", "v1"])).await;
+    let before = world.calls().len();
+    succeed(world.git(&full, &["push", "mini", "v1"])).await;
+    let calls = world.calls();
+    assert!(
+        !calls[before..]
+            .iter()
+            .any(|call| call.starts_with("prepare")),
+        "{calls:?}"
+    );
+
+    succeed(world.git(&full, &["reset", "-q", "--hard", "HEAD~1"])).await;
+    succeed(world.git(&full, &["push", "-f", "mini", "main"])).await;
+    assert_eq!(world.tip().await, Some(world.head(&full).await));
+    succeed(world.git(&full, &["push", "mini", ":main"])).await;
+    assert_eq!(world.tip().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_could_not_go_live_says_so_with_its_exit_status() {
+    let world = World::start().await;
+    let client = world.client("client", 1).await;
+    let mut push = world.git(&client, &["push", "-o", "fail-commit", "mini", "main"]);
+    let output = finish(&mut push).await;
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("the routes stayed"));
+    world.called("settle shop").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_in_the_middle_does_not_stop_its_push() {
+    let world = World::start().await;
+    let client = world.client("client", 1).await;
+    let mut push = world.git(&client, &["push", "-o", "wait", "mini", "main"]);
+    let child = spawn(push.process_group(0));
+    let group = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    world.called("prepare refs/heads/main").await;
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    wait(child).await;
+    world.release();
+    world.called("settle shop").await;
+    world.called("commit 1").await;
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_do_not_create_apps_when_that_is_turned_off() {
+    let world = World::start_with(|settings| settings.creates_apps = false).await;
+    let client = world.client("client", 1).await;
+    let output = finish(&mut world.git(&client, &["push", "mini", "main"])).await;
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("apps:create shop"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutting_down_lets_what_runs_finish() {
+    let world = World::start().await;
+    let mut client = spawn(&mut world.ssh("ed25519", &[], "hold"));
+    let mut line = [0; 8];
+    client
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .await
+        .unwrap();
+    let mut late = world.ssh("ed25519", &[], "x");
+    let World {
+        server,
+        released,
+        folder,
+        ..
+    } = world;
+    let stopping = tokio::spawn(server.shutdown(Duration::from_secs(100)));
+    // The listener goes at once, so this ends only when nobody listens any more.
+    while finish(&mut late).await.status.code() != Some(255) {}
+    released.send_replace(true);
+    assert!(stopping.await.unwrap());
+    assert_eq!(wait(client).await.status.code(), Some(5));
+    drop(folder);
+}
