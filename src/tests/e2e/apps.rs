@@ -11,26 +11,51 @@ use crate::server::Server;
 #[test]
 fn apps_are_created_listed_and_destroyed() {
     let server = Server::start();
-    server.ssh(&["apps:list"]).says(&["You haven't deployed any applications yet"]).succeeds();
+    server
+        .ssh(&["apps:list"])
+        .says(&["You haven't deployed any applications yet"])
+        .succeeds();
     assert_eq!(server.json(&["apps:list"]).to_string(), "[]");
     server.ssh(&["apps:create", "blog"]).succeeds();
     server.mini(&["apps:create", "shop"]).succeeds();
-    server.ssh(&["apps:create", "blog"]).ends_with(1).says(&["Name is already taken"]);
-    assert_eq!(server.ssh(&["apps:list"]).succeeds(), "=====> My Apps\nblog\nshop\n");
-    assert_eq!(server.json(&["apps:list"]).to_string(), r#"["blog","shop"]"#);
+    server
+        .ssh(&["apps:create", "blog"])
+        .ends_with(1)
+        .says(&["Name is already taken"]);
+    assert_eq!(
+        server.ssh(&["apps:list"]).succeeds(),
+        "=====> My Apps\nblog\nshop\n"
+    );
+    assert_eq!(
+        server.json(&["apps:list"]).to_string(),
+        r#"["blog","shop"]"#
+    );
     server.ssh(&["apps:exists", "blog"]).succeeds();
-    server.ssh(&["apps:exists", "nothing"]).ends_with(20).says(&["App nothing does not exist"]);
+    server
+        .ssh(&["apps:exists", "nothing"])
+        .ends_with(20)
+        .says(&["App nothing does not exist"]);
     let report = server.ssh(&["apps:report", "blog"]);
-    assert!(report.succeeds().starts_with("=====> blog app information\n"), "{report}");
+    assert!(
+        report
+            .succeeds()
+            .starts_with("=====> blog app information\n"),
+        "{report}"
+    );
 
     let destroy = ["apps:destroy", "blog"];
     let refused = server.ssh_with_input(&destroy, b"shop\n");
-    refused.ends_with(1).says(&["WARNING: Potentially Destructive Action", "Confirmation did not match"]);
+    refused.ends_with(1).says(&[
+        "WARNING: Potentially Destructive Action",
+        "Confirmation did not match",
+    ]);
     server.ssh(&["apps:exists", "blog"]).succeeds();
     server.ssh_with_input(&destroy, b"blog\n").succeeds();
     server.ssh(&["apps:exists", "blog"]).ends_with(20);
     server.ssh(&["--force", "apps:destroy", "shop"]).succeeds();
-    server.ssh(&["apps:list"]).says(&["You haven't deployed any applications yet"]);
+    server
+        .ssh(&["apps:list"])
+        .says(&["You haven't deployed any applications yet"]);
 }
 
 #[test]
@@ -40,31 +65,52 @@ fn a_destroyed_app_leaves_nothing_behind_and_its_name_is_free() {
     let instance = server.instance();
     server.ssh(&["apps:destroy", "gone", "--force"]).succeeds();
     assert_eq!(server.get("gone", "/").status, 404);
-    let left = |instance: &Instance| (instance.containers(), instance.networks(), instance.images());
+    let left = |instance: &Instance| {
+        (
+            instance.containers(),
+            instance.networks(),
+            instance.images(),
+        )
+    };
     assert_eq!(left(&instance), (vec![], vec![], vec![]));
     server.ssh(&["logs", "gone"]).ends_with(20);
     repository.push().succeeds();
     assert_eq!(server.body("gone", "/"), "version one\n");
-    assert_eq!(server.json(&["releases", "gone"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        server.json(&["releases", "gone"]).as_array().map(Vec::len),
+        Some(1)
+    );
 }
 
 #[test]
 fn a_renamed_app_answers_under_its_new_name() {
     let server = Server::start();
     let repository = Repository::deployed(&server, "before", "one");
-    server.ssh(&["config:set", "--no-restart", "before", "KEPT=yes"]).succeeds();
-    server.ssh(&["domains:add", "before", "shop.example.com"]).succeeds();
+    server
+        .ssh(&["config:set", "--no-restart", "before", "KEPT=yes"])
+        .succeeds();
+    server
+        .ssh(&["domains:add", "before", "shop.example.com"])
+        .succeeds();
     server.ssh(&["apps:create", "taken"]).succeeds();
-    server.ssh(&["apps:rename", "before", "taken"]).ends_with(1).says(&["Name is already taken"]);
+    server
+        .ssh(&["apps:rename", "before", "taken"])
+        .ends_with(1)
+        .says(&["Name is already taken"]);
     server.ssh(&["apps:rename", "before", "after"]).succeeds();
     assert_eq!(server.body("after", "/"), "version one\n");
     assert_eq!(server.get("before", "/").status, 404);
     let own = http::get(server.http(), "shop.example.com", "/").unwrap();
     assert_eq!((own.status, own.body.as_str()), (200, "version one\n"));
     server.ssh(&["apps:exists", "before"]).ends_with(20);
-    assert_eq!(server.ssh(&["config:get", "after", "KEPT"]).succeeds(), "yes\n");
+    assert_eq!(
+        server.ssh(&["config:get", "after", "KEPT"]).succeeds(),
+        "yes\n"
+    );
 
-    repository.git(&["remote", "set-url", "mini", "mini:after"]).succeeds();
+    repository
+        .git(&["remote", "set-url", "mini", "mini:after"])
+        .succeeds();
     repository.set_version("two");
     repository.push().succeeds();
     assert_eq!(server.body("after", "/"), "version two\n");
@@ -77,16 +123,32 @@ fn domains_are_added_and_removed_and_belong_to_one_app() {
     server.ssh(&["apps:create", "other"]).succeeds();
     let ask = |host: &str| http::get(server.http(), host, "/").unwrap().status;
     assert_eq!(ask("www.example.com"), 404);
-    server.ssh(&["domains:add", "shop", "www.example.com", "example.com"]).says(&["-----> Added www.example.com to shop"]).succeeds();
-    crate::wait::wait_until("the new domains", || ask("www.example.com") == 200 && ask("example.com") == 200);
-    server.ssh(&["domains:add", "shop", "example.com"]).says(&["-----> Skipping: example.com already added to shop"]).succeeds();
+    server
+        .ssh(&["domains:add", "shop", "www.example.com", "example.com"])
+        .says(&["-----> Added www.example.com to shop"])
+        .succeeds();
+    crate::wait::wait_until("the new domains", || {
+        ask("www.example.com") == 200 && ask("example.com") == 200
+    });
+    server
+        .ssh(&["domains:add", "shop", "example.com"])
+        .says(&["-----> Skipping: example.com already added to shop"])
+        .succeeds();
     server
         .ssh(&["domains:add", "other", "example.com"])
         .ends_with(1)
         .says(&["example.com is already taken", "it belongs to the app shop"]);
-    server.ssh(&["domains:add", "other", "shop.localhost"]).ends_with(1).says(&["shop"]);
-    server.ssh(&["domains:report", "shop"]).says(&["example.com", "www.example.com"]).succeeds();
-    server.ssh(&["domains:remove", "shop", "www.example.com"]).succeeds();
+    server
+        .ssh(&["domains:add", "other", "shop.localhost"])
+        .ends_with(1)
+        .says(&["shop"]);
+    server
+        .ssh(&["domains:report", "shop"])
+        .says(&["example.com", "www.example.com"])
+        .succeeds();
+    server
+        .ssh(&["domains:remove", "shop", "www.example.com"])
+        .succeeds();
     crate::wait::wait_until("the domain to be gone", || ask("www.example.com") == 404);
     assert_eq!(ask("example.com"), 200);
     assert_eq!(server.body("shop", "/"), "version one\n");
@@ -96,26 +158,66 @@ fn domains_are_added_and_removed_and_belong_to_one_app() {
 #[test]
 fn words_that_make_no_command_get_a_clear_answer() {
     let server = Server::start();
-    server.ssh(&["apps:lst"]).ends_with(1).says(&["`apps:lst` is not a mini command", "Did you mean `apps:list`?", "mini help"]);
-    server.ssh(&["apps:create"]).ends_with(2).says(&["apps:create"]);
-    server.ssh(&["'apps:create", "blog"]).ends_with(2).says(&["a quote is not closed"]);
-    server.ssh(&["\"apps:create\" 'Test;id'"]).fails().says(&["App name must begin with lowercase alphanumeric character"]);
-    server.ssh(&["apps:create ../x"]).fails().says(&["App name must begin with"]);
-    server.ssh(&["apps:create", &"a".repeat(64)]).fails().says(&["63 characters at most"]);
+    server.ssh(&["apps:lst"]).ends_with(1).says(&[
+        "`apps:lst` is not a mini command",
+        "Did you mean `apps:list`?",
+        "mini help",
+    ]);
+    server
+        .ssh(&["apps:create"])
+        .ends_with(2)
+        .says(&["apps:create"]);
+    server
+        .ssh(&["'apps:create", "blog"])
+        .ends_with(2)
+        .says(&["a quote is not closed"]);
+    server
+        .ssh(&["\"apps:create\" 'Test;id'"])
+        .fails()
+        .says(&["App name must begin with lowercase alphanumeric character"]);
+    server
+        .ssh(&["apps:create ../x"])
+        .fails()
+        .says(&["App name must begin with"]);
+    server
+        .ssh(&["apps:create", &"a".repeat(64)])
+        .fails()
+        .says(&["63 characters at most"]);
     let mut command = server.client().ssh();
-    command.arg("mini").arg("apps:create").arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    command
+        .arg("mini")
+        .arg("apps:create")
+        .arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
     run(&mut command).fails().says(&["UTF-8"]);
     server.ssh(&["apps:create; id"]).fails().says_not("uid=");
     server.ssh(&["$(id)"]).fails().says_not("uid=");
     assert_eq!(server.json(&["apps:list"]).to_string(), "[]");
 
     // No words at all: the help, whatever asks.
-    server.ssh(&[]).says(&["apps:create", "config:set"]).succeeds();
-    server.ssh(&["help"]).says(&["apps:create", "config:set"]).succeeds();
-    server.ssh(&["help", "apps:create"]).says(&["Create an app"]).succeeds();
-    server.ssh(&["apps:create", "--help"]).says(&["Create an app"]).succeeds();
-    server.ssh(&["version"]).says(&[env!("CARGO_PKG_VERSION")]).succeeds();
-    server.mini(&["version"]).says(&[env!("CARGO_PKG_VERSION")]).succeeds();
+    server
+        .ssh(&[])
+        .says(&["apps:create", "config:set"])
+        .succeeds();
+    server
+        .ssh(&["help"])
+        .says(&["apps:create", "config:set"])
+        .succeeds();
+    server
+        .ssh(&["help", "apps:create"])
+        .says(&["Create an app"])
+        .succeeds();
+    server
+        .ssh(&["apps:create", "--help"])
+        .says(&["Create an app"])
+        .succeeds();
+    server
+        .ssh(&["version"])
+        .says(&[env!("CARGO_PKG_VERSION")])
+        .succeeds();
+    server
+        .mini(&["version"])
+        .says(&[env!("CARGO_PKG_VERSION")])
+        .succeeds();
 }
 
 #[test]
@@ -144,7 +246,10 @@ fn every_command_about_an_app_that_does_not_exist_ends_with_20() {
         &["run", "nothing", "true"],
         &["url", "nothing"],
     ] {
-        server.ssh(words).ends_with(20).says(&["App nothing does not exist"]);
+        server
+            .ssh(words)
+            .ends_with(20)
+            .says(&["App nothing does not exist"]);
     }
 }
 
@@ -159,7 +264,10 @@ fn lists_and_reports_are_json_when_asked() {
     let releases = server.json(&["releases", "facts"]);
     assert_eq!(releases[0]["commit"], repository.head());
     assert_eq!(releases[0]["status"], "current");
-    assert_eq!(server.json(&["builds:list", "facts"])[0]["status"], "succeeded");
+    assert_eq!(
+        server.json(&["builds:list", "facts"])[0]["status"],
+        "succeeded"
+    );
     for words in [
         ["apps:report", "facts"].as_slice(),
         &["checks:report", "facts"],
@@ -178,10 +286,22 @@ fn lists_and_reports_are_json_when_asked() {
     let problem: serde_json::Value = serde_json::from_str(&refused.ends_with(20).stderr).unwrap();
     assert_eq!(problem["error"]["code"], "no-such-app");
 
-    server.ssh(&["checks:report", "facts"]).says(&["listens on port 5000"]).succeeds();
-    server.ssh(&["ps:report", "facts"]).says(&["=====> facts ps information", "running (CID: "]).succeeds();
-    assert_eq!(server.ssh(&["ps:report", "facts", "--running"]).succeeds(), "true\n");
-    server.ssh(&["ps:report", "facts", "--nonsense"]).fails().says(&["Invalid flag passed, valid flags: --"]);
+    server
+        .ssh(&["checks:report", "facts"])
+        .says(&["listens on port 5000"])
+        .succeeds();
+    server
+        .ssh(&["ps:report", "facts"])
+        .says(&["=====> facts ps information", "running (CID: "])
+        .succeeds();
+    assert_eq!(
+        server.ssh(&["ps:report", "facts", "--running"]).succeeds(),
+        "true\n"
+    );
+    server
+        .ssh(&["ps:report", "facts", "--nonsense"])
+        .fails()
+        .says(&["Invalid flag passed, valid flags: --"]);
 }
 
 #[test]

@@ -12,18 +12,24 @@ fn the_first_of_main_or_master_is_deployed_and_other_branches_are_refused() {
     let repository = Repository::app(&server, "branchy", "one");
     repository.git(&["branch", "feature"]).succeeds();
     let push = repository.git(&["push", "mini", "feature"]);
-    push.fails().says(&["[remote rejected]", "git push mini feature:main"]);
+    push.fails()
+        .says(&["[remote rejected]", "git push mini feature:main"]);
     assert_eq!(repository.remote_tip("refs/heads/feature"), None);
 
     repository.git(&["push", "mini", "main:master"]).succeeds();
     assert_eq!(server.body("branchy", "/"), "version one\n");
     let push = repository.git(&["push", "mini", "main"]);
-    push.fails().says(&["you must push to master", "git push mini main:master"]);
+    push.fails()
+        .says(&["you must push to master", "git push mini main:master"]);
     assert_eq!(server.body("branchy", "/"), "version one\n");
 
-    repository.git(&["checkout", "--quiet", "feature"]).succeeds();
+    repository
+        .git(&["checkout", "--quiet", "feature"])
+        .succeeds();
     repository.set_version("two");
-    repository.git(&["push", "mini", "feature:master"]).succeeds();
+    repository
+        .git(&["push", "mini", "feature:master"])
+        .succeeds();
     assert_eq!(server.body("branchy", "/"), "version two\n");
 }
 
@@ -45,7 +51,9 @@ fn tags_are_stored_and_deploy_nothing() {
     assert_eq!(server.body("tagged", "/"), "version two\n");
     assert_eq!(repository.remote_tip("refs/tags/v2"), Some(two));
 
-    repository.git(&["push", "mini", "--delete", "v1"]).succeeds();
+    repository
+        .git(&["push", "mini", "--delete", "v1"])
+        .succeeds();
     assert_eq!(repository.remote_tip("refs/tags/v1"), None);
 }
 
@@ -53,11 +61,15 @@ fn tags_are_stored_and_deploy_nothing() {
 fn history_that_was_rewritten_is_deployed_when_forced() {
     let server = Server::start();
     let repository = Repository::deployed(&server, "forced", "one");
-    repository.git(&["commit", "--quiet", "--amend", "-m", "Another first"]).succeeds();
+    repository
+        .git(&["commit", "--quiet", "--amend", "-m", "Another first"])
+        .succeeds();
     let rewritten = repository.set_version("two");
     repository.push().fails().says(&["[rejected]"]);
     assert_eq!(server.body("forced", "/"), "version one\n");
-    repository.git(&["push", "--force", "mini", "main"]).succeeds();
+    repository
+        .git(&["push", "--force", "mini", "main"])
+        .succeeds();
     assert_eq!(server.body("forced", "/"), "version two\n");
     assert_eq!(repository.remote_tip("refs/heads/main"), Some(rewritten));
 }
@@ -67,8 +79,15 @@ fn the_deploy_branch_is_not_deleted() {
     let server = Server::start();
     let repository = Repository::deployed(&server, "kept", "one");
     let push = repository.git(&["push", "mini", "--delete", "main"]);
-    push.fails().says(&["[remote rejected]", "deploy branch of kept", "apps:destroy kept"]);
-    assert_eq!(repository.remote_tip("refs/heads/main"), Some(repository.head()));
+    push.fails().says(&[
+        "[remote rejected]",
+        "deploy branch of kept",
+        "apps:destroy kept",
+    ]);
+    assert_eq!(
+        repository.remote_tip("refs/heads/main"),
+        Some(repository.head())
+    );
     assert_eq!(server.body("kept", "/"), "version one\n");
 }
 
@@ -91,8 +110,12 @@ fn a_shallow_clone_can_push_and_a_clone_gives_back_what_was_pushed() {
     let two = repository.set_version("three");
     let shallow = server.scratch().join("shallow");
     let source = format!("file://{}", repository.folder().display());
-    run(server.client().git(server.scratch()).args(["clone", "--quiet", "--depth", "1", &source]).arg(&shallow))
-        .succeeds();
+    run(server
+        .client()
+        .git(server.scratch())
+        .args(["clone", "--quiet", "--depth", "1", &source])
+        .arg(&shallow))
+    .succeeds();
     let git = |words: &[&str]| run(server.client().git(&shallow).args(words));
     git(&["push", "mini:shallow", "main"]).succeeds();
     assert_eq!(server.body("shallow", "/"), "version three\n");
@@ -102,10 +125,18 @@ fn a_shallow_clone_can_push_and_a_clone_gives_back_what_was_pushed() {
     assert_eq!(server.body("shallow-first", "/"), "version three\n");
 
     let clone = server.scratch().join("clone");
-    run(server.client().git(server.scratch()).args(["clone", "--quiet", "mini:shallow"]).arg(&clone)).succeeds();
+    run(server
+        .client()
+        .git(server.scratch())
+        .args(["clone", "--quiet", "mini:shallow"])
+        .arg(&clone))
+    .succeeds();
     let head = run(server.client().git(&clone).args(["rev-parse", "HEAD"]));
     assert_eq!(head.succeeds().trim(), two);
-    assert_eq!(std::fs::read_to_string(clone.join("version.txt")).unwrap(), "three\n");
+    assert_eq!(
+        std::fs::read_to_string(clone.join("version.txt")).unwrap(),
+        "three\n"
+    );
 }
 
 #[test]
@@ -115,7 +146,11 @@ fn links_out_of_the_tree_lead_nowhere_on_the_server() {
     let repository = Repository::app(&server, "links", "one");
     let secret = server.scratch().join("secret");
     std::os::unix::fs::symlink(&secret, repository.folder().join("absolute")).unwrap();
-    std::os::unix::fs::symlink("../../../../../../etc/hostname", repository.folder().join("relative")).unwrap();
+    std::os::unix::fs::symlink(
+        "../../../../../../etc/hostname",
+        repository.folder().join("relative"),
+    )
+    .unwrap();
     repository.commit("Links");
     let push = repository.push();
     // Refused or taken along as a link: both are an answer; what it points at never comes along.
@@ -150,10 +185,17 @@ fn names_that_are_not_app_names_are_refused_by_rule() {
     let long = "a".repeat(64);
     for name in ["Test;id", "../x", &long, "a/b", "-x"] {
         let push = repository.git(&["push", &format!("mini:{name}"), "main"]);
-        push.fails().says(&["App name must begin with lowercase alphanumeric character"]);
+        push.fails()
+            .says(&["App name must begin with lowercase alphanumeric character"]);
     }
     let mut command = repository.command(&["push"]);
-    command.arg(std::ffi::OsStr::from_bytes(b"mini:caf\xe9")).arg("main");
-    run(&mut command).fails().says(&["App name must begin with"]);
-    server.ssh(&["apps:list"]).says(&["You haven't deployed any applications yet"]);
+    command
+        .arg(std::ffi::OsStr::from_bytes(b"mini:caf\xe9"))
+        .arg("main");
+    run(&mut command)
+        .fails()
+        .says(&["App name must begin with"]);
+    server
+        .ssh(&["apps:list"])
+        .says(&["You haven't deployed any applications yet"]);
 }

@@ -27,9 +27,15 @@ fn check<G>(
     server.wait_for_version(app, version);
     let tip = repository.remote_tip("refs/heads/main");
     if push.code == 0 {
-        assert_eq!(tip, Some(repository.head()), "the push was accepted\n{push}");
+        assert_eq!(
+            tip,
+            Some(repository.head()),
+            "the push was accepted\n{push}"
+        );
     }
-    wait_until("one process to be left", || server.instance().running(app).len() == 1);
+    wait_until("one process to be left", || {
+        server.instance().running(app).len() == 1
+    });
     let builds = server.json(&["builds:list", app]);
     assert_ne!(builds[0]["status"], "running", "{builds}");
 
@@ -37,7 +43,9 @@ fn check<G>(
     repository.set_version("three");
     repository.push().succeeds();
     assert_eq!(server.body(app, "/"), "version three\n");
-    wait_until("the old process to be gone", || server.instance().running(app).len() == 1);
+    wait_until("the old process to be gone", || {
+        server.instance().running(app).len() == 1
+    });
 }
 
 fn revert(repository: &Repository<'_>) {
@@ -45,7 +53,10 @@ fn revert(repository: &Repository<'_>) {
         let _ = std::fs::remove_file(repository.folder().join(file));
     }
     let dockerfile = std::fs::read_to_string(repository.folder().join("Dockerfile")).unwrap();
-    let lines: Vec<&str> = dockerfile.lines().filter(|line| !line.starts_with("RUN")).collect();
+    let lines: Vec<&str> = dockerfile
+        .lines()
+        .filter(|line| !line.starts_with("RUN"))
+        .collect();
     repository.write("Dockerfile", lines.join("\n") + "\n");
 }
 
@@ -67,7 +78,11 @@ fn killed_while_it_looks_at_the_commit() {
     server.kill();
     push.finish();
     server.launch();
-    let version = if repository.remote_tip("refs/heads/main") == Some(one) { "one" } else { "two" };
+    let version = if repository.remote_tip("refs/heads/main") == Some(one) {
+        "one"
+    } else {
+        "two"
+    };
     server.wait_for_version("early", version);
     repository.set_version("three");
     repository.push().succeeds();
@@ -93,7 +108,10 @@ fn killed_while_it_builds() {
 fn killed_while_the_release_command_runs() {
     let begin = |_: &Server, repository: &Repository<'_>| {
         let gate = Gate::new();
-        let procfile = format!("release: {}\nweb: python3 -S -E -u app.py\n", gate.command());
+        let procfile = format!(
+            "release: {}\nweb: python3 -S -E -u app.py\n",
+            gate.command()
+        );
         repository.write("Procfile", procfile);
         repository.set_version("two");
         let push = repository.begin_push();
@@ -107,7 +125,10 @@ fn killed_while_the_release_command_runs() {
 fn killed_while_it_checks_the_new_process() {
     let begin = |_: &Server, repository: &Repository<'_>| {
         let gate = Gate::new();
-        repository.write("Procfile", format!("web: {} && exec python3 -S -E -u app.py\n", gate.command()));
+        repository.write(
+            "Procfile",
+            format!("web: {} && exec python3 -S -E -u app.py\n", gate.command()),
+        );
         repository.set_version("two");
         let push = repository.begin_push();
         let arrived = gate.wait_for_arrival();
@@ -177,11 +198,21 @@ fn a_server_that_was_stopped_and_started_answers_without_a_deploy() {
     let _repository = Repository::deployed(&server, "again", "one");
     let before = server.instance().running("again");
     server.stop();
-    assert_eq!(server.instance().running("again"), before, "stopping mini stops no app");
+    assert_eq!(
+        server.instance().running("again"),
+        before,
+        "stopping mini stops no app"
+    );
     server.launch();
     server.wait_for_version("again", "one");
     assert_eq!(server.instance().running("again"), before);
-    assert_eq!(server.json(&["builds:list", "again"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        server
+            .json(&["builds:list", "again"])
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
 }
 
 #[test]

@@ -26,15 +26,26 @@ fn check(name: &str, answer: &str, change: (&str, &str, &str), installed: Option
     assert!(body.contains(new), "{body}");
     if let Some(installed) = installed {
         let output = push.text();
-        let steps: Vec<&str> = output.lines().filter(|line| line.contains(installed)).collect();
+        let steps: Vec<&str> = output
+            .lines()
+            .filter(|line| line.contains(installed))
+            .collect();
         assert!(!steps.is_empty(), "no step `{installed}`\n{push}");
-        assert!(steps.iter().any(|line| line.contains("(cached)")), "{steps:?}\n{push}");
+        assert!(
+            steps.iter().any(|line| line.contains("(cached)")),
+            "{steps:?}\n{push}"
+        );
     }
 }
 
 #[test]
 fn an_app_with_its_own_dockerfile() {
-    check("dockerfile", "dockerfile 1.0.0", ("web.py", "\"1.0.0\"", "\"1.0.1\""), None);
+    check(
+        "dockerfile",
+        "dockerfile 1.0.0",
+        ("web.py", "\"1.0.0\"", "\"1.0.1\""),
+        None,
+    );
 }
 
 #[test]
@@ -42,14 +53,23 @@ fn an_express_app_with_dependencies_from_npm() {
     check(
         "node-express",
         "node-express",
-        ("server.js", "Node.js ${process.versions.node}\\n", "changed ${process.versions.node}\\n"),
+        (
+            "server.js",
+            "Node.js ${process.versions.node}\\n",
+            "changed ${process.versions.node}\\n",
+        ),
         Some("npm ci"),
     );
 }
 
 #[test]
 fn a_flask_app_with_dependencies_from_pypi() {
-    check("python-flask", "python-flask 1.0.0", ("app.py", "1.0.0", "1.0.1"), Some("pip install"));
+    check(
+        "python-flask",
+        "python-flask 1.0.0",
+        ("app.py", "1.0.0", "1.0.1"),
+        Some("pip install"),
+    );
 }
 
 #[test]
@@ -57,12 +77,21 @@ fn a_static_site() {
     check(
         "static-site",
         "static-site is running",
-        ("index.html", "static-site is running", "static-site is changed"),
+        (
+            "index.html",
+            "static-site is running",
+            "static-site is changed",
+        ),
         None,
     );
 }
 
 #[test]
 fn a_go_program() {
-    check("go-hello", "go-hello 1.0.0", ("main.go", "\"1.0.0\"", "\"1.0.1\""), None);
+    check(
+        "go-hello",
+        "go-hello 1.0.0",
+        ("main.go", "\"1.0.0\"", "\"1.0.1\""),
+        None,
+    );
 }

@@ -19,7 +19,9 @@ impl Gate {
     #[track_caller]
     pub fn new() -> Self {
         let listener = TcpListener::bind(("0.0.0.0", 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a listener can be set so");
+        listener
+            .set_nonblocking(true)
+            .expect("a listener can be set so");
         let gateway = "{{(index .IPAM.Config 0).Gateway}}";
         let host = docker(&["network", "inspect", "bridge", "--format", gateway]);
         Self {
@@ -30,7 +32,11 @@ impl Gate {
 
     /// A shell command that waits here, for images that have Python. It differs from gate to gate, so no cache holds it.
     pub fn command(&self) -> String {
-        let port = self.listener.local_addr().expect("a bound listener has an address").port();
+        let port = self
+            .listener
+            .local_addr()
+            .expect("a bound listener has an address")
+            .port();
         let host = &self.host;
         format!(
             "python3 -c \"import socket; s = socket.create_connection(('{host}', {port})); assert s.recv(1), 'sent away'\""
@@ -46,7 +52,9 @@ impl Gate {
     /// Someone who waits here and was not seen before.
     pub fn newcomer(&self) -> Option<Arrived> {
         let (stream, _) = self.listener.accept().ok()?;
-        stream.set_nonblocking(false).expect("a stream can be set so");
+        stream
+            .set_nonblocking(false)
+            .expect("a stream can be set so");
         Some(Arrived(stream))
     }
 }
@@ -60,7 +68,9 @@ impl Arrived {
     /// Waits until it has been ended from outside.
     #[track_caller]
     pub fn wait_for_its_end(mut self) {
-        self.0.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        self.0
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
         let mut byte = [0];
         let read = self.0.read(&mut byte);
         let is_over = match &read {

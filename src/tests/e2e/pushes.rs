@@ -43,7 +43,10 @@ fn nobody_notices_a_push_under_load_but_by_the_new_body() {
     let tally = load.stop();
     tally.has_no_failure();
     let bodies: Vec<&str> = tally.bodies.iter().map(String::as_str).collect();
-    assert_eq!(bodies, ["version one\n", "version three\n", "version two\n"]);
+    assert_eq!(
+        bodies,
+        ["version one\n", "version three\n", "version two\n"]
+    );
 }
 
 #[test]
@@ -77,7 +80,11 @@ fn a_large_repository_is_pushed() {
     let repository = Repository::app(&server, "large", "one");
     // Not compressible, and kept out of the build: what is tried is the way of the pack.
     let mut random = vec![0; 50 << 20];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut random).unwrap();
+    std::io::Read::read_exact(
+        &mut std::fs::File::open("/dev/urandom").unwrap(),
+        &mut random,
+    )
+    .unwrap();
     repository.write("large.bin", &random);
     repository.write(".dockerignore", "large.bin\n");
     repository.commit("A large file");
@@ -95,11 +102,18 @@ fn processes_of_all_types_start_and_those_not_scaled_do_not() {
     );
     repository.commit("Two process types");
     repository.push().succeeds();
-    assert_eq!(server.instance().running("types").len(), 1, "only web starts by itself");
+    assert_eq!(
+        server.instance().running("types").len(),
+        1,
+        "only web starts by itself"
+    );
     server.ssh(&["ps:scale", "types", "worker=1"]).succeeds();
     assert_eq!(server.instance().running("types").len(), 2);
     crate::wait::wait_until("the worker's line", || {
-        server.ssh(&["logs", "types", "-p", "worker"]).text().contains("the worker works")
+        server
+            .ssh(&["logs", "types", "-p", "worker"])
+            .text()
+            .contains("the worker works")
     });
     assert_eq!(server.body("types", "/"), "version one\n");
 
@@ -121,7 +135,9 @@ fn the_release_command_runs_before_the_new_release_serves() {
     );
     repository.commit("A release command");
     server.ssh(&["apps:create", "migrate"]).succeeds();
-    server.ssh(&["config:set", "migrate", "GREETING=everyone"]).succeeds();
+    server
+        .ssh(&["config:set", "migrate", "GREETING=everyone"])
+        .succeeds();
     let push = repository.push();
     push.succeeds();
     push.says(&["migrating for everyone", "=====> Application deployed:"]);

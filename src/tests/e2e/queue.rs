@@ -12,7 +12,10 @@ use crate::wait::wait_until;
 fn gated(repository: &Repository<'_>, version: &str) -> Gate {
     let gate = Gate::new();
     let dockerfile = std::fs::read_to_string(repository.folder().join("Dockerfile")).unwrap();
-    let mut lines: Vec<&str> = dockerfile.lines().filter(|line| !line.starts_with("RUN")).collect();
+    let mut lines: Vec<&str> = dockerfile
+        .lines()
+        .filter(|line| !line.starts_with("RUN"))
+        .collect();
     let step = format!("RUN {}", gate.command());
     lines.insert(lines.len() - 1, &step);
     repository.write("Dockerfile", lines.join("\n") + "\n");
@@ -23,7 +26,10 @@ fn gated(repository: &Repository<'_>, version: &str) -> Gate {
 /// Takes the gate out again.
 fn ungated(repository: &Repository<'_>, version: &str) {
     let dockerfile = std::fs::read_to_string(repository.folder().join("Dockerfile")).unwrap();
-    let lines: Vec<&str> = dockerfile.lines().filter(|line| !line.starts_with("RUN")).collect();
+    let lines: Vec<&str> = dockerfile
+        .lines()
+        .filter(|line| !line.starts_with("RUN"))
+        .collect();
     repository.write("Dockerfile", lines.join("\n") + "\n");
     repository.set_version(version);
 }
@@ -37,31 +43,46 @@ fn a_second_push_waits_and_a_third_takes_its_place() {
     let at_work = gate.wait_for_arrival();
 
     // Each of these is made against the branch as it is now, where a first push has not moved it yet.
-    repository.git(&["checkout", "--quiet", "-b", "second", "HEAD~1"]).succeeds();
+    repository
+        .git(&["checkout", "--quiet", "-b", "second", "HEAD~1"])
+        .succeeds();
     ungated(&repository, "two");
     let push_second = ["push", "--force", "mini", "second:main"];
     let mut second = Running::start(&mut repository.command(&push_second));
     second.wait_for_text("Waiting for build");
 
-    repository.git(&["checkout", "--quiet", "-b", "impatient"]).succeeds();
+    repository
+        .git(&["checkout", "--quiet", "-b", "impatient"])
+        .succeeds();
     ungated(&repository, "no-wait");
     let impatient = repository.git(&["push", "--force", "-o", "no-wait", "mini", "impatient:main"]);
-    impatient.fails().says(&["[remote rejected]", "being deployed already"]);
+    impatient
+        .fails()
+        .says(&["[remote rejected]", "being deployed already"]);
 
-    repository.git(&["checkout", "--quiet", "-b", "third"]).succeeds();
+    repository
+        .git(&["checkout", "--quiet", "-b", "third"])
+        .succeeds();
     ungated(&repository, "three");
-    let mut third = Running::start(&mut repository.command(&["push", "--force", "mini", "third:main"]));
+    let mut third =
+        Running::start(&mut repository.command(&["push", "--force", "mini", "third:main"]));
     third.wait_for_text("Waiting for build");
-    second.finish().fails().says(&["[remote rejected]", "a later push took its place"]);
+    second
+        .finish()
+        .fails()
+        .says(&["[remote rejected]", "a later push took its place"]);
     assert_eq!(server.body("line", "/"), "version zero\n");
 
     at_work.open();
     first.finish().succeeds();
     // The branch has moved since the third push began, so git cannot move it from where that push saw it.
     let third = third.finish();
-    third.fails().says(&["[remote rejected]", "the branch has moved"]);
+    third
+        .fails()
+        .says(&["[remote rejected]", "the branch has moved"]);
     server.wait_for_version("line", "one");
-    let statuses: Vec<String> = server.json(&["builds:list", "line"])
+    let statuses: Vec<String> = server
+        .json(&["builds:list", "line"])
         .as_array()
         .unwrap()
         .iter()
@@ -69,7 +90,9 @@ fn a_second_push_waits_and_a_third_takes_its_place() {
         .collect();
     assert_eq!(statuses, ["failed", "superseded", "succeeded", "succeeded"]);
 
-    repository.git(&["push", "--force", "mini", "third:main"]).succeeds();
+    repository
+        .git(&["push", "--force", "mini", "third:main"])
+        .succeeds();
     assert_eq!(server.body("line", "/"), "version three\n");
 }
 
@@ -80,7 +103,9 @@ fn two_pushes_at_once_both_tell_the_truth() {
     let commits: Vec<(String, String)> = ["one", "two"]
         .into_iter()
         .map(|version| {
-            repository.git(&["checkout", "--quiet", "-b", version, "main"]).succeeds();
+            repository
+                .git(&["checkout", "--quiet", "-b", version, "main"])
+                .succeeds();
             (version.to_owned(), repository.set_version(version))
         })
         .collect();
@@ -102,8 +127,16 @@ fn two_pushes_at_once_both_tell_the_truth() {
             assert_ne!(tip.as_ref(), Some(commit), "refused, and yet there\n{push}");
         }
     }
-    assert!(accepted >= 1, "neither push was accepted:\n{}\n{}", ended[0], ended[1]);
-    let (version, _) = commits.iter().find(|(_, commit)| tip.as_ref() == Some(commit)).expect("one of the two");
+    assert!(
+        accepted >= 1,
+        "neither push was accepted:\n{}\n{}",
+        ended[0],
+        ended[1]
+    );
+    let (version, _) = commits
+        .iter()
+        .find(|(_, commit)| tip.as_ref() == Some(commit))
+        .expect("one of the two");
     assert_eq!(server.body("race", "/"), format!("version {version}\n"));
 }
 
@@ -138,7 +171,9 @@ fn ctrl_c_leaves_the_deploy_to_the_server() {
     at_work.open();
     watching.finish().succeeds();
     server.wait_for_version("left", "two");
-    wait_until("the branch to move", || repository.remote_tip("refs/heads/main").as_ref() == Some(&two));
+    wait_until("the branch to move", || {
+        repository.remote_tip("refs/heads/main").as_ref() == Some(&two)
+    });
     repository.push().succeeds();
 }
 
@@ -168,12 +203,20 @@ fn a_cancelled_build_stops_and_the_push_says_so() {
     let push = repository.begin_push();
     let at_work = gate.wait_for_arrival();
     server.ssh(&["builds:cancel", "cancel"]).succeeds();
-    push.finish().fails().says(&["[remote rejected]", "canceled"]);
+    push.finish()
+        .fails()
+        .says(&["[remote rejected]", "canceled"]);
     at_work.wait_for_its_end();
     assert_eq!(server.body("cancel", "/"), "version one\n");
     assert_eq!(repository.remote_tip("refs/heads/main"), Some(one));
-    assert_eq!(server.json(&["builds:list", "cancel"])[0]["status"], "canceled");
-    server.ssh(&["builds:cancel", "cancel"]).fails().says(&["No build of cancel is going on"]);
+    assert_eq!(
+        server.json(&["builds:list", "cancel"])[0]["status"],
+        "canceled"
+    );
+    server
+        .ssh(&["builds:cancel", "cancel"])
+        .fails()
+        .says(&["No build of cancel is going on"]);
 
     ungated(&repository, "three");
     repository.push().succeeds();
@@ -194,7 +237,10 @@ fn a_server_that_is_stopped_ends_its_builds_and_says_so() {
     server.wait_for_version("stopped", "one");
     ungated(&repository, "three");
     repository.push().succeeds();
-    let builds = run(server.client().ssh().args(["mini", "builds:list", "stopped"]));
+    let builds = run(server
+        .client()
+        .ssh()
+        .args(["mini", "builds:list", "stopped"]));
     builds.succeeds();
     assert_eq!(server.body("stopped", "/"), "version three\n");
 }

@@ -17,8 +17,14 @@ fn check(app: &str, change: impl FnOnce(&Repository<'_>), reasons: &[&str]) {
     // The second time is the same commit, unchanged: it is tried again, and not taken for known.
     for _ in 0..2 {
         let push = repository.push();
-        push.fails().says(&["! [remote rejected] main -> main"]).says(reasons);
-        assert_eq!(repository.remote_tip("refs/heads/main"), Some(good.clone()), "{push}");
+        push.fails()
+            .says(&["! [remote rejected] main -> main"])
+            .says(reasons);
+        assert_eq!(
+            repository.remote_tip("refs/heads/main"),
+            Some(good.clone()),
+            "{push}"
+        );
         assert_eq!(server.body(app, "/"), "version good\n");
     }
     crate::wait::wait_until("what was started for it to be gone", || {
@@ -55,8 +61,16 @@ fn a_dockerfile_that_cannot_be_read() {
 fn a_base_image_that_does_not_exist() {
     check(
         "no-base",
-        |repository| repository.write("Dockerfile", "FROM mini.invalid/nowhere:1\nCMD [\"true\"]\n"),
-        &["mini.invalid/nowhere:1", "check its name and tag in the FROM line"],
+        |repository| {
+            repository.write(
+                "Dockerfile",
+                "FROM mini.invalid/nowhere:1\nCMD [\"true\"]\n",
+            )
+        },
+        &[
+            "mini.invalid/nowhere:1",
+            "check its name and tag in the FROM line",
+        ],
     );
 }
 
@@ -93,7 +107,11 @@ fn a_process_that_exits_at_once() {
     check_mode(
         "exits",
         "exits",
-        &["the last words of the app", "did not stay up", "ended by itself with status 3"],
+        &[
+            "the last words of the app",
+            "did not stay up",
+            "ended by itself with status 3",
+        ],
     );
 }
 
@@ -102,7 +120,10 @@ fn a_process_that_listens_on_another_port() {
     check_mode(
         "wrong-port",
         "wrong-port",
-        &["not listening on $PORT (5000)", "it listens on 0.0.0.0:4321 instead"],
+        &[
+            "not listening on $PORT (5000)",
+            "it listens on 0.0.0.0:4321 instead",
+        ],
     );
 }
 
@@ -148,7 +169,11 @@ fn a_procfile_without_web() {
     check(
         "no-web",
         |repository| repository.write("Procfile", "worker: sleep 1000\n"),
-        &["no process type `web`", "defines only `worker`", "add a line like `web: npm start`"],
+        &[
+            "no process type `web`",
+            "defines only `worker`",
+            "add a line like `web: npm start`",
+        ],
     );
 }
 
@@ -157,7 +182,10 @@ fn a_command_that_the_image_does_not_have() {
     check(
         "no-command",
         |repository| {
-            repository.write("Dockerfile", "FROM python:3.13-slim\nCOPY . .\nCMD [\"/no/such/program\"]\n");
+            repository.write(
+                "Dockerfile",
+                "FROM python:3.13-slim\nCOPY . .\nCMD [\"/no/such/program\"]\n",
+            );
         },
         &["/no/such/program"],
     );
@@ -173,7 +201,14 @@ fn a_submodule_is_refused_before_anything_is_built() {
                 ".gitmodules",
                 "[submodule \"part\"]\n\tpath = part\n\turl = https://git.invalid/part.git\n",
             );
-            repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{inner},part")]).succeeds();
+            repository
+                .git(&[
+                    "update-index",
+                    "--add",
+                    "--cacheinfo",
+                    &format!("160000,{inner},part"),
+                ])
+                .succeeds();
             std::fs::create_dir(repository.folder().join("part")).unwrap();
         },
         &["submodule", "part"],
@@ -186,7 +221,10 @@ fn the_first_push_of_an_app_can_fail_too() {
     let repository = Repository::app(&server, "first", "one");
     repository.write("mode.txt", "exits");
     repository.commit("It exits");
-    repository.push().fails().says(&["! [remote rejected] main -> main"]);
+    repository
+        .push()
+        .fails()
+        .says(&["! [remote rejected] main -> main"]);
     assert_eq!(repository.remote_tip("refs/heads/main"), None);
     assert_eq!(server.get("first", "/").status, 503);
     repository.write("mode.txt", "well");

@@ -30,6 +30,7 @@ pub struct Server {
     // Repositories borrow the server while tests end it and start it again.
     child: RefCell<Option<Child>>,
     environment: Vec<(String, String)>,
+    is_key_given: bool,
     addresses: Cell<Option<Addresses>>,
 }
 
@@ -70,8 +71,15 @@ impl Server {
             client,
             child: RefCell::new(None),
             environment: Vec::new(),
+            is_key_given: true,
             addresses: Cell::new(None),
         }
+    }
+
+    /// The same, which is not told of the client's key when it starts.
+    pub fn without_authorized_key(mut self) -> Self {
+        self.is_key_given = false;
+        self
     }
 
     /// Takes back the environment variables it was to be started with.
@@ -121,8 +129,6 @@ impl Server {
             .arg("server")
             .arg("--data-dir")
             .arg(self.data_dir())
-            .arg("--authorized-key")
-            .arg(self.client.public_key())
             .args(["--base-domain", "localhost"])
             .arg("--ssh-listen")
             .arg(at(self.addresses.get().map(|addresses| addresses.ssh)))
@@ -130,6 +136,11 @@ impl Server {
             .arg(at(self.addresses.get().map(|addresses| addresses.http)))
             .env("RUST_BACKTRACE", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if self.is_key_given {
+            command
+                .arg("--authorized-key")
+                .arg(self.client.public_key());
+        }
         command
     }
 
@@ -245,8 +256,14 @@ impl Server {
     /// The same, with an input.
     #[track_caller]
     pub fn mini_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
+        run_with_input(&mut self.mini_command(words), input)
+    }
+
+    fn mini_command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(MINI);
-        run_with_input(command.args(words).arg("--data-dir").arg(self.data_dir()), input)
+        // In front, for what follows `run` belongs to the app.
+        command.arg("--data-dir").arg(self.data_dir()).args(words);
+        command
     }
 
     /// Asks an app for a path.

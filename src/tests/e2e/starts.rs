@@ -10,9 +10,21 @@ use crate::server::Server;
 fn a_data_directory_that_is_in_use_is_refused() {
     let server = Server::start();
     let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_mini"));
-    second.arg("server").arg("--data-dir").arg(server.data_dir());
-    second.args(["--ssh-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--base-domain", "localhost"]);
-    run(&mut second).fails().says(&["in use by another mini", "--data-dir"]);
+    second
+        .arg("server")
+        .arg("--data-dir")
+        .arg(server.data_dir());
+    second.args([
+        "--ssh-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--base-domain",
+        "localhost",
+    ]);
+    run(&mut second)
+        .fails()
+        .says(&["in use by another mini", "--data-dir"]);
     server.ssh(&["apps:list"]).succeeds();
 }
 
@@ -23,13 +35,25 @@ fn a_port_that_is_taken_is_named_with_who_has_it() {
     for flag in ["--ssh-listen", "--http-listen"] {
         let server = Server::new();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mini"));
-        command.arg("server").arg("--data-dir").arg(server.data_dir());
+        command
+            .arg("server")
+            .arg("--data-dir")
+            .arg(server.data_dir());
         for each in ["--ssh-listen", "--http-listen"] {
-            command.args([each, if each == flag { &address } else { "127.0.0.1:0" }]);
+            command.args([
+                each,
+                if each == flag {
+                    &address
+                } else {
+                    "127.0.0.1:0"
+                },
+            ]);
         }
         command.args(["--base-domain", "localhost"]);
         let refused = run(&mut command);
-        refused.fails().says(&[&taken.local_addr().unwrap().port().to_string()]);
+        refused
+            .fails()
+            .says(&[&taken.local_addr().unwrap().port().to_string()]);
         // Who has it is this very process.
         refused.says(&[&std::process::id().to_string()]);
     }
@@ -46,7 +70,9 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     }
     std::fs::write(&path, &content).unwrap();
     let _ = std::fs::remove_file(server.data_dir().join("mini.db-wal"));
-    run(&mut server.command()).fails().says(&["the database is damaged"]);
+    run(&mut server.command())
+        .fails()
+        .says(&["the database is damaged"]);
     assert_eq!(std::fs::read(&path).unwrap(), content);
 }
 
@@ -58,9 +84,13 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
     let database = rusqlite::Connection::open(&path).unwrap();
     database.pragma_update(None, "user_version", 9999).unwrap();
     drop(database);
-    run(&mut server.command()).fails().says(&["written by a newer mini", "9999"]);
+    run(&mut server.command())
+        .fails()
+        .says(&["written by a newer mini", "9999"]);
     let database = rusqlite::Connection::open(&path).unwrap();
-    let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let version: i64 = database
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     assert_eq!(version, 9999);
 }
 
@@ -72,7 +102,10 @@ fn without_docker_the_server_starts_and_says_what_is_wrong() {
     doctor.says(&["systemctl start docker"]);
     server.ssh(&["apps:create", "waits"]).succeeds();
     let repository = Repository::app(&server, "waits", "one");
-    repository.push().fails().says(&["[remote rejected]", "Docker", "systemctl start docker"]);
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "Docker", "systemctl start docker"]);
     assert_eq!(repository.remote_tip("refs/heads/main"), None);
     let folder = repository.folder().to_owned();
 
@@ -89,8 +122,18 @@ fn without_docker_the_server_starts_and_says_what_is_wrong() {
 fn wrong_settings_are_all_named_at_once() {
     let server = Server::new();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mini"));
-    command.arg("server").arg("--data-dir").arg(server.data_dir());
-    command.args(["--ssh-listen", "nonsense", "--http-listen", "127.0.0.1:0", "--base-domain", "not a host"]);
+    command
+        .arg("server")
+        .arg("--data-dir")
+        .arg(server.data_dir());
+    command.args([
+        "--ssh-listen",
+        "nonsense",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--base-domain",
+        "not a host",
+    ]);
     run(&mut command).fails().says(&["nonsense"]);
 }
 
