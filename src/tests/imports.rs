@@ -5,6 +5,8 @@
 //! boot > ssh http > commands > deploy functions > reconcile > events > engine store git > model
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

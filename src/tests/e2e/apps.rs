@@ -52,7 +52,7 @@ fn apps_are_created_listed_and_destroyed() {
     server.ssh(&["apps:exists", "blog"]).succeeds();
     server.ssh_with_input(&destroy, b"blog\n").succeeds();
     server.ssh(&["apps:exists", "blog"]).ends_with(20);
-    server.ssh(&["--force", "apps:destroy", "shop"]).succeeds();
+    server.mini(&["--force", "apps:destroy", "shop"]).succeeds();
     server
         .ssh(&["apps:list"])
         .says(&["You haven't deployed any applications yet"]);
@@ -152,7 +152,7 @@ fn domains_are_added_and_removed_and_belong_to_one_app() {
     crate::wait::wait_until("the domain to be gone", || ask("www.example.com") == 404);
     assert_eq!(ask("example.com"), 200);
     assert_eq!(server.body("shop", "/"), "version one\n");
-    server.ssh(&["domains:add", "shop", "not a host"]).fails();
+    server.ssh(&["domains:add", "shop", "'not a host'"]).fails();
 }
 
 #[test]

@@ -8,13 +8,13 @@ use std::process::Command;
 use crate::process::run;
 
 /// A home folder with a key, from which `ssh mini` reaches the server.
-pub struct Client {
+pub(crate) struct Client {
     home: PathBuf,
 }
 
 impl Client {
     /// Makes a key in a new folder `home`.
-    pub fn new(home: PathBuf) -> Self {
+    pub(crate) fn new(home: PathBuf) -> Self {
         std::fs::create_dir(&home).expect("a folder can be made in the temporary one");
         let key = home.join("key");
         run(Command::new("ssh-keygen")
@@ -26,12 +26,12 @@ impl Client {
     }
 
     /// Its public key.
-    pub fn public_key(&self) -> PathBuf {
+    pub(crate) fn public_key(&self) -> PathBuf {
         self.home.join("key.pub")
     }
 
     /// Where `ssh mini` is to go.
-    pub fn point_to(&self, address: SocketAddr) {
+    pub(crate) fn point_to(&self, address: SocketAddr) {
         let home = self.home.display();
         let (ip, port) = (address.ip(), address.port());
         let text = format!(
@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// `ssh mini` without words yet.
-    pub fn ssh(&self) -> Command {
+    pub(crate) fn ssh(&self) -> Command {
         let mut command = Command::new("ssh");
         command.arg("-F").arg(self.ssh_config());
         self.in_own_environment(&mut command);
@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// `git` in a folder, without words yet.
-    pub fn git(&self, folder: &Path) -> Command {
+    pub(crate) fn git(&self, folder: &Path) -> Command {
         let mut command = Command::new("git");
         command.current_dir(folder);
         self.in_own_environment(&mut command);

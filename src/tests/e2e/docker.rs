@@ -7,16 +7,16 @@ use crate::process::{Ran, run};
 
 /// Runs `docker` with these words.
 #[track_caller]
-pub fn docker(words: &[&str]) -> Ran {
+pub(crate) fn docker(words: &[&str]) -> Ran {
     run(Command::new("docker").args(words))
 }
 
 /// What belongs to one server.
-pub struct Instance(String);
+pub(crate) struct Instance(String);
 
 impl Instance {
     /// The instance that has its data there, once its server has run.
-    pub fn of(data_dir: &Path) -> Option<Self> {
+    pub(crate) fn of(data_dir: &Path) -> Option<Self> {
         let id = std::fs::read_to_string(data_dir.join("instance")).ok()?;
         let id = id.trim();
         (!id.is_empty()).then(|| Self(id.to_owned()))
@@ -28,7 +28,7 @@ impl Instance {
 
     /// Ids of the containers that run for `app`.
     #[track_caller]
-    pub fn running(&self, app: &str) -> Vec<String> {
+    pub(crate) fn running(&self, app: &str) -> Vec<String> {
         let of_app = format!("label=mini.app={app}");
         let kind = "label=mini.kind=process";
         lines(&docker(&[
@@ -46,13 +46,13 @@ impl Instance {
 
     /// Ids of all its containers, whether they run or not.
     #[track_caller]
-    pub fn containers(&self) -> Vec<String> {
+    pub(crate) fn containers(&self) -> Vec<String> {
         lines(&docker(&["ps", "-aq", "--filter", &self.filter()]))
     }
 
     /// Ids of its networks.
     #[track_caller]
-    pub fn networks(&self) -> Vec<String> {
+    pub(crate) fn networks(&self) -> Vec<String> {
         lines(&docker(&[
             "network",
             "ls",
@@ -64,7 +64,7 @@ impl Instance {
 
     /// Ids of its images.
     #[track_caller]
-    pub fn images(&self) -> Vec<String> {
+    pub(crate) fn images(&self) -> Vec<String> {
         let mut images = lines(&docker(&["images", "-q", "--filter", &self.filter()]));
         images.sort();
         images.dedup();
@@ -72,7 +72,7 @@ impl Instance {
     }
 
     /// Removes all of it. Something may be going by itself meanwhile, so what fails is left to the next word.
-    pub fn remove(&self) {
+    pub(crate) fn remove(&self) {
         for (words, things) in [
             (["rm", "-f", "-v"].as_slice(), self.containers()),
             (["network", "rm"].as_slice(), self.networks()),

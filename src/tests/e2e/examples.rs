@@ -4,7 +4,7 @@ use crate::repository::Repository;
 use crate::server::Server;
 
 /// Pushes an example, changes `file` and pushes again. `installed` is what the output says of the step that installs.
-fn check(name: &str, answer: &str, change: (&str, &str, &str), installed: Option<&str>) {
+fn check(name: &str, answer: &str, change: (&str, &str, &str, &str), installed: Option<&str>) {
     let server = Server::start();
     let app = format!("example-{name}");
     let repository = Repository::example(&server, name, &app);
@@ -14,7 +14,7 @@ fn check(name: &str, answer: &str, change: (&str, &str, &str), installed: Option
     let body = server.body(&app, "/");
     assert!(body.contains(answer), "{body}");
 
-    let (file, old, new) = change;
+    let (file, old, new, expected) = change;
     let path = repository.folder().join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(old), "examples/{name}/{file} has no `{old}`");
@@ -23,7 +23,7 @@ fn check(name: &str, answer: &str, change: (&str, &str, &str), installed: Option
     let push = repository.push();
     push.succeeds();
     let body = server.body(&app, "/");
-    assert!(body.contains(new), "{body}");
+    assert!(body.contains(expected), "{body}");
     if let Some(installed) = installed {
         let output = push.text();
         let steps: Vec<&str> = output
@@ -43,7 +43,7 @@ fn an_app_with_its_own_dockerfile() {
     check(
         "dockerfile",
         "dockerfile 1.0.0",
-        ("web.py", "\"1.0.0\"", "\"1.0.1\""),
+        ("web.py", "\"1.0.0\"", "\"1.0.1\"", "1.0.1"),
         None,
     );
 }
@@ -57,6 +57,7 @@ fn an_express_app_with_dependencies_from_npm() {
             "server.js",
             "Node.js ${process.versions.node}\\n",
             "changed ${process.versions.node}\\n",
+            "changed 22.",
         ),
         Some("npm ci"),
     );
@@ -67,7 +68,7 @@ fn a_flask_app_with_dependencies_from_pypi() {
     check(
         "python-flask",
         "python-flask 1.0.0",
-        ("app.py", "1.0.0", "1.0.1"),
+        ("app.py", "1.0.0", "1.0.1", "1.0.1"),
         Some("pip install"),
     );
 }
@@ -81,6 +82,7 @@ fn a_static_site() {
             "index.html",
             "static-site is running",
             "static-site is changed",
+            "static-site is changed",
         ),
         None,
     );
@@ -91,7 +93,7 @@ fn a_go_program() {
     check(
         "go-hello",
         "go-hello 1.0.0",
-        ("main.go", "\"1.0.0\"", "\"1.0.1\""),
+        ("main.go", "\"1.0.0\"", "\"1.0.1\"", "1.0.1"),
         None,
     );
 }

@@ -7,17 +7,17 @@ use crate::docker::docker;
 use crate::wait::{PATIENCE, wait_for};
 
 /// A gate that stays shut until it is opened. Whoever waits when it is dropped fails.
-pub struct Gate {
+pub(crate) struct Gate {
     listener: TcpListener,
     host: String,
 }
 
 /// One that waits at a gate.
-pub struct Arrived(TcpStream);
+pub(crate) struct Arrived(TcpStream);
 
 impl Gate {
     #[track_caller]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind(("0.0.0.0", 0)).expect("a free port");
         listener
             .set_nonblocking(true)
@@ -31,7 +31,7 @@ impl Gate {
     }
 
     /// A shell command that waits here, for images that have Python. It differs from gate to gate, so no cache holds it.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let port = self
             .listener
             .local_addr()
@@ -45,12 +45,12 @@ impl Gate {
 
     /// Waits until someone waits here.
     #[track_caller]
-    pub fn wait_for_arrival(&self) -> Arrived {
+    pub(crate) fn wait_for_arrival(&self) -> Arrived {
         wait_for("someone at the gate", || self.newcomer())
     }
 
     /// Someone who waits here and was not seen before.
-    pub fn newcomer(&self) -> Option<Arrived> {
+    pub(crate) fn newcomer(&self) -> Option<Arrived> {
         let (stream, _) = self.listener.accept().ok()?;
         stream
             .set_nonblocking(false)
@@ -61,13 +61,13 @@ impl Gate {
 
 impl Arrived {
     /// Lets it go on.
-    pub fn open(mut self) {
+    pub(crate) fn open(mut self) {
         self.0.write_all(b"!").expect("it still waits");
     }
 
     /// Waits until it has been ended from outside.
     #[track_caller]
-    pub fn wait_for_its_end(mut self) {
+    pub(crate) fn wait_for_its_end(mut self) {
         self.0
             .set_read_timeout(Some(PATIENCE))
             .expect("a timeout can be set");

@@ -10,20 +10,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// By lower-case name; the last of several of one name.
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// One connection, kept alive.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
@@ -34,7 +34,7 @@ impl Connection {
     }
 
     /// Asks for a path with some more header lines (each ended by CR LF).
-    pub fn get(&mut self, host: &str, path: &str, more: &str) -> io::Result<Answer> {
+    pub(crate) fn get(&mut self, host: &str, path: &str, more: &str) -> io::Result<Answer> {
         self.send(
             &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{more}\r\n"),
             &[],
@@ -42,7 +42,7 @@ impl Connection {
     }
 
     /// Sends a request as it is, and reads the answer.
-    pub fn send(&mut self, head: &str, body: &[u8]) -> io::Result<Answer> {
+    pub(crate) fn send(&mut self, head: &str, body: &[u8]) -> io::Result<Answer> {
         let mut request = head.as_bytes().to_vec();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
@@ -50,12 +50,12 @@ impl Connection {
     }
 
     /// Sends bytes as they are, after an upgrade.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
     /// Reads as many bytes as asked for, after an upgrade.
-    pub fn read(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes)?;
         Ok(bytes)
@@ -125,6 +125,6 @@ impl Connection {
 }
 
 /// One request on a connection of its own.
-pub fn get(address: SocketAddr, host: &str, path: &str) -> io::Result<Answer> {
+pub(crate) fn get(address: SocketAddr, host: &str, path: &str) -> io::Result<Answer> {
     Connection::open(address)?.get(host, path, "connection: close\r\n")
 }

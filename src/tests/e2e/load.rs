@@ -16,7 +16,7 @@ const THREADS: u32 = 8;
 const RATE: u32 = 200;
 
 /// Requests that go on until they are stopped.
-pub struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -35,17 +35,17 @@ struct Seen {
 }
 
 /// What came of them.
-pub struct Tally {
-    pub requests: usize,
+pub(crate) struct Tally {
+    pub(crate) requests: usize,
     /// One line for each that got no answer, or another than 200.
-    pub failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
     /// The different bodies that were answered.
-    pub bodies: BTreeSet<String>,
+    pub(crate) bodies: BTreeSet<String>,
 }
 
 impl Load {
     /// Begins to ask `host` for `/`, [`RATE`] times per second.
-    pub fn start(address: SocketAddr, host: &str) -> Self {
+    pub(crate) fn start(address: SocketAddr, host: &str) -> Self {
         let shared = Arc::new(Shared::default());
         let begun = Instant::now();
         let threads = (0..THREADS)
@@ -58,14 +58,14 @@ impl Load {
     }
 
     /// Waits until `count` more requests were answered, so that what is measured has surely gone on under load.
-    pub fn wait_for_requests(&self, count: usize) {
+    pub(crate) fn wait_for_requests(&self, count: usize) {
         let answered = || self.shared.answered.load(Ordering::Relaxed);
         let goal = answered() + count;
         wait_until(&format!("{count} requests"), || answered() >= goal);
     }
 
     /// Ends it.
-    pub fn stop(self) -> Tally {
+    pub(crate) fn stop(self) -> Tally {
         self.shared.is_over.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().expect("a thread of the load does not panic");
@@ -87,7 +87,7 @@ impl Load {
 impl Tally {
     /// Not one request may have failed.
     #[track_caller]
-    pub fn has_no_failure(&self) {
+    pub(crate) fn has_no_failure(&self) {
         let shown: Vec<&String> = self.failures.iter().take(10).collect();
         assert!(
             self.failures.is_empty(),
@@ -99,7 +99,7 @@ impl Tally {
 }
 
 fn ask(shared: &Shared, address: SocketAddr, host: &str, number: u32, begun: Instant) {
-    let is_kept_alive = number % 2 == 0;
+    let is_kept_alive = number.is_multiple_of(2);
     let interval = Duration::from_secs(1) * THREADS / RATE;
     let mut next = begun + interval * number / THREADS;
     let mut kept = None;

@@ -3,6 +3,14 @@
 //! Every test has a server of its own in a temporary data directory. What that server makes in Docker carries its
 //! instance id and is removed when the test ends; the server's log is printed when the test fails.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and its harness with it"
+)]
+
 mod apps;
 mod branches;
 mod client;

@@ -16,7 +16,7 @@ use crate::wait::wait_until;
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// A child that runs, in a process group of its own.
-pub struct Running {
+pub(crate) struct Running {
     line: String,
     child: Child,
     stdin: Option<ChildStdin>,
@@ -27,12 +27,12 @@ pub struct Running {
 }
 
 /// A child that has ended.
-pub struct Ran {
+pub(crate) struct Ran {
     line: String,
     /// The exit code; 128 and the signal for one that was killed, as a shell has it.
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ impl Collected {
 
 impl Running {
     /// Starts a command.
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let line = format!("{command:?}");
         let mut child = command
             .stdin(Stdio::piped())
@@ -84,13 +84,13 @@ impl Running {
     }
 
     /// What it has said so far.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.stdout.text() + &self.stderr.text()
     }
 
     /// Waits until it has said `wanted`.
     #[track_caller]
-    pub fn wait_for_text(&mut self, wanted: &str) {
+    pub(crate) fn wait_for_text(&mut self, wanted: &str) {
         wait_until(&format!("`{wanted}` from {}", self.line), || {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
             let is_said = self.text().contains(wanted);
@@ -105,14 +105,14 @@ impl Running {
     }
 
     /// Writes to its standard input.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("its input is open");
         // A child that has ended already does not read; how it ended is what the test looks at.
         let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
     }
 
     /// Sends a signal to it and all its children, as a terminal does.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let group = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
         // It may have ended meanwhile.
         let _ = kill_process_group(group.expect("a process id is not zero"), signal);
@@ -120,7 +120,7 @@ impl Running {
 
     /// Closes its input and waits for its end.
     #[track_caller]
-    pub fn finish(mut self) -> Ran {
+    pub(crate) fn finish(mut self) -> Ran {
         self.stdin = None;
         let begun = Instant::now();
         let mut pause = Duration::from_millis(1);
@@ -166,13 +166,13 @@ impl Drop for Running {
 
 /// Runs a command to its end.
 #[track_caller]
-pub fn run(command: &mut Command) -> Ran {
+pub(crate) fn run(command: &mut Command) -> Ran {
     Running::start(command).finish()
 }
 
 /// Runs a command to its end, with an input.
 #[track_caller]
-pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ran {
+pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Ran {
     let mut running = Running::start(command);
     running.write(input);
     running.finish()
@@ -180,34 +180,34 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ran {
 
 impl Ran {
     /// Both streams.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
     /// It must have ended with 0; gives its standard output.
     #[track_caller]
-    pub fn succeeds(&self) -> &str {
+    pub(crate) fn succeeds(&self) -> &str {
         assert_eq!(self.code, 0, "{self}");
         &self.stdout
     }
 
     /// It must have ended with this code.
     #[track_caller]
-    pub fn ends_with(&self, code: i32) -> &Self {
+    pub(crate) fn ends_with(&self, code: i32) -> &Self {
         assert_eq!(self.code, code, "{self}");
         self
     }
 
     /// It must have failed.
     #[track_caller]
-    pub fn fails(&self) -> &Self {
+    pub(crate) fn fails(&self) -> &Self {
         assert_ne!(self.code, 0, "{self}");
         self
     }
 
     /// It must have said each of these, on either stream.
     #[track_caller]
-    pub fn says(&self, wanted: &[&str]) -> &Self {
+    pub(crate) fn says(&self, wanted: &[&str]) -> &Self {
         let text = self.text();
         for wanted in wanted {
             assert!(text.contains(wanted), "`{wanted}` is missing\n{self}");
@@ -217,7 +217,7 @@ impl Ran {
 
     /// It must not have said this.
     #[track_caller]
-    pub fn says_not(&self, unwanted: &str) -> &Self {
+    pub(crate) fn says_not(&self, unwanted: &str) -> &Self {
         assert!(
             !self.text().contains(unwanted),
             "`{unwanted}` was said\n{self}"

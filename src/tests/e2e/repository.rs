@@ -7,7 +7,7 @@ use crate::process::{Ran, Running, run};
 use crate::server::Server;
 
 /// A work tree with the remote `mini`.
-pub struct Repository<'a> {
+pub(crate) struct Repository<'a> {
     server: &'a Server,
     folder: PathBuf,
 }
@@ -15,7 +15,7 @@ pub struct Repository<'a> {
 impl<'a> Repository<'a> {
     /// An empty repository whose remote `mini` is `app`.
     #[track_caller]
-    pub fn empty(server: &'a Server, app: &str) -> Self {
+    pub(crate) fn empty(server: &'a Server, app: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("repository-")
             .tempdir_in(server.scratch())
@@ -33,7 +33,7 @@ impl<'a> Repository<'a> {
 
     /// A small app with a Dockerfile that answers `version <version>`, committed.
     #[track_caller]
-    pub fn app(server: &'a Server, app: &str, version: &str) -> Self {
+    pub(crate) fn app(server: &'a Server, app: &str, version: &str) -> Self {
         let repository = Self::empty(server, app);
         repository.write("app.py", include_str!("app.py"));
         repository.write("Dockerfile", DOCKERFILE);
@@ -43,7 +43,7 @@ impl<'a> Repository<'a> {
 
     /// The same app, pushed and live.
     #[track_caller]
-    pub fn deployed(server: &'a Server, app: &str, version: &str) -> Self {
+    pub(crate) fn deployed(server: &'a Server, app: &str, version: &str) -> Self {
         let repository = Self::app(server, app, version);
         repository.push().succeeds();
         server.wait_for_version(app, version);
@@ -52,7 +52,7 @@ impl<'a> Repository<'a> {
 
     /// A copy of `examples/<name>`, committed.
     #[track_caller]
-    pub fn example(server: &'a Server, name: &str, app: &str) -> Self {
+    pub(crate) fn example(server: &'a Server, name: &str, app: &str) -> Self {
         let repository = Self::empty(server, app);
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("examples")
@@ -71,13 +71,13 @@ impl<'a> Repository<'a> {
     }
 
     /// Where it is.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Writes a file.
     #[track_caller]
-    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.folder.join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder"))
             .expect("folders can be made");
@@ -86,7 +86,7 @@ impl<'a> Repository<'a> {
 
     /// Commits everything, and gives the id.
     #[track_caller]
-    pub fn commit(&self, message: &str) -> String {
+    pub(crate) fn commit(&self, message: &str) -> String {
         self.git(&["add", "--all"]).succeeds();
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message])
             .succeeds();
@@ -95,14 +95,14 @@ impl<'a> Repository<'a> {
 
     /// Commits the small app with another version, and gives the id.
     #[track_caller]
-    pub fn set_version(&self, version: &str) -> String {
+    pub(crate) fn set_version(&self, version: &str) -> String {
         self.write("version.txt", format!("{version}\n"));
         self.commit(&format!("Version {version}"))
     }
 
     /// The id of the commit it is at.
     #[track_caller]
-    pub fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
             .succeeds()
             .trim()
@@ -110,7 +110,7 @@ impl<'a> Repository<'a> {
     }
 
     /// `git` with these words, here.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.server.client().git(&self.folder);
         command.args(words);
         command
@@ -118,28 +118,27 @@ impl<'a> Repository<'a> {
 
     /// Runs `git` with these words.
     #[track_caller]
-    pub fn git(&self, words: &[&str]) -> Ran {
+    pub(crate) fn git(&self, words: &[&str]) -> Ran {
         run(&mut self.command(words))
     }
 
     /// `git push mini main`
     #[track_caller]
-    pub fn push(&self) -> Ran {
+    pub(crate) fn push(&self) -> Ran {
         self.git(&["push", "mini", "main"])
     }
 
     /// `git push mini main`, not waited for.
     #[track_caller]
-    pub fn begin_push(&self) -> Running {
+    pub(crate) fn begin_push(&self) -> Running {
         Running::start(&mut self.command(&["push", "mini", "main"]))
     }
 
     /// Where a branch is on the server, or nothing.
     #[track_caller]
-    pub fn remote_tip(&self, reference: &str) -> Option<String> {
+    pub(crate) fn remote_tip(&self, reference: &str) -> Option<String> {
         let ran = self.git(&["ls-remote", "mini", reference]);
-        let found = ran.succeeds().split_whitespace().next().map(str::to_owned);
-        found
+        ran.succeeds().split_whitespace().next().map(str::to_owned)
     }
 }
 

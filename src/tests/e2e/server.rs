@@ -24,7 +24,7 @@ const MINI: &str = env!("CARGO_BIN_EXE_mini");
 const LOG_LINES: usize = 60;
 
 /// A server with its data, its log and a client that may log in.
-pub struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     client: Client,
     // Repositories borrow the server while tests end it and start it again.
@@ -43,13 +43,13 @@ struct Addresses {
 impl Server {
     /// A server that is ready.
     #[track_caller]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// A server that is ready, with some environment variables.
     #[track_caller]
-    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let mut server = Self::new();
         server.environment = environment
             .iter()
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// A server that was not started yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("mini-e2e-")
             .tempdir_in("/tmp")
@@ -77,50 +77,50 @@ impl Server {
     }
 
     /// The same, which is not told of the client's key when it starts.
-    pub fn without_authorized_key(mut self) -> Self {
+    pub(crate) fn without_authorized_key(mut self) -> Self {
         self.is_key_given = false;
         self
     }
 
     /// Takes back the environment variables it was to be started with.
-    pub fn clear_environment(&mut self) {
+    pub(crate) fn clear_environment(&mut self) {
         self.environment.clear();
     }
 
     /// Its data directory.
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// A folder for what a test writes.
-    pub fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         self.folder.path()
     }
 
     /// The client whose key the server knows.
-    pub fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
     /// Where the proxy listens.
-    pub fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.addresses.get().expect("the server was started").http
     }
 
     /// Where ssh listens.
-    pub fn ssh_address(&self) -> SocketAddr {
+    pub(crate) fn ssh_address(&self) -> SocketAddr {
         self.addresses.get().expect("the server was started").ssh
     }
 
     /// What belongs to it in Docker.
     #[track_caller]
-    pub fn instance(&self) -> Instance {
+    pub(crate) fn instance(&self) -> Instance {
         Instance::of(&self.data_dir()).expect("the server has written its instance id")
     }
 
     /// The command line of the server. The first start picks free ports; later ones take the same again, for that is
     /// what an operator's server does.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let at = |address: Option<SocketAddr>| {
             address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string())
         };
@@ -134,7 +134,7 @@ impl Server {
             .arg(at(self.addresses.get().map(|addresses| addresses.ssh)))
             .arg("--http-listen")
             .arg(at(self.addresses.get().map(|addresses| addresses.http)))
-            .env("RUST_BACKTRACE", "1")
+            .env("RUST_BACKTRACE", "0")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.is_key_given {
             command
@@ -146,7 +146,7 @@ impl Server {
 
     /// Starts it and waits until it is ready.
     #[track_caller]
-    pub fn launch(&self) {
+    pub(crate) fn launch(&self) {
         let ready = self.data_dir().join("run/server.json");
         // One from a server that was killed says nothing about this one.
         let _ = std::fs::remove_file(&ready);
@@ -192,7 +192,7 @@ impl Server {
 
     /// Ends it as systemd does, and waits for its end.
     #[track_caller]
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if let Some(mut child) = self.child.take() {
             signal(&child, Signal::TERM);
             wait_until("the server to end after SIGTERM", || {
@@ -202,7 +202,7 @@ impl Server {
     }
 
     /// Ends it as a power cut does.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a child can be killed");
             child.wait().expect("a child can be waited for");
@@ -214,31 +214,31 @@ impl Server {
     }
 
     /// All it has logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
     /// Runs a command over ssh.
     #[track_caller]
-    pub fn ssh(&self, words: &[&str]) -> Ran {
+    pub(crate) fn ssh(&self, words: &[&str]) -> Ran {
         run(self.client.ssh().arg("mini").args(words))
     }
 
     /// Runs a command over ssh, with an input.
     #[track_caller]
-    pub fn ssh_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn ssh_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
         run_with_input(self.client.ssh().arg("mini").args(words), input)
     }
 
     /// Starts a command over ssh.
     #[track_caller]
-    pub fn ssh_begin(&self, words: &[&str]) -> Running {
+    pub(crate) fn ssh_begin(&self, words: &[&str]) -> Running {
         Running::start(self.client.ssh().arg("mini").args(words))
     }
 
     /// The answer of a command as JSON, which must succeed.
     #[track_caller]
-    pub fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         let ran = self.ssh(&[words, &["--format", "json"]].concat());
         let text = ran.succeeds();
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {ran}"))
@@ -246,7 +246,7 @@ impl Server {
 
     /// Runs a command through the server's own socket.
     #[track_caller]
-    pub fn mini(&self, words: &[&str]) -> Ran {
+    pub(crate) fn mini(&self, words: &[&str]) -> Ran {
         run(Command::new(MINI)
             .args(words)
             .arg("--data-dir")
@@ -255,7 +255,7 @@ impl Server {
 
     /// The same, with an input.
     #[track_caller]
-    pub fn mini_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn mini_with_input(&self, words: &[&str], input: &[u8]) -> Ran {
         run_with_input(&mut self.mini_command(words), input)
     }
 
@@ -268,14 +268,14 @@ impl Server {
 
     /// Asks an app for a path.
     #[track_caller]
-    pub fn get(&self, app: &str, path: &str) -> Answer {
+    pub(crate) fn get(&self, app: &str, path: &str) -> Answer {
         let answer = http::get(self.http(), &format!("{app}.localhost"), path);
         answer.unwrap_or_else(|error| panic!("GET {path} of {app}: {error}"))
     }
 
     /// The body of an app's path, which must be answered with 200.
     #[track_caller]
-    pub fn body(&self, app: &str, path: &str) -> String {
+    pub(crate) fn body(&self, app: &str, path: &str) -> String {
         let answer = self.get(app, path);
         assert_eq!(answer.status, 200, "GET {path} of {app}: {answer:?}");
         answer.body
@@ -283,7 +283,7 @@ impl Server {
 
     /// Waits until an app answers with this version of [`crate::repository::Repository::app`].
     #[track_caller]
-    pub fn wait_for_version(&self, app: &str, version: &str) {
+    pub(crate) fn wait_for_version(&self, app: &str, version: &str) {
         let mut last = String::new();
         let host = format!("{app}.localhost");
         wait_until(&format!("version {version} of {app}"), || {
@@ -300,7 +300,7 @@ impl Server {
     }
 
     /// Steady requests to an app.
-    pub fn load(&self, app: &str) -> Load {
+    pub(crate) fn load(&self, app: &str) -> Load {
         Load::start(self.http(), &format!("{app}.localhost"))
     }
 }
@@ -326,7 +326,8 @@ impl Drop for Server {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
         }
-        if std::thread::panicking() {
+        let has_failed = std::thread::panicking();
+        if has_failed {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let from = lines.len().saturating_sub(LOG_LINES);
@@ -338,6 +339,11 @@ impl Drop for Server {
         }
         if let Some(instance) = Instance::of(&self.data_dir()) {
             instance.remove();
+        }
+        // A task that panics is caught and may go unnoticed otherwise.
+        let panicked = self.log().lines().find(|line| line.contains("panicked at")).map(str::to_owned);
+        if let Some(line) = panicked && !has_failed {
+            panic!("the server has panicked: {line}\n{}", self.log());
         }
     }
 }
