@@ -59,6 +59,6 @@ format_and_lints() {
     step "format"
     cargo fmt --all --check || fail "the code is not formatted" "cargo fmt would change the lines above" "run \`cargo fmt --all\`"
     step "clippy"
-    cargo clippy --workspace --all-targets --locked --quiet -- -D warnings ||
+    cargo clippy --workspace --all-targets --locked -- -D warnings ||
         fail "clippy is not content" "see above; warnings count as errors here" "change the code, or add an #[expect] with its reason"
 }

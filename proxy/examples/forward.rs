@@ -12,10 +12,14 @@ use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
-    let address = words.next().ok_or("where to listen? ADDRESS:PORT HOST=ADDRESS:PORT ...")?;
+    let address = words
+        .next()
+        .ok_or("where to listen? ADDRESS:PORT HOST=ADDRESS:PORT ...")?;
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     for route in words {
-        let (host, address) = route.split_once('=').ok_or("a route is HOST=ADDRESS:PORT")?;
+        let (host, address) = route
+            .split_once('=')
+            .ok_or("a route is HOST=ADDRESS:PORT")?;
         let upstream = Upstream {
             id: address.to_owned(),
             address: address.parse()?,

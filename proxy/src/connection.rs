@@ -62,7 +62,7 @@ pub(crate) async fn serve(
     let open = worker.open.enter();
     let http = worker.http.clone();
     let client = Rc::new(Client::new(worker, peer, local));
-    let service = service_fn(move |request| forward::answer(Rc::clone(&client), request));
+    let service = service_fn(move |request| forward::answer(&client, request));
     let connection = http
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

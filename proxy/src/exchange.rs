@@ -7,12 +7,12 @@
 //! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
 
 use crate::body::{Progress, RequestBody};
+use crate::connection::Client;
 use crate::fault::Fault;
 use crate::pool::{ConnectError, InUse, Lease, Sender, connect};
 use crate::routes::LocalService;
 use crate::table::{ServiceState, Upstream};
-use crate::worker::Worker;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use std::io;
 use std::pin::pin;
@@ -26,11 +26,20 @@ pub(crate) struct Answer {
     pub(crate) lease: Lease,
 }
 
-pub(crate) struct Exchange<'a> {
-    worker: &'a Worker,
-    host: &'a str,
+/// One request on its way to an answer.
+///
+/// Its future lies in every client connection and is moved for every request: the request is kept here once
+/// and taken from here, and what happens rarely is boxed.
+pub(crate) struct Exchange {
+    client: Rc<Client>,
+    host: HeaderValue,
     service: Rc<LocalService>,
+    /// What is still to be sent, or may be sent again.
+    request: Option<Request<RequestBody>>,
     progress: Option<Rc<Progress>>,
+    in_use: Option<InUse>,
+    /// Without a body, and of a method that may be repeated (RFC 9110 section 9.2.1).
+    safe: bool,
     /// Upstreams that did not accept a connection.
     tried: Vec<Upstream>,
     last: Fault,
@@ -39,143 +48,141 @@ pub(crate) struct Exchange<'a> {
 /// How a request fared on one connection.
 enum Sent {
     Answered(Response<Incoming>),
-    /// Given back: nothing of it was written.
-    Unsent(Request<RequestBody>),
-    /// Written, at least in part, and the connection closed without an answer.
+    /// The connection closed without an answer. The request is back if it may be sent again.
     Lost,
     Failed(Fault),
 }
 
-/// A copy of a request that may be sent twice.
-struct Copy {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Copy {
-    fn of(request: &Request<RequestBody>) -> Copy {
-        Copy {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        }
-    }
-
-    fn into_request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::none());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
-impl<'a> Exchange<'a> {
+impl Exchange {
+    /// Prepares a request and picks an upstream for it, which counts it from now on.
+    ///
+    /// No await may come between routing to `service` and this: see [`crate::handle`].
     pub(crate) fn new(
-        worker: &'a Worker,
-        host: &'a str,
+        client: &Rc<Client>,
+        host: HeaderValue,
         service: Rc<LocalService>,
-    ) -> Exchange<'a> {
-        Exchange {
-            worker,
+        request: Request<RequestBody>,
+    ) -> Result<Exchange, Fault> {
+        let progress = request.body().progress();
+        let mut exchange = Exchange {
+            client: Rc::clone(client),
             host,
             service,
-            progress: None,
+            safe: progress.is_none() && request.method().is_safe(),
+            request: Some(request),
+            progress,
+            in_use: None,
             tried: Vec::new(),
             last: Fault::NoProcess,
-        }
+        };
+        exchange.in_use = Some(exchange.choose()?);
+        Ok(exchange)
+    }
+
+    pub(crate) fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+
+    pub(crate) fn service(&self) -> &Rc<LocalService> {
+        &self.service
     }
 
     /// Sends the request until it is answered or there is nothing left to try.
     ///
     /// Cancelled, it closes the connection the request is on.
-    pub(crate) async fn run(mut self, mut request: Request<RequestBody>) -> Result<Answer, Fault> {
-        self.progress = request.body().progress();
-        let safe = self.progress.is_none() && request.method().is_safe();
-        let mut may_use_kept = true;
-        loop {
-            let in_use = self.choose()?;
-            let kept = if may_use_kept {
-                take_kept(&in_use, safe).await
-            } else {
-                None
-            };
-            let was_kept = kept.is_some();
-            let sender = match kept {
-                Some(sender) => Ok(sender),
-                None => connect(&in_use, self.worker.settings.connect_timeout).await,
-            };
-            let mut sender = match sender {
-                Ok(sender) => sender,
-                Err(error) => {
-                    self.failed(&in_use, fault_of(&error));
-                    continue;
-                }
-            };
-            let copy = (was_kept && safe).then(|| Copy::of(&request));
-            match self.send(&mut sender, request).await {
-                Sent::Answered(response) => {
-                    let lease = Lease { sender, in_use };
-                    return Ok(Answer { response, lease });
-                }
-                Sent::Failed(fault) => return Err(fault),
-                Sent::Unsent(unsent) => {
-                    request = unsent;
-                    if !was_kept {
-                        // It accepted the connection and closed it at once.
-                        self.failed(&in_use, Fault::ClosedEarly);
-                        continue;
-                    }
-                }
-                Sent::Lost => request = copy.ok_or(Fault::ClosedEarly)?.into_request(),
+    pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
+        if let Some(mut sender) = self.in_use.as_ref().and_then(InUse::take_idle) {
+            if !self.safe {
+                // It can be sent only once. One turn through the driver, and if the upstream has closed
+                // this connection meanwhile, that is known.
+                yield_now().await;
             }
-            // A kept connection had died. Others may have as well: make a new one.
-            may_use_kept = false;
-            self.again()?;
+            if sender.is_ready() {
+                match self.send(&mut sender, self.safe).await {
+                    Sent::Answered(response) => return self.answered(response, sender),
+                    Sent::Failed(fault) => return Err(fault),
+                    Sent::Lost if self.request.is_none() => return Err(Fault::ClosedEarly),
+                    // Other kept connections may have died as well: from here on new ones.
+                    Sent::Lost => self.in_use = None,
+                }
+                self.service.tally.retried();
+            }
+        }
+        Box::pin(self.run_anew()).await
+    }
+
+    /// The same over new connections.
+    async fn run_anew(&mut self) -> Result<Answer, Fault> {
+        loop {
+            if self.in_use.is_none() {
+                self.route()?;
+                self.in_use = Some(self.choose()?);
+            }
+            let address = self.in_use.as_ref().map(|in_use| in_use.upstream().address);
+            let address = address.ok_or(Fault::NoProcess)?;
+            let fault = match connect(address, self.client.worker.settings.connect_timeout).await {
+                Ok(mut sender) => match self.send(&mut sender, false).await {
+                    Sent::Answered(response) => return self.answered(response, sender),
+                    Sent::Failed(fault) => return Err(fault),
+                    Sent::Lost if self.request.is_none() => return Err(Fault::ClosedEarly),
+                    // It accepted the connection and closed it at once.
+                    Sent::Lost => Fault::ClosedEarly,
+                },
+                Err(error) => fault_of(&error),
+            };
+            if let Some(in_use) = self.in_use.take() {
+                tracing::debug!(upstream = %in_use.upstream().id, ?fault, "no connection to an upstream");
+                self.tried.push(in_use.upstream().clone());
+            }
+            self.last = fault;
+            self.service.tally.retried();
         }
     }
 
-    /// Picks an upstream and counts it as in use. No await may come between routing and this.
+    fn answered(&mut self, response: Response<Incoming>, sender: Sender) -> Result<Answer, Fault> {
+        let in_use = self.in_use.take().ok_or(Fault::NoProcess)?;
+        let lease = Lease { sender, in_use };
+        Ok(Answer { response, lease })
+    }
+
+    /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
+    fn route(&mut self) -> Result<(), Fault> {
+        let host = std::str::from_utf8(self.host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
+        let routed = self.client.worker.routes.route(host);
+        self.service = routed.map_err(|_| Fault::HostUnknown)?;
+        Ok(())
+    }
+
     fn choose(&self) -> Result<InUse, Fault> {
         match self.service.service.state {
             ServiceState::NotDeployed => return Err(Fault::NotDeployed),
             ServiceState::Stopped => return Err(Fault::Stopped),
             ServiceState::Serving => {}
         }
-        let random = &self.worker.stamps.random;
+        let random = &self.client.worker.stamps.random;
         self.service.pick(&self.tried, random).ok_or(self.last)
     }
 
-    fn failed(&mut self, in_use: &InUse, fault: Fault) {
-        tracing::debug!(upstream = %in_use.upstream().id, ?fault, "an upstream did not take a connection");
-        self.tried.push(in_use.upstream().clone());
-        self.last = fault;
-        // If the host is gone meanwhile, the next choice answers with what failed last.
-        let _ = self.again();
-    }
-
-    /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
-    fn again(&mut self) -> Result<(), Fault> {
-        self.service.tally.retried();
-        let routed = self.worker.routes.route(self.host);
-        self.service = routed.map_err(|_| Fault::HostUnknown)?;
-        Ok(())
-    }
-
-    async fn send(&self, sender: &mut Sender, request: Request<RequestBody>) -> Sent {
+    async fn send(&mut self, sender: &mut Sender, keep_copy: bool) -> Sent {
+        let Some(request) = self.request.take() else {
+            return Sent::Lost;
+        };
+        if keep_copy {
+            self.request = Some(copy_of(&request));
+        }
         let mut answer = pin!(sender.try_send_request(request));
-        let limit = self.worker.settings.first_byte_timeout;
+        let limit = self.client.worker.settings.first_byte_timeout;
         let mut frames = 0;
         loop {
             let waited = timeout(limit, &mut answer).await;
             match (waited, &self.progress) {
                 (Ok(Ok(response)), _) => return Sent::Answered(response),
                 (Ok(Err(mut error)), _) => {
-                    return match error.take_message() {
-                        Some(request) => Sent::Unsent(request),
-                        None => lost_or_failed(&error.into_error()),
-                    };
+                    if let Some(unsent) = error.take_message() {
+                        self.request = Some(unsent);
+                        return Sent::Lost;
+                    }
+                    return lost_or_failed(&error.into_error());
                 }
                 (Err(_), None) => return Sent::Failed(Fault::Silent),
                 (Err(_), Some(progress)) => {
@@ -196,17 +203,13 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// A kept connection. One that is to carry a request that cannot be sent twice is looked at once more.
-async fn take_kept(in_use: &InUse, safe: bool) -> Option<Sender> {
-    let sender = in_use.take_idle()?;
-    if !safe {
-        // One turn through the driver: if the upstream has closed it, that is known afterwards.
-        yield_now().await;
-        if !sender.is_ready() {
-            return None;
-        }
-    }
-    Some(sender)
+/// The same request once more; only for one without a body.
+fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::none());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 fn lost_or_failed(error: &hyper::Error) -> Sent {

@@ -8,6 +8,7 @@ use crate::headers;
 use crate::pages::{Reader, page};
 use crate::routes::{LocalService, Unrouted};
 use crate::tunnel;
+use futures_util::future::{Either, ready};
 use http::header::{ACCEPT, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -18,39 +19,15 @@ use std::rc::Rc;
 
 /// Answers a request: with an upstream's answer, or with a page that says why there is none.
 ///
-/// An access log has its place here: all that it tells is known when this ends or the body does.
-pub(crate) async fn answer(
-    client: Rc<Client>,
+/// All that needs no waiting happens before the future is made, which keeps it small.
+pub(crate) fn answer(
+    client: &Rc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let accept = request.headers().get(ACCEPT).cloned();
-    let unrouted = &client.worker.ledger.unrouted;
-    let reader = Reader {
-        accept: accept.as_ref(),
-        ..Reader::default()
-    };
-    let (host, service) = match route(&client, &request) {
-        Ok(routed) => routed,
-        Err(fault) => {
-            unrouted.answered(fault.status());
-            return Ok(page(fault, reader));
-        }
-    };
-    let forwarding = Forwarding::new(&client, request, &host, &service);
-    let request_id = forwarding.request_id.clone();
-    let response = forwarding
-        .run(&client, &host, &service)
-        .await
-        .unwrap_or_else(|fault| {
-            let reader = Reader {
-                app: Some(&service.service.name),
-                request_id: Some(&request_id),
-                ..reader
-            };
-            page(fault, reader)
-        });
-    service.tally.answered(response.status());
-    Ok(response)
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    match Forwarding::begin(client, request) {
+        Ok(forwarding) => Either::Left(forwarding.run()),
+        Err(page) => Either::Right(ready(Ok(*page))),
+    }
 }
 
 /// Which service a request is for, and the host it names.
@@ -91,23 +68,32 @@ fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
     }
 }
 
-/// A request as it goes to an upstream.
+/// A request as it goes to an upstream, with what is needed to pass on the answer.
 struct Forwarding {
-    request: Request<RequestBody>,
+    exchange: Exchange,
+    accept: Option<HeaderValue>,
     request_id: HeaderValue,
     /// The client's connection, if it asks to change its protocol.
     upgrade: Option<OnUpgrade>,
 }
 
 impl Forwarding {
-    fn new(
-        client: &Client,
+    /// Checks, routes and cleans a request; answers with a page if it goes nowhere.
+    fn begin(
+        client: &Rc<Client>,
         mut request: Request<Incoming>,
-        host: &HeaderValue,
-        service: &Rc<LocalService>,
-    ) -> Forwarding {
-        let on_upgrade =
-            headers::clean_request(request.headers_mut()).map(|_| hyper::upgrade::on(&mut request));
+    ) -> Result<Forwarding, Box<Response<ResponseBody>>> {
+        let accept = request.headers().get(ACCEPT).cloned();
+        let mut reader = Reader {
+            accept: accept.as_ref(),
+            ..Reader::default()
+        };
+        let (host, service) = route(client, &request).map_err(|fault| {
+            client.worker.ledger.unrouted.answered(fault.status());
+            Box::new(page(fault, reader))
+        })?;
+        let upgrade = headers::clean_request(request.headers_mut());
+        let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut request));
         if request.uri().authority().is_some() {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
@@ -115,44 +101,69 @@ impl Forwarding {
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
-        let request_id = headers::set_forwarded(request.headers_mut(), client, host);
-        Forwarding {
-            request: request.map(|incoming| RequestBody::new(incoming, service)),
+        let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
+        let request = request.map(|incoming| RequestBody::new(incoming, &service));
+        let exchange =
+            Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
+                reader.app = Some(&service.service.name);
+                reader.request_id = Some(&request_id);
+                service.tally.answered(fault.status());
+                page(fault, reader)
+            })?;
+        Ok(Forwarding {
+            exchange,
+            accept,
             request_id,
-            upgrade: on_upgrade,
+            upgrade,
+        })
+    }
+
+    /// An access log has its place at the end of this: what it tells is known here, or when the body ends.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would hold `self` twice: as argument and as local"
+    )]
+    fn run(mut self) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+        async move {
+            let answer = self.exchange.run().await;
+            let response = match answer.and_then(|answer| self.pass_on(answer)) {
+                Ok(response) => response,
+                Err(fault) => self.page(fault),
+            };
+            self.exchange.service().tally.answered(response.status());
+            Ok(response)
         }
     }
 
-    async fn run(
-        self,
-        client: &Client,
-        host: &HeaderValue,
-        service: &Rc<LocalService>,
-    ) -> Result<Response<ResponseBody>, Fault> {
-        let name = std::str::from_utf8(host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
-        let exchange = Exchange::new(&client.worker, name, Rc::clone(service));
+    fn pass_on(&mut self, answer: Answer) -> Result<Response<ResponseBody>, Fault> {
         let Answer {
             mut response,
             lease,
-        } = exchange.run(self.request).await?;
+        } = answer;
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(response.map(|body| ResponseBody::upstream(body, lease, Rc::clone(service))));
+            let service = Rc::clone(self.exchange.service());
+            return Ok(response.map(|body| ResponseBody::upstream(body, lease, service)));
         }
         // An upstream that changes the protocol without being asked does not speak HTTP.
-        let from_client = self.upgrade.ok_or(Fault::NotHttp)?;
+        let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
         let from_upstream = hyper::upgrade::on(&mut response);
         if let Some(protocol) = protocol {
             headers::ask_upgrade(response.headers_mut(), protocol);
         }
-        tunnel::start(
-            from_client,
-            from_upstream,
-            lease,
-            client.worker.open.enter(),
-        );
+        let open = self.exchange.client().worker.open.enter();
+        tunnel::start(from_client, from_upstream, lease, open);
         Ok(response.map(|_| ResponseBody::Page(None)))
+    }
+
+    fn page(&self, fault: Fault) -> Response<ResponseBody> {
+        let reader = Reader {
+            accept: self.accept.as_ref(),
+            app: Some(&self.exchange.service().service.name),
+            request_id: Some(&self.request_id),
+        };
+        page(fault, reader)
     }
 }
 

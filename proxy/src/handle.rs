@@ -84,7 +84,8 @@ impl ProxyHandle {
     /// Replaces the whole table in one swap: a request that is routed after this returns is routed by it.
     ///
     /// Requests in flight finish on the upstream they have. Idle connections to upstreams that are no
-    /// longer in the table are closed by each thread as it follows. An equal table changes nothing.
+    /// longer in the table are closed by each thread as it follows. An equal table changes nothing. Connections are
+    /// accepted from the first table on; until then they wait in the queue of their socket.
     pub fn set_table(&self, table: RouteTable) {
         let _swapping = self
             .shared
@@ -92,7 +93,8 @@ impl ProxyHandle {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let old = self.shared.published.load();
-        if *old.table == table {
+        // The first table always counts: it opens the doors.
+        if old.epoch > 0 && *old.table == table {
             return;
         }
         let mut upstreams: HashMap<String, HashSet<SocketAddr>> = HashMap::new();

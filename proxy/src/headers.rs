@@ -2,8 +2,8 @@
 
 use crate::connection::Client;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -23,11 +23,15 @@ const MAX_REQUEST_ID_BYTES: usize = 200;
 /// `Transfer-Encoding` stays, because hyper frames the body by it; only `chunked` gets here. `Expect` goes:
 /// hyper answers 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
 pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let is_marked = |name: &HeaderName| {
+        is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
+    };
+    if !headers.keys().any(is_marked) {
+        return None;
+    }
     let upgrade = upgrade_of(headers);
     let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));
-    remove_marked(headers, |name| {
-        is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
-    });
+    remove_marked(headers, is_marked);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -41,11 +45,13 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
 ///
 /// Answers the protocol if it agrees to an upgrade; the caller puts it back with [`ask_upgrade`].
 pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let upgrade = headers.get(UPGRADE).cloned();
     // hyper frames the body for the client by what it knows of its length.
-    remove_marked(headers, |name| {
-        is_hop_by_hop(name) || name == TRANSFER_ENCODING
-    });
+    let is_marked = |name: &HeaderName| is_hop_by_hop(name) || name == TRANSFER_ENCODING;
+    if !headers.keys().any(is_marked) {
+        return None;
+    }
+    let upgrade = headers.get(UPGRADE).cloned();
+    remove_marked(headers, is_marked);
     upgrade
 }
 
@@ -62,6 +68,8 @@ pub(crate) fn set_forwarded(
     host: &HeaderValue,
 ) -> HeaderValue {
     let stamps = &client.worker.stamps;
+    // The map would otherwise grow, and hash all it has again, up to three times.
+    headers.reserve(6);
     let id = match headers.get(X_REQUEST_ID) {
         Some(id) if is_acceptable_id(id) => id.clone(),
         _ => {
@@ -105,25 +113,29 @@ fn is_claim_of_proxy(name: &HeaderName) -> bool {
 }
 
 fn remove_marked(headers: &mut HeaderMap, is_marked: impl Fn(&HeaderName) -> bool) {
-    // Most messages have none or one of them, and an empty list allocates nothing.
-    let mut marked: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_marked(name))
-        .cloned()
-        .collect();
-    if marked.contains(&CONNECTION) {
-        for value in headers.get_all(CONNECTION) {
-            let names =
-                tokens(value).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-            // A client must not be able to take away what the message is framed and routed by.
-            marked.extend(
-                names.filter(|n| *n != HOST && *n != CONTENT_LENGTH && *n != TRANSFER_ENCODING),
-            );
+    let mut marked = Vec::new();
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        for value in connection.remove_entry_mult().1 {
+            // The two that nearly all are name no field.
+            if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+                && !value.as_bytes().eq_ignore_ascii_case(b"close")
+            {
+                let names =
+                    tokens(&value).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+                marked.extend(names.filter(may_be_removed));
+            }
         }
     }
+    // Most messages have none of them, and an empty list allocates nothing.
+    marked.extend(headers.keys().filter(|name| is_marked(name)).cloned());
     for name in marked {
         headers.remove(name);
     }
+}
+
+/// A client must not be able to take away what its request is framed and routed by.
+fn may_be_removed(name: &HeaderName) -> bool {
+    *name != HOST && *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING
 }
 
 fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {

@@ -8,6 +8,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,8 +122,11 @@ pub(crate) enum ConnectError {
 }
 
 /// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
-pub(crate) async fn connect(in_use: &InUse, timeout: Duration) -> Result<Sender, ConnectError> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(in_use.upstream().address))
+pub(crate) async fn connect(
+    address: SocketAddr,
+    timeout: Duration,
+) -> Result<Sender, ConnectError> {
+    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
         .await
         .map_err(|_| ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;

@@ -35,7 +35,8 @@ pub enum StartError {
 impl Proxy {
     /// Starts `settings.threads` data threads (at least one) that serve all of `listeners`.
     ///
-    /// The table is empty at first, and every host unknown: set one before telling anybody the address.
+    /// Connections are accepted once there is a table ([`ProxyHandle::set_table`], an empty one will do): until then
+    /// they wait in the queue of their socket, so that a server that starts again answers nobody wrongly.
     /// The listeners' number of sockets need not match the threads. On an error nothing keeps running.
     pub fn start(listeners: Vec<Listeners>, settings: ProxySettings) -> Result<Proxy, StartError> {
         let count = settings.threads.max(1);
@@ -92,7 +93,8 @@ impl Proxy {
     /// what is left and ends the threads.
     ///
     /// Idle client connections are closed at once. Connections that wait in the queue of a listening
-    /// socket are accepted and answered first, unless the socket was inherited and lives on elsewhere.
+    /// socket are accepted and answered first. An inherited socket that another process holds as well goes
+    /// on listening there. Cancelled, the threads stop all the same; nobody waits for them then.
     pub async fn shutdown(mut self, drain: Duration) {
         self.stop(drain);
         // Closed when the last thread lets go of its end; until then no message ever comes.

@@ -109,10 +109,6 @@ impl Routes {
             met.services.clear();
             met.epoch = published.epoch;
         }
-        // Most clients send the name the way it is routed on: one look-up and it is found.
-        if let Some(known) = met.services.get(host) {
-            return Ok(Rc::clone(known));
-        }
         let name = routing_name(host).ok_or(Unrouted::Malformed)?;
         if let Some(known) = met.services.get(name.as_ref()) {
             return Ok(Rc::clone(known));

@@ -142,6 +142,11 @@ impl Worker {
     }
 
     async fn accept(self: Rc<Self>, listener: Rc<Listener>) {
+        // Before there is a table every host would be unknown: who comes that early waits in the socket's queue.
+        let mut signal = self.shared.signal.subscribe();
+        if signal.wait_for(|signal| signal.epoch > 0).await.is_err() {
+            return;
+        }
         loop {
             match listener.socket.accept().await {
                 Ok((stream, peer)) => self.begin(stream, peer, listener.address),

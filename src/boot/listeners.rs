@@ -1,114 +1,153 @@
-//! Listening sockets: inherited from systemd where it passes some, else bound here. Binding comes before serving, so that
-//! a port that is taken stops the start and not half a server.
+//! The listening sockets: inherited from systemd, or bound here.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
-use mini_proxy::Listeners;
+use mini_proxy::{BindError, Listeners};
 
-use super::port_holder;
+use super::holder;
+use super::settings::Settings;
 use crate::model::{Kind, Problem};
 
-/// All sockets of the server.
-pub(super) struct Sockets {
-    pub(super) ssh: Vec<TcpListener>,
-    pub(super) http: Vec<Listeners>,
+/// What the server listens on, before it serves.
+pub(super) struct Bound {
+    pub ssh: Vec<TcpListener>,
+    pub http: Vec<Listeners>,
 }
 
-/// Takes or binds all sockets; every port that is taken is reported.
-pub(super) fn open(
-    ssh: &[SocketAddr],
-    http: &[SocketAddr],
-    threads: usize,
-) -> Result<Sockets, Vec<Problem>> {
-    let mut inherited = inherited();
-    let mut problems = Vec::new();
-    let mut sockets = Sockets { ssh: Vec::new(), http: Vec::new() };
-    for address in ssh {
-        match take(&mut inherited, *address) {
-            Some(listener) => sockets.ssh.push(listener),
-            None => match TcpListener::bind(address) {
-                Ok(listener) => sockets.ssh.push(listener),
-                Err(error) => problems.push(refused("SSH", *address, &error)),
-            },
-        }
-    }
-    for address in http {
-        let opened = match take(&mut inherited, *address) {
-            Some(listener) => Listeners::from_inherited(listener, threads)
-                .map_err(|error| refused("HTTP", *address, &error)),
-            None => Listeners::bind(*address, threads).map_err(|error| bind_refused(*address, &error)),
+impl Bound {
+    /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh` and `http`), and binds the settings'
+    /// addresses for those it did not pass.
+    pub(super) fn bind(settings: &Settings, proxy_threads: usize) -> Result<Bound, Problem> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut passed = ListenFd::from_env();
+        let mut bound = Bound {
+            ssh: Vec::new(),
+            http: Vec::new(),
         };
-        match opened {
-            Ok(listeners) => sockets.http.push(listeners),
-            Err(problem) => problems.push(problem),
+        let mut names = names.split(':');
+        for index in 0..passed.len() {
+            let name = names.next().unwrap_or_default();
+            let socket = passed
+                .take_tcp_listener(index)
+                .map_err(|error| unusable(name, &error))?;
+            match (name, socket) {
+                (_, None) => {}
+                ("ssh", Some(socket)) => bound.ssh.push(socket),
+                ("http", Some(socket)) => bound.http.push(
+                    Listeners::from_inherited(socket, proxy_threads)
+                        .map_err(|error| unusable(name, &error))?,
+                ),
+                (name, Some(_)) => return Err(unknown(name)),
+            }
         }
+        if bound.ssh.is_empty() {
+            for address in &settings.ssh_listen {
+                bound.ssh.push(
+                    listen(*address).map_err(|error| failed("ssh-listen", *address, &error))?,
+                );
+            }
+        }
+        if bound.http.is_empty() {
+            for address in &settings.http_listen {
+                let listeners = Listeners::bind(*address, proxy_threads);
+                bound.http.push(listeners.map_err(|error| {
+                    let (BindError::InUse { source, .. }
+                    | BindError::NotPermitted { source, .. }
+                    | BindError::Failed { source, .. }) = &error;
+                    failed("http-listen", *address, source)
+                })?);
+            }
+        }
+        Ok(bound)
     }
-    if problems.is_empty() { Ok(sockets) } else { Err(problems) }
 }
 
-/// Sockets passed by `LISTEN_FDS`, with their addresses.
-fn inherited() -> Vec<(SocketAddr, TcpListener)> {
-    let mut passed = ListenFd::from_env();
-    (0..passed.len())
-        .filter_map(|index| {
-            let listener = passed.take_tcp_listener(index).ok().flatten()?;
-            Some((listener.local_addr().ok()?, listener))
-        })
-        .collect()
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    // The standard library sets SO_REUSEADDR, so that a restart need not wait for old connections.
+    TcpListener::bind(address)
 }
 
-fn take(inherited: &mut Vec<(SocketAddr, TcpListener)>, wanted: SocketAddr) -> Option<TcpListener> {
-    let is_wanted = |address: &SocketAddr| {
-        address.port() == wanted.port()
-            && (address.ip() == wanted.ip() || address.ip().is_unspecified())
-    };
-    let index = inherited.iter().position(|(address, _)| is_wanted(address))?;
-    Some(inherited.swap_remove(index).1)
-}
-
-fn bind_refused(address: SocketAddr, error: &mini_proxy::BindError) -> Problem {
-    let mut cause: &dyn std::error::Error = error;
-    loop {
-        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            return refused("HTTP", address, error);
-        }
-        match cause.source() {
-            Some(source) => cause = source,
-            None => break,
-        }
-    }
-    in_use("HTTP", address, error.to_string())
-}
-
-fn refused(door: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
+fn failed(setting: &str, address: SocketAddr, error: &io::Error) -> Problem {
+    let what = format!("mini cannot listen on {address}");
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => in_use(door, address, "the address is in use".to_owned()),
-        std::io::ErrorKind::PermissionDenied => Problem::new(
+        io::ErrorKind::AddrInUse => {
+            let holder = holder::of(address).unwrap_or_else(|| "another process".to_owned());
+            Problem::new(
+                Kind::Unavailable,
+                what,
+                format!("{holder} listens there already"),
+                format!(
+                    "Stop it, or choose another port: `--{setting} {}:PORT`",
+                    host(address)
+                ),
+            )
+        }
+        io::ErrorKind::PermissionDenied => Problem::new(
             Kind::Unavailable,
-            format!("{door} cannot listen on {address}"),
+            what,
             "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
-            format!("start as root, or choose another port with --{}-listen", door.to_lowercase()),
+            format!(
+                "Start mini through systemd, or choose a higher port: `--{setting} {}:8080`",
+                host(address)
+            ),
         ),
-        std::io::ErrorKind::AddrNotAvailable => Problem::new(
+        io::ErrorKind::AddrNotAvailable => Problem::new(
             Kind::Unavailable,
-            format!("{door} cannot listen on {address}"),
-            "this machine does not have that address",
-            "listen on 0.0.0.0, or on an address that `ip address` shows",
+            what,
+            format!("{} is not an address of this machine", address.ip()),
+            "`ip address` shows those it has",
         ),
-        _ => Problem::new(Kind::Unavailable, format!("{door} cannot listen on {address}"), error.to_string(), ""),
+        _ => Problem::new(Kind::Unavailable, what, error.to_string(), ""),
     }
 }
 
-fn in_use(door: &str, address: SocketAddr, why: String) -> Problem {
-    let why = match port_holder::of(address.port()) {
-        Some(holder) => format!("{holder} listens there already"),
-        None => why,
-    };
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+fn unusable(name: &str, error: &io::Error) -> Problem {
     Problem::new(
         Kind::Unavailable,
-        format!("{door} cannot listen on {address}"),
-        why,
-        format!("stop what listens there, or choose another port with --{}-listen", door.to_lowercase()),
+        format!("The socket `{name}` that systemd passed cannot be used"),
+        error.to_string(),
+        "Check the `.socket` units: mini takes listening TCP sockets",
     )
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        format!("systemd passed a socket named `{}`", name.escape_debug()),
+        "mini takes sockets named `ssh` and `http`",
+        "Set FileDescriptorName= in the `.socket` unit",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_told_with_who_has_it() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        let error = listen(address).unwrap_err();
+        let problem = failed("ssh-listen", address, &error);
+        assert_eq!(problem.what, format!("mini cannot listen on {address}"));
+        assert!(
+            problem.why.contains(&std::process::id().to_string()),
+            "{}",
+            problem.why
+        );
+        assert!(
+            problem.next.contains("--ssh-listen 127.0.0.1:PORT"),
+            "{}",
+            problem.next
+        );
+    }
 }

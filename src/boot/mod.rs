@@ -1,135 +1,174 @@
-//! Owns settings, wiring, signals and the order of shutdown, and the `mini` program around all that.
-//! Must not decide anything about apps: it knows everyone, and leaves the rest to them.
+//! Owns settings, wiring, signals and the order of start and stop; also the `mini` program's command line.
+//! Must not decide anything about apps; it knows everyone and calls them.
 
-mod authorized_keys;
-mod layers;
+mod client;
+mod holder;
 mod listeners;
-mod port_holder;
-mod program;
+mod log;
 mod ready;
+mod server;
 mod settings;
 mod terminal;
 mod wiring;
 
-pub use program::run;
-
-use std::io::Write;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use self::settings::{ServerArguments, Settings};
-use crate::model::Problem;
+use crate::commands::buildpacks::{Detect, detect};
+use crate::engine::Stream;
+use crate::model::{Kind, Problem};
+use crate::ssh::hook_client;
 
-/// `mini server`: reads the settings, starts everything, and serves until it is told to stop. Returns the exit status.
-fn server(words: Vec<String>) -> u8 {
-    let words = std::iter::once("mini server".to_owned()).chain(words);
-    let arguments = match ServerArguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let text = error.render().to_string();
-            program::print(error.use_stderr(), &text);
-            return u8::try_from(error.exit_code()).unwrap_or(2);
-        }
-    };
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = match settings::read(&arguments, variables) {
-        Ok(settings) => settings,
-        Err(mistakes) => {
-            let mut text = " !     mini was not started: its settings are wrong\n".to_owned();
-            for mistake in mistakes {
-                text.push_str(&format!(" !     - {mistake}\n"));
-            }
-            text.push_str(" !     next: correct them; `mini server --check-config` reads them again\n");
-            program::print(true, &text);
-            return 2;
-        }
-    };
-    if arguments.check_config {
-        program::print(false, &format!("{settings:#?}\n"));
-        return 0;
+/// What `mini help` adds on the server's own machine.
+const LOCAL_HELP: &str = "
+On this machine:
+
+    server             Run the server
+    buildpacks:detect  Say what a folder is and how it would be built and run
+
+Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini.
+";
+
+/// The `mini` program.
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // A push waits for this one: no runtime, no parser.
+    if let [first, kind] = words.as_slice()
+        && first == "hook"
+    {
+        return ExitCode::from(hook_client::run(&kind.to_string_lossy()));
     }
-    log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => {
-            let code = runtime.block_on(serve(settings));
-            // A blocking read that never ends (a terminal) must not hold up the end.
-            runtime.shutdown_timeout(Duration::from_secs(1));
-            code
-        }
-        Err(error) => {
-            program::print(true, &format!(" !     mini was not started: {error}\n"));
-            1
-        }
-    }
+    ExitCode::from(run(words).unwrap_or_else(|problem| {
+        say(Stream::Stderr, &problem.to_terminal());
+        problem.exit_code()
+    }))
 }
 
-async fn serve(settings: Settings) -> u8 {
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                program::print(true, &format!(" !     mini was not started: {error}\n"));
-                return 1;
+fn run(words: Vec<OsString>) -> Result<u8, Problem> {
+    let words = words
+        .into_iter()
+        .map(OsString::into_string)
+        .collect::<Result<Vec<String>, OsString>>()
+        .map_err(|word| {
+            Problem::new(
+                Kind::Usage,
+                format!("`{}` is not UTF-8", word.to_string_lossy()),
+                "",
+                "mini reads words in UTF-8 only",
+            )
+        })?;
+    let (mut words, data_dir) = take_data_dir(words)?;
+    match words.first().map(String::as_str) {
+        Some("server") => {
+            if let Some(dir) = data_dir {
+                words.extend(["--data-dir".to_owned(), dir]);
             }
-        };
-    // A terminal that is closed is no reason to stop serving.
-    let hangup = signal(SignalKind::hangup());
-    let server = tokio::select! {
-        started = wiring::start(settings) => match started {
-            Ok(server) => server,
-            Err(problems) => return fail(&problems),
+            match settings::flags().try_get_matches_from(words) {
+                Ok(flags) => server::run(&flags),
+                Err(error) => Ok(clap_said(&error)),
+            }
+        }
+        Some("buildpacks:detect") => match DetectLine::try_parse_from(words) {
+            Ok(line) => {
+                say(Stream::Stdout, &detect(&line.detect)?);
+                Ok(0)
+            }
+            Err(error) => Ok(clap_said(&error)),
         },
-        _ = terminate.recv() => return 0,
-        _ = interrupt.recv() => return 130,
-    };
-    let announced = match ready::announce(&server.facts, &server.ssh_fingerprint) {
-        Ok(announced) => announced,
-        Err(error) => {
-            tracing::warn!(%error, "cannot say that mini is ready");
-            server.stop().await;
-            return 1;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        Some("hook") => Err(Problem::new(
+            Kind::Usage,
+            "`mini hook` is for the hooks that git runs",
+            "",
+            "",
+        )),
+        _ => client::run(words, data_dir.map(PathBuf::from)),
     }
-    tracing::info!("stopping: requests in flight finish, apps keep running; a second signal ends it at once");
-    let code = tokio::select! {
-        () = server.stop() => 0,
-        _ = terminate.recv() => 1,
-        _ = interrupt.recv() => 1,
+}
+
+/// `mini buildpacks:detect`
+#[derive(Parser)]
+#[command(name = "mini buildpacks:detect")]
+struct DetectLine {
+    #[command(flatten)]
+    detect: Detect,
+}
+
+fn clap_said(error: &clap::Error) -> u8 {
+    let stream = if error.use_stderr() {
+        Stream::Stderr
+    } else {
+        Stream::Stdout
     };
-    drop((announced, hangup));
-    code
+    say(stream, &error.render().to_string());
+    u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
-fn fail(problems: &[Problem]) -> u8 {
-    let text: String = problems.iter().map(Problem::to_terminal).collect();
-    program::print(true, &text);
-    1
+/// Takes `--data-dir DIR` out of the words. What stands behind the command of `run` belongs to that command.
+fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Problem> {
+    let mut rest = Vec::new();
+    let mut data_dir = None;
+    let mut words = words.into_iter();
+    // `run`, the app, the command.
+    let mut plain_words = 0;
+    let mut is_run = false;
+    while let Some(word) = words.next() {
+        if word == "--data-dir" {
+            data_dir =
+                Some(words.next().ok_or_else(|| {
+                    Problem::new(Kind::Usage, "`--data-dir` needs a folder", "", "")
+                })?);
+            continue;
+        }
+        if let Some(dir) = word.strip_prefix("--data-dir=") {
+            data_dir = Some(dir.to_owned());
+            continue;
+        }
+        if !word.starts_with('-') {
+            is_run = is_run || (plain_words == 0 && word == "run");
+            plain_words += 1;
+        }
+        let is_end = word == "--" || (is_run && plain_words == 3);
+        rest.push(word);
+        if is_end {
+            rest.extend(words);
+            break;
+        }
+    }
+    Ok((rest, data_dir))
 }
 
-/// The operator's log: `MINI_LOG`, else `RUST_LOG`, else what an operator wants to know.
-fn log_to_stderr() {
-    let filter = ["MINI_LOG", "RUST_LOG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new("info,russh=warn,bollard=warn,gix=warn"));
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(is_terminal)
-        .with_target(false)
-        .init();
-    // Whoever reads the log sees at once where it begins.
-    let _ = std::io::stderr().flush();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "mini starts");
+/// Prints; where nobody reads, nothing is lost.
+fn say(stream: Stream, text: &str) {
+    let _ = terminal::write(stream, text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_taken_from_where_it_stands() {
+        let check = |line: &str, rest: &str, dir: Option<&str>| {
+            let words = line.split(' ').map(str::to_owned).collect();
+            let (words, data_dir) = take_data_dir(words).unwrap();
+            assert_eq!(
+                (words.join(" ").as_str(), data_dir.as_deref()),
+                (rest, dir),
+                "{line}"
+            );
+        };
+        check("--data-dir d apps:list", "apps:list", Some("d"));
+        check("apps:list --data-dir=d", "apps:list", Some("d"));
+        check("run blog --data-dir d ls", "run blog ls", Some("d"));
+        check("run blog ls --data-dir d", "run blog ls --data-dir d", None);
+        check(
+            "apps:list -- --data-dir d",
+            "apps:list -- --data-dir d",
+            None,
+        );
+        assert!(take_data_dir(vec!["--data-dir".to_owned()]).is_err());
+    }
 }

@@ -1,87 +1,144 @@
-//! Telling the world that the server is ready: lines on standard output, a file for programs, a note to systemd.
+//! Telling the world that the server is ready, and where it is.
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde_json::json;
 
 use crate::commands::ServerFacts;
 
-/// What `run/server.json` holds while a server runs.
-#[derive(Serialize)]
-struct ServerFile<'a> {
-    pid: u32,
-    version: &'a str,
-    ssh: &'a [SocketAddr],
-    http: &'a [SocketAddr],
-    base_domains: Vec<&'a str>,
+/// `<data_dir>/run/server.json`: where the server is, for scripts. Removed when this is dropped.
+pub(super) struct ServerFile {
+    path: PathBuf,
 }
 
-/// The file; removed when this is dropped.
-pub(super) struct Announced {
-    file: PathBuf,
+impl ServerFile {
+    /// Writes it.
+    pub(super) fn write(facts: &ServerFacts) -> io::Result<ServerFile> {
+        let folder = facts.data_dir.join("run");
+        let content = json!({
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "ssh": facts.ssh,
+            "http": facts.http,
+            "base_domains": facts.base_domains,
+            "urls": urls(facts),
+            "started_at": facts.started_at,
+        });
+        let path = folder.join("server.json");
+        // Beside and renamed, so that whoever waits for it never reads half of it.
+        let beside = folder.join(".server.json.new");
+        fs::write(&beside, format!("{content}\n"))?;
+        fs::rename(&beside, &path)?;
+        Ok(ServerFile { path })
+    }
 }
 
-impl Drop for Announced {
+impl Drop for ServerFile {
     fn drop(&mut self) {
-        // A file left behind names a process that is gone; the next start replaces it.
-        let _ = std::fs::remove_file(&self.file);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Announces the server. The lines come last: whoever waits for them finds the file.
-pub(super) fn announce(facts: &ServerFacts, fingerprint: &str) -> io::Result<Announced> {
-    let content = ServerFile {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION"),
-        ssh: &facts.ssh,
-        http: &facts.http,
-        base_domains: facts.base_domains.iter().map(|name| name.as_str()).collect(),
+/// The lines on standard output.
+pub(super) fn lines(facts: &ServerFacts) -> String {
+    let mut text = format!("mini {} is ready\n", env!("CARGO_PKG_VERSION"));
+    let listening = [("ssh", &facts.ssh), ("http", &facts.http)];
+    for (name, addresses) in listening {
+        for address in addresses {
+            text.push_str(&format!("{name:<5} {address}\n"));
+        }
+    }
+    for url in urls(facts) {
+        text.push_str(&format!("apps  {url}\n"));
+    }
+    text
+}
+
+fn urls(facts: &ServerFacts) -> Vec<String> {
+    let port = match facts.http.first().map(SocketAddr::port) {
+        None | Some(80) => String::new(),
+        Some(port) => format!(":{port}"),
     };
-    let file = facts.data_dir.join("run/server.json");
-    replace(&file, &serde_json::to_vec(&content)?)?;
-    notify_systemd();
-    let mut lines = format!("mini {} is ready\n", env!("CARGO_PKG_VERSION"));
-    for address in &facts.ssh {
-        lines.push_str(&format!("  ssh   {address}  host key {fingerprint}\n"));
-    }
-    for address in &facts.http {
-        lines.push_str(&format!("  http  {address}\n"));
-    }
-    let port = facts.http.first().map(SocketAddr::port).filter(|port| *port != 80);
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    for base in &facts.base_domains {
-        lines.push_str(&format!("  apps  http://<app>.{base}{port}\n"));
-    }
+    facts
+        .base_domains
+        .iter()
+        .map(|base| format!("http://<app>.{base}{port}"))
+        .collect()
+}
+
+/// Writes the lines; a standard output that is closed is no reason to stop.
+pub(super) fn announce(facts: &ServerFacts) {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(lines.as_bytes())?;
-    stdout.flush()?;
-    Ok(Announced { file })
+    let _ = stdout.write_all(lines(facts).as_bytes());
+    let _ = stdout.flush();
 }
 
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = file.with_extension("json.new");
-    std::fs::write(&beside, content)?;
-    std::fs::rename(&beside, file)
-}
-
-/// sd_notify(3): one datagram to the socket systemd names; nothing where it names none.
-fn notify_systemd() {
+/// Tells systemd, where it asked to be told (sd_notify(3)).
+pub(super) fn notify(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
     };
-    let sent = UnixDatagram::unbound().and_then(|socket| {
-        use std::os::linux::net::SocketAddrExt;
-        use std::os::unix::ffi::OsStrExt;
-        let address = match path.as_bytes() {
-            [b'@', name @ ..] => std::os::unix::net::SocketAddr::from_abstract_name(name)?,
-            _ => std::os::unix::net::SocketAddr::from_pathname(&path)?,
-        };
-        socket.send_to_addr(b"READY=1", &address)
+    let sent = address(Path::new(&path)).and_then(|address| {
+        let socket = UnixDatagram::unbound()?;
+        socket.send_to_addr(state.as_bytes(), &address)
     });
     if let Err(error) = sent {
-        tracing::warn!(%error, "systemd could not be told that mini is ready");
+        tracing::warn!(%error, "systemd could not be told that the server is {state}");
+    }
+}
+
+fn address(path: &Path) -> io::Result<UnixAddress> {
+    match path.as_os_str().as_bytes() {
+        [b'@', name @ ..] => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::from_pathname(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn facts(data_dir: &Path) -> ServerFacts {
+        ServerFacts {
+            data_dir: data_dir.to_owned(),
+            ssh: vec!["127.0.0.1:2222".parse().unwrap()],
+            http: vec![
+                "127.0.0.1:8080".parse().unwrap(),
+                "[::1]:8080".parse().unwrap(),
+            ],
+            base_domains: vec!["localhost".parse().unwrap()],
+            started_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_ready_lines_say_where() {
+        insta::assert_snapshot!(lines(&facts(Path::new("/x"))).replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r"
+        mini VERSION is ready
+        ssh   127.0.0.1:2222
+        http  127.0.0.1:8080
+        http  [::1]:8080
+        apps  http://<app>.localhost:8080
+        ");
+    }
+
+    #[test]
+    fn the_file_is_there_while_the_server_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("run")).unwrap();
+        let path = folder.path().join("run/server.json");
+        let file = ServerFile::write(&facts(folder.path())).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(value["ssh"][0], "127.0.0.1:2222");
+        assert_eq!(value["pid"], std::process::id());
+        drop(file);
+        assert!(!path.exists());
     }
 }

@@ -1,41 +1,89 @@
-//! The caller's terminal: its size, and raw mode while a command has a terminal of its own.
+//! The caller's own terminal: raw while a container has it, and always given back as it was.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Read, Write};
+use std::thread;
 
+use bytes::Bytes;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::sync::mpsc;
 
-use crate::engine::TerminalSize;
+use crate::engine::{Stream, TerminalSize};
 
-/// The size of the terminal that standard output is; none where it is not one.
-pub(super) fn size() -> Option<TerminalSize> {
-    let size = tcgetwinsize(std::io::stdout()).ok()?;
-    Some(TerminalSize { columns: size.ws_col, rows: size.ws_row })
-}
-
-/// Whether keys come from a terminal and output goes to one.
-pub(super) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
-}
-
-/// Raw mode; the terminal is as it was when this is dropped.
+/// The terminal in raw mode: keys arrive one by one, Ctrl-C is a byte. Restored when dropped.
 pub(super) struct Raw {
     before: Termios,
 }
 
 impl Raw {
-    /// Turns raw mode on; `None` where standard input is no terminal.
+    /// Switches; `None` where standard input is no terminal.
     pub(super) fn enter() -> Option<Raw> {
-        let before = tcgetattr(std::io::stdin()).ok()?;
+        let stdin = io::stdin();
+        let before = tcgetattr(&stdin).ok()?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &raw).ok()?;
+        tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
         Some(Raw { before })
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone needs no mending.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.before);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// The size of the terminal, where both standard input and output are one.
+pub(super) fn size() -> Option<TerminalSize> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    output_size()
+}
+
+/// The size of the terminal standard output goes to.
+pub(super) fn output_size() -> Option<TerminalSize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = tcgetwinsize(&stdout).ok()?;
+    Some(TerminalSize {
+        columns: size.ws_col,
+        rows: size.ws_row,
+    })
+}
+
+/// Standard input, read by a thread of its own: a read that waits cannot be called back, and must not hold the end of the
+/// program. Ends where nobody listens any more.
+pub(super) fn stdin() -> mpsc::Receiver<Bytes> {
+    let (typed, receiver) = mpsc::channel(4);
+    thread::spawn(move || {
+        let mut buffer = vec![0; 32 * 1024];
+        loop {
+            match io::stdin().read(&mut buffer) {
+                Ok(0) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+                Ok(length) => {
+                    let read = buffer.get(..length).unwrap_or_default();
+                    if typed.blocking_send(Bytes::copy_from_slice(read)).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    });
+    receiver
+}
+
+/// Writes bytes to our own standard output or error.
+pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        }
+        Stream::Stderr => io::stderr().lock().write_all(bytes),
     }
 }

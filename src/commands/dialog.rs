@@ -11,10 +11,8 @@ use crate::model::{Caller, Kind, Problem};
 
 /// Longest line a prompt takes, bytes.
 const LINE_LIMIT: usize = 4096;
-/// What Ctrl-C sends from a terminal whose keys come one by one.
-const CTRL_C: u8 = 3;
-/// What Ctrl-D sends from such a terminal.
-const CTRL_D: u8 = 4;
+/// What the Backspace key sends; a door's line terminal passes it on.
+const BACKSPACE: [u8; 2] = [0x7f, 0x08];
 
 /// A running command's talk with its caller.
 pub struct Dialog {
@@ -38,7 +36,7 @@ impl Dialog {
         self.options
     }
 
-    /// The terminal whose keys come one by one, if there is one.
+    /// The caller's terminal, if there is one.
     pub fn terminal(&self) -> Option<TerminalSize> {
         *self.session.terminal.borrow()
     }
@@ -61,7 +59,7 @@ impl Dialog {
     /// Sends text. A reader that left is no error: what was begun goes on.
     pub async fn write(&self, stream: Stream, text: impl Into<String>) {
         let text = text.into();
-        // A terminal that sends its keys one by one does not begin a new line at the left by itself either.
+        // Where a container has the terminal (`run`), it is raw and needs both; elsewhere the door leaves it as it is.
         let text = match self.terminal() {
             Some(_) => text.replace('\n', "\r\n"),
             None => text,
@@ -104,34 +102,19 @@ impl Dialog {
         }
     }
 
-    /// Prints `prompt` and reads one line; `None` when the input ends before one.
+    /// Prints `prompt` and reads one line; `None` when the input ends before one. What is typed is shown by the door.
     pub async fn ask(&mut self, prompt: &str) -> Option<String> {
         self.write(Stream::Stderr, prompt).await;
-        let is_raw = self.terminal().is_some();
         let mut line = Vec::new();
         while let Some(chunk) = self.session.stdin.recv().await {
             for byte in chunk {
                 match byte {
-                    b'\n' | b'\r' => {
-                        if is_raw {
-                            self.write(Stream::Stderr, "\n").await;
-                        }
-                        return String::from_utf8(line).ok();
-                    }
-                    CTRL_C | CTRL_D if is_raw => return None,
-                    0x7f | 0x08 if is_raw => {
-                        if line.pop().is_some() {
-                            self.write(Stream::Stderr, "\u{8} \u{8}").await;
-                        }
+                    b'\n' | b'\r' => return String::from_utf8(line).ok(),
+                    _ if BACKSPACE.contains(&byte) => {
+                        line.pop();
                     }
                     _ if line.len() >= LINE_LIMIT => return None,
-                    _ => {
-                        line.push(byte);
-                        if is_raw {
-                            let echo = Bytes::copy_from_slice(&[byte]);
-                            let _ = self.session.output.send((Stream::Stderr, echo)).await;
-                        }
-                    }
+                    _ => line.push(byte),
                 }
             }
         }
@@ -143,7 +126,6 @@ impl Dialog {
 
     /// Reads the whole input, at most `limit` bytes of it.
     pub async fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
-        let is_raw = self.terminal().is_some();
         let mut all = Vec::new();
         while let Some(chunk) = self.session.stdin.recv().await {
             if all.len() + chunk.len() > limit {
@@ -154,45 +136,14 @@ impl Dialog {
                     "Check that the right file is given",
                 ));
             }
-            if is_raw {
-                if chunk.contains(&CTRL_C) {
-                    break;
-                }
-                let typed = String::from_utf8_lossy(&chunk).replace('\r', "\n");
-                let end = typed.find(char::from(CTRL_D));
-                let typed = end.and_then(|end| typed.get(..end)).unwrap_or(&typed);
-                self.write(Stream::Stderr, typed).await;
-                all.extend_from_slice(typed.as_bytes());
-                if end.is_some() {
-                    break;
-                }
-            } else {
-                all.extend_from_slice(&chunk);
-            }
+            all.extend_from_slice(&chunk);
         }
         Ok(all)
     }
 
-    /// Resolves when the caller has left: the connection ended, or Ctrl-C was typed. What else is typed meanwhile is
-    /// dropped.
-    pub async fn gone(&mut self) {
-        let is_raw = self.terminal().is_some();
-        let output = &self.session.output;
-        let stdin = &mut self.session.stdin;
-        let interrupted = async {
-            if is_raw {
-                while let Some(chunk) = stdin.recv().await {
-                    if chunk.contains(&CTRL_C) {
-                        return;
-                    }
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = output.closed() => {}
-            () = interrupted => {}
-        }
+    /// Resolves when the caller has left.
+    pub async fn gone(&self) {
+        self.session.output.closed().await;
     }
 
     /// The ends for a one-off process. Afterwards the input of this dialog is at its end.

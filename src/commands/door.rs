@@ -45,6 +45,13 @@ pub async fn run_words(platform: &Platform, text: &str, session: Session) -> u8 
     }
 }
 
+/// Whether the command that `text` spells gives the caller's terminal to a container, so that its keys must pass
+/// untouched.
+pub fn takes_terminal(text: &str) -> bool {
+    let parsed = words(text).map(|words| parse(words, Options::default()));
+    matches!(parsed, Ok(Parsed::Command(command, _)) if command.takes_terminal())
+}
+
 /// Runs a command and returns its exit status. What it has to say goes to the session.
 pub async fn run_command(
     platform: &Platform,

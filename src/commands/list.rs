@@ -153,3 +153,18 @@ commands! {
     "url" => Url(url::Url),
     "urls" => Urls(urls::Urls),
 }
+
+impl AnyCommand {
+    /// Whether it gives the caller's terminal, where there is one, to a container.
+    pub fn takes_terminal(&self) -> bool {
+        matches!(self, AnyCommand::Run(run) if !run.no_tty)
+    }
+
+    /// Whether it may read what the caller types or pipes into it.
+    pub fn reads_input(&self) -> bool {
+        matches!(
+            self,
+            AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
+        )
+    }
+}

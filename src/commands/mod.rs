@@ -36,11 +36,12 @@ mod words;
 pub use authorize::Authorized;
 pub use command::{Command, Output};
 pub use dialog::Dialog;
-pub use door::{answer, problem_json, run_command, run_words};
+pub use door::{answer, problem_json, run_command, run_words, takes_terminal};
 pub use list::AnyCommand;
 pub use options::{Format, Options};
 pub use page::Page;
 pub use session::Session;
+pub use suggest::nearest;
 pub use words::{Line, Parsed, parse, words};
 
 use std::net::SocketAddr;

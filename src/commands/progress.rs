@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use super::{Dialog, Platform};
 use crate::deploy::Attached;
 use crate::engine::Stream;
-use crate::events::{Event, EventBody};
+use crate::events::{Event, EventBody, render};
 use crate::model::{AppName, Kind, Problem};
 
 /// Prints the events of a deploy as they come and returns how it ended. A caller that leaves stops watching; the deploy
@@ -35,9 +35,7 @@ pub(super) async fn show(dialog: &Dialog, event: &Event) {
     let Some(mut text) = render(event) else {
         return;
     };
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
+    text.push('\n');
     match event.body {
         EventBody::Warning { .. } | EventBody::Failed { .. } => {
             dialog.write(Stream::Stderr, text).await;
@@ -48,19 +46,6 @@ pub(super) async fn show(dialog: &Dialog, event: &Event) {
         | EventBody::Line { .. }
         | EventBody::StepFinished { .. }
         | EventBody::Done => dialog.progress(text).await,
-    }
-}
-
-/// The text of an event; stands in for `crate::events::render` until the branches meet.
-fn render(event: &Event) -> Option<String> {
-    use super::page;
-    match &event.body {
-        EventBody::Header { text } => Some(page::header(text)),
-        EventBody::Section { text } => Some(page::section(text)),
-        EventBody::Line { text } => Some(page::detail(text)),
-        EventBody::Warning { text } => Some(page::warning(text)),
-        EventBody::Failed { problem } => Some(problem.to_terminal()),
-        EventBody::StepStarted { .. } | EventBody::StepFinished { .. } | EventBody::Done => None,
     }
 }
 

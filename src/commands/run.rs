@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::config::Assignment;
 use super::problems::not_deployed;
 use super::{Authorized, Command, Dialog, Output, Page, Platform, page};
-use crate::engine::{Limits, OneOffSpec, Stream};
+use crate::engine::{OneOffSpec, Stream};
 use crate::model::{
-    AppName, ConfigKey, ConfigVars, Permission, Problem, ProcessType, Release, Secret,
+    App, AppName, ConfigKey, ConfigVars, Permission, Problem, ProcessType, Release, Secret,
 };
+use crate::reconcile;
 
-/// Processes and threads a one-off process may have.
-const PIDS: u32 = 1024;
 /// Exit status of a shell command that ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -87,11 +86,8 @@ impl Command for Run {
             purpose: "run",
             image: release.image.clone(),
             command,
-            environment: environment(&release, self.env)?,
-            limits: Limits {
-                memory_bytes: None,
-                pids: PIDS,
-            },
+            environment: environment(app, &release, self.env)?,
+            limits: platform.reconciler.rules().limits,
             terminal,
             has_stdin: true,
         };
@@ -120,9 +116,16 @@ fn resolved(words: Vec<String>, release: &Release) -> (Vec<String>, Option<Proce
     }
 }
 
-/// The release's config vars, the port, and what was given on the line, the last winning.
-fn environment(release: &Release, given: Vec<Assignment>) -> Result<ConfigVars, Problem> {
-    let mut environment = release.config.clone();
+/// The environment every process of the release has, the port, and what was given on the line, the last winning.
+fn environment(
+    app: &App,
+    release: &Release,
+    given: Vec<Assignment>,
+) -> Result<ConfigVars, Problem> {
+    let purpose: ProcessType = "run".parse()?;
+    let mut environment =
+        reconcile::environment(app, release, release.version, &purpose, purpose.as_str());
+    // A command line of the Procfile counts on it, whatever type it is of.
     let port: ConfigKey = "PORT".parse()?;
     environment
         .entry(port)

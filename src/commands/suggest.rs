@@ -2,7 +2,7 @@
 
 /// The known name nearest to `typed`, if any is near enough to be meant. A name whose second half is what was typed
 /// (`create` for `apps:create`) counts as near too, as long as it is the only one.
-pub(super) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     // One slip in a short name, two in one of middle length, three in a long one.
     let limit = (typed.chars().count() / 4).clamp(1, 3);

@@ -39,15 +39,7 @@ impl Command for Urls {
 /// The addresses of an app, the one to show first first.
 pub(super) async fn of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
     let domains = platform.store.domains(app.id).await?;
-    let names = platform.reconciler.host_names(&app.name, &domains);
-    let port = match platform.facts.http.first().map(std::net::SocketAddr::port) {
-        None | Some(80) => String::new(),
-        Some(port) => format!(":{port}"),
-    };
-    Ok(names
-        .iter()
-        .map(|name| format!("http://{name}{port}"))
-        .collect())
+    Ok(platform.reconciler.urls(&app.name, &domains))
 }
 
 impl Output for Addresses {

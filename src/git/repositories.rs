@@ -40,12 +40,14 @@ impl Default for TreeLimits {
 const OLDEST_GIT: (u32, u32) = (2, 29);
 
 impl Repositories {
-    /// `<data_dir>/repos`; made if missing. Installs the hook scripts into `<data_dir>/hooks` (one directory for all).
+    /// `<data_dir>/repos`; made if missing. Installs the hook scripts into `<data_dir>/hooks` (one directory for all), and
+    /// removes what a crash left half made or half removed: only the server that has the data directory may call it.
     pub fn open(data_dir: &Path, limits: TreeLimits) -> Result<Repositories, GitError> {
         // Children run in other directories, and hooks run with a changed one.
         let data_dir = std::path::absolute(data_dir)?;
         let root = data_dir.join("repos");
         fs::create_dir_all(&root)?;
+        remove_leftovers(&root)?;
         let hooks = hooks::install(&data_dir)?;
         Ok(Self {
             root,
@@ -238,11 +240,35 @@ impl Repositories {
         .await
     }
 
+    /// Packs what pushes have left as single objects, where it has become much (1000 objects, or 50 packs, git's default).
+    /// Objects that no branch reaches stay for two weeks (`gc.pruneExpire`), so that pushes and builds that go on meanwhile
+    /// lose nothing. Takes milliseconds when there is nothing to do, minutes for a large repository; if cancelled, git is
+    /// ended and the repository is as it was.
+    pub async fn tidy(&self, app: &AppName) -> Result<(), GitError> {
+        let settings = ["-c", "gc.auto=1000", "-c", "gc.autoDetach=false"];
+        let words = ["gc", "--auto", "--quiet"];
+        let path = self.path(app);
+        child::output(Some(&path), settings.into_iter().chain(words))
+            .await
+            .map(drop)
+    }
+
     /// A path beside the repository of `app`, on the same file system, that nothing else uses.
     fn beside(&self, app: &AppName, what: &str) -> Result<PathBuf, GitError> {
         let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
         Ok(self.root.join(format!(".{app}.{what}.{number:016x}")))
     }
+}
+
+/// Folders of [`Repositories::beside`], which are of no use to anyone after a crash.
+fn remove_leftovers(root: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn piped(command: &mut tokio::process::Command, protocol: Option<&str>) {

@@ -5,17 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::ProxyHandle;
+use mini_proxy::{ProxyHandle, RouteTable};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::history::History;
-use super::plan::{Action, Observed, ProcessKey, Rules, jiff_duration, plan, wanted_quantities};
+use super::plan::{
+    Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
+};
 use super::readiness::Readiness;
+use super::routes::route_table;
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
 use crate::model::{AppId, AppName, Timestamp};
@@ -27,6 +30,10 @@ const IDLE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
 /// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
 const STARTS_AT_ONCE: usize = 4;
+/// How long the doors stay shut after a start while web processes that run already are found to listen.
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
+/// The pause between two looks while the doors are shut.
+const SHUT_PAUSE: Duration = Duration::from_millis(10);
 /// A web process that does not listen yet counts as starting for this long.
 const STARTING: Duration = Duration::from_secs(30);
 
@@ -83,6 +90,7 @@ impl Reconciler {
             busy: HashMap::new(),
             actions: JoinSet::new(),
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+            shut_until: Some(Instant::now() + OPEN_WITHIN),
         };
         let task = tokio::spawn(looker.run(stop.clone()));
         (reconciler, ReconcileTask { task, stop })
@@ -109,6 +117,8 @@ struct Looker {
     busy: HashMap<Target, AppName>,
     actions: JoinSet<Finished>,
     starts: Arc<Semaphore>,
+    /// While set, visitors wait: what runs already is being found.
+    shut_until: Option<Instant>,
 }
 
 impl Looker {
@@ -141,7 +151,7 @@ impl Looker {
             Err(error) => {
                 tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
                 self.publish_problem(answers, error.to_string());
-                return RETRY;
+                return self.open_blind().await;
             }
         };
         let desired = match self.parts.store.desired().await {
@@ -154,7 +164,16 @@ impl Looker {
         };
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
-        let plan = plan(&desired, &observed, &self.parts.rules, now);
+        let mut plan = plan(&desired, &observed, &self.parts.rules, now);
+        if let Some(shut_until) = self.shut_until {
+            if starting(&desired, &observed, now).is_empty() || shut_until <= Instant::now() {
+                self.open(&mut plan);
+            } else {
+                plan.actions
+                    .retain(|action| !matches!(action, Action::SetRoutes(_)));
+                plan.look_again_at = now.saturating_add(jiff_duration(SHUT_PAUSE)).ok();
+            }
+        }
         let apps: BTreeMap<AppId, AppName> = desired
             .apps
             .iter()
@@ -175,6 +194,33 @@ impl Looker {
             }
             None => IDLE,
         }
+    }
+
+    /// Lets visitors in, with the routes planned.
+    fn open(&mut self, plan: &mut Plan) {
+        self.shut_until = None;
+        let is_routes = |action: &Action| matches!(action, Action::SetRoutes(_));
+        if !plan.actions.iter().any(is_routes) {
+            plan.actions
+                .insert(0, Action::SetRoutes(RouteTable::default()));
+        }
+    }
+
+    /// The engine does not answer: after a while visitors are let in all the same, to be told that nothing runs. Returns
+    /// when to look again.
+    async fn open_blind(&mut self) -> Duration {
+        let Some(shut_until) = self.shut_until else {
+            return RETRY;
+        };
+        let left = shut_until.saturating_duration_since(Instant::now());
+        if left.is_zero()
+            && let Ok(desired) = self.parts.store.desired().await
+        {
+            let table = route_table(&desired, &Observed::default(), &self.parts.rules);
+            self.parts.proxy.set_table(table);
+            self.shut_until = None;
+        }
+        RETRY.min(left.max(SHUT_PAUSE))
     }
 
     fn observe(&mut self, processes: Vec<Process>, desired: &Desired, now: Timestamp) -> Observed {

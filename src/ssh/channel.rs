@@ -11,13 +11,9 @@ use super::inbox::{self, terminal_size};
 use super::outbox::Outbox;
 use super::request::{Asked, is_env_accepted, read_exec};
 use super::server::Shared;
-use super::spool::SpoolLimits;
 use super::{command_session, git_session};
 use crate::engine::TerminalSize;
 use crate::model::{Caller, Kind, Problem};
-
-/// Input kept in memory for each channel, bytes.
-const MEMORY_BYTES: u64 = 1 << 20;
 
 /// The words run for a shell request: there is no shell, so the greeting is the help.
 const GREETING: &str = "help";
@@ -33,19 +29,15 @@ struct Request {
 pub(super) async fn serve(channel: Channel<Msg>, caller: Caller, shared: Arc<Shared>) {
     let (mut read, write) = channel.split();
     let mut request = Request::default();
-    let Some(asked) = gather(&mut read, &mut request).await else {
-        return;
-    };
     let over = CancellationToken::new();
     let outbox = Outbox::new(write, over.clone());
-    let mut limits = SpoolLimits {
-        memory_bytes: MEMORY_BYTES,
-        total_bytes: shared.settings.input_limit_bytes,
-        folder: shared.run_folder.clone(),
+    let asked = tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => return refuse(outbox, &stopping()).await,
+        asked = gather(&mut read, &mut request) => asked,
     };
-    if shared.stop.is_cancelled() {
-        return refuse(outbox, &stopping()).await;
-    }
+    let Some(asked) = asked else { return };
+    let mut limits = shared.spool_limits();
     let (service, name) = match asked {
         Asked::Words(line) => {
             let is_cooked = request.size.is_some() && !(shared.doors.takes_terminal)(&line);

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use russh::Disconnect;
 use russh::server::{Handle, RunningSession, run_stream};
 use tokio::net::TcpStream;
@@ -16,6 +17,9 @@ use super::admission::Admitted;
 use super::login::Visitor;
 use super::quickack::QuickAck;
 use super::server::Shared;
+
+/// How long clients have to leave by themselves when the server ends.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// How long a client that is told to leave has for it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -39,6 +43,14 @@ pub(super) async fn serve(
             return;
         }
     };
+    // A peer whose kernel acknowledges but takes nothing (a client that is stopped, or holds us up on purpose) would keep
+    // the session from doing anything else, keep-alives included.
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        socket.set_tcp_user_timeout(Some(shared.settings.keepalive.saturating_mul(4)))
+    {
+        tracing::debug!(%peer, %error, "TCP_USER_TIMEOUT");
+    }
     let grace = sleep_until(Instant::now() + shared.settings.login_grace);
     tokio::pin!(grace);
     let (logged_in, login) = oneshot::channel();
@@ -50,11 +62,13 @@ pub(super) async fn serve(
         () = &mut grace => return tracing::debug!(%peer, "no greeting in time"),
         () = shared.stop.cancelled() => return,
     };
-    let mut session = match session {
+    let session = match session {
         Ok(session) => session,
         Err(error) => return tracing::debug!(%peer, %error, "no SSH client"),
     };
     let handle = session.handle();
+    // Fused, for it must not be asked again once it has ended.
+    let mut session = session.fuse();
     let is_logged_in = tokio::select! {
         biased;
         // Fails when the session is over; the next line finds that out.
@@ -69,14 +83,16 @@ pub(super) async fn serve(
     } else {
         tracing::debug!(%peer, "not logged in");
     }
-    // For a session that is still there: whatever it waits for on the wire ends now.
-    let _ = socket.shutdown(Shutdown::Both);
-    let _ = timeout(GOODBYE, session).await;
+    if !session.is_terminated() {
+        // Whatever it waits for on the wire ends now.
+        let _ = socket.shutdown(Shutdown::Both);
+        let _ = timeout(GOODBYE, session).await;
+    }
 }
 
 /// Waits until the session is over, has idled too long, or the server ends.
 async fn logged_in_until(
-    session: &mut RunningSession<Visitor>,
+    session: &mut Fuse<RunningSession<Visitor>>,
     mut open_channels: watch::Receiver<usize>,
     handle: &Handle,
     shared: &Shared,
@@ -92,6 +108,11 @@ async fn logged_in_until(
             },
             () = idle, if is_idle => return say_goodbye(session, handle, "idle for too long").await,
             () = shared.end.cancelled() => {
+                // A client whose last session has just ended is about to leave; OpenSSH takes a word of farewell that
+                // overtakes it for a failure, and loses the exit status.
+                if let Ok(result) = timeout(LEAVING, &mut *session).await {
+                    return result;
+                }
                 return say_goodbye(session, handle, "the server is stopping").await;
             }
         }
@@ -99,7 +120,7 @@ async fn logged_in_until(
 }
 
 async fn say_goodbye(
-    session: &mut RunningSession<Visitor>,
+    session: &mut Fuse<RunningSession<Visitor>>,
     handle: &Handle,
     reason: &str,
 ) -> Result<(), russh::Error> {

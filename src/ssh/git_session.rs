@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::refuse;
-use super::outbox::{Gone, Outbox};
+use super::child_output;
+use super::outbox::Outbox;
 use super::pushes::{self, Registered};
 use super::server::Shared;
 use crate::deploy::Push;
@@ -18,8 +20,7 @@ use crate::engine::Stream;
 use crate::git::GitError;
 use crate::model::{AppName, Caller, Kind, Problem};
 
-/// Bytes read at once from a child, and the size its pipes are asked to have.
-const READ_BYTES: usize = 64 * 1024;
+/// The size a child's pipes are asked to have, bytes.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// The exit status of a child that was ended by a signal, where git's own convention has none.
@@ -43,13 +44,27 @@ pub(super) struct Start {
 
 /// Serves a push or a fetch and ends the channel with git's exit status.
 pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
-    let result = match start.service {
+    let (service, app) = (start.service, start.app.clone());
+    let result = match service {
         Service::ReceivePack => receive(start, &outbox, shared).await,
         Service::UploadPack => upload(start, &outbox, shared).await,
     };
     match result {
         Ok(exit_status) => outbox.finish(exit_status).await,
-        Err(problem) => refuse(outbox, &problem).await,
+        Err(problem) => return refuse(outbox, &problem).await,
+    }
+    if service == Service::ReceivePack {
+        tidy(&app, shared).await;
+    }
+}
+
+/// Nobody waits for it: the client has its exit status.
+async fn tidy(app: &AppName, shared: &Shared) {
+    tokio::select! {
+        result = shared.doors.repositories.tidy(app) => if let Err(error) = result {
+            tracing::warn!(%app, %error, "repository not tidied");
+        },
+        () = shared.stop.cancelled() => {}
     }
 }
 
@@ -59,13 +74,24 @@ async fn upload(start: Start, outbox: &Outbox, shared: &Shared) -> Result<u32, P
     }
     let repositories = &shared.doors.repositories;
     repositories.create(&start.app).await.map_err(git_failed)?;
-    let child = spawn(repositories.upload_pack(&start.app, start.protocol.as_deref()))?;
-    Ok(join(child, start.input, outbox, WhenGone::Kill(start.over)).await)
+    let command = repositories.upload_pack(&start.app, start.protocol.as_deref());
+    let mut child = Running::spawn(command, start.input)?;
+    let served = async {
+        tokio::join!(
+            child_output::forward(child.stdout.take(), Stream::Stdout, outbox),
+            child_output::forward(child.stderr.take(), Stream::Stderr, outbox),
+        );
+    };
+    tokio::select! {
+        () = served => {}
+        // Nobody wants its work any more.
+        () = start.over.cancelled() => child.kill_group(),
+    }
+    Ok(child.ended().await)
 }
 
 async fn receive(start: Start, outbox: &Outbox, shared: &Shared) -> Result<u32, Problem> {
     ensure_app(&start.app, outbox, shared).await?;
-    let doors = &shared.doors;
     let id = pushes::new_id().map_err(|error| internal(&error))?;
     let registered = shared.pushes.register(Push {
         id: id.clone(),
@@ -78,27 +104,34 @@ async fn receive(start: Start, outbox: &Outbox, shared: &Shared) -> Result<u32, 
         ("MINI_HOOK_SOCKET".to_owned(), shared.hook_socket.clone()),
         ("MINI_BIN".to_owned(), shared.program.clone()),
     ]);
-    let child =
-        doors
-            .repositories
-            .receive_pack(&start.app, start.protocol.as_deref(), &environment);
-    let child = spawn(child)?;
-    let exit_status = join(child, start.input, outbox, WhenGone::Finish).await;
-    settle(registered, exit_status, shared).await
+    let repositories = &shared.doors.repositories;
+    let command = repositories.receive_pack(&start.app, start.protocol.as_deref(), &environment);
+    let mut child = Running::spawn(command, start.input)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // A push is finished at its own pace, whether its client is slow, asleep or gone: the deploy belongs to the server.
+    let (exit_status, (), ()) = tokio::join!(
+        async {
+            let exit_status = child.ended().await;
+            settle(registered, exit_status, shared).await
+        },
+        child_output::spool(stdout, Stream::Stdout, outbox, shared.spool_limits()),
+        child_output::spool(stderr, Stream::Stderr, outbox, shared.spool_limits()),
+    );
+    Ok(exit_status)
 }
 
 /// The child has ended: lets the pipeline finish what the hooks did not, and gives the exit status for the client.
-async fn settle(registered: Registered, exit_status: u32, shared: &Shared) -> Result<u32, Problem> {
+async fn settle(registered: Registered, exit_status: u32, shared: &Shared) -> u32 {
     let Some(finished) = registered.finish() else {
-        return Ok(exit_status);
+        return exit_status;
     };
     shared.doors.pushes.settle(&finished.push).await;
     // git ignores how post-receive ends. The branch has moved, but a release that could not be switched to is not live,
     // and the exit status of `git push` is to say so.
-    Ok(match exit_status {
+    match exit_status {
         0 if finished.has_failed => 1,
         other => other,
-    })
+    }
 }
 
 /// Makes sure the app and its repository exist. Both calls may be repeated, so a push that is cut off in between is
@@ -116,60 +149,60 @@ async fn ensure_app(app: &AppName, outbox: &Outbox, shared: &Shared) -> Result<(
     doors.repositories.create(app).await.map_err(git_failed)
 }
 
-fn spawn(mut command: Command) -> Result<Child, Problem> {
-    command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => git_failed(GitError::Missing("git is not installed".to_owned())),
-        _ => git_failed(GitError::Io(error)),
-    })
+/// A git child that is being fed.
+struct Running {
+    child: Child,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    feeding: JoinHandle<()>,
 }
 
-/// What becomes of the child when the client leaves.
-enum WhenGone {
-    /// It works for nobody: its whole process group is ended.
-    Kill(CancellationToken),
-    /// It goes on: its input is at its end and its output goes nowhere. The deploy belongs to the server.
-    Finish,
-}
-
-/// Pipes until the child has ended and all its output is out.
-async fn join(
-    mut child: Child,
-    input: mpsc::Receiver<Bytes>,
-    outbox: &Outbox,
-    when_gone: WhenGone,
-) -> u32 {
-    let group = child.id();
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    widen(stdin.as_ref());
-    widen(stdout.as_ref());
-    let feeding = tokio::spawn(feed(input, stdin));
-    let output = async {
-        tokio::join!(
-            pipe(stdout, Stream::Stdout, outbox),
-            pipe(stderr, Stream::Stderr, outbox),
-        );
-        child.wait().await
-    };
-    tokio::pin!(output);
-    let status = match when_gone {
-        WhenGone::Finish => output.await,
-        WhenGone::Kill(over) => tokio::select! {
-            status = &mut output => status,
-            () = over.cancelled() => {
-                kill_group(group);
-                output.await
+impl Running {
+    fn spawn(mut command: Command, input: mpsc::Receiver<Bytes>) -> Result<Self, Problem> {
+        let mut child = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                git_failed(GitError::Missing("git is not installed".to_owned()))
             }
-        },
-    };
-    feeding.abort();
-    match status {
-        Ok(status) => status
-            .code()
-            .and_then(|code| u32::try_from(code).ok())
-            .unwrap_or(KILLED),
-        Err(error) => {
-            tracing::error!(error = %error, "git could not be waited for");
-            KILLED
+            _ => git_failed(GitError::Io(error)),
+        })?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let stderr = child.stderr.take();
+        widen(stdin.as_ref());
+        widen(stdout.as_ref());
+        Ok(Self {
+            child,
+            stdout,
+            stderr,
+            feeding: tokio::spawn(feed(input, stdin)),
+        })
+    }
+
+    /// Waits for its end; the exit status.
+    async fn ended(&mut self) -> u32 {
+        let status = self.child.wait().await;
+        self.feeding.abort();
+        match status {
+            Ok(status) => status
+                .code()
+                .and_then(|code| u32::try_from(code).ok())
+                .unwrap_or(KILLED),
+            Err(error) => {
+                tracing::error!(error = %error, "git could not be waited for");
+                KILLED
+            }
+        }
+    }
+
+    /// Ends the child and what it has started.
+    fn kill_group(&self) {
+        // None once it has been waited for, so the number is still its own.
+        let group = self
+            .child
+            .id()
+            .and_then(|group| i32::try_from(group).ok())
+            .and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
 }
@@ -184,38 +217,10 @@ async fn feed(mut input: mpsc::Receiver<Bytes>, stdin: Option<ChildStdin>) {
     }
 }
 
-/// Copies a child's stream to the client, and to nowhere once the client is gone: a full pipe would stop the child.
-async fn pipe(source: Option<impl AsyncRead + Unpin>, stream: Stream, outbox: &Outbox) {
-    let Some(mut source) = source else { return };
-    let mut buffer = BytesMut::new();
-    let mut is_gone = false;
-    loop {
-        buffer.reserve(READ_BYTES);
-        match source.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        let bytes = buffer.split().freeze();
-        if !is_gone {
-            is_gone = outbox.send(stream, bytes).await == Err(Gone);
-        }
-    }
-}
-
 /// Larger pipes mean fewer switches between us and git (957 against 1046 MB/s, CRATES.md 14a). The system may refuse.
 fn widen(pipe: Option<&impl std::os::fd::AsFd>) {
     if let Some(pipe) = pipe {
         let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
-    }
-}
-
-/// Ends the child and what it has started. Called before it is waited for, so the number is still its own.
-fn kill_group(group: Option<u32>) {
-    let group = group
-        .and_then(|group| i32::try_from(group).ok())
-        .and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 

@@ -10,10 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::hook_frame::{About, Answer, Ask, receive, send};
-use super::lines;
 use super::server::Shared;
 use crate::deploy::{Attached, Push, RefUpdate};
-use crate::events::EventBody;
+use crate::events::{self, EventBody};
 use crate::model::{Kind, Problem};
 
 /// How long to wait after `accept` has failed.
@@ -147,7 +146,7 @@ async fn follow(
     let mut is_shown = false;
     while let Some(event) = attached.events.next().await {
         is_shown |= matches!(event.body, EventBody::Failed { .. });
-        if let Some(mut text) = lines::of(&event) {
+        if let Some(mut text) = events::render(&event) {
             if !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -3,6 +3,7 @@
 
 mod admission;
 mod channel;
+mod child_output;
 mod command_session;
 mod connection;
 mod doors;
@@ -12,7 +13,6 @@ mod hook_frame;
 mod hook_socket;
 mod host_key;
 mod inbox;
-mod lines;
 mod login;
 mod outbox;
 mod pkt_line;

@@ -24,8 +24,9 @@ pub struct SshSettings {
     pub keepalive: Duration,
     /// Whether a push to an app that does not exist creates it.
     pub creates_apps: bool,
-    /// Input of one command that is kept for it, bytes; beyond it the connection waits until the command reads.
-    pub input_limit_bytes: u64,
+    /// How much is kept of what one side of a session sends and the other does not take yet, bytes; beyond it the sender
+    /// waits.
+    pub spool_limit_bytes: u64,
 }
 
 impl SshSettings {
@@ -40,7 +41,7 @@ impl SshSettings {
             idle: Duration::from_secs(60 * 60),
             keepalive: Duration::from_secs(30),
             creates_apps: true,
-            input_limit_bytes: 1 << 30,
+            spool_limit_bytes: 1 << 30,
         }
     }
 }

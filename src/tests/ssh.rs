@@ -13,7 +13,8 @@ mod harness;
 use std::time::Duration;
 
 use harness::{World, feed, finish, spawn, succeed, text, wait};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_key_logs_in_and_a_command_gets_its_exit_status() {
@@ -92,9 +93,7 @@ async fn input_nobody_reads_stops_neither_its_channel_nor_another_on_the_connect
     .await;
     assert_eq!(held.stdout.len(), 3 << 20);
     let mut stdin = first.stdin.take().unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stdin, &vec![b'z'; 3 << 20])
-        .await
-        .unwrap();
+    stdin.write_all(&vec![b'z'; 3 << 20]).await.unwrap();
     succeed(world.ssh("ed25519", &slave, "release")).await;
     drop(stdin);
     assert_eq!(wait(first).await.status.code(), Some(5));
@@ -171,35 +170,39 @@ async fn a_refused_push_leaves_the_branch_and_the_same_commit_is_pushed_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shallow_pushes_tags_force_and_deletion_go_through() {
+async fn a_shallow_clone_pushes_and_a_full_one_goes_on_from_there() {
     let world = World::start().await;
     let full = world.client("full", 3).await;
     let from = format!("file://{}", full.display());
-    succeed(world.git(
-        world.folder.path(),
-        &["clone", "-q", "--depth=1", &from, "shallow"],
-    ))
-    .await;
+    let words = ["clone", "-q", "--depth=1", &from, "shallow"];
+    succeed(world.git(world.folder.path(), &words)).await;
     let shallow = world.path("shallow");
     let url = world.url("shop");
     succeed(world.git(&shallow, &["push", &url, "main"])).await;
     assert_eq!(world.tip().await, Some(world.head(&full).await));
-
-    succeed(world.git(&full, &["tag", "v1"])).await;
-    let before = world.calls().len();
-    succeed(world.git(&full, &["push", "mini", "v1"])).await;
-    let calls = world.calls();
-    assert!(
-        !calls[before..]
-            .iter()
-            .any(|call| call.starts_with("prepare")),
-        "{calls:?}"
-    );
-
-    succeed(world.git(&full, &["reset", "-q", "--hard", "HEAD~1"])).await;
-    succeed(world.git(&full, &["push", "-f", "mini", "main"])).await;
+    world.commit(&full, "more").await;
+    succeed(world.git(&full, &["push", "mini", "main"])).await;
     assert_eq!(world.tip().await, Some(world.head(&full).await));
-    succeed(world.git(&full, &["push", "mini", ":main"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_force_pushes_and_deletions_go_through() {
+    let world = World::start().await;
+    let client = world.client("client", 3).await;
+    succeed(world.git(&client, &["push", "mini", "main"])).await;
+    succeed(world.git(&client, &["tag", "v1"])).await;
+    let before = world.calls().len();
+    succeed(world.git(&client, &["push", "mini", "v1"])).await;
+    let calls = world.calls();
+    let mut of_tag = calls[before..].iter();
+    assert!(!of_tag.any(|call| call.starts_with("prepare")), "{calls:?}");
+
+    succeed(world.git(&client, &["reset", "-q", "--hard", "HEAD~1"])).await;
+    let plain = finish(&mut world.git(&client, &["push", "mini", "main"])).await;
+    assert!(!plain.status.success());
+    succeed(world.git(&client, &["push", "-f", "mini", "main"])).await;
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+    succeed(world.git(&client, &["push", "mini", ":main"])).await;
     assert_eq!(world.tip().await, None);
 }
 
@@ -231,12 +234,74 @@ async fn a_client_that_leaves_in_the_middle_does_not_stop_its_push() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_suspended_does_not_hold_up_its_push() {
+    let world = World::start().await;
+    let client = world.client("client", 1).await;
+    let words = ["push", "-o", "wait", "-o", "chatty", "mini", "main"];
+    let child = spawn(world.git(&client, &words).process_group(0));
+    let group = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    world.called("prepare refs/heads/main").await;
+    rustix::process::kill_process_group(group, rustix::process::Signal::STOP).unwrap();
+    world.release();
+    world.called("settle shop").await;
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
+    rustix::process::kill_process_group(group, rustix::process::Signal::CONT).unwrap();
+    let output = wait(child).await;
+    assert!(output.status.success());
+    assert!(output.stderr.len() > 20_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pushes_do_not_create_apps_when_that_is_turned_off() {
     let world = World::start_with(|settings| settings.creates_apps = false).await;
     let client = world.client("client", 1).await;
     let output = finish(&mut world.git(&client, &["push", "mini", "main"])).await;
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("apps:create shop"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_log_in_or_idles_is_sent_away() {
+    let world = World::start_with(|settings| {
+        settings.login_grace = Duration::from_millis(300);
+        settings.idle = Duration::from_millis(600);
+    })
+    .await;
+    let address = world.server.addresses()[0];
+    for greeting in ["", "SSH-2.0-slow\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(greeting.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        // Ends, in whatever way, because the server closes it.
+        let _ = stream.read_to_end(&mut said).await;
+        assert!(said.starts_with(b"SSH-2.0-mini\r\n"));
+    }
+    let idle = finish(&mut world.ssh("ed25519", &["-N"], "")).await;
+    assert_eq!(idle.status.code(), Some(255));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_gets_so_many_connections() {
+    let world = World::start_with(|settings| settings.connections.per_address = 1).await;
+    let address = world.server.addresses()[0];
+    let mut first = TcpStream::connect(address).await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'S');
+    let mut second = TcpStream::connect(address).await.unwrap();
+    assert!(second.read_u8().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_without_a_push_is_refused() {
+    let world = World::start().await;
+    let mut hook = tokio::process::Command::new(env!("CARGO_BIN_EXE_mini"));
+    hook.args(["hook", "pre-receive"])
+        .env("MINI_PUSH", "0".repeat(32))
+        .env("MINI_HOOK_SOCKET", world.hook_socket());
+    let update = format!("{} {} refs/heads/main\n", "0".repeat(40), "1".repeat(40));
+    let output = feed(&mut hook, update.into_bytes()).await;
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("knows nothing of this push"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

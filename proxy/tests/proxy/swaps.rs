@@ -248,7 +248,7 @@ async fn nothing_reaches_an_upstream_after_it_was_reported_free() {
     };
     handle.set_table(to(&first));
     let load = Load::start(address, 8);
-    for _ in 0..300 {
+    for _ in 0..100 {
         handle.set_table(to(&second));
         patiently("the drain", handle.wait_drained("first")).await;
         freed.store(true, Ordering::SeqCst);

@@ -19,7 +19,7 @@ pub struct List {
 
 /// A key as the list shows it.
 #[derive(Debug, Serialize)]
-pub struct Key {
+pub(super) struct Key {
     fingerprint: String,
     name: KeyName,
     #[serde(rename = "SSHCOMMAND_ALLOWED_KEYS")]

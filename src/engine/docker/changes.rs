@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -23,9 +24,13 @@ pub(super) fn changes(inner: Arc<Inner>) -> BoxStream<'static, Change> {
     TaskStream::spawn(1, |changed| async move {
         let mut wait = BACK_OFF.0;
         while !changed.is_closed() {
-            match follow(&inner, &changed, &mut wait).await {
-                Ok(()) => tracing::warn!("the event stream of Docker ended; connecting again"),
-                Err(error) => tracing::debug!(%error, "Docker does not answer"),
+            let begun = Instant::now();
+            if let Err(error) = follow(&inner, &changed).await {
+                tracing::debug!(%error, "Docker does not answer");
+            }
+            // A connection that lasted was a good one: the next is sought at once.
+            if begun.elapsed() > BACK_OFF.1 {
+                wait = BACK_OFF.0;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -38,11 +43,7 @@ pub(super) fn changes(inner: Arc<Inner>) -> BoxStream<'static, Change> {
 }
 
 /// Passes on events until the connection is lost. An error means that it was not made.
-async fn follow(
-    inner: &Inner,
-    changed: &mpsc::Sender<Change>,
-    wait: &mut Duration,
-) -> Result<(), EngineError> {
+async fn follow(inner: &Inner, changed: &mpsc::Sender<Change>) -> Result<(), EngineError> {
     inner.connection.greet().await?;
     let docker = inner.connection.client().await?;
     // From a second ago: what happens between this moment and the subscription is told again and not lost.
@@ -70,8 +71,8 @@ async fn follow(
             () = changed.closed() => return Ok(()),
         };
         match event {
-            Some(Ok(_)) => {
-                *wait = BACK_OFF.0;
+            Some(Ok(event)) => {
+                note(inner, &event);
                 tell(changed);
             }
             Some(Err(error)) => {
@@ -80,10 +81,23 @@ async fn follow(
                 return Ok(());
             }
             None => {
+                tracing::warn!("Docker ended the connection");
                 tell(changed);
                 return Ok(());
             }
         }
+    }
+}
+
+/// Keeps what the event says and the next list may not.
+fn note(inner: &Inner, event: &EventMessage) {
+    let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.as_deref()) else {
+        return;
+    };
+    match event.action.as_deref() {
+        Some("start") => inner.seen.started(id),
+        Some("die") => inner.seen.ended(id),
+        _ => {}
     }
 }
 

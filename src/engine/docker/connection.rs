@@ -77,7 +77,6 @@ impl Connection {
     /// Asks who is there, and settles the version anew: a Docker that came back may be another one.
     pub(super) async fn greet(&self) -> Result<EngineVersion, EngineError> {
         let docker = self.unversioned()?;
-        self.minor.store(0, Ordering::Relaxed);
         let version = self.negotiate(&docker).await?;
         let is_podman = version
             .components
@@ -142,7 +141,9 @@ impl Connection {
 /// that a daemon answers in its newest dialect, and `X-Registry-Auth` is plain base64 where the daemon wants the URL-safe
 /// alphabet (its pull request 169), so that some passwords are taken for none.
 fn amend(mut request: BollardRequest, minor: u32) -> BollardRequest {
+    // The question for the version itself has none: that of an earlier Docker may be too new for this one.
     if minor != 0
+        && request.uri().path() != "/version"
         && let Some(uri) = versioned(request.uri(), minor)
     {
         *request.uri_mut() = uri;

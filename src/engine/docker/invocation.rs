@@ -4,7 +4,7 @@
 //! images' end in `exec "$@"`. How the line is handed over depends on what is in it:
 //!
 //! - Plain words (`node server.js`) are passed as they are. No shell is needed, so images without one work, the app gets
-//!   SIGTERM itself, and a command that does not exist fails the start with its name.
+//!   SIGTERM itself, and of a command that does not exist the init process says so and ends with status 127.
 //! - Anything a shell has to look at (`$PORT`, quotes, `&&`) goes to `/bin/sh -c`, with `exec` in front where that cannot
 //!   change the meaning: one command, no operators. Without `exec` the shell would stand between the app and SIGTERM.
 //! - Where the ENTRYPOINT is itself a shell with `-c`, the line is its one argument.

@@ -17,6 +17,7 @@ mod networks;
 mod observed;
 mod one_off;
 mod processes;
+mod seen;
 mod subnets;
 mod task_stream;
 
@@ -32,11 +33,12 @@ use futures_util::stream::BoxStream;
 
 use self::connection::Connection;
 use self::networks::Networks;
+use self::seen::Seen;
 use super::{
     BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream, EngineError, EngineVersion,
     GroupSpec, ImageFacts, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
 };
-use crate::model::{AppName, ImageId, Timestamp};
+use crate::model::{AppName, ImageId};
 
 /// How Docker is reached, and which part of it is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +74,7 @@ struct Inner {
     networks: Networks,
     /// The ENTRYPOINT of images seen.
     entrypoints: Mutex<HashMap<ImageId, Arc<[String]>>>,
-    /// When running processes were started, which lists of containers do not tell.
-    starts: Mutex<HashMap<String, Timestamp>>,
+    seen: Seen,
 }
 
 impl DockerEngine {
@@ -91,7 +92,7 @@ impl DockerEngine {
                 networks: Networks::new(&instance, network_pool),
                 instance,
                 entrypoints: Mutex::default(),
-                starts: Mutex::default(),
+                seen: Seen::default(),
             }),
         }
     }

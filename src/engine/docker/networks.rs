@@ -6,15 +6,18 @@ use std::sync::PoisonError;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::models::{
+    EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
+    NetworkDisconnectRequest,
+};
 use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 
 use super::Connection;
 use super::errors::{About, is_not_found, refusal};
 use super::labels::{self, Kind};
 use super::subnets::{Pool, Subnet, default_interface, routed};
-use crate::engine::EngineError;
-use crate::model::AppName;
+use crate::engine::{EngineError, Process};
+use crate::model::{AppName, ProcessType};
 
 /// How often a subnet is tried that turns out to be taken after all: by another installation, or by a route that came
 /// between our look and the attempt.
@@ -168,6 +171,33 @@ impl Networks {
             ..NetworkCreateRequest::default()
         }
     }
+}
+
+/// The name by which the processes of a type are found inside their app's network.
+pub(super) fn alias(app: &AppName, process_type: &ProcessType) -> String {
+    format!("{app}.{process_type}")
+}
+
+/// Puts a process that does not run into the network of this name, in place of an earlier one of the same name.
+pub(super) async fn reconnect(
+    docker: &Docker,
+    network: &str,
+    process: &Process,
+) -> Result<(), Error> {
+    let leave = NetworkDisconnectRequest {
+        container: process.id.0.clone(),
+        force: Some(true),
+    };
+    // Refused where Docker has forgotten the old one by itself.
+    let _ = docker.disconnect_network(network, leave).await;
+    let join = NetworkConnectRequest {
+        container: process.id.0.clone(),
+        endpoint_config: Some(EndpointSettings {
+            aliases: Some(vec![alias(&process.app, &process.process_type)]),
+            ..EndpointSettings::default()
+        }),
+    };
+    docker.connect_network(network, join).await
 }
 
 /// What must not be given to a new network: the subnets of all networks in Docker, and what the host routes elsewhere.

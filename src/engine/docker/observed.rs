@@ -1,7 +1,6 @@
 //! What runs: Docker's answers as processes.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
+use std::collections::HashMap;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
@@ -21,7 +20,7 @@ const LOOKS_AT_ONCE: usize = 8;
 
 impl Inner {
     /// One list call, and a closer look only at what the list says too little of: processes that ended (for the exit
-    /// status) and running ones whose start we have not seen (for its time).
+    /// status) and running ones whose start we have not seen (for its time) or whose end we have.
     pub(super) async fn observe(&self) -> Result<Vec<Process>, EngineError> {
         let docker = self.connection.client().await?;
         let filters = labels::filter(&[
@@ -36,7 +35,7 @@ impl Inner {
             .list_containers(Some(options))
             .await
             .map_err(|error| self.connection.error(error, About::Call))?;
-        let starts = self.known_starts(&list);
+        let starts = self.seen.running(&list);
         let looks: Vec<_> = list
             .into_iter()
             .map(|summary| {
@@ -54,7 +53,7 @@ impl Inner {
                         Ok(facts) => {
                             let process = from_inspect(&self.instance, facts);
                             if let Some(process) = &process {
-                                self.remember_start(process);
+                                self.seen.looked(process);
                             }
                             Ok(process)
                         }
@@ -69,36 +68,6 @@ impl Inner {
             .try_filter_map(|process| async move { Ok(process) })
             .try_collect()
             .await
-    }
-
-    /// Keeps the time a process was started, which lists do not tell.
-    pub(super) fn remember_start(&self, process: &Process) {
-        if let (ProcessState::Running, Some(at)) = (&process.state, process.started_at) {
-            self.starts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(process.id.0.clone(), at);
-        }
-    }
-
-    /// Drops that time, because the process is about to be started again or removed.
-    pub(super) fn forget_start(&self, id: &ProcessId) {
-        self.starts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id.0);
-    }
-
-    /// The times kept for what runs; all others are dropped.
-    fn known_starts(&self, list: &[ContainerSummary]) -> HashMap<String, Timestamp> {
-        let running: HashSet<&str> = list
-            .iter()
-            .filter(|summary| summary.state == Some(ContainerSummaryStateEnum::RUNNING))
-            .filter_map(|summary| summary.id.as_deref())
-            .collect();
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        starts.retain(|id, _| running.contains(id.as_str()));
-        starts.clone()
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use super::container::Container;
 use super::errors::{About, is_conflict, is_network_missing, is_not_found};
 use super::labels::{INSTANCE, ProcessLabels};
-use super::{Inner, invocation, observed};
+use super::{Inner, invocation, networks, observed};
 use crate::engine::{EngineError, GroupSpec, Process, ProcessId, ProcessState};
 
 impl Inner {
@@ -48,7 +48,7 @@ impl Inner {
             labels: labels.write(&self.instance),
             limits: group.limits,
             network: &network,
-            alias: Some(format!("{}.{}", group.app, group.process_type)),
+            alias: Some(networks::alias(&group.app, &group.process_type)),
             stop_timeout_seconds: Some(i64::from(whole_seconds(group.stop_grace))),
             attached: None,
         }
@@ -84,7 +84,7 @@ impl Inner {
             .await
             .map_err(|error| self.connection.error(error, About::Container(&id)))?;
         let process = observed::from_inspect(&self.instance, facts).ok_or_else(unreadable)?;
-        self.remember_start(&process);
+        self.seen.looked(&process);
         Ok(process)
     }
 
@@ -144,7 +144,7 @@ impl Inner {
 
     pub(super) async fn restart(&self, id: &ProcessId) -> Result<(), EngineError> {
         let docker = self.connection.client().await?;
-        self.forget_start(id);
+        self.seen.forget(&id.0);
         let about = About::Container(&id.0);
         let error = match docker
             .start_container(&id.0, None::<StartContainerOptions>)
@@ -166,9 +166,14 @@ impl Inner {
             return Err(self.connection.error(error, about));
         };
         self.networks.forget(&process.app);
-        self.networks
+        let network = self
+            .networks
             .ensure(&self.connection, &docker, &process.app)
             .await?;
+        // A container keeps the id of the network it was in, so one of the same name is not enough.
+        networks::reconnect(&docker, &network, &process)
+            .await
+            .map_err(|error| self.connection.error(error, about))?;
         docker
             .start_container(&id.0, None::<StartContainerOptions>)
             .await
@@ -181,7 +186,10 @@ impl Inner {
             .t(whole_seconds(grace))
             .build();
         match docker.stop_container(&id.0, Some(options)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.seen.ended(&id.0);
+                Ok(())
+            }
             Err(error) if is_not_found(&error) => Ok(()),
             Err(error) => Err(self.connection.error(error, About::Container(&id.0))),
         }
@@ -189,7 +197,6 @@ impl Inner {
 
     pub(super) async fn remove(&self, id: &ProcessId) -> Result<(), EngineError> {
         let docker = self.connection.client().await?;
-        self.forget_start(id);
         match docker.remove_container(&id.0, forced_removal()).await {
             Ok(()) => Ok(()),
             Err(error) if is_not_found(&error) => Ok(()),

@@ -1,5 +1,4 @@
 //! Against real git in a temporary folder.
-#![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -128,6 +127,18 @@ async fn a_repository_is_made_once_renamed_and_removed() {
     assert_eq!(left.count(), 0);
     assert!(fixture.folder.path().join("hooks/proc-receive").is_file());
     Repositories::version().await.unwrap();
+}
+
+#[tokio::test]
+async fn tidying_and_opening_again_lose_nothing() {
+    let fixture = fixture(TreeLimits::default()).await;
+    let id = commit(&fixture, &[("100644", b"a", b"1")]);
+    let half = fixture.folder.path().join("repos/.shop.old.1");
+    std::fs::create_dir(&half).unwrap();
+    let again = Repositories::open(fixture.folder.path(), TreeLimits::default()).unwrap();
+    again.tidy(&fixture.app).await.unwrap();
+    again.tree(&fixture.app, &id).await.unwrap();
+    assert!(!half.exists());
 }
 
 #[tokio::test]

@@ -1,0 +1,224 @@
+//! `mini WORDS`: everything but the server, as a client of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::settings::DATA_DIR;
+use super::{say, terminal};
+use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
+use crate::engine::Stream;
+use crate::http::{self, Ends, Invocation, NotAnswering};
+use crate::model::{Caller, Kind, Problem};
+use crate::store::Store;
+
+/// The exit status of a program that nobody reads any more (128 + SIGPIPE).
+const BROKEN_PIPE: u8 = 141;
+/// Pieces of output that may wait for our own standard output.
+const WAITING_OUTPUT: usize = 16;
+
+/// Runs the command that `words` spell, on the server of `data_dir`.
+pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, Problem> {
+    let output = terminal::output_size();
+    let screen = Options {
+        colour: output.is_some() && std::env::var_os("NO_COLOR").is_none(),
+        columns: output
+            .map(|size| size.columns)
+            .filter(|columns| *columns > 0),
+        ..Options::default()
+    };
+    let (command, options) = match parse(words, screen) {
+        Parsed::Command(command, options) => (command, options),
+        Parsed::Text {
+            stream,
+            text,
+            exit_code,
+        } => {
+            say(stream, &text);
+            return Ok(exit_code);
+        }
+    };
+    match command {
+        AnyCommand::Help(help) => {
+            let page = help.page(options.columns)?;
+            if help.topic.is_none() && !help.all {
+                show(&page, options);
+                say(Stream::Stdout, super::LOCAL_HELP);
+                return Ok(0);
+            }
+            Ok(show(&page, options))
+        }
+        AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
+        command => {
+            let data_dir = data_dir
+                .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
+                .unwrap_or_else(|| PathBuf::from(DATA_DIR));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| {
+                    Problem::new(
+                        Kind::Unavailable,
+                        "mini could not begin",
+                        error.to_string(),
+                        "",
+                    )
+                })?;
+            let exit_code = runtime.block_on(on_server(&data_dir, command, options));
+            // The thread that reads standard input may wait for ever.
+            runtime.shutdown_background();
+            exit_code
+        }
+    }
+}
+
+/// Prints an answer that needs no server.
+fn show<O: Output>(answer: &O, options: Options) -> u8 {
+    if options.format == crate::commands::Format::Json {
+        let json = serde_json::to_string(answer).unwrap_or_default();
+        say(Stream::Stdout, &format!("{json}\n"));
+    } else {
+        let mut page = crate::commands::Page::new(options.quiet, options.colour);
+        answer.print(&mut page);
+        for (stream, text) in page.parts() {
+            say(stream, &text);
+        }
+    }
+    answer.exit_code()
+}
+
+async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
+    let size = terminal::size().filter(|_| command.takes_terminal());
+    let (resized, terminal_size) = watch::channel(size);
+    let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
+    let stdin = if command.reads_input() {
+        terminal::stdin()
+    } else {
+        mpsc::channel(1).1
+    };
+    let name = command.name();
+    let may_work_alone = name.starts_with("ssh-keys:");
+    let spare = may_work_alone.then(|| command.clone());
+    let invocation = Invocation {
+        command,
+        options,
+        terminal: size,
+    };
+    let raw = size.and_then(|_| terminal::Raw::enter());
+    let ends = Ends {
+        stdin,
+        output,
+        terminal: terminal_size,
+    };
+    let mut window = signal(SignalKind::window_change()).ok();
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    let mut running = Box::pin(http::run(data_dir, invocation, ends));
+    let mut ended = None;
+    let answered = loop {
+        tokio::select! {
+            biased;
+            part = said.recv() => match part {
+                Some((stream, bytes)) => if let Err(error) = terminal::write(stream, &bytes)
+                    && error.kind() == io::ErrorKind::BrokenPipe
+                {
+                    break Ok(BROKEN_PIPE);
+                },
+                None => match ended.take() {
+                    Some(result) => break result,
+                    // The output is at its end, the exit status is still on its way.
+                    None => break running.as_mut().await,
+                },
+            },
+            result = running.as_mut(), if ended.is_none() => {
+                ended = Some(result);
+                said.close();
+            }
+            Some(()) = next(&mut window) => {
+                if raw.is_some() {
+                    resized.send_replace(terminal::size());
+                }
+            }
+            Some(()) = next(&mut terminate) => break Ok(128 + 15),
+        }
+    };
+    drop(running);
+    drop(raw);
+    match (answered, spare) {
+        (Ok(code), _) => Ok(code),
+        (Err(NotAnswering::NotRunning), Some(command)) => alone(data_dir, command, options).await,
+        (Err(error), _) => Err(not_answering(data_dir, &error)),
+    }
+}
+
+/// The next signal; never where it could not be set up.
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
+    let dir = data_dir.display();
+    match error {
+        NotAnswering::NotRunning => Problem::new(
+            Kind::Unavailable,
+            "mini is not running on this data directory",
+            format!("nothing answers at {dir}/run/api.sock"),
+            format!(
+                "Start it with `systemctl start mini` or `mini server --data-dir {dir}`, or name the right one with --data-dir"
+            ),
+        ),
+        NotAnswering::NotAllowed => Problem::new(
+            Kind::Forbidden,
+            "You may not use the server of this data directory",
+            format!("{dir} belongs to another user"),
+            "Use `sudo`, or ssh: `ssh -p 2222 mini@localhost apps:list`",
+        ),
+        NotAnswering::Lost(source) => Problem::new(
+            Kind::Unavailable,
+            "The connection to the server ended before the command did",
+            source.to_string(),
+            "What was begun may go on; look with `builds:list` or `ps:report`, and at the log of the server",
+        ),
+    }
+}
+
+/// Keys are managed without a server too, so that the first one can be added. The store keeps a server out meanwhile.
+async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
+    if !data_dir.join("mini.db").exists() && !matches!(command, AnyCommand::SshKeysAdd(_)) {
+        return Err(not_answering(data_dir, &NotAnswering::NotRunning));
+    }
+    super::server::make_data_dir(data_dir)?;
+    let store = Store::open(data_dir)?;
+    let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
+    let session = Session {
+        caller: Caller::Console,
+        stdin: if command.reads_input() {
+            terminal::stdin()
+        } else {
+            mpsc::channel(1).1
+        },
+        output,
+        terminal: watch::channel(None).1,
+    };
+    let mut dialog = Dialog::new(session, options);
+    let exit_code = match command {
+        AnyCommand::SshKeysAdd(add) => add
+            .apply(&store, &mut dialog)
+            .await
+            .map(|a| show(&a, options)),
+        AnyCommand::SshKeysList(list) => list.apply(&store).await.map(|a| show(&a, options)),
+        AnyCommand::SshKeysRemove(remove) => remove.apply(&store).await.map(|a| show(&a, options)),
+        _ => Err(not_answering(data_dir, &NotAnswering::NotRunning)),
+    };
+    drop(dialog);
+    while let Some((stream, bytes)) = said.recv().await {
+        // What cannot be printed to our own terminal cannot be told to anyone.
+        let _ = terminal::write(stream, &bytes);
+    }
+    store.close().await?;
+    exit_code
+}

@@ -1,0 +1,112 @@
+//! The settings of the server: each is declared once in [`catalogue`], and can come from the file, a `MINI_` variable or
+//! a flag.
+
+mod catalogue;
+mod sources;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) use sources::{Sources, flags, read};
+
+use crate::deploy::DiskFloor;
+use crate::engine::{Limits, Subnet};
+use crate::git::TreeLimits;
+use crate::model::{CheckPolicy, DomainName};
+
+/// Where an installed server keeps its state.
+pub(super) const DATA_DIR: &str = "/var/lib/mini";
+/// Where settings are looked for when no other file is named; fine when it is missing.
+pub(super) const FILE: &str = "/etc/mini/mini.toml";
+
+/// All settings, with their defaults (DECISIONS.md, Numbers).
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub data_dir: PathBuf,
+    pub ssh_listen: Vec<SocketAddr>,
+    pub http_listen: Vec<SocketAddr>,
+    pub base_domains: Vec<DomainName>,
+    pub authorized_keys: Vec<PathBuf>,
+    pub dev: bool,
+    pub creates_apps: bool,
+    pub docker_socket: Option<String>,
+    pub network_pool: Subnet,
+    pub image_mirrors: BTreeMap<String, String>,
+    pub build_timeout: Duration,
+    pub builds_at_once: usize,
+    pub keep_releases: usize,
+    pub disk_floor: DiskFloor,
+    pub upload: TreeLimits,
+    pub checks: CheckPolicy,
+    pub limits: Limits,
+    pub stop_grace: Duration,
+    pub drain: Duration,
+    pub restart_limit: u32,
+    pub has_json_log: bool,
+}
+
+impl Settings {
+    /// The defaults: those of an installed server, or with `dev` those that need no root.
+    fn new(dev: bool) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let listen = |installed: u16, dev_port: u16| {
+            if dev {
+                vec![SocketAddr::from(([127, 0, 0, 1], dev_port))]
+            } else {
+                vec![any_address(installed)]
+            }
+        };
+        Self {
+            data_dir: PathBuf::from(DATA_DIR),
+            ssh_listen: listen(2222, 2222),
+            http_listen: listen(80, 8080),
+            base_domains: if dev {
+                "localhost".parse().into_iter().collect()
+            } else {
+                Vec::new()
+            },
+            authorized_keys: Vec::new(),
+            dev,
+            creates_apps: true,
+            docker_socket: None,
+            network_pool: Subnet::DEFAULT_POOL,
+            image_mirrors: BTreeMap::new(),
+            build_timeout: Duration::from_secs(15 * 60),
+            builds_at_once: (cores / 2).max(1),
+            keep_releases: 5,
+            disk_floor: DiskFloor {
+                bytes: 1 << 30,
+                percent: 5,
+            },
+            upload: TreeLimits {
+                total_bytes: 1 << 30,
+                entries: 100_000,
+            },
+            checks: CheckPolicy::default(),
+            limits: Limits {
+                memory_bytes: None,
+                pids: 512,
+            },
+            stop_grace: Duration::from_secs(30),
+            drain: Duration::from_secs(60),
+            restart_limit: 10,
+            has_json_log: false,
+        }
+    }
+}
+
+/// All addresses of this machine: those of IPv6, which take IPv4 as well, where the kernel has IPv6.
+fn any_address(port: u16) -> SocketAddr {
+    let has_ipv6 = std::fs::read("/proc/net/if_inet6").is_ok_and(|list| !list.is_empty());
+    if has_ipv6 {
+        SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port))
+    } else {
+        SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::*;
+
+/// Reads settings from a file's content, variables and flags.
+fn read_all(
+    file: &str,
+    variables: &[(&str, &str)],
+    words: &[&str],
+) -> Result<Settings, Vec<String>> {
+    let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+    let all = std::iter::once("server").chain(words.iter().copied());
+    let flags = flags().try_get_matches_from(all).unwrap();
+    let sources = Sources {
+        flags: &flags,
+        variable: &|name| variables.get(name).map(OsString::from),
+        file: &|path| {
+            if path == Path::new(FILE) && !file.is_empty() {
+                Ok(file.to_owned())
+            } else {
+                Err(io::Error::new(io::ErrorKind::NotFound, "no such file"))
+            }
+        },
+    };
+    read(&sources).map_err(|mistakes| mistakes.0)
+}
+
+fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let file =
+        "ssh-listen = [\"1.1.1.1:1\", \"2.2.2.2:2\"]\nbuild-timeout = \"5m\"\nkeep-releases = 7";
+    let variables = [
+        ("MINI_SSH_LISTEN", "3.3.3.3:3, 4.4.4.4:4"),
+        ("MINI_KEEP_RELEASES", "8"),
+    ];
+    let settings = read_all(file, &variables, &["--keep-releases", "9"]).unwrap();
+    assert_eq!(settings.ssh_listen, addresses(&["3.3.3.3:3", "4.4.4.4:4"]));
+    assert_eq!(settings.build_timeout, Duration::from_secs(300));
+    assert_eq!(settings.keep_releases, 9);
+}
+
+#[test]
+fn dev_changes_defaults_only() {
+    let settings = read_all("", &[], &["--dev", "--http-listen", "127.0.0.1:0"]).unwrap();
+    assert_eq!(settings.ssh_listen, addresses(&["127.0.0.1:2222"]));
+    assert_eq!(settings.http_listen, addresses(&["127.0.0.1:0"]));
+    assert_eq!(settings.base_domains, ["localhost".parse().unwrap()]);
+    assert!(read_all("dev = true", &[], &[]).unwrap().dev);
+    assert!(
+        !read_all("dev = true", &[("MINI_DEV", "0")], &[])
+            .unwrap()
+            .dev
+    );
+    assert!(read_all("", &[], &[]).unwrap().base_domains.is_empty());
+}
+
+#[test]
+fn all_mistakes_are_told_together_each_with_its_place() {
+    let file = "ssh-listn = \"x\"\npids-limit = 0\nmemory-limit = 1.5";
+    let variables = [("MINI_HTTP_LISTEN", "nowhere"), ("MINI_DRAIN", "soon")];
+    let words = ["--base-domain", "A B", "--stop-grace", "1y"];
+    let mistakes = read_all(file, &variables, &words).unwrap_err();
+    insta::assert_snapshot!(mistakes.join("\n"), @r"
+    /etc/mini/mini.toml: `memory-limit` is a text, a number, true or false, or a list of these
+    /etc/mini/mini.toml: there is no setting `ssh-listn`, did you mean `ssh-listen`?
+    MINI_HTTP_LISTEN: `nowhere` is not an address, give ADDR:PORT such as 0.0.0.0:2222 or [::]:2222
+    --base-domain: `A B`: A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path
+    /etc/mini/mini.toml: pids-limit: `0` is not a number from 1 to 4194304
+    --stop-grace: `1y` is not a duration, give one such as 30s, 15m or 500ms
+    MINI_DRAIN: `soon` is not a duration, give one such as 30s, 15m or 500ms
+    ");
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there_and_be_toml() {
+    let mistakes = read_all("", &[], &["--config", "/x/y.toml"]).unwrap_err();
+    assert_eq!(mistakes, ["/x/y.toml: no such file"]);
+    let mistakes = read_all("ssh-listen = [", &[], &[]).unwrap_err();
+    assert!(
+        mistakes[0].starts_with("/etc/mini/mini.toml: "),
+        "{mistakes:?}"
+    );
+    assert_eq!(mistakes.len(), 1);
+}
+
+#[test]
+fn mirrors_may_be_a_table() {
+    let file = "[image-mirror]\nnode = \"registry.lan/node\"\n\"python\" = \"registry.lan/python\"";
+    let settings = read_all(file, &[], &[]).unwrap();
+    assert_eq!(settings.image_mirrors["node"], "registry.lan/node");
+    assert_eq!(settings.image_mirrors.len(), 2);
+}
+
+#[test]
+fn every_setting_is_a_flag_with_a_help_line() {
+    flags().debug_assert();
+}
