@@ -341,8 +341,14 @@ impl Drop for Server {
             instance.remove();
         }
         // A task that panics is caught and may go unnoticed otherwise.
-        let panicked = self.log().lines().find(|line| line.contains("panicked at")).map(str::to_owned);
-        if let Some(line) = panicked && !has_failed {
+        let panicked = self
+            .log()
+            .lines()
+            .find(|line| line.contains("panicked at"))
+            .map(str::to_owned);
+        if let Some(line) = panicked
+            && !has_failed
+        {
             panic!("the server has panicked: {line}\n{}", self.log());
         }
     }
