@@ -90,6 +90,13 @@ fn show<O: Output>(answer: &O, options: Options) -> u8 {
 }
 
 async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
+    // Found out before standard input is read: what was read for the server would be lost to the store.
+    if command.name().starts_with("ssh-keys:")
+        && let Err(error) = http::connect(data_dir).await
+        && matches!(NotAnswering::from(error), NotAnswering::NotRunning)
+    {
+        return alone(data_dir, command, options).await;
+    }
     let size = terminal::size().filter(|_| command.takes_terminal());
     let (resized, terminal_size) = watch::channel(size);
     let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
@@ -98,9 +105,6 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
     } else {
         mpsc::channel(1).1
     };
-    let name = command.name();
-    let may_work_alone = name.starts_with("ssh-keys:");
-    let spare = may_work_alone.then(|| command.clone());
     let invocation = Invocation {
         command,
         options,
@@ -145,11 +149,7 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
     };
     drop(running);
     drop(raw);
-    match (answered, spare) {
-        (Ok(code), _) => Ok(code),
-        (Err(NotAnswering::NotRunning), Some(command)) => alone(data_dir, command, options).await,
-        (Err(error), _) => Err(not_answering(data_dir, &error)),
-    }
+    answered.map_err(|error| not_answering(data_dir, &error))
 }
 
 /// The next signal; never where it could not be set up.
