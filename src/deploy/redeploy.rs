@@ -65,7 +65,7 @@ impl Deploys {
                 .find(|release| release.image != current.image),
         };
         let Some(release) = found.cloned() else {
-            let wanted = version.map_or("an earlier image".to_owned(), |wanted| wanted.to_string());
+            let wanted = version.map_or("earlier image".to_owned(), |wanted| wanted.to_string());
             let kept: Vec<String> = releases
                 .iter()
                 .map(|release| release.version.to_string())
