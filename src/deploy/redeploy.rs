@@ -17,7 +17,7 @@ impl Deploys {
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
         let release = self.current(&app).await?;
-        self.from_release(app, caller, trigger, release, description)
+        self.repeat(app, caller, trigger, release, description)
             .await
     }
 
@@ -65,7 +65,7 @@ impl Deploys {
                 .find(|release| release.image != current.image),
         };
         let Some(release) = found.cloned() else {
-            let wanted = version.map_or("an earlier image".to_owned(), |wanted| wanted.to_string());
+            let wanted = version.map_or("earlier image".to_owned(), |wanted| wanted.to_string());
             let kept: Vec<String> = releases
                 .iter()
                 .map(|release| release.version.to_string())
@@ -86,11 +86,11 @@ impl Deploys {
             ));
         };
         let description = format!("Rollback to {}", release.version);
-        self.from_release(app, caller, Trigger::Rollback, release, description)
+        self.repeat(app, caller, Trigger::Rollback, release, description)
             .await
     }
 
-    async fn from_release(
+    async fn repeat(
         &self,
         app: App,
         caller: &Caller,

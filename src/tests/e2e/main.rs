@@ -1,0 +1,34 @@
+//! The whole of mini as its users meet it: the real binary, real `git` and `ssh`, real Docker, real HTTP.
+//!
+//! Every test has a server of its own in a temporary data directory. What that server makes in Docker carries its
+//! instance id and is removed when the test ends; the server's log is printed when the test fails.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and its harness with it"
+)]
+
+mod apps;
+mod branches;
+mod client;
+mod config;
+mod crashes;
+mod docker;
+mod examples;
+mod gate;
+mod http;
+mod keys;
+mod load;
+mod process;
+mod processes;
+mod proxied;
+mod pushes;
+mod queue;
+mod refused;
+mod repository;
+mod server;
+mod starts;
+mod wait;
