@@ -226,7 +226,8 @@ fn the_first_push_of_an_app_can_fail_too() {
         .fails()
         .says(&["! [remote rejected] main -> main"]);
     assert_eq!(repository.remote_tip("refs/heads/main"), None);
-    assert_eq!(server.get("first", "/").status, 503);
+    // Dokku's answer for an app that has not been deployed.
+    assert_eq!(server.get("first", "/").status, 502);
     repository.write("mode.txt", "well");
     repository.commit("It does not");
     repository.push().succeeds();

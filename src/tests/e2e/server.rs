@@ -247,10 +247,7 @@ impl Server {
     /// Runs a command through the server's own socket.
     #[track_caller]
     pub(crate) fn mini(&self, words: &[&str]) -> Ran {
-        run(Command::new(MINI)
-            .args(words)
-            .arg("--data-dir")
-            .arg(self.data_dir()))
+        run(&mut self.mini_command(words))
     }
 
     /// The same, with an input.
@@ -341,8 +338,14 @@ impl Drop for Server {
             instance.remove();
         }
         // A task that panics is caught and may go unnoticed otherwise.
-        let panicked = self.log().lines().find(|line| line.contains("panicked at")).map(str::to_owned);
-        if let Some(line) = panicked && !has_failed {
+        let panicked = self
+            .log()
+            .lines()
+            .find(|line| line.contains("panicked at"))
+            .map(str::to_owned);
+        if let Some(line) = panicked
+            && !has_failed
+        {
             panic!("the server has panicked: {line}\n{}", self.log());
         }
     }
