@@ -90,7 +90,7 @@ fn show<O: Output>(answer: &O, options: Options) -> u8 {
 }
 
 async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
-    // Found out before standard input is read: what was read for the server would be lost to the store.
+    // Asked before standard input is read, which can be read only once.
     if command.name().starts_with("ssh-keys:")
         && let Err(error) = http::connect(data_dir).await
         && matches!(NotAnswering::from(error), NotAnswering::NotRunning)

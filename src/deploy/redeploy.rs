@@ -17,7 +17,7 @@ impl Deploys {
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
         let release = self.current(&app).await?;
-        self.from_release(app, caller, trigger, release, description)
+        self.repeat(app, caller, trigger, release, description)
             .await
     }
 
@@ -86,11 +86,11 @@ impl Deploys {
             ));
         };
         let description = format!("Rollback to {}", release.version);
-        self.from_release(app, caller, Trigger::Rollback, release, description)
+        self.repeat(app, caller, Trigger::Rollback, release, description)
             .await
     }
 
-    async fn from_release(
+    async fn repeat(
         &self,
         app: App,
         caller: &Caller,

@@ -31,9 +31,6 @@ const RECEIVE: [&str; 13] = [
     "receive.fsck.missingSpaceBeforeEmail=ignore",
 ];
 
-/// The largest pack a push may bring (DECISIONS.md, "Numbers").
-const MAX_INPUT_BYTES: u64 = 1 << 30;
-
 /// The variables a git child is given; everything else of ours is kept from it.
 fn environment() -> [(&'static str, OsString); 5] {
     let path = std::env::var_os("PATH")
@@ -76,8 +73,8 @@ pub(super) fn blocking_git() -> std::process::Command {
     command
 }
 
-/// Adds what receive-pack needs.
-pub(super) fn receiving(command: &mut tokio::process::Command, hooks: &Path) {
+/// Adds what receive-pack needs; a push may bring a pack of `limit_bytes`.
+pub(super) fn receiving(command: &mut tokio::process::Command, hooks: &Path, limit_bytes: u64) {
     let mut hooks_setting = OsString::from("core.hooksPath=");
     hooks_setting.push(hooks);
     command.arg("-c").arg(hooks_setting);
@@ -86,7 +83,7 @@ pub(super) fn receiving(command: &mut tokio::process::Command, hooks: &Path) {
     }
     command
         .arg("-c")
-        .arg(format!("receive.maxInputSize={MAX_INPUT_BYTES}"));
+        .arg(format!("receive.maxInputSize={limit_bytes}"));
 }
 
 /// Runs a git command to its end and returns what it printed; its standard error becomes the error.

@@ -20,7 +20,7 @@ pub struct Repositories {
 /// Limits of what may be built.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeLimits {
-    /// Sum of all file sizes, bytes.
+    /// Sum of all file sizes, bytes; also the size of the pack that one push may bring.
     pub total_bytes: u64,
     /// Number of entries.
     pub entries: usize,
@@ -208,7 +208,7 @@ impl Repositories {
         environment: &BTreeMap<String, String>,
     ) -> tokio::process::Command {
         let mut command = child::git();
-        child::receiving(&mut command, &self.hooks);
+        child::receiving(&mut command, &self.hooks, self.limits.total_bytes);
         command
             .arg("receive-pack")
             .arg(self.path(app))

@@ -77,6 +77,8 @@ async fn connections_made_before_the_start_are_served() {
     client.send(GET).await;
     // Fewer threads than sockets: all sockets are served all the same.
     let proxy = mini_proxy::Proxy::start(vec![listeners], settings(1)).unwrap();
+    // They wait until there is a table to answer by.
+    proxy.handle().set_table(mini_proxy::RouteTable::default());
     assert_eq!(client.reply().await.status, 404);
     patiently("the end", proxy.shutdown(Duration::ZERO)).await;
 }

@@ -150,6 +150,8 @@ impl World {
         let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), settings.threads).unwrap();
         let address = listeners.local_address();
         let proxy = Proxy::start(vec![listeners], settings).unwrap();
+        // The first table opens the doors.
+        proxy.handle().set_table(mini_proxy::RouteTable::default());
         World {
             handle: proxy.handle(),
             proxy,

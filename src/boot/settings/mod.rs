@@ -30,7 +30,6 @@ pub(super) struct Settings {
     pub http_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
     pub authorized_keys: Vec<PathBuf>,
-    pub dev: bool,
     pub creates_apps: bool,
     pub docker_socket: Option<String>,
     pub network_pool: Subnet,
@@ -69,7 +68,6 @@ impl Settings {
                 Vec::new()
             },
             authorized_keys: Vec::new(),
-            dev,
             creates_apps: true,
             docker_socket: None,
             network_pool: Subnet::DEFAULT_POOL,

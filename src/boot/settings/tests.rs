@@ -52,12 +52,10 @@ fn dev_changes_defaults_only() {
     assert_eq!(settings.ssh_listen, addresses(&["127.0.0.1:2222"]));
     assert_eq!(settings.http_listen, addresses(&["127.0.0.1:0"]));
     assert_eq!(settings.base_domains, ["localhost".parse().unwrap()]);
-    assert!(read_all("dev = true", &[], &[]).unwrap().dev);
-    assert!(
-        !read_all("dev = true", &[("MINI_DEV", "0")], &[])
-            .unwrap()
-            .dev
-    );
+    let http_of =
+        |variables: &[(&str, &str)]| read_all("dev = true", variables, &[]).unwrap().http_listen;
+    assert_eq!(http_of(&[]), addresses(&["127.0.0.1:8080"]));
+    assert_eq!(http_of(&[("MINI_DEV", "0")]), addresses(&["0.0.0.0:80"]));
     assert!(read_all("", &[], &[]).unwrap().base_domains.is_empty());
 }
 
