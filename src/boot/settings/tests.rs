@@ -55,7 +55,7 @@ fn dev_changes_defaults_only() {
     let http_of =
         |variables: &[(&str, &str)]| read_all("dev = true", variables, &[]).unwrap().http_listen;
     assert_eq!(http_of(&[]), addresses(&["127.0.0.1:8080"]));
-    assert_eq!(http_of(&[("MINI_DEV", "0")]), addresses(&["0.0.0.0:80"]));
+    assert_eq!(http_of(&[("MINI_DEV", "0")])[0].port(), 80);
     assert!(read_all("", &[], &[]).unwrap().base_domains.is_empty());
 }
 
