@@ -254,7 +254,7 @@ fn a_process_that_needs_more_memory_than_it_may_have() {
 
 #[test]
 fn a_push_to_an_app_nobody_created_where_pushes_create_none() {
-    let server = Server::start_with(&[("MINI_CREATES_APPS", "false")]);
+    let server = Server::start_with(&[("MINI_CREATE_APPS", "false")]);
     let repository = Repository::app(&server, "uncreated", "one");
     repository
         .push()
