@@ -164,8 +164,8 @@ async fn run_release_command(
             Kind::AppFailed,
             failed,
             format!(
-                "`{line}` did not end within {} minutes",
-                limit.as_secs() / 60
+                "`{line}` did not end within {}",
+                problem::in_words(limit)
             ),
             "see what it waits for, correct it, and push again",
         )),
