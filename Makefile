@@ -1,6 +1,6 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test
+.PHONY: help demo demo-stop check test bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -16,3 +16,6 @@ check: ## format, lints and the tests that need no Docker: the quick loop
 
 test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
 	@.ci/test
+
+bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, proxy, memory)
+	@src/bench/run $(ONLY)

@@ -54,10 +54,10 @@ pub(super) async fn build(
         Err(Problem::new(
             Kind::AppFailed,
             format!(
-                "{app} was not deployed: the build did not end within {} minutes",
-                limit.as_secs() / 60
+                "{app} was not deployed: the build did not end within {}",
+                problem::in_words(limit)
             ),
-            "a build has that long (setting `build_timeout`)",
+            "a build has that long (setting `build-timeout`)",
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;

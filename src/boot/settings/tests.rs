@@ -52,11 +52,13 @@ fn dev_changes_defaults_only() {
     assert_eq!(settings.ssh_listen, addresses(&["127.0.0.1:2222"]));
     assert_eq!(settings.http_listen, addresses(&["127.0.0.1:0"]));
     assert_eq!(settings.base_domains, ["localhost".parse().unwrap()]);
-    let http_of =
-        |variables: &[(&str, &str)]| read_all("dev = true", variables, &[]).unwrap().http_listen;
-    assert_eq!(http_of(&[]), addresses(&["127.0.0.1:8080"]));
-    assert_eq!(http_of(&[("MINI_DEV", "0")])[0].port(), 80);
-    assert!(read_all("", &[], &[]).unwrap().base_domains.is_empty());
+    let base_domains = |file: &str, variables: &[(&str, &str)]| {
+        let settings = read_all(file, variables, &[]).unwrap();
+        settings.base_domains.len()
+    };
+    assert_eq!(base_domains("dev = true", &[]), 1);
+    assert_eq!(base_domains("dev = true", &[("MINI_DEV", "0")]), 0);
+    assert_eq!(base_domains("", &[]), 0);
 }
 
 #[test]

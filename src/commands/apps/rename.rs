@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Kind, Permission, Problem, Trigger};
+use crate::model::{App, AppName, Kind, Permission, Problem};
 
 /// Rename an app
 ///
@@ -50,10 +50,9 @@ impl Command for Rename {
         if app.current.is_some() {
             let attached = platform
                 .deploys
-                .redeploy(
+                .restart(
                     &self.new_name,
                     dialog.caller(),
-                    Trigger::Restart,
                     format!("Rename from {}", app.name),
                 )
                 .await?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::commands::Format;
 
 fn parsed(text: &str) -> Parsed {
     parse(words(text).unwrap(), Options::default())

@@ -247,10 +247,7 @@ impl Server {
     /// Runs a command through the server's own socket.
     #[track_caller]
     pub(crate) fn mini(&self, words: &[&str]) -> Ran {
-        run(Command::new(MINI)
-            .args(words)
-            .arg("--data-dir")
-            .arg(self.data_dir()))
+        run(&mut self.mini_command(words))
     }
 
     /// The same, with an input.
