@@ -163,10 +163,7 @@ async fn run_release_command(
         Err(_) => Err(Problem::new(
             Kind::AppFailed,
             failed,
-            format!(
-                "`{line}` did not end within {}",
-                problem::in_words(limit)
-            ),
+            format!("`{line}` did not end within {}", problem::in_words(limit)),
             "see what it waits for, correct it, and push again",
         )),
     }
