@@ -8,8 +8,8 @@ use crate::model::{App, AppName, Kind, Permission, Problem};
 
 /// Rename an app
 ///
-/// A deployed app is deployed again under its new name, without an interruption at its own domains. The address made of
-/// its old name stops answering.
+/// The processes of a deployed app are started again under the new name, which interrupts it for a moment. The address
+/// made of its old name stops answering.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
