@@ -19,6 +19,7 @@ impl Deploys {
         if let Some(waiting) = self.deployer.queue.waiting(&app.name) {
             return Ok(waiting.attach_until_ended());
         }
+        current(&self.deployer, &app).await?;
         self.begin(
             app,
             caller,
@@ -39,6 +40,7 @@ impl Deploys {
         if let Some(waiting) = self.deployer.queue.waiting(&app.name) {
             return Ok(waiting.attach_until_ended());
         }
+        current(&self.deployer, &app).await?;
         self.begin(app, caller, Trigger::Restart, Entry::Restart(description))
             .await
     }
@@ -46,6 +48,8 @@ impl Deploys {
     /// A build and deploy of the commit that is deployed (`ps:rebuild`).
     pub async fn rebuild(&self, app: &AppName, caller: &Caller) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
+        // What cannot be is refused at once and leaves no record; the turn looks again.
+        deployed_source(&self.deployer, &app).await?;
         self.begin(app, caller, Trigger::Rebuild, Entry::Rebuild)
             .await
     }
@@ -58,6 +62,7 @@ impl Deploys {
         version: Option<ReleaseVersion>,
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
+        earlier(&self.deployer, &app, version).await?;
         self.begin(app, caller, Trigger::Rollback, Entry::Rollback(version))
             .await
     }

@@ -251,6 +251,20 @@ fn a_server_that_was_stopped_and_started_answers_without_a_deploy() {
 }
 
 #[test]
+fn no_visitor_is_lost_while_the_server_is_started_again_on_a_passed_socket() {
+    let server = Server::start_on_passed_socket();
+    let _repository = Repository::deployed(&server, "passed", "one");
+    let load = server.load_on_new_connections("passed");
+    for _ in 0..2 {
+        load.wait_for_requests(100);
+        server.stop();
+        server.launch();
+    }
+    load.wait_for_requests(100);
+    load.stop().has_no_failure();
+}
+
+#[test]
 fn a_container_that_ends_comes_back() {
     let server = Server::start();
     let _repository = Repository::deployed(&server, "lives", "one");

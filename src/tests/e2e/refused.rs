@@ -253,6 +253,74 @@ fn a_process_that_needs_more_memory_than_it_may_have() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full() {
+    let server = Server::start_with(&[("MINI_MIN_FREE_SPACE", "1000TiB")]);
+    let repository = Repository::app(&server, "full", "one");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "the disk of the server is nearly full"]);
+}
+
+#[test]
+fn a_repository_larger_than_the_limit() {
+    let server = Server::start_with(&[
+        ("MINI_MAX_UPLOAD", "1MiB"),
+        ("MINI_MAX_UPLOAD_ENTRIES", "20"),
+    ]);
+    let repository = Repository::app(&server, "huge", "one");
+    repository.push().succeeds();
+    // Small as a pack, large as a tree.
+    repository.write("zeros", vec![0; 2 << 20]);
+    repository.commit("Two megabytes");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "1 MiB"]);
+
+    repository
+        .git(&["reset", "--quiet", "--hard", "HEAD~1"])
+        .succeeds();
+    for number in 0..30 {
+        repository.write(&format!("files/{number}"), "");
+    }
+    repository.commit("Thirty files");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "more than 20 files"]);
+    assert_eq!(server.body("huge", "/"), "version one\n");
+}
+
+#[test]
+fn a_worker_that_fails_keeps_web_back_too() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "together", "one");
+    repository.write(
+        "Procfile",
+        "web: exec python3 -S -E -u app.py\nworker: exec sleep 1000\n",
+    );
+    repository.commit("A worker");
+    repository.push().succeeds();
+    server.ssh(&["ps:scale", "together", "worker=1"]).succeeds();
+    repository.write(
+        "Procfile",
+        "web: exec python3 -S -E -u app.py\nworker: echo the worker gives up; exit 5\n",
+    );
+    repository.set_version("two");
+    repository.push().fails().says(&[
+        "[remote rejected]",
+        "worker.1 did not stay up",
+        "ended by itself with status 5",
+        "the worker gives up",
+    ]);
+    assert_eq!(server.body("together", "/"), "version one\n");
+    crate::wait::wait_until("the old processes alone", || {
+        server.instance().running("together").len() == 2
+    });
+}
+
+#[test]
 fn a_push_to_an_app_nobody_created_where_pushes_create_none() {
     let server = Server::start_with(&[("MINI_CREATE_APPS", "false")]);
     let repository = Repository::app(&server, "uncreated", "one");
