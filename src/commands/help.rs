@@ -79,11 +79,7 @@ impl Help {
         if AnyCommand::NAMES.iter().any(|command| in_group(command)) {
             return Ok(overview(&format!("{topic}[:COMMAND]"), in_group));
         }
-        let mut all = description();
-        if let Some(columns) = columns {
-            all = all.term_width(usize::from(columns));
-            all.build();
-        }
+        let mut all = description(columns);
         match all.find_subcommand_mut(name) {
             Some(command) => Ok(HelpPage::Text {
                 text: command.render_long_help().to_string(),
@@ -103,7 +99,7 @@ fn overview(line: &str, is_listed: impl Fn(&str) -> bool) -> HelpPage {
         usage: format!(
             "mini [--quiet|--trace|--force|--format json] {line} <app> [command-specific-options]"
         ),
-        commands: description()
+        commands: description(None)
             .get_subcommands()
             .filter(|command| is_listed(command.get_name()))
             .map(|command| (command.get_name().to_owned(), summary(command)))
@@ -144,11 +140,40 @@ impl Output for HelpPage {
 /// The reference of all commands as Markdown.
 pub fn reference() -> String {
     let mut text = String::from("# Commands\n");
-    for command in description().get_subcommands_mut() {
+    for command in description(None).get_subcommands_mut() {
         let name = command.get_name().to_owned();
         text.push_str(&format!("\n## {name}\n\n```\n"));
         text.push_str(command.render_long_help().to_string().trim_end());
         text.push_str("\n```\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_all_commands_is_what_they_declare() {
+        insta::assert_snapshot!(reference());
+    }
+
+    #[test]
+    fn help_lists_groups_and_explains_one_command() {
+        let page = |topic: Option<&str>| {
+            let help = Help {
+                topic: topic.map(str::to_owned),
+                all: false,
+            };
+            let mut page = Page::default();
+            help.page(Some(80)).map(|answer| {
+                answer.print(&mut page);
+                page.to_text()
+            })
+        };
+        insta::assert_snapshot!(page(None).unwrap());
+        insta::assert_snapshot!(page(Some("builds")).unwrap());
+        insta::assert_snapshot!(page(Some("config")).unwrap());
+        assert_eq!(page(Some("foo")).unwrap_err().exit_code(), 1);
+    }
 }

@@ -4,9 +4,10 @@ use futures_util::StreamExt;
 
 use super::{Dialog, Platform};
 use crate::deploy::Attached;
-use crate::engine::Stream;
+use crate::engine::{Process, ProcessState, Stream};
 use crate::events::{Event, EventBody, render};
 use crate::model::{AppName, Kind, Problem};
+use crate::reconcile::View;
 
 /// Prints the events of a deploy as they come and returns how it ended. A caller that leaves stops watching; the deploy
 /// goes on.
@@ -40,6 +41,7 @@ pub(super) async fn show(dialog: &Dialog, event: &Event) {
         EventBody::Warning { .. } | EventBody::Failed { .. } => {
             dialog.write(Stream::Stderr, text).await;
         }
+        EventBody::Header { .. } | EventBody::Section { .. } if dialog.options().quiet => {}
         EventBody::StepStarted { .. }
         | EventBody::Header { .. }
         | EventBody::Section { .. }
@@ -65,6 +67,24 @@ pub(super) async fn settle(
                 format!("See `ps:report {app}` and `logs {app}`; the wish is kept and tried again"),
             )
         }),
+        () = dialog.gone() => Err(left()),
+    }
+}
+
+/// Waits until no process of a stopped app runs any more: requests in flight are finished first.
+pub(super) async fn stopped(
+    platform: &Platform,
+    app: &AppName,
+    dialog: &mut Dialog,
+) -> Result<(), Problem> {
+    settle(platform, app, dialog).await?;
+    let is_over = |view: &View| {
+        let runs =
+            |process: &Process| process.app == *app && process.state == ProcessState::Running;
+        view.engine_problem.is_some() || !view.processes.iter().any(runs)
+    };
+    tokio::select! {
+        _ = platform.reconciler.wait_for(is_over) => Ok(()),
         () = dialog.gone() => Err(left()),
     }
 }

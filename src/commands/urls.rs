@@ -39,7 +39,10 @@ impl Command for Urls {
 /// The addresses of an app, the one to show first first.
 pub(super) async fn of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
     let domains = platform.store.domains(app.id).await?;
-    Ok(platform.reconciler.urls(&app.name, &domains))
+    // A wildcard is no address anyone could open.
+    let mut urls = platform.reconciler.urls(&app.name, &domains);
+    urls.retain(|url| !url.contains('*'));
+    Ok(urls)
 }
 
 impl Output for Addresses {

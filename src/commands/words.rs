@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ColorChoice, CommandFactory, Parser};
 
 use super::list::AnyCommand;
@@ -37,10 +38,15 @@ pub struct Line {
 }
 
 /// The clap description of all commands, built so that every usage line begins with `mini`.
-pub(super) fn description() -> clap::Command {
-    let mut all = Line::command();
+pub(super) fn description(columns: Option<u16>) -> clap::Command {
+    let mut all = Line::command().term_width(width(columns));
     all.build();
     all
+}
+
+/// The width of help pages. Never that of the terminal the server was started in, which clap would take.
+fn width(columns: Option<u16>) -> usize {
+    columns.map_or(100, usize::from)
 }
 
 /// What words turned out to be.
@@ -72,7 +78,7 @@ impl Parsed {
 /// Reads the words of a command, without the program's name. `screen` says how wide the reader's terminal is and
 /// whether it shows colours. Never ends the process.
 pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
-    let all = description();
+    let all = description(screen.columns);
     let Arranged { words, options } = match arrange(words, &all, screen) {
         Ok(arranged) => arranged,
         Err(Refusal::Problem(problem)) => return Parsed::refusal(&problem),
@@ -83,15 +89,14 @@ pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
     } else {
         ColorChoice::Never
     });
-    if let Some(columns) = options.columns {
-        parser = parser.term_width(usize::from(columns));
-    }
+    parser = parser.term_width(width(options.columns));
     let parsed = parser
         .try_get_matches_from(iter::once("mini".to_owned()).chain(words))
         .and_then(|matches| <Line as clap::FromArgMatches>::from_arg_matches(&matches));
     match parsed {
         Ok(line) => Parsed::Command(line.command, options),
         Err(error) => {
+            let error = without_values(error);
             let rendered = error.render();
             Parsed::Text {
                 stream: if error.use_stderr() {
@@ -108,6 +113,19 @@ pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
             }
         }
     }
+}
+
+/// What is refused is repeated to the caller, but not what stands behind a `=`: that may be a password.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    let refused = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(text)) => text.split_once('=').map(|(key, _)| key.to_owned()),
+        _ => None,
+    };
+    if let Some(key) = refused {
+        let shown = ContextValue::String(format!("{key}=********"));
+        error.insert(ContextKind::InvalidValue, shown);
+    }
+    error
 }
 
 /// The answer to a command nobody knows: Dokku's two lines with the nearest name between them.

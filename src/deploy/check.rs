@@ -121,12 +121,25 @@ async fn started(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Result<Pro
     let mut view = deployer.reconciler.view();
     let seen = view
         .wait_for(|view| {
-            view.refusals.contains_key(key)
+            view.engine_problem.is_some()
+                || view.refusals.contains_key(key)
                 || find(view, key).is_some_and(|process| process.state != ProcessState::Created)
         })
         .await
         .map(|view| view.clone())
         .map_err(|_| super::run::lost())?;
+    if let Some(why) = &seen.engine_problem {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            format!(
+                "{} was not deployed: {} could not be started",
+                run.app.name,
+                name(key)
+            ),
+            why.clone(),
+            "see that Docker runs on the server, then push again; what served before still serves",
+        ));
+    }
     if let Some(refusal) = seen.refusals.get(key) {
         return Err(Problem::new(
             Kind::AppFailed,

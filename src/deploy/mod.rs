@@ -41,6 +41,9 @@ use crate::model::{
 use crate::reconcile::Reconciler;
 use crate::store::Store;
 
+/// How long deploys may take to end when the server stops.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
 /// One ref of a push, as git hands it to a hook. An all-zero id stands for "no such ref".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefUpdate {
@@ -204,9 +207,14 @@ impl Deploys {
         for run in &runs {
             run.cancel.cancel();
         }
-        for run in runs {
-            // How it ended is in its record.
-            let _ = run.attach_until_ended().outcome.await;
+        let ended = async {
+            for run in runs {
+                // How it ended is in its record.
+                let _ = run.attach_until_ended().outcome.await;
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {
+            tracing::warn!("a deploy did not end in time; it is settled at the next start");
         }
     }
 }
@@ -303,7 +311,12 @@ impl Deployer {
             Err(run::lost())
         });
         let status = run::status_of(&result, false);
+        let is_live = result.is_ok();
         self.end(&run, result, status).await;
+        if is_live {
+            // A release that was promised and could not be routed gives way to this one.
+            release::abandon(&self, &run.app).await;
+        }
         route::put_away(&self, &run.app).await;
         drop(turn);
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use mini_buildpacks::Detection;
 
 use super::run::{Run, canceled};
-use super::{Deployer, build, check, detect, release, route};
+use super::{Deployer, build, check, detect, redeploy, release, route};
 use crate::git::CommitTree;
-use crate::model::{Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, Step};
+use crate::model::{
+    Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, ReleaseVersion, Step,
+};
 
 /// A commit that was pushed.
 pub(super) struct Received {
@@ -53,14 +55,19 @@ pub(super) struct Healthy {
     pub(super) is_started: bool,
 }
 
-/// Where on the road a deploy begins.
+/// Where on the road a deploy begins. What is deployed is looked up when its turn has come, so that a deploy that waited
+/// never brings back what the one before it has replaced.
 pub(super) enum Entry {
-    /// A push, or `ps:rebuild`.
+    /// A push.
     Received(Received),
+    /// `ps:rebuild`: the commit of the present release.
+    Rebuild,
     /// `config:set`: the present image with the present config.
-    Built(Box<Built>),
-    /// `rollback`, `ps:restart`: no release command either.
-    Release(Box<Built>),
+    Reconfigure(String),
+    /// `ps:restart`: the same without the release command.
+    Restart(String),
+    /// `rollback`: an old release, or the newest with another image than the present one.
+    Rollback(Option<ReleaseVersion>),
 }
 
 /// Goes the whole road. Until `Routed`, failure and cancellation remove what this deploy started; the old release never
@@ -70,18 +77,24 @@ pub(super) async fn drive(
     run: &Arc<Run>,
     entry: Entry,
 ) -> Result<(), Problem> {
-    let prepared = tokio::select! {
-        prepared = prepare(deployer, run, entry) => prepared,
+    let healthy = tokio::select! {
+        healthy = prepare(deployer, run, entry) => healthy,
         () = run.cancel.cancelled() => Err(canceled(&run.app)),
     };
-    let healthy = match prepared {
-        Ok(healthy) => healthy,
-        Err(problem) => {
-            release::abandon(deployer, run).await;
-            return Err(problem);
-        }
+    // Once git has been told that the release is prepared it is promised, and nothing cancels it any more.
+    let promised = match healthy {
+        Ok(healthy) => release::promise(deployer, run, &healthy)
+            .await
+            .map(|()| healthy),
+        Err(problem) => Err(problem),
     };
-    route::route(deployer, run, healthy).await
+    match promised {
+        Ok(healthy) => route::route(deployer, run, healthy).await,
+        Err(problem) => {
+            release::abandon(deployer, &run.app).await;
+            Err(problem)
+        }
+    }
 }
 
 async fn prepare(
@@ -89,28 +102,44 @@ async fn prepare(
     run: &Arc<Run>,
     entry: Entry,
 ) -> Result<Healthy, Problem> {
-    let released = match entry {
-        Entry::Received(received) => {
-            deployer.step(run, Step::Detect).await?;
-            let detected = detect::detect(deployer, run, received).await?;
-            deployer.step(run, Step::Build).await?;
-            let built = build::build(deployer, run, detected).await?;
-            deployer.step(run, Step::Release).await?;
-            release::release(deployer, run, built, release::Command::Run).await?
+    let (built, command) = match entry {
+        Entry::Received(received) => (
+            from_source(deployer, run, received).await?,
+            release::Command::Run,
+        ),
+        Entry::Rebuild => {
+            let received = redeploy::deployed_source(deployer, &run.app).await?;
+            (
+                from_source(deployer, run, received).await?,
+                release::Command::Run,
+            )
         }
-        Entry::Built(built) => {
-            deployer.step(run, Step::Release).await?;
-            release::release(deployer, run, *built, release::Command::Run).await?
+        Entry::Reconfigure(description) => {
+            let built = redeploy::deployed(deployer, &run.app, description).await?;
+            (built, release::Command::Run)
         }
-        Entry::Release(built) => {
-            deployer.step(run, Step::Release).await?;
-            release::release(deployer, run, *built, release::Command::Skip).await?
+        Entry::Restart(description) => {
+            let built = redeploy::deployed(deployer, &run.app, description).await?;
+            (built, release::Command::Skip)
+        }
+        Entry::Rollback(version) => {
+            let built = redeploy::earlier(deployer, &run.app, version).await?;
+            (built, release::Command::Skip)
         }
     };
+    deployer.step(run, Step::Release).await?;
+    let released = release::release(deployer, run, built, command).await?;
     deployer.step(run, Step::Check).await?;
-    let healthy = check::check(deployer, run, released).await?;
-    if run.branch.is_some() {
-        release::promise(deployer, run, &healthy).await?;
-    }
-    Ok(healthy)
+    check::check(deployer, run, released).await
+}
+
+async fn from_source(
+    deployer: &Arc<Deployer>,
+    run: &Arc<Run>,
+    received: Received,
+) -> Result<Built, Problem> {
+    deployer.step(run, Step::Detect).await?;
+    let detected = detect::detect(deployer, run, received).await?;
+    deployer.step(run, Step::Build).await?;
+    build::build(deployer, run, detected).await
 }

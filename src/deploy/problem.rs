@@ -1,8 +1,20 @@
 //! Failures of the parts below as a person reads them.
 
+use std::time::Duration;
+
 use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::model::{AppName, Kind, Problem};
+
+/// A limit as it is read: `15 min`, and `90 s` where it is no whole number of minutes.
+pub(super) fn in_words(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    if seconds >= 60 && seconds.is_multiple_of(60) {
+        format!("{} min", seconds / 60)
+    } else {
+        format!("{} s", limit.as_secs_f32())
+    }
+}
 
 /// A failure of git or of the tree that was pushed.
 pub(super) fn git(app: &AppName, error: &GitError) -> Problem {

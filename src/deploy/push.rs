@@ -26,18 +26,18 @@ impl Deploys {
         let app = self.deployer.app(&push.app).await?;
         let mut deployed = None;
         for update in updates {
-            if let Meaning::Deploy(branch) = meaning(&app, update)? {
-                if deployed.replace(branch).is_some() {
-                    return Err(Problem::new(
-                        Kind::Invalid,
-                        format!(
-                            "{} was not deployed: two branches were pushed at once",
-                            app.name
-                        ),
-                        "only one branch of an app is deployed",
-                        "push one of them: git push mini main",
-                    ));
-                }
+            if let Meaning::Deploy(branch) = meaning(&app, update)?
+                && deployed.replace(branch).is_some()
+            {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!(
+                        "{} was not deployed: two branches were pushed at once",
+                        app.name
+                    ),
+                    "only one branch of an app is deployed",
+                    "push one of them: git push mini main",
+                ));
             }
         }
         Ok(())

@@ -119,6 +119,13 @@ impl Queue {
         line.running.iter().cloned().chain(waiting).collect()
     }
 
+    /// The deploy of an app that waits, if any.
+    pub(super) fn waiting(&self, app: &AppName) -> Option<Arc<Run>> {
+        let lines = self.lock();
+        let (run, _) = lines.get(app)?.waiting.as_ref()?;
+        Some(run.clone())
+    }
+
     /// All deploys that run or wait.
     pub(super) fn all(&self) -> Vec<Arc<Run>> {
         let apps: Vec<AppName> = self.lock().keys().cloned().collect();

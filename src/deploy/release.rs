@@ -10,8 +10,8 @@ use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
 use crate::model::{
-    ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, ReleaseVersion,
-    Step, Timestamp,
+    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus,
+    ReleaseVersion, Step, Timestamp,
 };
 use crate::reconcile::environment;
 
@@ -163,10 +163,7 @@ async fn run_release_command(
         Err(_) => Err(Problem::new(
             Kind::AppFailed,
             failed,
-            format!(
-                "`{line}` did not end within {} minutes",
-                limit.as_secs() / 60
-            ),
+            format!("`{line}` did not end within {}", problem::in_words(limit)),
             "see what it waits for, correct it, and push again",
         )),
     }
@@ -235,21 +232,26 @@ pub(super) async fn promise(
         .map_err(|error| problem::git(app, &error))
 }
 
-/// A deploy failed before its release served: the release is marked, so that the reconciler removes what was started.
-pub(super) async fn abandon(deployer: &Deployer, run: &Run) {
+/// No release of the app is on its way any more: what was marks itself failed, so that the reconciler removes what was
+/// started. Called with the turn held, so that it cannot meet another deploy's release.
+pub(super) async fn abandon(deployer: &Deployer, app: &App) {
     let marked = async {
-        let recorded = deployer.store.deploy(&run.id).await?;
-        if let Some(version) = recorded.and_then(|deploy| deploy.release) {
-            let status = ReleaseStatus::Failed;
-            deployer
-                .store
-                .set_release_status(run.app.id, version, status)
-                .await?;
+        for release in deployer.store.releases(app.id).await? {
+            if matches!(
+                release.status,
+                ReleaseStatus::Candidate | ReleaseStatus::Prepared
+            ) {
+                let status = ReleaseStatus::Failed;
+                deployer
+                    .store
+                    .set_release_status(app.id, release.version, status)
+                    .await?;
+            }
         }
         Ok::<_, crate::store::StoreError>(())
     };
     if let Err(error) = marked.await {
-        tracing::error!(deploy = %run.id, %error, "cannot mark a failed release");
+        tracing::error!(app = %app.name, %error, "cannot mark a failed release");
     }
     deployer.reconciler.wake();
 }

@@ -204,7 +204,7 @@ pub(super) fn canceled(app: &App) -> Problem {
     Problem::new(
         Kind::Canceled,
         format!("{} was not deployed: the deploy was canceled", app.name),
-        "someone ran builds:cancel, or the app is being renamed or destroyed",
+        "someone ran builds:cancel, the app is being renamed or destroyed, or mini is stopping",
         "push again when you are ready; what served before still serves",
     )
 }

@@ -181,6 +181,9 @@ impl Looker {
             .collect();
         let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
         for action in plan.actions {
+            if let Action::SetRoutes(table) = &action {
+                unsettled.extend(leaving(&observed, table));
+            }
             if let Some(app) = self.begin(action, &observed, &apps) {
                 unsettled.insert(app);
             }
@@ -405,6 +408,17 @@ impl Looker {
             *view = Arc::new(changed);
         });
     }
+}
+
+/// Apps with processes that leave the routes with `table`: the next look lets them end, so their apps are not settled.
+fn leaving(observed: &Observed, table: &RouteTable) -> Vec<AppName> {
+    let (before, after) = (observed.routes.upstream_ids(), table.upstream_ids());
+    let leaves = |id: &str| before.contains(id) && !after.contains(id);
+    let processes = observed.processes.iter();
+    processes
+        .filter(|process| leaves(&process.id.0))
+        .map(|process| process.app.clone())
+        .collect()
 }
 
 /// Where a web process of a known release listens when it does.

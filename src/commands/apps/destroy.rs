@@ -76,7 +76,8 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     let deploys = platform.store.deploys(app.id, DEPLOYS).await?;
     platform.store.destroy_app(app.id).await?;
     platform.repositories.remove(&app.name).await?;
-    platform.reconciler.wake();
+    // Its address answers 404 by the time the caller is told that it is gone.
+    platform.reconciler.wait_for(|_| true).await;
     for deploy in deploys {
         platform.journal.forget(&Subject::Deploy(deploy.id)).await;
     }

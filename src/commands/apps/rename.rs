@@ -4,12 +4,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Kind, Permission, Problem, Trigger};
+use crate::model::{App, AppName, Kind, Permission, Problem};
 
 /// Rename an app
 ///
-/// A deployed app is deployed again under its new name, without an interruption at its own domains. The address made of
-/// its old name stops answering.
+/// The processes of a deployed app are started again under the new name, which interrupts it for a moment. The address
+/// made of its old name stops answering.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
@@ -50,10 +50,9 @@ impl Command for Rename {
         if app.current.is_some() {
             let attached = platform
                 .deploys
-                .redeploy(
+                .restart(
                     &self.new_name,
                     dialog.caller(),
-                    Trigger::Restart,
                     format!("Rename from {}", app.name),
                 )
                 .await?;

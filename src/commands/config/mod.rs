@@ -17,7 +17,7 @@ pub use show::Show;
 pub use unset::Unset;
 
 use super::{Dialog, Platform, progress};
-use crate::model::{App, Problem, ReleaseVersion, Trigger};
+use crate::model::{App, Problem, ReleaseVersion};
 
 /// What is shown in place of a value.
 const MASK: &str = "********";
@@ -35,7 +35,7 @@ async fn deploy(
     let deployed = async {
         let attached = platform
             .deploys
-            .redeploy(&app.name, dialog.caller(), Trigger::Config, description)
+            .reconfigure(&app.name, dialog.caller(), description)
             .await?;
         progress::follow(dialog, attached).await
     }

@@ -72,7 +72,8 @@ impl Command for Add {
                 Err(error) => return Err(error.into()),
             }
         }
-        platform.reconciler.wake();
+        // Whoever is told that a domain was added may ask for it at once.
+        platform.reconciler.wait_for(|_| true).await;
         Ok(answer)
     }
 }

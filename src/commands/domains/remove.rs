@@ -61,7 +61,7 @@ impl Command for Remove {
                 answer.skipped.push(domain);
             }
         }
-        platform.reconciler.wake();
+        platform.reconciler.wait_for(|_| true).await;
         Ok(answer)
     }
 }

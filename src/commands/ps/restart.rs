@@ -7,7 +7,7 @@ use crate::commands::command::Done;
 use crate::commands::problems::not_deployed;
 use crate::commands::ps::scale::current_release;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
-use crate::model::{AppName, Kind, Permission, Problem, ProcessType, Timestamp, Trigger};
+use crate::model::{AppName, Kind, Permission, Problem, ProcessType, Timestamp};
 
 /// Restart an app without an interruption, or all processes of one type
 ///
@@ -62,12 +62,7 @@ impl Command for Restart {
             Some(_) | None => {
                 let attached = platform
                     .deploys
-                    .redeploy(
-                        &app.name,
-                        dialog.caller(),
-                        Trigger::Restart,
-                        "Restart".to_owned(),
-                    )
+                    .restart(&app.name, dialog.caller(), "Restart".to_owned())
                     .await?;
                 progress::follow(dialog, attached).await?;
             }

@@ -33,7 +33,7 @@ impl Command for Stop {
         let app = authorized.app()?;
         dialog.header(format!("Stopping {}", app.name)).await;
         platform.store.set_stopped(app.id, true).await?;
-        progress::settle(platform, &app.name, dialog).await?;
+        progress::stopped(platform, &app.name, dialog).await?;
         Ok(Done::new())
     }
 }

@@ -147,6 +147,11 @@ fn a_name_that_breaks_its_rule_is_refused_with_the_rule() {
     assert_eq!(exit_code, 2);
     let (text, _) = refused("config:set blog KEY");
     assert!(text.contains("KEY=VALUE"), "{text}");
+    let (text, _) = refused("config:set blog 1A=hunter2");
+    assert!(
+        text.contains("1A=********") && !text.contains("hunter2"),
+        "{text}"
+    );
     let (text, _) = refused("apps:create");
     assert!(text.contains("<APP>"), "{text}");
 }

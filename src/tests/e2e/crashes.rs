@@ -1,6 +1,7 @@
 //! The server is killed, its containers are killed: everything comes back by itself.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::docker::docker;
 use crate::gate::Gate;
@@ -148,10 +149,7 @@ fn killed_after_the_branch_has_moved_and_before_the_switch() {
             "#!/bin/sh\necho the branch has moved >&2\nwhile [ -e '{}' ]; do sleep 0.1; done\n",
             gone.display()
         );
-        let beside = server.scratch().join("hook");
-        std::fs::write(&beside, script).unwrap();
-        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::rename(&beside, hook).unwrap();
+        write_program(&hook, &script);
         repository.set_version("two");
         let mut push = repository.begin_push();
         push.wait_for_text("the branch has moved");
@@ -159,6 +157,43 @@ fn killed_after_the_branch_has_moved_and_before_the_switch() {
         (push, Held(gone))
     };
     check("promised", "two", begin, revert);
+}
+
+#[test]
+fn killed_between_its_answer_to_git_and_the_move_of_the_branch() {
+    let begin = |server: &Server, repository: &Repository<'_>| {
+        // Git asks this hook when it is about to move a branch: the server has said yes, and waits for git.
+        let held = server.scratch().join("held");
+        std::fs::write(&held, "").unwrap();
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = prepared ] || exit 0\necho about to move >&2\nwhile [ -e '{}' ]; do sleep 0.1; done\n",
+            held.display()
+        );
+        let hook = server.data_dir().join("hooks/reference-transaction");
+        write_program(&hook, &script);
+        repository.set_version("two");
+        let mut push = repository.begin_push();
+        push.wait_for_text("about to move");
+        assert_eq!(server.body("answered", "/"), "version one\n");
+        server.kill();
+        // Git outlives the server by this moment, and moves the branch.
+        std::fs::remove_file(&held).unwrap();
+        wait_until("the branch to move", || {
+            let main = server.data_dir().join("repos/answered.git/refs/heads/main");
+            std::fs::read_to_string(main).is_ok_and(|id| id.trim() == repository.head())
+        });
+        std::fs::remove_file(hook).unwrap();
+        (push, ())
+    };
+    check("answered", "two", begin, revert);
+}
+
+/// Writes a script beside its place and renames it, so that nobody runs half of it.
+fn write_program(path: &Path, script: &str) {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, script).unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&beside, path).unwrap();
 }
 
 /// A file whose end lets a hook go on.
@@ -213,6 +248,20 @@ fn a_server_that_was_stopped_and_started_answers_without_a_deploy() {
             .map(Vec::len),
         Some(1)
     );
+}
+
+#[test]
+fn no_visitor_is_lost_while_the_server_is_started_again_on_a_passed_socket() {
+    let server = Server::start_on_passed_socket();
+    let _repository = Repository::deployed(&server, "passed", "one");
+    let load = server.load_on_new_connections("passed");
+    for _ in 0..2 {
+        load.wait_for_requests(100);
+        server.stop();
+        server.launch();
+    }
+    load.wait_for_requests(100);
+    load.stop().has_no_failure();
 }
 
 #[test]

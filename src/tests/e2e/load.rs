@@ -10,10 +10,19 @@ use std::time::{Duration, Instant};
 use crate::http::{Answer, Connection};
 use crate::wait::wait_until;
 
-/// Threads; half keep their connection, half open one per request.
+/// Threads.
 const THREADS: u32 = 8;
 /// Requests per second, all threads together.
 const RATE: u32 = 200;
+/// Between two requests of one thread.
+const INTERVAL: Duration = Duration::from_millis(1000 * THREADS as u64 / RATE as u64);
+
+/// How many threads keep their connection; the others open one per request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Half,
+    None,
+}
 
 /// Requests that go on until they are stopped.
 pub(crate) struct Load {
@@ -45,13 +54,15 @@ pub(crate) struct Tally {
 
 impl Load {
     /// Begins to ask `host` for `/`, [`RATE`] times per second.
-    pub(crate) fn start(address: SocketAddr, host: &str) -> Self {
+    pub(crate) fn start(address: SocketAddr, host: &str, kept: Kept) -> Self {
         let shared = Arc::new(Shared::default());
         let begun = Instant::now();
         let threads = (0..THREADS)
             .map(|number| {
                 let (shared, host) = (shared.clone(), host.to_owned());
-                std::thread::spawn(move || ask(&shared, address, &host, number, begun))
+                let is_kept_alive = kept == Kept::Half && number.is_multiple_of(2);
+                let next = begun + INTERVAL * number / THREADS;
+                std::thread::spawn(move || ask(&shared, address, &host, is_kept_alive, next))
             })
             .collect();
         Self { shared, threads }
@@ -98,15 +109,13 @@ impl Tally {
     }
 }
 
-fn ask(shared: &Shared, address: SocketAddr, host: &str, number: u32, begun: Instant) {
-    let is_kept_alive = number.is_multiple_of(2);
-    let interval = Duration::from_secs(1) * THREADS / RATE;
-    let mut next = begun + interval * number / THREADS;
+fn ask(shared: &Shared, address: SocketAddr, host: &str, is_kept_alive: bool, mut next: Instant) {
+    let begun = Instant::now();
     let mut kept = None;
     while !shared.is_over.load(Ordering::Relaxed) {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         // One that is late does not make up for it in a burst.
-        next = (next + interval).max(Instant::now());
+        next = (next + INTERVAL).max(Instant::now());
         let connection = match kept.take() {
             Some(connection) => Ok(connection),
             None => Connection::open(address),

@@ -198,7 +198,7 @@ fn an_old_release_comes_back() {
     server
         .ssh(&["rollback", "history"])
         .fails()
-        .says(&["no an earlier image to go back to"]);
+        .says(&["there is no earlier image to go back to"]);
     repository.set_version("two");
     repository.push().succeeds();
     server.ssh(&["config:set", "history", "NEW=yes"]).succeeds();
@@ -224,7 +224,7 @@ fn an_old_release_comes_back() {
     server
         .ssh(&["rollback", "history", "v99"])
         .fails()
-        .says(&["v99", "v1, "]);
+        .says(&["there is no v99 to go back to", "v2, v1"]);
     assert_eq!(server.body("history", "/"), "version two\n");
 
     // The branch says something else than what runs; the next push sets both right.

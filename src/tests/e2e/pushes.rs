@@ -143,3 +143,61 @@ fn the_release_command_runs_before_the_new_release_serves() {
     push.says(&["migrating for everyone", "=====> Application deployed:"]);
     assert_eq!(server.body("migrate", "/env?name=GREETING"), "everyone");
 }
+
+#[test]
+fn the_port_is_the_one_the_image_exposes_or_the_config_names() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "ports", "one");
+    let dockerfile = std::fs::read_to_string(repository.folder().join("Dockerfile")).unwrap();
+    repository.write("Dockerfile", dockerfile.replace("CMD", "EXPOSE 8123\nCMD"));
+    repository.commit("It exposes a port");
+    repository
+        .push()
+        .says(&["web.1 is ready on port 8123"])
+        .succeeds();
+    assert_eq!(server.body("ports", "/env?name=PORT"), "8123");
+    server
+        .ssh(&["config:set", "ports", "PORT=7000"])
+        .says(&["web.1 is ready on port 7000"])
+        .succeeds();
+    assert_eq!(server.body("ports", "/env?name=PORT"), "7000");
+}
+
+#[test]
+fn declared_checks_are_tried_before_the_switch() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "checked", "one");
+    repository.write(
+        "app.json",
+        r#"{"healthchecks":{"web":[{"path":"/","content":"version one","attempts":3,"wait":1}]}}"#,
+    );
+    repository.commit("A check");
+    repository.push().succeeds();
+    server
+        .ssh(&["checks:report", "checked"])
+        .says(&["answers / with \"version one\" in it"])
+        .succeeds();
+    repository.git(&["rm", "--quiet", "app.json"]).succeeds();
+    repository.write("CHECKS", "WAIT=0\nATTEMPTS=2\n/ version two\n");
+    repository.set_version("two");
+    repository.push().succeeds();
+    assert_eq!(server.body("checked", "/"), "version two\n");
+}
+
+#[test]
+fn a_build_that_says_very_much_is_no_obstacle() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "chatty", "one");
+    let dockerfile = std::fs::read_to_string(repository.folder().join("Dockerfile")).unwrap();
+    repository.write(
+        "Dockerfile",
+        dockerfile.replace("CMD", "RUN seq 1 200000\nCMD"),
+    );
+    repository.commit("It counts");
+    repository.push().succeeds();
+    assert_eq!(server.body("chatty", "/"), "version one\n");
+    server
+        .ssh(&["builds:output", "chatty"])
+        .says(&["=====> Application deployed:"])
+        .succeeds();
+}

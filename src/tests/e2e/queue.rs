@@ -244,3 +244,40 @@ fn a_server_that_is_stopped_ends_its_builds_and_says_so() {
     builds.succeeds();
     assert_eq!(server.body("stopped", "/"), "version three\n");
 }
+
+#[test]
+fn a_config_change_during_a_push_waits_for_it_and_both_hold() {
+    let server = Server::start();
+    let repository = Repository::deployed(&server, "both", "one");
+    let gate = gated(&repository, "two");
+    let push = repository.begin_push();
+    let at_work = gate.wait_for_arrival();
+    let mut change = server.ssh_begin(&["config:set", "both", "COLOUR=blue"]);
+    change.wait_for_text("Waiting for build");
+    at_work.open();
+    push.finish().succeeds();
+    change.finish().succeeds();
+    assert_eq!(server.body("both", "/"), "version two\n");
+    assert_eq!(server.body("both", "/env?name=COLOUR"), "blue");
+}
+
+#[test]
+fn an_app_is_destroyed_in_the_middle_of_a_push() {
+    let server = Server::start();
+    let repository = Repository::deployed(&server, "doomed", "one");
+    let gate = gated(&repository, "two");
+    let push = repository.begin_push();
+    let at_work = gate.wait_for_arrival();
+    server
+        .ssh(&["apps:destroy", "doomed", "--force"])
+        .succeeds();
+    push.finish().fails();
+    at_work.wait_for_its_end();
+    server.ssh(&["apps:exists", "doomed"]).ends_with(20);
+    wait_until("nothing to be left", || {
+        server.instance().containers().is_empty()
+    });
+    ungated(&repository, "three");
+    repository.push().succeeds();
+    assert_eq!(server.body("doomed", "/"), "version three\n");
+}

@@ -1,5 +1,6 @@
 //! Pushes that fail: each says why, leaves the branch where it was and the old release serving, and can be tried again.
 
+use crate::gate::Gate;
 use crate::repository::Repository;
 use crate::server::Server;
 
@@ -216,6 +217,123 @@ fn a_submodule_is_refused_before_anything_is_built() {
 }
 
 #[test]
+fn a_build_that_never_ends() {
+    let server = Server::start_with(&[("MINI_BUILD_TIMEOUT", "5s")]);
+    let repository = Repository::app(&server, "endless", "one");
+    let gate = Gate::new();
+    repository.write(
+        "Dockerfile",
+        format!(
+            "FROM python:3.13-slim\nRUN {}\nCMD [\"true\"]\n",
+            gate.command()
+        ),
+    );
+    repository.commit("It waits for ever");
+    let push = repository.begin_push();
+    let waits = gate.wait_for_arrival();
+    push.finish()
+        .fails()
+        .says(&["[remote rejected]", "the build did not end within 5 s"]);
+    waits.wait_for_its_end();
+}
+
+#[test]
+fn a_process_that_needs_more_memory_than_it_may_have() {
+    let server = Server::start_with(&[("MINI_MEMORY_LIMIT", "64MiB")]);
+    let repository = Repository::app(&server, "greedy", "one");
+    repository.write(
+        "Procfile",
+        "web: exec python3 -S -E -c 'held = bytearray(512 << 20)'\n",
+    );
+    repository.commit("It takes half a gigabyte");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "it needed more memory than its limit"]);
+}
+
+#[test]
+fn a_disk_that_is_nearly_full() {
+    let server = Server::start_with(&[("MINI_MIN_FREE_SPACE", "1000TiB")]);
+    let repository = Repository::app(&server, "full", "one");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "the disk of the server is nearly full"]);
+}
+
+#[test]
+fn a_repository_larger_than_the_limit() {
+    let server = Server::start_with(&[
+        ("MINI_MAX_UPLOAD", "1MiB"),
+        ("MINI_MAX_UPLOAD_ENTRIES", "20"),
+    ]);
+    let repository = Repository::app(&server, "huge", "one");
+    repository.push().succeeds();
+    // Small as a pack, large as a tree.
+    repository.write("zeros", vec![0; 2 << 20]);
+    repository.commit("Two megabytes");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "1 MiB"]);
+
+    repository
+        .git(&["reset", "--quiet", "--hard", "HEAD~1"])
+        .succeeds();
+    for number in 0..30 {
+        repository.write(&format!("files/{number}"), "");
+    }
+    repository.commit("Thirty files");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "more than 20 files"]);
+    assert_eq!(server.body("huge", "/"), "version one\n");
+}
+
+#[test]
+fn a_worker_that_fails_keeps_web_back_too() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "together", "one");
+    repository.write(
+        "Procfile",
+        "web: exec python3 -S -E -u app.py\nworker: exec sleep 1000\n",
+    );
+    repository.commit("A worker");
+    repository.push().succeeds();
+    server.ssh(&["ps:scale", "together", "worker=1"]).succeeds();
+    repository.write(
+        "Procfile",
+        "web: exec python3 -S -E -u app.py\nworker: echo the worker gives up; exit 5\n",
+    );
+    repository.set_version("two");
+    repository.push().fails().says(&[
+        "[remote rejected]",
+        "worker.1 did not stay up",
+        "ended by itself with status 5",
+        "the worker gives up",
+    ]);
+    assert_eq!(server.body("together", "/"), "version one\n");
+    crate::wait::wait_until("the old processes alone", || {
+        server.instance().running("together").len() == 2
+    });
+}
+
+#[test]
+fn a_push_to_an_app_nobody_created_where_pushes_create_none() {
+    let server = Server::start_with(&[("MINI_CREATE_APPS", "false")]);
+    let repository = Repository::app(&server, "uncreated", "one");
+    repository
+        .push()
+        .fails()
+        .says(&["App uncreated does not exist", "apps:create uncreated"]);
+    server.ssh(&["apps:create", "uncreated"]).succeeds();
+    repository.push().succeeds();
+    assert_eq!(server.body("uncreated", "/"), "version one\n");
+}
+
+#[test]
 fn the_first_push_of_an_app_can_fail_too() {
     let server = Server::start();
     let repository = Repository::app(&server, "first", "one");
@@ -226,7 +344,8 @@ fn the_first_push_of_an_app_can_fail_too() {
         .fails()
         .says(&["! [remote rejected] main -> main"]);
     assert_eq!(repository.remote_tip("refs/heads/main"), None);
-    assert_eq!(server.get("first", "/").status, 503);
+    // Dokku's answer for an app that has not been deployed.
+    assert_eq!(server.get("first", "/").status, 502);
     repository.write("mode.txt", "well");
     repository.commit("It does not");
     repository.push().succeeds();

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::docker::Instance;
 use crate::http::{self, Answer};
-use crate::load::Load;
+use crate::load::{Kept, Load};
 use crate::process::{Ran, Running, run, run_with_input};
 use crate::wait::{wait_for, wait_until};
 
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     child: RefCell<Option<Child>>,
     environment: Vec<(String, String)>,
     is_key_given: bool,
+    passed: Option<TcpListener>,
     addresses: Cell<Option<Addresses>>,
 }
 
@@ -59,6 +61,16 @@ impl Server {
         server
     }
 
+    /// A server that is ready, and whose visitors' socket stays open while it is away, as systemd can have it.
+    #[track_caller]
+    pub(crate) fn start_on_passed_socket() -> Self {
+        let mut server = Self::new();
+        let passed = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        server.passed = Some(passed);
+        server.launch();
+        server
+    }
+
     /// A server that was not started yet.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new()
@@ -72,6 +84,7 @@ impl Server {
             child: RefCell::new(None),
             environment: Vec::new(),
             is_key_given: true,
+            passed: None,
             addresses: Cell::new(None),
         }
     }
@@ -155,9 +168,17 @@ impl Server {
             .append(true)
             .open(self.log_file());
         let log = log.expect("the log can be written");
-        let child = self
-            .command()
-            .stdin(Stdio::null())
+        let mut command = self.command();
+        let stdin = match &self.passed {
+            None => Stdio::null(),
+            Some(passed) => {
+                command = passing_stdin(&command);
+                let passed = passed.try_clone().expect("a socket can be shared");
+                Stdio::from(OwnedFd::from(passed))
+            }
+        };
+        let child = command
+            .stdin(stdin)
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
@@ -247,10 +268,7 @@ impl Server {
     /// Runs a command through the server's own socket.
     #[track_caller]
     pub(crate) fn mini(&self, words: &[&str]) -> Ran {
-        run(Command::new(MINI)
-            .args(words)
-            .arg("--data-dir")
-            .arg(self.data_dir()))
+        run(&mut self.mini_command(words))
     }
 
     /// The same, with an input.
@@ -301,8 +319,33 @@ impl Server {
 
     /// Steady requests to an app.
     pub(crate) fn load(&self, app: &str) -> Load {
-        Load::start(self.http(), &format!("{app}.localhost"))
+        Load::start(self.http(), &format!("{app}.localhost"), Kept::Half)
     }
+
+    /// Steady requests to an app, each on a connection of its own.
+    pub(crate) fn load_on_new_connections(&self, app: &str) -> Load {
+        Load::start(self.http(), &format!("{app}.localhost"), Kept::None)
+    }
+}
+
+/// The same command, given its standard input as systemd passes a socket: as descriptor 3, told in the environment (man 3
+/// sd_listen_fds).
+fn passing_stdin(command: &Command) -> Command {
+    const PASS: &str = "import os, sys\n\
+        os.dup2(0, 3)\n\
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='http')\n\
+        os.execv(sys.argv[1], sys.argv[1:])";
+    let mut passing = Command::new("python3");
+    passing
+        .args(["-c", PASS])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            passing.env(name, value);
+        }
+    }
+    passing
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -341,8 +384,14 @@ impl Drop for Server {
             instance.remove();
         }
         // A task that panics is caught and may go unnoticed otherwise.
-        let panicked = self.log().lines().find(|line| line.contains("panicked at")).map(str::to_owned);
-        if let Some(line) = panicked && !has_failed {
+        let panicked = self
+            .log()
+            .lines()
+            .find(|line| line.contains("panicked at"))
+            .map(str::to_owned);
+        if let Some(line) = panicked
+            && !has_failed
+        {
             panic!("the server has panicked: {line}\n{}", self.log());
         }
     }

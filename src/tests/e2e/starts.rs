@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use crate::process::run;
 use crate::repository::Repository;
 use crate::server::Server;
+use crate::wait::wait_until;
 
 #[test]
 fn a_data_directory_that_is_in_use_is_refused() {
@@ -116,6 +117,36 @@ fn without_docker_the_server_starts_and_says_what_is_wrong() {
     let push = run(server.client().git(&folder).args(["push", "mini", "main"]));
     push.succeeds();
     assert_eq!(server.body("waits", "/"), "version one\n");
+}
+
+#[test]
+fn docker_may_come_late_and_go_and_come_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let socket = scratch.path().join("docker.sock");
+    let server = Server::start_with(&[("MINI_DOCKER_SOCKET", socket.to_str().unwrap())]);
+    let repository = Repository::app(&server, "patient", "one");
+    repository
+        .push()
+        .fails()
+        .says(&["[remote rejected]", "Docker", "systemctl start docker"]);
+
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    wait_until("the server to find Docker", || repository.push().code == 0);
+    assert_eq!(server.body("patient", "/"), "version one\n");
+
+    std::fs::remove_file(&socket).unwrap();
+    repository.set_version("two");
+    // What runs goes on, whatever becomes of the push: a connection that is open already may serve it.
+    let push = repository.push();
+    let version = if push.code == 0 { "two" } else { "one" };
+    assert_eq!(server.body("patient", "/"), format!("version {version}\n"));
+
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    repository.set_version("three");
+    wait_until("the server to find Docker again", || {
+        repository.push().code == 0
+    });
+    assert_eq!(server.body("patient", "/"), "version three\n");
 }
 
 #[test]

@@ -1,0 +1,317 @@
+//! A whole platform on the in-memory engine, and a caller who types lines at it.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mini::commands::{self, Platform, ServerFacts, Session};
+use mini::deploy::{DeployParts, DeploySettings, Deploys, DiskFloor};
+use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
+use mini::events::Journal;
+use mini::git::{Repositories, TreeLimits};
+use mini::model::{
+    AppName, Caller, CheckPolicy, Release, ReleaseStatus, ReleaseVersion, Timestamp, Trigger,
+};
+use mini::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
+use mini::store::Store;
+use mini_proxy::{Proxy, ProxySettings};
+use tokio::sync::{mpsc, watch};
+
+/// Ends a test that hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+/// A platform with nothing in it.
+pub(crate) struct House {
+    pub(crate) platform: Platform,
+    pub(crate) engine: MemoryEngine,
+    /// What was typed and what came back.
+    transcript: String,
+    /// Where the web processes of the apps "listen".
+    port: u16,
+    _listener: TcpListener,
+    _proxy: Proxy,
+    _reconcile: ReconcileTask,
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) fn new() -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let store = Store::open(folder.path()).unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let limits = TreeLimits {
+            total_bytes: 1 << 20,
+            entries: 100,
+        };
+        let repositories = Repositories::open(folder.path(), limits).unwrap();
+        let memory = MemoryEngine::new();
+        let engine: Arc<dyn ContainerEngine> = Arc::new(memory.clone());
+        let settings = ProxySettings {
+            threads: 1,
+            ..ProxySettings::default()
+        };
+        let proxy = Proxy::start(Vec::new(), settings).unwrap();
+        let limits = Limits {
+            memory_bytes: None,
+            pids: 64,
+        };
+        let base_domains = vec!["localhost".parse().unwrap()];
+        let (reconciler, reconcile) = Reconciler::start(Parts {
+            store: store.clone(),
+            engine: Arc::clone(&engine),
+            proxy: proxy.handle(),
+            rules: Rules {
+                stop_grace: Duration::from_secs(1),
+                drain: Duration::from_secs(1),
+                limits,
+                restart_limit: 3,
+                base_domains: base_domains.clone(),
+            },
+            url_port: Some(8080),
+        });
+        let deploys = Deploys::new(DeployParts {
+            store: store.clone(),
+            journal: journal.clone(),
+            engine: Arc::clone(&engine),
+            repositories: repositories.clone(),
+            reconciler: reconciler.clone(),
+            settings: DeploySettings {
+                data_dir: folder.path().to_owned(),
+                build_timeout: Duration::from_secs(10),
+                builds_at_once: 1,
+                keep_releases: 5,
+                disk_floor: DiskFloor {
+                    bytes: 0,
+                    percent: 0,
+                },
+                checks: CheckPolicy {
+                    listen_within: Duration::from_secs(5),
+                    uptime: Duration::from_millis(10),
+                },
+                limits,
+                image_mirrors: BTreeMap::new(),
+            },
+        });
+        let facts = ServerFacts {
+            data_dir: folder.path().to_owned(),
+            ssh: vec!["127.0.0.1:2222".parse().unwrap()],
+            http: vec!["127.0.0.1:8080".parse().unwrap()],
+            base_domains,
+            started_at: Timestamp::now(),
+        };
+        House {
+            platform: Platform {
+                store,
+                journal,
+                engine,
+                repositories,
+                deploys,
+                reconciler,
+                facts: Arc::new(facts),
+            },
+            engine: memory,
+            transcript: String::new(),
+            port,
+            _listener: listener,
+            _proxy: proxy,
+            _reconcile: reconcile,
+            folder,
+        }
+    }
+
+    /// Puts a running release into the store, as a push would.
+    pub(crate) async fn deploy(&self, name: &str, processes: &[(&str, &str)]) {
+        let name: AppName = name.parse().unwrap();
+        let store = &self.platform.store;
+        let app = store.create_app(&name, Timestamp::now()).await.unwrap();
+        self.platform.repositories.create(&name).await.unwrap();
+        self.engine.set_address(&name, [127, 0, 0, 1].into());
+        let image = self
+            .engine
+            .add_image(&format!("mini/{name}:1"), &[self.port]);
+        let release = Release {
+            app: app.id,
+            version: ReleaseVersion(0),
+            status: ReleaseStatus::Candidate,
+            image,
+            commit: Some("3f2c91a0000000000000000000000000000000aa".parse().unwrap()),
+            processes: processes
+                .iter()
+                .map(|(kind, line)| (kind.parse().unwrap(), Some((*line).to_owned())))
+                .collect(),
+            release_command: None,
+            port: self.port,
+            checks: BTreeMap::new(),
+            config: store.config(app.id).await.unwrap(),
+            trigger: Trigger::Push,
+            description: "Deploy 3f2c91a".to_owned(),
+            actor: "me".to_owned(),
+            created_at: Timestamp::now(),
+            drain_until: None,
+        };
+        let release = store.add_release(release).await.unwrap();
+        store
+            .promote(app.id, release.version, Timestamp::now(), true)
+            .await
+            .unwrap();
+        self.platform.reconciler.settled(&name).await.unwrap();
+    }
+
+    /// Waits until no release of an app is draining any more.
+    pub(crate) async fn retires(&self, name: &str) {
+        let name: AppName = name.parse().unwrap();
+        let app = self.platform.store.app(&name).await.unwrap().unwrap();
+        let mut view = self.platform.reconciler.view();
+        loop {
+            let releases = self.platform.store.releases(app.id).await.unwrap();
+            if releases
+                .iter()
+                .all(|release| release.status != ReleaseStatus::Draining)
+            {
+                return;
+            }
+            self.platform.reconciler.wake();
+            view.changed().await.unwrap();
+        }
+    }
+
+    /// The process of an app with this type and number.
+    pub(crate) async fn process(&self, app: &str, kind: &str, index: u16) -> Process {
+        let processes = self.engine.observe().await.unwrap();
+        let found = processes.into_iter().find(|process| {
+            process.app.as_str() == app
+                && process.process_type.as_str() == kind
+                && process.index == index
+        });
+        found.unwrap()
+    }
+
+    /// Types a line and writes down what came back.
+    pub(crate) async fn types(&mut self, line: &str) -> u8 {
+        self.types_with(line, "").await
+    }
+
+    /// Types a line with something on standard input.
+    pub(crate) async fn types_with(&mut self, line: &str, input: &str) -> u8 {
+        let (typed, stdin) = mpsc::channel(4);
+        if !input.is_empty() {
+            typed.send(Bytes::from(input.to_owned())).await.unwrap();
+        }
+        drop(typed);
+        let (mut shown, code) = self.session(line, stdin).await;
+        if !shown.is_empty() && !shown.ends_with('\n') {
+            shown.push('\n');
+        }
+        self.transcript.push_str(&format!("$ {line}\n{shown}"));
+        if code != 0 {
+            self.transcript.push_str(&format!("(exit {code})\n"));
+        }
+        code
+    }
+
+    /// Types a line that asks for JSON and reads the answer.
+    pub(crate) async fn json(&self, line: &str) -> serde_json::Value {
+        let (shown, _) = self.session(line, mpsc::channel(1).1).await;
+        serde_json::from_str(&shown).unwrap()
+    }
+
+    async fn session(&self, line: &str, stdin: mpsc::Receiver<Bytes>) -> (String, u8) {
+        let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
+        let session = Session {
+            caller: Caller::Console,
+            stdin,
+            output,
+            terminal: watch::channel(None).1,
+        };
+        let reading = async {
+            let mut shown = String::new();
+            while let Some((_, bytes)) = said.recv().await {
+                shown.push_str(&String::from_utf8_lossy(&bytes));
+            }
+            shown
+        };
+        let both =
+            async { tokio::join!(reading, commands::run_words(&self.platform, line, session)) };
+        tokio::time::timeout(HANGS_AFTER, both)
+            .await
+            .expect("the command did not end")
+    }
+
+    /// Begins a line and leaves it running; what it says arrives on the receiver.
+    pub(crate) fn begins(&self, line: &str) -> mpsc::Receiver<(Stream, Bytes)> {
+        let (output, said) = mpsc::channel(64);
+        let session = Session {
+            caller: Caller::Console,
+            stdin: mpsc::channel(1).1,
+            output,
+            terminal: watch::channel(None).1,
+        };
+        let platform = self.platform.clone();
+        let line = line.to_owned();
+        tokio::spawn(async move { commands::run_words(&platform, &line, session).await });
+        said
+    }
+
+    /// What was typed and came back so far, with what differs from run to run replaced.
+    pub(crate) fn transcript(&mut self) -> String {
+        let folder = self.folder.path().display().to_string();
+        let text = std::mem::take(&mut self.transcript);
+        let text = text.replace(&folder, "DIR");
+        text.split_inclusive('\n')
+            .map(|line| steadied(line, self.port))
+            .collect()
+    }
+}
+
+/// Replaces moments, ids and durations by words.
+fn steadied(line: &str, port: u16) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    let flush = |word: &mut String, out: &mut String| {
+        out.push_str(&steady_word(word, port));
+        word.clear();
+    };
+    for char in line.chars() {
+        if char.is_ascii_alphanumeric() || "-:.T".contains(char) {
+            word.push(char);
+        } else {
+            flush(&mut word, &mut out);
+            out.push(char);
+        }
+    }
+    flush(&mut word, &mut out);
+    out
+}
+
+fn steady_word(word: &str, port: u16) -> String {
+    let digits = word.chars().filter(char::is_ascii_digit).count();
+    let is_moment =
+        word.len() >= 20 && word.starts_with("20") && word.contains('T') && word.contains(':');
+    if word == port.to_string() {
+        "PORT".to_owned()
+    } else if is_moment {
+        "MOMENT".to_owned()
+    } else if word.len() == 10 && digits == 10 {
+        "SECONDS".to_owned()
+    } else if digits > 0
+        && word
+            .strip_suffix('s')
+            .is_some_and(|number| number.len() == digits)
+    {
+        "TIME".to_owned()
+    } else if (9..=11).contains(&word.len())
+        && digits >= 1
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && word.starts_with(['i', 'j'])
+    {
+        "BUILD-ID".to_owned()
+    } else {
+        word.to_owned()
+    }
+}
