@@ -80,6 +80,14 @@ class Part:
         self.ends.callback(end, process)
         return process
 
+    def serve(self, command, log, port, what, **options):
+        """Starts a server and waits until it accepts connections."""
+        process = self.start(command, log, **options)
+        wait_until(lambda: process.poll() is not None or accepts(port), f"the door of {what}")
+        if process.poll() is not None:
+            raise Failure(f"{what} did not start", log.read_text(errors="replace").strip()[-2000:], " ".join(map(str, command)))
+        return process
+
 
 def end(process, patience=20):
     """SIGTERM, then SIGKILL for whatever is left in its session."""

@@ -3,8 +3,7 @@
 import time
 
 from docker_api import Docker
-from machine import memory_mib, run, timed_ms, wait_until
-from machine import get
+from machine import get, memory_mib, run, timed_ms, wait_until
 from proxy import deploy
 from report import Figure
 from servers import Mini

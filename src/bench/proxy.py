@@ -3,7 +3,7 @@
 import re
 
 from docker_api import Docker
-from machine import Failure, accepts, cpu_seconds, free_port, get, memory_mib, rounds, run, wait_until
+from machine import Failure, cpu_seconds, free_port, get, memory_mib, rounds, run
 from push import PORT
 from report import Figure
 from servers import Mini, quiet_git
@@ -101,9 +101,7 @@ http {{
 }}
 """
     )
-    process = part.start(["nginx", "-c", config, "-g", "daemon off;"], folder / "out")
-    wait_until(lambda: accepts(port), "the door of nginx")
-    return process, port
+    return part.serve(["nginx", "-c", config, "-g", "daemon off;"], folder / "out", port, "nginx"), port
 
 
 def haproxy(part, backend):
@@ -114,7 +112,7 @@ def haproxy(part, backend):
     config.write_text(
         f"""global
     nbthread 2
-    maxconn 10000
+    maxconn 4000
 defaults
     mode http
     timeout connect 5s
@@ -130,9 +128,7 @@ backend app
     server app {backend}:{PORT}
 """
     )
-    process = part.start(["haproxy", "-db", "-f", config], folder / "out")
-    wait_until(lambda: accepts(port), "the door of haproxy")
-    return process, port
+    return part.serve(["haproxy", "-db", "-f", config], folder / "out", port, "haproxy"), port
 
 
 def proxied(pid, load):

@@ -231,7 +231,7 @@ http {{
 }}
 """
         )
-        part.start(["nginx", "-c", config, "-g", "daemon off;"], self.folder / "nginx.out")
+        part.serve(["nginx", "-c", config, "-g", "daemon off;"], self.folder / "nginx.out", self.http, "nginx")
 
     def host(self, app):
         return f"{app}.localhost"

@@ -1,9 +1,8 @@
 """mini and OpenSSH, each as a server of our own with a client configuration beside it."""
 
 import os
-import time
 
-from machine import Failure, accepts, end, free_port, run, wait_until
+from machine import accepts, end, free_port, run, wait_until
 
 
 class SshDoor:
@@ -80,11 +79,8 @@ class Mini:
             environment["MINI_LOG"] = os.environ["MINI_LOG"]
         words = ["server", "--dev", "--config", nothing, "--data-dir", self.data, "--authorized-key", f"{self.door.key}.pub"]
         words += ["--ssh-listen", f"127.0.0.1:{self.door.port}", "--http-listen", f"127.0.0.1:{self.http}"]
-        self.process = self.part.start([self.part.bench.mini, *words], log, env=environment)
-        ready = lambda: self.process.poll() is not None or accepts(self.door.port) and accepts(self.http)
-        wait_until(ready, "the doors of mini")
-        if self.process.poll() is not None:
-            raise Failure("mini did not start", log.read_text()[-2000:], f"{self.part.bench.mini} {' '.join(map(str, words))}")
+        self.process = self.part.serve([self.part.bench.mini, *words], log, self.http, "mini", env=environment)
+        wait_until(lambda: accepts(self.door.port), "the SSH door of mini")
 
     def restart(self):
         end(self.process)
@@ -139,9 +135,7 @@ PermitRootLogin yes
         # In a mount name space of its own it finds another home and shell for the user, and the machine's stay as they are.
         script = 'mount --make-rprivate / && mount --bind "$1/passwd" /etc/passwd && exec "$2" -D -e -f "$1/sshd_config"'
         words = ["unshare", "-m", "sh", "-c", script, "sh", self.folder, "/usr/sbin/sshd"]
-        self.process = part.start(words, self.folder / "sshd.log")
-        wait_until(lambda: accepts(self.door.port), "the door of sshd")
-        time.sleep(0.1)
+        self.process = part.serve(words, self.folder / "sshd.log", self.door.port, "sshd")
 
     def remote(self, path):
         return f"ssh://bench{path}"

@@ -7,13 +7,13 @@ use super::command::Done;
 use super::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{AppName, Permission, Problem, ReleaseVersion};
 
-/// Make a new release from an old one: its image, its process types and its config vars
+/// Make a new release from an old one: its image and its process types, with the config vars of today
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     /// The app
     pub app: AppName,
-    /// The release to go back to, such as v3; the one before the present one when it is not given
+    /// The release to go back to, such as v3; the newest with another image when it is not given
     #[serde(default)]
     pub release: Option<ReleaseVersion>,
 }

@@ -15,6 +15,8 @@ use crate::model::{ImageId, Kind, Problem};
 
 /// Where the Dockerfile stands in the context when it is ours; a name no repository is likely to use.
 const GENERATED: &str = ".mini.Dockerfile";
+/// How much of a step's instruction is shown.
+const STEP_CHARACTERS: usize = 140;
 /// The largest `.dockerignore` that is read, bytes.
 const IGNORE_LIMIT: usize = 1 << 20;
 
@@ -95,11 +97,11 @@ async fn follow(
             BuildEvent::Step {
                 name,
                 is_cached: true,
-            } => run.line(format!("{name} (cached)")).await,
+            } => run.line(format!("{} (cached)", shortened(&name))).await,
             BuildEvent::Step {
                 name,
                 is_cached: false,
-            } => run.line(name).await,
+            } => run.line(shortened(&name)).await,
             BuildEvent::Line(text) => run.line(format!("  {text}")).await,
             BuildEvent::Done(image) => return Ok(image),
         }
@@ -110,6 +112,17 @@ async fn follow(
         "Docker ended the build without naming an image",
         "push again; if it stays, the log of Docker on the server says more",
     ))
+}
+
+/// A step as a line to read: an instruction of many lines is told by its beginning.
+fn shortened(step: &str) -> String {
+    let mut characters = step.chars();
+    let begin: String = characters.by_ref().take(STEP_CHARACTERS).collect();
+    if characters.next().is_none() {
+        begin
+    } else {
+        format!("{}...", begin.trim_end())
+    }
 }
 
 async fn pull(deployer: &Deployer, run: &Run, image: &str) -> Result<(), Problem> {
