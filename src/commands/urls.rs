@@ -39,10 +39,7 @@ impl Command for Urls {
 /// The addresses of an app, the one to show first first.
 pub(super) async fn of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
     let domains = platform.store.domains(app.id).await?;
-    // A wildcard is no address anyone could open.
-    let mut urls = platform.reconciler.urls(&app.name, &domains);
-    urls.retain(|url| !url.contains('*'));
-    Ok(urls)
+    Ok(platform.reconciler.urls(&app.name, &domains))
 }
 
 impl Output for Addresses {
