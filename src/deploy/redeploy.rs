@@ -128,7 +128,7 @@ pub(super) async fn earlier(
         let description = format!("Rollback to {}", release.version);
         return Ok(built(release, description));
     }
-    let wanted = version.map_or("an earlier image".to_owned(), |wanted| wanted.to_string());
+    let wanted = version.map_or("earlier image".to_owned(), |wanted| wanted.to_string());
     let kept: Vec<String> = releases
         .iter()
         .map(|release| release.version.to_string())

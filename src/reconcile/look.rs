@@ -21,7 +21,7 @@ use super::readiness::Readiness;
 use super::routes::route_table;
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
-use crate::model::{AppId, AppName, Timestamp};
+use crate::model::{AppId, AppName, ReleaseStatus, Timestamp};
 use crate::store::{Desired, Store};
 
 /// How often it looks when nothing happens: the net under a lost event.
@@ -181,14 +181,12 @@ impl Looker {
             .collect();
         let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
         for action in plan.actions {
-            if let Action::SetRoutes(table) = &action {
-                unsettled.extend(leaving(&observed, table));
-            }
             if let Some(app) = self.begin(action, &observed, &apps) {
                 unsettled.insert(app);
             }
         }
         unsettled.extend(starting(&desired, &observed, now));
+        unsettled.extend(ending(&desired, &observed));
         self.publish(answers, observed, unsettled);
         match plan.look_again_at {
             Some(at) => {
@@ -410,13 +408,27 @@ impl Looker {
     }
 }
 
-/// Apps with processes that leave the routes with `table`: the next look lets them end, so their apps are not settled.
-fn leaving(observed: &Observed, table: &RouteTable) -> Vec<AppName> {
-    let (before, after) = (observed.routes.upstream_ids(), table.upstream_ids());
-    let leaves = |id: &str| before.contains(id) && !after.contains(id);
+/// Apps with running processes that are to end, be it after their routes have gone or their last request is answered.
+/// Those of a release that drains take their time: what was asked for does not depend on them.
+fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
+    let wanted = wanted_keys(desired);
+    let drains = |process: &Process| {
+        desired.releases.iter().any(|release| {
+            release.status == ReleaseStatus::Draining
+                && release.version == process.release
+                && desired
+                    .apps
+                    .iter()
+                    .any(|app| app.id == release.app && app.name == process.app)
+        })
+    };
     let processes = observed.processes.iter();
     processes
-        .filter(|process| leaves(&process.id.0))
+        .filter(|process| {
+            process.state == ProcessState::Running
+                && !wanted.contains(&ProcessKey::of(process))
+                && !drains(process)
+        })
         .map(|process| process.app.clone())
         .collect()
 }

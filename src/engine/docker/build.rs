@@ -31,7 +31,7 @@ impl Inner {
         spec: &BuildSpec,
         context: ContextStream,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
-        let docker = self.connection.patient_client(UPLOAD_LIMIT).await?;
+        let docker = self.connection.separate_client(UPLOAD_LIMIT).await?;
         let options = self.build_options(spec);
         let feed = |events: Events| async move {
             let unread = Arc::new(Mutex::new(None));
@@ -77,7 +77,9 @@ impl Inner {
             };
             let _ = events.send(end).await;
         };
-        Ok(TaskStream::spawn(EVENTS_WAITING, feed).boxed())
+        // bollard 0.21 serves the session of a build from a task that it never ends: each build would leave a connection
+        // on which Docker asks once a second whether we are well.
+        Ok(TaskStream::spawn_apart(EVENTS_WAITING, feed).boxed())
     }
 
     fn build_options(&self, spec: &BuildSpec) -> BuildImageOptions {

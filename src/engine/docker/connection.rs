@@ -66,6 +66,12 @@ impl Connection {
         Ok(self.client().await?.with_timeout(limit + ANSWER_LIMIT))
     }
 
+    /// The same with connections of its own, for a runtime that ends before this one.
+    pub(super) async fn separate_client(&self, limit: Duration) -> Result<Docker, EngineError> {
+        self.client().await?;
+        Ok(self.new_client()?.with_timeout(limit + ANSWER_LIMIT))
+    }
+
     /// The path of an API call as it is sent, for the one call bollard cannot make for us.
     pub(super) fn versioned_path(&self, path: &str) -> String {
         match self.minor.load(Ordering::Relaxed) {
@@ -119,6 +125,12 @@ impl Connection {
         if let Some(docker) = client.as_ref() {
             return Ok(docker.clone());
         }
+        let docker = self.new_client()?;
+        *client = Some(docker.clone());
+        Ok(docker)
+    }
+
+    fn new_client(&self) -> Result<Docker, EngineError> {
         if !Path::new(&self.socket).is_absolute() {
             return Err(unavailable(
                 &self.socket,
@@ -126,14 +138,13 @@ impl Connection {
             ));
         }
         let minor = Arc::clone(&self.minor);
-        let docker =
-            Docker::connect_with_unix(&self.socket, ANSWER_LIMIT.as_secs(), API_DEFAULT_VERSION)
-                .map_err(|error| self.error(error, About::Call))?
-                .with_request_modifier(move |request| {
+        Docker::connect_with_unix(&self.socket, ANSWER_LIMIT.as_secs(), API_DEFAULT_VERSION)
+            .map_err(|error| self.error(error, About::Call))
+            .map(|docker| {
+                docker.with_request_modifier(move |request| {
                     amend(request, minor.load(Ordering::Relaxed))
-                });
-        *client = Some(docker.clone());
-        Ok(docker)
+                })
+            })
     }
 }
 

@@ -1,10 +1,13 @@
 //! What only Docker can show of builds and images.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Result, ensure};
 use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use futures_util::StreamExt;
-use mini::engine::BuildEvent;
-use mini::engine::contract::within;
+use mini::engine::contract::{Bench, within};
+use mini::engine::{BuildEvent, DockerEngine, DockerSettings};
 
 use super::site::{on_docker, until};
 
@@ -40,6 +43,53 @@ async fn a_build_that_is_dropped_leaves_nothing() -> Result<()> {
             "an image is left"
         );
         Ok(())
+    })
+    .await
+}
+
+/// Passes connections on to Docker; the count is of those that are open.
+async fn counting_door(path: &std::path::Path, docker: String) -> Result<Arc<AtomicUsize>> {
+    let door = tokio::net::UnixListener::bind(path)?;
+    let open = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((mut inside, _)) = door.accept().await {
+            let (docker, count) = (docker.clone(), Arc::clone(&count));
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                if let Ok(mut outside) = tokio::net::UnixStream::connect(docker).await {
+                    let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+                }
+                count.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    });
+    Ok(open)
+}
+
+#[tokio::test]
+async fn builds_leave_no_connections() -> Result<()> {
+    on_docker("connections", async |site, bench| {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("docker.sock");
+        let open = counting_door(&path, site.engine.socket().to_owned()).await?;
+        let engine = DockerEngine::connect(DockerSettings {
+            socket: Some(path.display().to_string()),
+            ..DockerSettings::new(site.instance.clone())
+        });
+        let bench = Bench {
+            engine: &engine,
+            app: bench.app.clone(),
+            base: bench.base,
+        };
+        for number in 0..3 {
+            bench.build(&format!("b{number}"), "").await?.1?;
+        }
+        // One that asks and one that listens may be kept.
+        until("the end of the builds' connections", async || {
+            Ok(open.load(Ordering::Relaxed) <= 2)
+        })
+        .await
     })
     .await
 }

@@ -34,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
             print(query["line"], flush=True)
             self.answer("printed\n")
         elif url.path == "/slow":
+            print("a slow answer begins", flush=True)
             time.sleep(int(query["ms"]) / 1000)
             self.answer(f"version {VERSION}\n")
         elif url.path == "/echo" and self.headers.get("upgrade", "").lower() == "websocket":

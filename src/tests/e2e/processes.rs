@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
+use crate::http;
 use crate::process::run;
 use crate::repository::Repository;
 use crate::server::Server;
@@ -101,6 +102,27 @@ fn an_app_is_stopped_started_restarted_and_rebuilt() {
             .fails()
             .says(&["App empty has not been deployed"]);
     }
+}
+
+#[test]
+fn a_stopped_app_answers_what_it_was_asked_before() {
+    let server = Server::start();
+    let _repository = Repository::deployed(&server, "last", "one");
+    let address = server.http();
+    let asked = std::thread::spawn(move || http::get(address, "last.localhost", "/slow?ms=3000"));
+    wait_until("the request to be under way", || {
+        server
+            .ssh(&["logs", "last"])
+            .text()
+            .contains("a slow answer begins")
+    });
+    server.ssh(&["ps:stop", "last"]).succeeds();
+    assert!(server.instance().running("last").is_empty());
+    let answer = asked.join().unwrap().unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, "version one\n")
+    );
 }
 
 #[test]
