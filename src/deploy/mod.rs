@@ -21,7 +21,7 @@ pub use queue::LockOut;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -76,6 +76,9 @@ pub struct Attached {
     pub events: BoxStream<'static, Event>,
     /// How what was waited for ended.
     pub outcome: BoxFuture<'static, Result<(), Problem>>,
+    /// Set when the outcome is reached, where another push of the same commit has moved the branch: git would fail to
+    /// move it once more.
+    pub is_moved: Arc<AtomicBool>,
 }
 
 /// Free space below which nothing is built: the larger of the two.

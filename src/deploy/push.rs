@@ -1,6 +1,7 @@
 //! What the hooks of a push ask: may it, prepare it, commit it, it is over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use futures_util::StreamExt;
@@ -54,7 +55,7 @@ impl Deploys {
             let is_same = run.commit.as_ref() == Some(&update.new) && run.branch.is_some();
             if is_same && !run.is_ended() && !run.cancel.is_cancelled() {
                 hold(&run, push);
-                return Ok(run.attach_until_prepared());
+                return Ok(attach(&run, push));
             }
         }
         let from = (!update.old.is_zero()).then(|| update.old.clone());
@@ -68,7 +69,7 @@ impl Deploys {
             commit: update.new.clone(),
         });
         self.deployer.begin(&run, entry, is_patient).await?;
-        Ok(run.attach_until_prepared())
+        Ok(attach(&run, push))
     }
 
     /// post-receive: git has moved the branch, so the prepared release is promoted. `None` when nothing of this push was
@@ -98,6 +99,7 @@ impl Deploys {
         if let Some(run) = self.held(push) {
             run.holders.send_modify(|holders| {
                 holders.pushes.remove(&push.id);
+                holders.mover.take_if(|mover| *mover == push.id);
             });
         }
     }
@@ -117,11 +119,28 @@ fn hold(run: &Run, push: &Push) {
     });
 }
 
+/// Attaches a push that holds a deploy, until the release is prepared and it is decided whose git moves the branch.
+fn attach(run: &Arc<Run>, push: &Push) -> Attached {
+    let attached = run.attach_until_prepared();
+    let (run, id) = (run.clone(), push.id.clone());
+    let (prepared, is_moved) = (attached.outcome, attached.is_moved.clone());
+    let outcome = async move {
+        prepared.await?;
+        is_moved.store(run.is_moved_by_another(&id).await, Ordering::Relaxed);
+        Ok(())
+    };
+    Attached {
+        outcome: outcome.boxed(),
+        ..attached
+    }
+}
+
 fn nothing_to_do() -> Attached {
     Attached {
         deploy: crate::model::DeployId::new(crate::model::Timestamp::UNIX_EPOCH, 1),
         events: futures_util::stream::empty().boxed(),
         outcome: std::future::ready(Ok(())).boxed(),
+        is_moved: Arc::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One deploy while it runs: what it is, who holds on to it, how it can be stopped, and what it says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
@@ -30,6 +31,34 @@ pub(super) struct Holders {
     pub(super) pushes: BTreeSet<String>,
     /// Whether a post-receive hook has reported the branch moved.
     pub(super) is_committed: bool,
+    /// The push whose git moves the branch, once the release is prepared; the others wait for it.
+    pub(super) mover: Option<String>,
+}
+
+impl Run {
+    /// Waits until the branch has been moved (true), or it is for `push` to move it (false): only one of several pushes of
+    /// one commit can.
+    pub(super) async fn is_moved_by_another(&self, push: &str) -> bool {
+        let mut holders = self.holders.subscribe();
+        loop {
+            let free = |holders: &Holders| holders.is_committed || holders.mover.is_none();
+            // Fails only without a sender, and this run has it.
+            let _ = holders.wait_for(free).await;
+            let mut is_moved = None;
+            self.holders.send_if_modified(|holders| {
+                if holders.is_committed {
+                    is_moved = Some(true);
+                } else if holders.mover.is_none() {
+                    holders.mover = Some(push.to_owned());
+                    is_moved = Some(false);
+                }
+                is_moved == Some(false)
+            });
+            if let Some(is_moved) = is_moved {
+                return is_moved;
+            }
+        }
+    }
 }
 
 /// What a push wants its branch to become.
@@ -176,6 +205,7 @@ impl Run {
             deploy: self.id.clone(),
             events,
             outcome: outcome.boxed(),
+            is_moved: Arc::default(),
         }
     }
 }

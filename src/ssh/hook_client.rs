@@ -74,10 +74,11 @@ fn each_branch(stdin: &mut impl Read, stdout: &mut impl Write) -> io::Result<boo
         let reference = update.reference.clone();
         match server.ask(About::Prepare, options.clone(), vec![update])? {
             // Fall through: git itself moves the branch, which a shallow push needs (CRATES.md, section 2).
-            Ok(()) => {
+            Ok(Mover::Git) => {
                 pkt_line::write(stdout, &format!("ok {reference}\n"))?;
                 pkt_line::write(stdout, "option fall-through\n")?;
             }
+            Ok(Mover::Another) => pkt_line::write(stdout, &format!("ok {reference}\n"))?,
             Err(reason) => pkt_line::write(stdout, &format!("ng {reference} {reason}\n"))?,
         }
     }
@@ -112,6 +113,15 @@ fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// Who moves the branch of a push that is accepted.
+#[derive(Debug, Clone, Copy)]
+enum Mover {
+    /// The git that started this hook.
+    Git,
+    /// Another push of the same commit has done it.
+    Another,
+}
+
 /// The connection to the running server.
 struct Server {
     push: String,
@@ -139,7 +149,7 @@ impl Server {
         about: About,
         options: Vec<String>,
         updates: Vec<Update>,
-    ) -> io::Result<Result<(), String>> {
+    ) -> io::Result<Result<Mover, String>> {
         let ask = Ask {
             push: self.push.clone(),
             options,
@@ -148,11 +158,13 @@ impl Server {
         };
         hook_frame::write(&mut self.writer, &ask)?;
         let mut stderr = io::stderr().lock();
+        let mut mover = Mover::Git;
         loop {
             match hook_frame::read(&mut self.reader)? {
                 // Standard error is not buffered: each write is a packet of git's side-band.
                 Answer::Text(text) => stderr.write_all(text.as_bytes())?,
-                Answer::End(verdict) => return Ok(verdict),
+                Answer::Moved => mover = Mover::Another,
+                Answer::End(verdict) => return Ok(verdict.map(|()| mover)),
             }
         }
     }

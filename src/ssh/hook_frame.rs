@@ -48,6 +48,8 @@ pub(super) struct Update {
 pub(super) enum Answer {
     /// Text to show at once, whole lines.
     Text(String),
+    /// The branch has been moved by another push of the same commit; a good verdict follows.
+    Moved,
     /// The verdict; a refusal with its reason in one line.
     End(Result<(), String>),
 }

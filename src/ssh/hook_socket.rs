@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -154,6 +155,9 @@ async fn follow(
         }
     }
     let outcome = attached.outcome.await;
+    if attached.is_moved.load(Ordering::Relaxed) {
+        send(writer, &Answer::Moved).await?;
+    }
     Ok(outcome.map_err(|problem| (problem, is_shown)))
 }
 

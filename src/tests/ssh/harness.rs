@@ -125,6 +125,7 @@ impl PushDoor for ScriptedPushes {
                 .chain(lines)
                 .boxed(),
             outcome: async move { outcome }.boxed(),
+            is_moved: Arc::default(),
         })
     }
 
