@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::wait::wait_until;
+use crate::wait::PATIENCE;
 
 /// The longest any one command of a test may run; the longest is a first install from a package registry.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -91,17 +91,26 @@ impl Running {
     /// Waits until it has said `wanted`.
     #[track_caller]
     pub(crate) fn wait_for_text(&mut self, wanted: &str) {
-        wait_until(&format!("`{wanted}` from {}", self.line), || {
+        let begun = Instant::now();
+        loop {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-            let is_said = self.text().contains(wanted);
+            let text = self.text();
+            if text.contains(wanted) {
+                return;
+            }
+            // What it said last may be still on its way from the readers.
+            let is_late = begun.elapsed() > PATIENCE || (ended && self.are_readers_done());
             assert!(
-                !ended || is_said || self.text().contains(wanted),
-                "{} ended without `{wanted}`:\n{}",
-                self.line,
-                self.text()
+                !is_late,
+                "{} has not said `{wanted}`, but:\n{text}",
+                self.line
             );
-            is_said
-        });
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn are_readers_done(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
     }
 
     /// Writes to its standard input.

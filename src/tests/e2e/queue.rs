@@ -195,6 +195,33 @@ fn a_second_push_of_the_same_commit_joins_the_first() {
 }
 
 #[test]
+fn several_pushes_of_one_commit_are_one_deploy_and_all_succeed() {
+    let server = Server::start();
+    let repository = Repository::deployed(&server, "crowd", "one");
+    let gate = gated(&repository, "two");
+    let mut pushes = vec![repository.begin_push()];
+    let at_work = gate.wait_for_arrival();
+    pushes.extend([repository.begin_push(), repository.begin_push()]);
+    for push in &mut pushes {
+        push.wait_for_text("Building crowd from Dockerfile");
+    }
+    at_work.open();
+    for push in pushes {
+        push.finish().succeeds();
+    }
+    assert_eq!(server.body("crowd", "/"), "version two\n");
+    assert_eq!(
+        repository.remote_tip("refs/heads/main"),
+        Some(repository.head())
+    );
+    assert!(gate.newcomer().is_none(), "it was built twice");
+    repository
+        .push()
+        .says(&["Everything up-to-date"])
+        .succeeds();
+}
+
+#[test]
 fn a_cancelled_build_stops_and_the_push_says_so() {
     let server = Server::start();
     let repository = Repository::deployed(&server, "cancel", "one");
