@@ -221,7 +221,8 @@ async fn domains_are_added_and_removed() {
         [
             "apps:create blog",
             "apps:create shop",
-            "domains:add blog www.Example.com *.example.org",
+            "domains:add blog www.Example.com shop.example.org",
+            "domains:add blog *.example.org",
             "domains:add blog www.example.com --format json",
             "domains:add shop www.example.com",
             "domains:add blog shop.localhost",
