@@ -28,6 +28,8 @@ use crate::engine::{EngineError, OneOffIo, OneOffSpec, Stream, TerminalSize};
 /// How long the output of an ended process may be silent before it is taken to be complete: Docker closes it then, but
 /// has been seen to forget.
 const SILENCE_AFTER_END: Duration = Duration::from_secs(2);
+/// Ctrl-D.
+const END_OF_INPUT: u8 = 4;
 
 impl Inner {
     pub(super) async fn run(
@@ -69,7 +71,7 @@ impl Inner {
         let code = {
             // These two end with the process and are simply dropped then.
             let input = async {
-                feed(stdin, typed, spec.has_stdin).await;
+                feed(stdin, typed, spec.has_stdin, spec.terminal.is_some()).await;
                 std::future::pending::<()>().await;
             };
             let resizing = async {
@@ -135,6 +137,7 @@ async fn feed(
     mut stdin: WriteHalf<TokioIo<Upgraded>>,
     mut typed: mpsc::Receiver<Bytes>,
     has_stdin: bool,
+    has_terminal: bool,
 ) {
     if !has_stdin {
         // Still held: closing this side would end the attachment.
@@ -144,6 +147,13 @@ async fn feed(
         if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
             return;
         }
+    }
+    if has_terminal {
+        // Docker closes the output of a terminal with its input, so what the process says would be lost (moby
+        // `container/stream/attach.go`). A terminal knows the end of input as a key.
+        let _ = stdin.write_all(&[END_OF_INPUT]).await;
+        let _ = stdin.flush().await;
+        return std::future::pending().await;
     }
     let _ = stdin.shutdown().await;
 }
