@@ -198,11 +198,16 @@ fn a_command_is_run_with_its_status_its_input_and_a_terminal() {
         .ssh(&["run", "once", "tty"])
         .fails()
         .says(&["not a tty"]);
-    let terminal = run(server
-        .client()
-        .ssh()
-        .args(["-tt", "mini", "run", "once", "tty"]));
+    // The input of both ends at once, which must not take their output along.
+    let in_terminal = |words: &[&str]| {
+        let mut command = server.client().ssh();
+        run(command.args(["-tt", "mini", "run", "once"]).args(words))
+    };
+    let terminal = in_terminal(&["tty"]);
     assert!(terminal.succeeds().contains("/dev/"), "{terminal}");
+    let late = in_terminal(&["sh", "-c", "'sleep 1; echo said late; exit 5'"]);
+    late.ends_with(5).says(&["said late"]);
+    in_terminal(&["cat"]).succeeds();
     server
         .ssh(&["run", "once", "/no/such/program"])
         .fails()
