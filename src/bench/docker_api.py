@@ -7,7 +7,7 @@ import socket
 import tarfile
 import urllib.parse
 
-from machine import Failure
+from machine import Failure, wait_until
 
 SOCKET = "/var/run/docker.sock"
 # The oldest version all engines of these years answer.
@@ -31,9 +31,14 @@ class Docker:
             body = json.dumps(body).encode()
         query = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in query.items()}
         target = f"{API}{path}?{urllib.parse.urlencode(query)}" if query else API + path
-        self.connection.request(method, target, body, {"Content-Type": kind} if body is not None else {})
-        answer = self.connection.getresponse()
-        text = answer.read()
+        try:
+            self.connection.request(method, target, body, {"Content-Type": kind} if body is not None else {})
+            answer = self.connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            # The next call makes a new one.
+            self.connection.close()
+            raise Failure(f"Docker did not answer {method} {path}", repr(error), "was it started again? run this part again") from error
         if answer.status >= 400:
             raise Failure(f"Docker refused {method} {path}", text.decode(errors="replace")[:500], "see Docker's log")
         return text
@@ -53,6 +58,12 @@ class Docker:
         if b'"error"' in said:
             raise Failure("the raw build failed", said.decode(errors="replace")[-500:], "see Docker's log")
 
+    def answers(self):
+        try:
+            return self.call("GET", "/_ping") == b"OK"
+        except Failure:
+            return False
+
     def containers(self, *labels):
         return self.json("GET", "/containers/json", filters={"label": list(labels)}, all=1)
 
@@ -61,7 +72,8 @@ class Docker:
         return next(iter(networks.values()))["IPAddress"]
 
     def remove_all(self, label):
-        """Whatever carries the label: containers, networks, volumes, images."""
+        """Whatever carries the label: containers, networks, volumes, images. A Docker that is coming up is waited for."""
+        wait_until(self.answers, "Docker, to clean up", 60, 0.5)
         by_label = {"label": [label]}
         for container in self.containers(label):
             self.call("DELETE", f"/containers/{container['Id']}", force=1, v=1)
