@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Deployer;
+use super::{Deployer, release};
 use crate::events::{EventBody, Subject};
 use crate::model::{
     App, Deploy, DeployStatus, Kind, Problem, Release, ReleaseStatus, Timestamp, Trigger,
@@ -36,18 +36,7 @@ pub(super) async fn recover(deployer: &Arc<Deployer>) -> Result<(), Problem> {
         settle(deployer, &app, &deploy, release, verdict).await?;
     }
     for app in deployer.store.apps().await? {
-        for release in deployer.store.releases(app.id).await? {
-            if matches!(
-                release.status,
-                ReleaseStatus::Candidate | ReleaseStatus::Prepared
-            ) {
-                let status = ReleaseStatus::Failed;
-                deployer
-                    .store
-                    .set_release_status(app.id, release.version, status)
-                    .await?;
-            }
-        }
+        release::fail_unfinished(deployer, &app).await?;
     }
     deployer.reconciler.wake();
     Ok(())
@@ -98,10 +87,7 @@ async fn settle(
             deployer.journal.emit(&subject, EventBody::Done).await;
         }
         (Verdict::Finish, Some(release)) => {
-            let drain = jiff::SignedDuration::try_from(deployer.reconciler.rules().drain);
-            let drain_until = now
-                .saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO))
-                .unwrap_or(now);
+            let drain_until = deployer.reconciler.rules().drain_until(now);
             store
                 .promote(app.id, release.version, drain_until, release.starts_app())
                 .await?;

@@ -14,6 +14,7 @@ use crate::model::{
     ReleaseVersion, Step, Timestamp,
 };
 use crate::reconcile::environment;
+use crate::store::StoreError;
 
 /// Whether the release command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,23 +236,25 @@ pub(super) async fn promise(
 /// No release of the app is on its way any more: what was marks itself failed, so that the reconciler removes what was
 /// started. Called with the turn held, so that it cannot meet another deploy's release.
 pub(super) async fn abandon(deployer: &Deployer, app: &App) {
-    let marked = async {
-        for release in deployer.store.releases(app.id).await? {
-            if matches!(
-                release.status,
-                ReleaseStatus::Candidate | ReleaseStatus::Prepared
-            ) {
-                let status = ReleaseStatus::Failed;
-                deployer
-                    .store
-                    .set_release_status(app.id, release.version, status)
-                    .await?;
-            }
-        }
-        Ok::<_, crate::store::StoreError>(())
-    };
-    if let Err(error) = marked.await {
+    if let Err(error) = fail_unfinished(deployer, app).await {
         tracing::error!(app = %app.name, %error, "cannot mark a failed release");
     }
     deployer.reconciler.wake();
+}
+
+/// Marks every release of the app that is on its way as failed.
+pub(super) async fn fail_unfinished(deployer: &Deployer, app: &App) -> Result<(), StoreError> {
+    for release in deployer.store.releases(app.id).await? {
+        if matches!(
+            release.status,
+            ReleaseStatus::Candidate | ReleaseStatus::Prepared
+        ) {
+            let status = ReleaseStatus::Failed;
+            deployer
+                .store
+                .set_release_status(app.id, release.version, status)
+                .await?;
+        }
+    }
+    Ok(())
 }

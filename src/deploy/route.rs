@@ -16,11 +16,7 @@ pub(super) async fn route(
 ) -> Result<(), Problem> {
     deployer.step(run, Step::Route).await?;
     let version = healthy.release.version;
-    let now = Timestamp::now();
-    let drain = jiff::SignedDuration::try_from(deployer.reconciler.rules().drain);
-    let drain_until = now
-        .saturating_add(drain.unwrap_or(jiff::SignedDuration::ZERO))
-        .unwrap_or(now);
+    let drain_until = deployer.reconciler.rules().drain_until(Timestamp::now());
     deployer
         .store
         .promote(run.app.id, version, drain_until, healthy.is_started)

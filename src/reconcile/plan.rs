@@ -30,6 +30,15 @@ pub struct Rules {
     pub base_domains: Vec<DomainName>,
 }
 
+impl Rules {
+    /// When requests in flight no longer keep a process that has got no new ones since `since`.
+    pub fn drain_until(&self, since: Timestamp) -> Timestamp {
+        since
+            .saturating_add(jiff_duration(self.drain))
+            .unwrap_or(since)
+    }
+}
+
 /// What identifies a wanted process, whether or not it exists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessKey {
@@ -323,9 +332,7 @@ fn let_go(
                 .get(&process.id)
                 .copied()
                 .unwrap_or(now);
-            let limit = since
-                .saturating_add(jiff_duration(rules.drain))
-                .unwrap_or(now);
+            let limit = rules.drain_until(since);
             let until = deadline.map_or(limit, |deadline| deadline.min(limit));
             if in_flight == 0 || until <= now {
                 plan.actions.push(Action::Stop(process.id.clone()));
