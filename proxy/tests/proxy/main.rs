@@ -10,7 +10,9 @@
 mod faults;
 mod forwarding;
 mod requests;
+mod secure;
 mod shutdown;
 mod swaps;
+mod tls;
 mod upgrades;
 mod world;
