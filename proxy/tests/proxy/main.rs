@@ -9,6 +9,8 @@
 
 mod faults;
 mod forwarding;
+mod h2c;
+mod http2;
 mod requests;
 mod secure;
 mod shutdown;
