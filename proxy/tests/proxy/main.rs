@@ -14,6 +14,7 @@ mod http2;
 mod requests;
 mod secure;
 mod shutdown;
+mod smuggling;
 mod swaps;
 mod tls;
 mod upgrades;
