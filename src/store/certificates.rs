@@ -131,10 +131,9 @@ fn delete(
     app: AppId,
     origin: CertificateOrigin,
 ) -> Result<usize, StoreError> {
-    Ok(
-        tx.prepare_cached("DELETE FROM certificates WHERE app_id = ?1 AND origin = ?2")?
-            .execute(params![app.0, origin.as_str()])?,
-    )
+    Ok(tx
+        .prepare_cached("DELETE FROM certificates WHERE app_id = ?1 AND origin = ?2")?
+        .execute(params![app.0, origin.as_str()])?)
 }
 
 fn place(app: AppId, key: &str) -> Place<'_> {
@@ -168,7 +167,9 @@ fn pem(
         .as_ref()
         .and_then(|bytes| std::str::from_utf8(bytes).ok())
         .map(Secret::new)
-        .ok_or_else(|| StoreError::damaged_row("the private key of a certificate does not decrypt"))?;
+        .ok_or_else(|| {
+            StoreError::damaged_row("the private key of a certificate does not decrypt")
+        })?;
     Ok(Some(CertificatePem { chain, key }))
 }
 

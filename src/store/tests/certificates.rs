@@ -96,11 +96,7 @@ async fn certificates_are_removed_by_origin_and_with_their_app() {
         }
     }
     let origins = vec![CertificateOrigin::Custom, CertificateOrigin::SelfSigned];
-    let remove = || {
-        fixture
-            .store
-            .remove_certificates(shop.id, origins.clone())
-    };
+    let remove = || fixture.store.remove_certificates(shop.id, origins.clone());
     assert_eq!(remove().await.unwrap(), 2);
     assert_eq!(remove().await.unwrap(), 0);
     assert_eq!(fixture.chains(shop.id).await, ["chain acme"]);
@@ -144,6 +140,9 @@ async fn a_damaged_key_is_told_and_spoils_no_other() {
 
     let content = fs::read(fixture.folder.path().join("mini.db-wal")).unwrap();
     let contains = |needle: &[u8]| content.windows(needle.len()).any(|w| w == needle);
-    assert!(contains(b"chain battery"), "the test looks where the rows are");
+    assert!(
+        contains(b"chain battery"),
+        "the test looks where the rows are"
+    );
     assert!(!contains(b"key battery"));
 }
