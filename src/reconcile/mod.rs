@@ -37,7 +37,6 @@ pub struct Reconciler {
     rules: Arc<Rules>,
     proxy: ProxyHandle,
     http_port: Option<u16>,
-    https_port: Option<u16>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -145,7 +144,7 @@ impl Reconciler {
     pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
         let hosts = self.host_names(app, domains);
         let each = hosts.iter().map(|host| {
-            let (scheme, port) = match (self.https_port, self.http_port) {
+            let (scheme, port) = match (self.rules.https_port, self.http_port) {
                 (Some(port), _) if self.has_https(host) => {
                     ("https", Some(port).filter(|port| *port != 443))
                 }
@@ -159,14 +158,14 @@ impl Reconciler {
 
     /// Whether a host is served over HTTPS.
     pub fn has_https(&self, host: &DomainName) -> bool {
-        self.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
+        self.rules.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
     }
 
     /// Whether it is this certificate that visitors of a host are shown.
     pub fn is_shown(&self, certificate: &Certificate, host: &DomainName) -> bool {
         let certificates = self.proxy.certificates();
         let shown = certificates.find(host.as_str());
-        self.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
+        self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
     }
 
     /// The rules it plans by.
