@@ -92,6 +92,13 @@ impl Forwarding {
             client.worker.ledger.unrouted.answered(fault.status());
             Box::new(page(fault, reader))
         })?;
+        if let Some(gate) = &service.gate {
+            gate.admit(&request).map_err(|fault| {
+                reader.app = Some(&service.service.name);
+                service.tally.answered(fault.status());
+                page(fault, reader)
+            })?;
+        }
         let upgrade = headers::clean_request(request.headers_mut());
         let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut request));
         if request.uri().authority().is_some() {

@@ -1,6 +1,7 @@
 //! The route table: a plain value that says which service answers for which host.
 
 use crate::host::{Host, routing_name};
+use crate::policy::Policy;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// Whether there is anything to forward to, and if not, why.
     pub state: ServiceState,
+    /// What is special about it; the default is nothing.
+    pub policy: Arc<Policy>,
 }
 
 /// Whether a service answers, and if not, what its visitors are told.
@@ -46,6 +49,7 @@ impl Service {
             name: name.into(),
             upstreams: upstreams.into(),
             state: ServiceState::Serving,
+            policy: Arc::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod group;
 mod history;
 mod look;
 mod plan;
+mod policy;
 mod readiness;
 mod routes;
 #[cfg(test)]

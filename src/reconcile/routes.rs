@@ -6,19 +6,28 @@ use std::sync::Arc;
 use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
+use super::policy::policy;
 use crate::engine::ProcessState;
-use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
+use crate::model::{App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus};
 use crate::store::Desired;
 
 /// The route table that should be in force.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
     let mut table = RouteTable::default();
+    let plain = Arc::new(policy(&ProxyOptions::default()));
     for app in &desired.apps {
         let current = desired
             .releases
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
-        let service = Arc::new(service(desired, observed, app, current));
+        let policy = match desired.proxy.get(&app.id) {
+            Some(options) => Arc::new(policy(options)),
+            None => plain.clone(),
+        };
+        let service = Arc::new(Service {
+            policy,
+            ..service(desired, observed, app, current)
+        });
         let own: Vec<DomainName> = desired
             .domains
             .iter()
@@ -63,6 +72,7 @@ fn service(
         name: app.name.to_string(),
         upstreams,
         state,
+        policy: Arc::default(),
     };
     let Some(release) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);

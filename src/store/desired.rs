@@ -1,9 +1,10 @@
 //! The state the reconciler works towards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, domains, releases, scale};
-use crate::model::{App, AppId, Domain, ProcessType, Release, Scale, Timestamp};
+use super::{Store, StoreError, apps, domains, proxy_settings, releases, scale};
+use crate::model::{App, AppId, Domain, ProcessType, ProxyOptions, Release, Scale, Timestamp};
 
 /// Everything the reconciler has to know, read in one transaction.
 #[derive(Debug, Clone, Default)]
@@ -18,10 +19,12 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
+    /// Settings of the proxy, of each app that has any.
+    pub proxy: BTreeMap<AppId, ProxyOptions>,
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: five queries, however many apps there are.
+    /// Everything the reconciler has to know, as of one moment: six queries, however many apps there are.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -34,6 +37,7 @@ impl Store {
                 scales: scale::all(tx)?,
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,
+                proxy: proxy_settings::all(tx)?,
             })
         })
         .await
