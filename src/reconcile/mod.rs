@@ -23,7 +23,7 @@ pub use plan::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
+use mini_proxy::{Certificate, Certificates, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
@@ -161,6 +161,11 @@ impl Reconciler {
             }
         });
         each.collect()
+    }
+
+    /// The certificates that are shown now.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.proxy.certificates()
     }
 
     /// Whether a host is served over HTTPS.
