@@ -6,11 +6,13 @@
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains | `domains` |
+//! | certificates, their keys sealed | `certificates`, `seal` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
+//! | settings of the proxy, by app | `proxy_settings` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod certificates;
 mod config;
 mod connection;
 mod deploys;
@@ -35,12 +38,14 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod proxy_settings;
 mod releases;
 mod row;
 mod scale;
 mod seal;
 mod worker;
 
+pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
