@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::{ProxyHandle, RouteTable};
+use mini_proxy::ProxyHandle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,9 @@ pub struct Parts {
     pub engine: Arc<dyn ContainerEngine>,
     /// The routes in force.
     pub proxy: ProxyHandle,
+    /// Processes that the proxy of an earlier mini, which is about to end, may still send requests to: they count as
+    /// having one in flight.
+    pub used_before: watch::Receiver<BTreeSet<String>>,
     /// The rules to plan by.
     pub rules: Rules,
     /// The port of HTTP in URLs shown to users, if there is one.
@@ -129,6 +132,7 @@ impl Looker {
     async fn run(mut self, stop: CancellationToken) {
         let mut changes = self.parts.engine.changes();
         let mut drained = self.parts.proxy.drained();
+        let mut used_before = self.parts.used_before.clone();
         loop {
             let pause = self.look().await;
             tokio::select! {
@@ -136,6 +140,7 @@ impl Looker {
                 () = self.wake.notified() => {}
                 _ = changes.next() => {}
                 _ = drained.changed() => {}
+                Ok(()) = used_before.changed() => {}
                 Some(finished) = self.actions.join_next() => self.finish(finished),
                 () = tokio::time::sleep(pause) => {}
             }
@@ -210,7 +215,7 @@ impl Looker {
         let is_routes = |action: &Action| matches!(action, Action::SetRoutes(_));
         if !plan.actions.iter().any(is_routes) {
             plan.actions
-                .insert(0, Action::SetRoutes(RouteTable::default()));
+                .insert(0, Action::SetRoutes((*self.parts.proxy.table()).clone()));
         }
     }
 
@@ -265,6 +270,7 @@ impl Looker {
                     .probe(&process.id, process.started_at, address);
             }
         }
+        let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
         self.history.keep_refusals(|key| wanted.contains(key));
         Observed {
@@ -276,7 +282,10 @@ impl Looker {
             in_flight: running
                 .iter()
                 .filter(|id| !routed.contains(id))
-                .map(|id| ((*id).clone(), self.parts.proxy.in_flight(&id.0)))
+                .map(|id| {
+                    let before = usize::from(used_before.contains(&id.0));
+                    ((*id).clone(), self.parts.proxy.in_flight(&id.0) + before)
+                })
                 .collect(),
             routes,
             unrouted_since: self.history.unrouted_since(),
