@@ -47,6 +47,7 @@ mod rewound;
 mod routes;
 mod self_signed;
 mod settings;
+mod shared_connection;
 mod stamps;
 mod table;
 mod tls;
