@@ -1,5 +1,7 @@
 //! One `mini server` in a folder of its own, and everything a test does with it.
 
+mod takeover;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -30,6 +32,8 @@ pub(crate) struct Server {
     client: Client,
     // Repositories borrow the server while tests end it and start it again.
     child: RefCell<Option<Child>>,
+    /// Servers that were taken over from.
+    leaving: RefCell<Vec<Child>>,
     environment: Vec<(String, String)>,
     is_key_given: bool,
     passed: Option<TcpListener>,
@@ -83,6 +87,7 @@ impl Server {
             folder,
             client,
             child: RefCell::new(None),
+            leaving: RefCell::default(),
             environment: Vec::new(),
             is_key_given: true,
             passed: None,
@@ -171,11 +176,7 @@ impl Server {
         let ready = self.data_dir().join("run/server.json");
         // One from a server that was killed says nothing about this one.
         let _ = std::fs::remove_file(&ready);
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_file());
-        let log = log.expect("the log can be written");
+        let log = self.open_log();
         let mut command = self.command();
         let stdin = match &self.passed {
             None => Stdio::null(),
@@ -191,8 +192,19 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the binary can be started");
-        let pid = u64::from(child.id());
         self.child.replace(Some(child));
+        self.wait_until_ready();
+    }
+
+    /// Waits until the process that is to serve is ready, and learns where it listens.
+    #[track_caller]
+    fn wait_until_ready(&self) {
+        let ready = self.data_dir().join("run/server.json");
+        let pid = self
+            .child
+            .borrow()
+            .as_ref()
+            .map(|child| u64::from(child.id()));
         let facts = wait_for("the server to be ready", || {
             if let Some(child) = self.child.borrow_mut().as_mut()
                 && let Ok(Some(status)) = child.try_wait()
@@ -201,7 +213,7 @@ impl Server {
             }
             let text = std::fs::read_to_string(&ready).ok()?;
             let facts: Value = serde_json::from_str(&text).ok()?;
-            (facts["pid"].as_u64() == Some(pid)).then_some(facts)
+            (facts["pid"].as_u64() == pid).then_some(facts)
         });
         let address = |key: &str| {
             let found = facts[key]
@@ -241,6 +253,14 @@ impl Server {
 
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("server.log")
+    }
+
+    fn open_log(&self) -> File {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file());
+        log.expect("the log can be written")
     }
 
     /// All it has logged so far.
@@ -377,6 +397,10 @@ impl Drop for Server {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
+        }
+        for mut child in self.leaving.take() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
         let has_failed = std::thread::panicking();
         if has_failed {
