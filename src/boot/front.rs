@@ -58,6 +58,7 @@ impl Front {
         });
         kept.0
             .push(door.duplicate().map_err(|error| not_kept(&error))?);
+        passed.tell_rest();
         let listeners = bound.http.into_iter().chain(bound.https).collect();
         let proxy = Proxy::start(listeners, proxy_settings).map_err(|error| {
             Problem::new(
@@ -75,6 +76,11 @@ impl Front {
             used_before: watch::Sender::new(used_before),
             facts,
         })
+    }
+
+    /// Closes all sockets but those the proxy has.
+    pub(super) fn close(self) -> Proxy {
+        self.proxy
     }
 
     /// Lets go of all sockets but those the proxy has, as another process serves on them.

@@ -10,7 +10,7 @@ use super::control::Control;
 use super::front::Front;
 use super::settings::{self, Settings, Sources};
 use super::signals::Signals;
-use super::takeover::{Given, Kept, Taken, give, leave, take};
+use super::takeover::{Given, Taken, give, leave, take};
 use super::wiring::Stores;
 use super::{log, ready, say};
 use crate::commands::ssh_keys;
@@ -84,7 +84,7 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
     if takes_over && taken.is_none() {
         tracing::info!("no server runs on this data directory: an ordinary start");
     }
-    let Some((mut front, mut control)) = start(settings, taken, &mut signals).await? else {
+    let Some((front, mut control)) = start(settings, taken, &mut signals).await? else {
         return Ok(());
     };
     let stopped = loop {
@@ -108,13 +108,17 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
     };
     tracing::info!("stopping; apps keep running");
     ready::notify("STOPPING=1");
-    // Whoever comes from here on is refused, or waits where systemd keeps the socket.
-    front.kept = Kept::default();
     let (control, result) = match stopped {
         Ok(control) => (control, Ok(())),
         Err(problem) => (None, Err(problem)),
     };
-    let drained = front.proxy.shutdown(settings.drain);
+    // Whoever comes from here on is refused, or waits where systemd keeps the socket.
+    let proxy = match control {
+        Some(_) => front.close(),
+        // Who has the data directory has its sockets too.
+        None => front.leave().0,
+    };
+    let drained = proxy.shutdown(settings.drain);
     let orderly = async {
         match control {
             Some(control) => control.stop(drained).await,

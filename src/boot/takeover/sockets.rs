@@ -126,6 +126,17 @@ impl Passed {
             .next()
     }
 
+    /// Logs what nobody has taken.
+    pub(in crate::boot) fn tell_rest(&self) {
+        for Listening { role, address, .. } in &self.0 {
+            tracing::info!(
+                ?role,
+                ?address,
+                "a socket of the server before is closed, for the settings do not name it any more"
+            );
+        }
+    }
+
     fn remove(&mut self, is_it: impl Fn(&Listening) -> bool) -> Option<Listening> {
         let place = self.0.iter().position(is_it)?;
         Some(self.0.swap_remove(place))
