@@ -36,7 +36,7 @@ pub(crate) struct Server {
     leaving: RefCell<Vec<Child>>,
     environment: Vec<(String, String)>,
     is_key_given: bool,
-    passed: Option<TcpListener>,
+    passed: Option<[TcpListener; 2]>,
     addresses: Cell<Option<Addresses>>,
 }
 
@@ -66,12 +66,13 @@ impl Server {
         server
     }
 
-    /// A server that is ready, and whose visitors' socket stays open while it is away, as systemd can have it.
+    /// A server that is ready, and whose sockets for visitors and for ssh stay open while it is away, as systemd can have
+    /// it.
     #[track_caller]
-    pub(crate) fn start_on_passed_socket() -> Self {
+    pub(crate) fn start_on_passed_sockets() -> Self {
         let mut server = Self::new();
-        let passed = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        server.passed = Some(passed);
+        let socket = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        server.passed = Some([socket(), socket()]);
         server.launch();
         server
     }
@@ -178,17 +179,23 @@ impl Server {
         let _ = std::fs::remove_file(&ready);
         let log = self.open_log();
         let mut command = self.command();
-        let stdin = match &self.passed {
-            None => Stdio::null(),
+        let (stdin, stdout) = match &self.passed {
+            None => {
+                let log = log.try_clone().expect("a file can be shared");
+                (Stdio::null(), Stdio::from(log))
+            }
             Some(passed) => {
-                command = passing_stdin(&command);
-                let passed = passed.try_clone().expect("a socket can be shared");
-                Stdio::from(OwnedFd::from(passed))
+                command = passing(&command);
+                let [http, ssh] = passed.each_ref().map(|socket| {
+                    let socket = socket.try_clone().expect("a socket can be shared");
+                    Stdio::from(OwnedFd::from(socket))
+                });
+                (http, ssh)
             }
         };
         let child = command
             .stdin(stdin)
-            .stdout(log.try_clone().expect("a file can be shared"))
+            .stdout(stdout)
             .stderr(log)
             .spawn()
             .expect("the binary can be started");
@@ -357,12 +364,15 @@ impl Server {
     }
 }
 
-/// The same command, given its standard input as systemd passes a socket: as descriptor 3, told in the environment (man 3
-/// sd_listen_fds).
-fn passing_stdin(command: &Command) -> Command {
+/// The same command, given its standard input and output as systemd passes sockets: as descriptors 3 and 4, told in the
+/// environment (man 3 sd_listen_fds). Its output goes where its errors go.
+fn passing(command: &Command) -> Command {
     const PASS: &str = "import os, sys\n\
         os.dup2(0, 3)\n\
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='http')\n\
+        os.dup2(1, 4)\n\
+        os.dup2(2, 1)\n\
+        os.dup2(os.open('/dev/null', os.O_RDONLY), 0)\n\
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:ssh')\n\
         os.execv(sys.argv[1], sys.argv[1:])";
     let mut passing = Command::new("python3");
     passing

@@ -38,7 +38,7 @@ fn ten_takeovers_under_load_lose_no_request() {
 
 #[test]
 fn a_websocket_outlives_the_takeover_until_the_drain_is_over() {
-    let server = Server::start_with(&[("MINI_DRAIN", "4s")]);
+    let server = Server::start_with(&[("MINI_DRAIN", "6s")]);
     let _repository = Repository::deployed(&server, "socket", "one");
     let mut socket = WebSocket::open(&server, "socket");
     socket.echoes("before");
