@@ -51,7 +51,11 @@ pub(super) async fn build(
         vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
     );
     let limit = deployer.settings.build_timeout;
-    let built = tokio::time::timeout(limit, follow(deployer, run, &spec, context)).await;
+    // The subject line is read while the build goes on.
+    let (built, subject) = tokio::join!(
+        tokio::time::timeout(limit, follow(deployer, run, &spec, context)),
+        deployer.repositories.subject(app, &detected.commit),
+    );
     let image = built.unwrap_or_else(|_| {
         Err(Problem::new(
             Kind::AppFailed,
@@ -63,11 +67,7 @@ pub(super) async fn build(
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
-    let subject = deployer
-        .repositories
-        .subject(app, &detected.commit)
-        .await
-        .unwrap_or_default();
+    let subject = subject.unwrap_or_default();
     let mut description = format!("Deploy {}", detected.commit.short());
     if !subject.is_empty() {
         description = format!(

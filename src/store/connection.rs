@@ -39,16 +39,25 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
         ));
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        match durability {
-            Durability::Full => "FULL",
-            Durability::Relaxed => "NORMAL",
-        },
-    )?;
+    set_durability(&connection, durability)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
+}
+
+/// Says how much the commits that follow wait for the disk; not to be called within a transaction. In WAL mode a commit
+/// that waits takes all those before it to the disk as well (<https://sqlite.org/pragma.html#pragma_synchronous>).
+///
+/// # Errors
+/// A database error.
+pub(super) fn set_durability(
+    connection: &Connection,
+    durability: Durability,
+) -> Result<(), StoreError> {
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Relaxed => "NORMAL",
+    };
+    Ok(connection.pragma_update(None, "synchronous", synchronous)?)
 }
 
 /// Opens a file that [`open_writer`] has made, for reading.
