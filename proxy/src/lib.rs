@@ -23,6 +23,9 @@
 //! ```
 
 mod body;
+mod certificate;
+mod certificates;
+mod challenge;
 mod connection;
 mod counters;
 mod drain;
@@ -32,22 +35,35 @@ mod forward;
 mod handle;
 mod headers;
 mod host;
+mod http2;
+mod https;
 mod ledger;
 mod listen;
 mod pages;
 mod pool;
+mod protocol;
 mod proxy;
+mod rewound;
 mod routes;
+mod self_signed;
 mod settings;
+mod shared_connection;
 mod stamps;
 mod table;
+mod tls;
 mod tunnel;
+mod websocket;
 mod worker;
 
+pub use certificate::{Certificate, CertificateError};
+pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::ProxyHandle;
+pub use handle::{HttpChallenges, ProxyHandle};
 pub use host::{Host, HostError};
+pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
+pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
+pub use self_signed::SelfSigned;
 pub use settings::ProxySettings;
 pub use table::{RouteTable, Service, ServiceState, Upstream};

@@ -137,7 +137,7 @@ commands! {
     "domains:add" => DomainsAdd(domains::Add),
     "domains:remove" => DomainsRemove(domains::Remove),
     "domains:report" or "domains" => DomainsReport(domains::Report),
-    "logs" => Logs(logs::Logs),
+    "logs" or "apps:logs" => Logs(logs::Logs),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
     "ps:report" or "ps" => PsReport(ps::Report),
     "ps:restart" => PsRestart(ps::Restart),
