@@ -7,7 +7,7 @@
 //!
 //! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
 
-use crate::body::{Progress, RequestBody};
+use crate::body::{BodyError, Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
 use crate::pool::{InUse, Lease, Sender};
@@ -126,7 +126,7 @@ impl Exchange {
                 self.in_use = Some(self.choose()?);
             }
             let in_use = self.in_use.as_ref().ok_or(Fault::NoProcess)?;
-            let timeout = self.client.worker.settings.connect_timeout;
+            let timeout = self.service.connect_timeout;
             let connected = in_use.connect(self.service.service.protocol, timeout).await;
             let fault = match connected {
                 Ok(mut sender) => match self.send(&mut sender, false).await {
@@ -183,7 +183,7 @@ impl Exchange {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
-        let limit = self.client.worker.settings.first_byte_timeout;
+        let limit = self.service.first_byte_timeout;
         let mut frames = 0;
         loop {
             let waited = timeout(limit, &mut answer).await;
@@ -281,7 +281,12 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
     if error.is_parse() || is_broken {
         Sent::Failed(Fault::NotHttp)
     } else if error.is_user() {
-        Sent::Failed(Fault::BodyBroken)
+        let cause = std::error::Error::source(error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
+        Sent::Failed(match cause {
+            Some(BodyError::TooLarge) => Fault::BodyTooLarge,
+            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
+        })
     } else {
         Sent::Lost
     }

@@ -6,12 +6,14 @@
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains | `domains` |
+//! | certificates, their keys sealed | `certificates`, `seal` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
 //! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
+//! | settings of the proxy, by app | `proxy_settings` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod certificates;
 mod config;
 mod connection;
 mod deploys;
@@ -37,12 +40,14 @@ mod lock;
 mod migrate;
 mod open;
 mod pipeline;
+mod proxy_settings;
 mod releases;
 mod row;
 mod scale;
 mod seal;
 mod worker;
 
+pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};

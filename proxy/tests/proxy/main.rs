@@ -11,6 +11,7 @@ mod faults;
 mod forwarding;
 mod h2c;
 mod http2;
+mod policy;
 mod requests;
 mod secure;
 mod shutdown;
