@@ -127,6 +127,10 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: 'static,
 {
+    // By GOAWAY, first with the highest number of a stream and after a round trip with the last one that was taken
+    // (RFC 9113 section 6.8): a request that crosses it is served.
+    const CLOSES_IN_AGREEMENT: bool = true;
+
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
