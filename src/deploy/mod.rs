@@ -348,7 +348,7 @@ impl Deployer {
 
     /// Writes the step that begins now, before its work does.
     async fn step(&self, run: &Run, step: Step) -> Result<(), Problem> {
-        self.store.set_deploy_step(&run.id, step, None).await?;
+        self.store.set_deploy_step(&run.id, step).await?;
         run.emit(EventBody::StepStarted { step }).await;
         Ok(())
     }

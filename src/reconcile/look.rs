@@ -2,8 +2,7 @@
 //!
 //! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -186,14 +185,9 @@ impl Looker {
                 plan.look_again_at = now.saturating_add(jiff_duration(SHUT_PAUSE)).ok();
             }
         }
-        let apps: BTreeMap<AppId, AppName> = desired
-            .apps
-            .iter()
-            .map(|app| (app.id, app.name.clone()))
-            .collect();
         let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
         for action in plan.actions {
-            if let Some(app) = self.begin(action, &observed, &apps) {
+            if let Some(app) = self.begin(action, &observed, &desired) {
                 unsettled.insert(app);
             }
         }
@@ -265,10 +259,7 @@ impl Looker {
             .collect();
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
-            if let Some(address) = web_address(desired, process) {
-                self.readiness
-                    .probe(&process.id, process.started_at, address);
-            }
+            self.readiness.probe_web(desired, process);
         }
         let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
@@ -300,7 +291,7 @@ impl Looker {
         &mut self,
         action: Action,
         observed: &Observed,
-        apps: &BTreeMap<AppId, AppName>,
+        desired: &Arc<Desired>,
     ) -> Option<AppName> {
         let app_of = |id: &ProcessId| {
             observed
@@ -327,10 +318,14 @@ impl Looker {
                     index,
                 };
                 let starts = self.starts.clone();
+                let (readiness, desired) = (self.readiness.clone(), desired.clone());
                 let target = Target::Key(key);
                 self.spawn(target, app.clone(), async move {
                     let _permit = starts.acquire().await;
-                    engine.start(&group, index).await.map(|_| ())
+                    let process = engine.start(&group, index).await?;
+                    // Now, and not after the next look, which has to ask the engine for everything.
+                    readiness.probe_web(&desired, &process);
+                    Ok(())
                 });
                 Some(app)
             }
@@ -357,7 +352,8 @@ impl Looker {
             }
             Action::Retire(app, version) => {
                 let store = self.parts.store.clone();
-                let name = apps.get(&app)?.clone();
+                let mut apps = desired.apps.iter();
+                let name = apps.find(|candidate| candidate.id == app)?.name.clone();
                 self.spawn(Target::Release(app, version), name, async move {
                     let status = crate::model::ReleaseStatus::Retired;
                     if let Err(error) = store.set_release_status(app, version, status).await {
@@ -461,19 +457,6 @@ fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
         })
         .map(|process| process.app.clone())
         .collect()
-}
-
-/// Where a web process of a known release listens when it does.
-fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
-    if process.state != ProcessState::Running || !process.process_type.is_web() {
-        return None;
-    }
-    let app = desired.apps.iter().find(|app| app.name == process.app)?;
-    let release = desired
-        .releases
-        .iter()
-        .find(|release| release.app == app.id && release.version == process.release)?;
-    Some(SocketAddr::new(process.address?, release.port))
 }
 
 fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
