@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::pool::{ConnectError, InUse, Lease, Sender, connect};
 use crate::routes::LocalService;
 use crate::table::{ServiceState, Upstream};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use std::io;
 use std::pin::pin;
@@ -32,7 +32,6 @@ pub(crate) struct Answer {
 /// and taken from here, and what happens rarely is boxed.
 pub(crate) struct Exchange {
     client: Rc<Client>,
-    host: HeaderValue,
     service: Rc<LocalService>,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
@@ -59,14 +58,12 @@ impl Exchange {
     /// No await may come between routing to `service` and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
-        host: HeaderValue,
         service: Rc<LocalService>,
         request: Request<RequestBody>,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
         let mut exchange = Exchange {
             client: Rc::clone(client),
-            host,
             service,
             safe: progress.is_none() && request.method().is_safe(),
             request: Some(request),
@@ -147,8 +144,7 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let host = std::str::from_utf8(self.host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
-        let routed = self.client.worker.routes.route(host);
+        let routed = self.client.worker.routes.route_again(&self.service);
         self.service = routed.map_err(|_| Fault::HostUnknown)?;
         Ok(())
     }

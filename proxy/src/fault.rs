@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     HostRepeated,
     /// What it names is no host name.
     HostMalformed,
+    /// A path that leads to different places, depending on how it is read.
+    PathAmbiguous,
     /// A method we do not forward: CONNECT.
     MethodRefused,
     /// A body framed in a way that two servers may read differently.
@@ -63,6 +65,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::FramingRefused
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
@@ -81,6 +84,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
@@ -104,6 +108,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
@@ -135,6 +140,11 @@ impl Fault {
                 "This request names no valid host",
                 "The Host header holds something that is not a host name.",
                 "Check the address and try again.",
+            ),
+            Fault::PathAmbiguous => (
+                "The path of this request is not clear",
+                "It can be read in two ways, which lead to different apps.",
+                "Send it without `.` and `..`, empty segments, backslashes and encoded slashes.",
             ),
             Fault::MethodRefused => (
                 "This method is not allowed",

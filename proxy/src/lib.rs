@@ -35,10 +35,14 @@ mod host;
 mod ledger;
 mod listen;
 mod pages;
+mod path;
 mod pool;
 mod proxy;
+mod redirect;
+mod references;
 mod routes;
 mod settings;
+mod sharded;
 mod stamps;
 mod table;
 mod tunnel;
@@ -46,8 +50,12 @@ mod worker;
 
 pub use counters::{Counters, ServiceCounts};
 pub use handle::ProxyHandle;
-pub use host::{Host, HostError};
+pub use host::{Host, HostError, HostPattern};
 pub use listen::{BindError, Listeners};
+pub use path::{PathPrefix, PathPrefixError};
 pub use proxy::{Proxy, StartError};
+pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
 pub use settings::ProxySettings;
-pub use table::{RouteTable, Service, ServiceState, Upstream};
+pub use table::{
+    Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,
+};

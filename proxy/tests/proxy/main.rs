@@ -10,6 +10,7 @@
 mod faults;
 mod forwarding;
 mod requests;
+mod routing;
 mod shutdown;
 mod swaps;
 mod upgrades;

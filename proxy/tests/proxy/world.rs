@@ -88,7 +88,7 @@ impl App {
         });
         App {
             upstream: Upstream {
-                id: id.to_owned(),
+                id: id.into(),
                 address,
             },
             connections,
