@@ -13,6 +13,12 @@ pub(crate) enum Fault {
     HostMalformed,
     /// A path that leads to different places, depending on how it is read.
     PathAmbiguous,
+    /// Over HTTP/2: its `Host` field is another than its `:authority`.
+    HostDisagrees,
+    /// The connection was made for another host, and its certificate does not cover this one.
+    Misdirected,
+    /// What it asks for is no path.
+    TargetMalformed,
     /// A method we do not forward: CONNECT.
     MethodRefused,
     /// A body framed in a way that two servers may read differently.
@@ -66,8 +72,11 @@ impl Fault {
             | Fault::HostRepeated
             | Fault::HostMalformed
             | Fault::PathAmbiguous
+            | Fault::HostDisagrees
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
+            Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Fault::HostUnknown => StatusCode::NOT_FOUND,
@@ -85,6 +94,9 @@ impl Fault {
             | Fault::HostRepeated
             | Fault::HostMalformed
             | Fault::PathAmbiguous
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
@@ -109,6 +121,9 @@ impl Fault {
             | Fault::HostRepeated
             | Fault::HostMalformed
             | Fault::PathAmbiguous
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
@@ -145,6 +160,21 @@ impl Fault {
                 "The path of this request is not clear",
                 "It can be read in two ways, which lead to different apps.",
                 "Send it without `.` and `..`, empty segments, backslashes and encoded slashes.",
+            ),
+            Fault::HostDisagrees => (
+                "This request names more than one host",
+                "Its Host header and its :authority differ, and which one is meant cannot be known.",
+                "Send the request with :authority alone.",
+            ),
+            Fault::Misdirected => (
+                "This request came over a connection to another host",
+                "The certificate of this connection does not cover the host that the request names.",
+                "Open a new connection for this host; browsers do so by themselves.",
+            ),
+            Fault::TargetMalformed => (
+                "This request asks for no valid path",
+                "A path begins with a slash.",
+                "Check the address and try again.",
             ),
             Fault::MethodRefused => (
                 "This method is not allowed",

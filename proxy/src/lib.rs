@@ -23,6 +23,9 @@
 //! ```
 
 mod body;
+mod certificate;
+mod certificates;
+mod challenge;
 mod connection;
 mod counters;
 mod drain;
@@ -32,29 +35,41 @@ mod forward;
 mod handle;
 mod headers;
 mod host;
+mod http2;
+mod https;
 mod ledger;
 mod listen;
 mod pages;
 mod path;
 mod pool;
+mod protocol;
 mod proxy;
 mod redirect;
 mod references;
+mod rewound;
 mod routes;
+mod self_signed;
 mod settings;
 mod sharded;
 mod stamps;
 mod table;
+mod tls;
 mod tunnel;
+mod websocket;
 mod worker;
 
+pub use certificate::{Certificate, CertificateError};
+pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::ProxyHandle;
+pub use handle::{HttpChallenges, ProxyHandle};
 pub use host::{Host, HostError, HostPattern};
+pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
 pub use path::{PathPrefix, PathPrefixError};
+pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
 pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
+pub use self_signed::SelfSigned;
 pub use settings::ProxySettings;
 pub use table::{
     Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,

@@ -1,7 +1,9 @@
 //! The route table: a plain value that says which service answers for which host and path.
 
 use crate::host::{Host, HostPattern, parent, routing_name};
+use crate::https::{Hsts, PlainHttp};
 use crate::path::{PathPrefix, Readings};
+use crate::protocol::Protocol;
 use crate::redirect::Redirect;
 use crate::references::References;
 use crate::sharded::Sharded;
@@ -30,6 +32,12 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// Whether there is anything to forward to, and if not, why.
     pub state: ServiceState,
+    /// How the upstreams are spoken to.
+    pub protocol: Protocol,
+    /// What plain HTTP does on a host that has a certificate.
+    pub plain_http: PlainHttp,
+    /// What browsers are told over HTTPS about coming back, if anything.
+    pub hsts: Option<Hsts>,
 }
 
 /// Whether a service answers, and if not, what its visitors are told.
@@ -50,6 +58,9 @@ impl Service {
             name: name.into(),
             upstreams: upstreams.into(),
             state: ServiceState::Serving,
+            protocol: Protocol::default(),
+            plain_http: PlainHttp::default(),
+            hsts: None,
         }
     }
 }

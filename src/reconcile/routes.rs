@@ -19,19 +19,24 @@ pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules)
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
         let service = Arc::new(service(desired, observed, app, current));
-        let own: Vec<DomainName> = desired
-            .domains
-            .iter()
-            .filter(|domain| domain.app == app.id)
-            .map(|domain| domain.name.clone())
-            .collect();
-        for name in host_names(&app.name, &own, &rules.base_domains) {
+        for name in names_of(desired, app, rules) {
             if let Ok(host) = name.as_str().parse::<Host>() {
                 table.insert(host, service.clone());
             }
         }
     }
     table
+}
+
+/// The host names of an app, as it should have them.
+pub(super) fn names_of(desired: &Desired, app: &App, rules: &Rules) -> Vec<DomainName> {
+    let own: Vec<DomainName> = desired
+        .domains
+        .iter()
+        .filter(|domain| domain.app == app.id)
+        .map(|domain| domain.name.clone())
+        .collect();
+    host_names(&app.name, &own, &rules.base_domains)
 }
 
 /// All host names of an app, the one to show first: its own domains, its name where that is a domain, then
@@ -59,10 +64,9 @@ fn service(
     app: &App,
     current: Option<&Release>,
 ) -> Service {
-    let service = |upstreams, state| Service {
-        name: app.name.to_string(),
-        upstreams,
+    let service = |upstreams: Vec<Upstream>, state| Service {
         state,
+        ..Service::serving(app.name.to_string(), upstreams)
     };
     let Some(release) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);
