@@ -111,9 +111,12 @@ impl Destination {
         self.authority.as_ref().map(|authority| &authority.host)
     }
 
-    /// Whether the request's path is kept.
-    pub fn keeps_path(&self) -> bool {
-        self.path == NewPath::Kept
+    /// The new path, or what it begins with, if the request's own is not kept.
+    pub fn path(&self) -> Option<&str> {
+        match &self.path {
+            NewPath::Kept => None,
+            NewPath::Whole(path) | NewPath::Under(path) => Some(path),
+        }
     }
 
     /// The value of `Location`.

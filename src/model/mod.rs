@@ -1,6 +1,7 @@
 //! Owns the words of mini as types: names, apps, releases, deploys, checks, permissions and `Problem`.
 //! Must not know anything else: no async, no clock, no randomness, no files. Time and ids arrive as arguments.
 
+mod address;
 mod app;
 mod caller;
 mod certificate;
@@ -11,6 +12,7 @@ mod problem;
 mod release;
 mod secret;
 
+pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};

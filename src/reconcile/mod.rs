@@ -26,7 +26,7 @@ use mini_proxy::{Certificate, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
-use crate::model::{AppName, DomainName};
+use crate::model::{AppName, DomainName, Exposure};
 
 /// A way to the running reconciler. Cheap to clone.
 #[derive(Clone)]
@@ -137,14 +137,15 @@ impl Reconciler {
     }
 
     /// All host names an app answers at, the one to show first: its own domains, then `<app>.<base>`.
-    pub fn host_names(&self, app: &AppName, domains: &[DomainName]) -> Vec<DomainName> {
-        routes::host_names(app, domains, &self.rules.base_domains)
+    pub fn host_names(&self, app: &AppName, exposure: &Exposure) -> Vec<DomainName> {
+        exposure.names(app, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first; `https` where the host has a certificate.
-    pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
-        let hosts = self.host_names(app, domains);
-        let each = hosts.iter().map(|host| {
+    /// The addresses of an app for a browser, the one to show first; `https` where the host has a certificate. A wildcard
+    /// is no address.
+    pub fn urls(&self, app: &AppName, exposure: &Exposure) -> Vec<String> {
+        let hosts = self.host_names(app, exposure);
+        let each = hosts.iter().filter(|host| !host.is_wildcard()).map(|host| {
             let (scheme, port) = match (self.https_port, self.http_port) {
                 (Some(port), _) if self.has_https(host) => {
                     ("https", Some(port).filter(|port| *port != 443))
