@@ -96,21 +96,17 @@ fn redirect_target(desired: &Desired, redirect: &AppRedirect) -> Option<Target> 
     Some(Target::Redirect(Arc::new(redirect)))
 }
 
-/// The hosts an address of an app is about; none while visitors do not reach the app.
+/// The hosts of an app that an address is about. None while visitors do not reach the app, nor for a domain the app has
+/// not, or has no longer: it may be another's by now.
 fn hosts_of(desired: &Desired, app: AppId, address: &Address, rules: &Rules) -> Vec<HostPattern> {
-    let exposure = exposure(desired, app);
-    let names = match &address.domain {
-        Some(domain) if exposure.is_public => vec![domain.clone()],
-        Some(_) => Vec::new(),
-        None => desired
-            .apps
-            .iter()
-            .find(|candidate| candidate.id == app)
-            .map(|app| exposure.names(&app.name, &rules.base_domains))
-            .unwrap_or_default(),
+    let Some(app) = desired.apps.iter().find(|candidate| candidate.id == app) else {
+        return Vec::new();
     };
-    let hosts = names.iter().filter_map(|name| name.as_str().parse().ok());
-    hosts.collect()
+    names_of(desired, app, rules)
+        .into_iter()
+        .filter(|name| address.domain.as_ref().is_none_or(|domain| domain == name))
+        .filter_map(|name| name.as_str().parse().ok())
+        .collect()
 }
 
 /// The names an app is to answer at.

@@ -378,6 +378,9 @@ fn addresses_lead_where_they_were_routed_and_the_rest_to_web() {
     world.routes = vec![
         route(1, "/api", 2, "api", true),
         route(2, "a.blog.test/admin", 1, "web", false),
+        // Of a domain that it has no longer.
+        route(2, "x.blog.test", 2, "web", false),
+        route(2, "blog.localhost/x", 2, "web", false),
     ];
     let redirect = |app, source: &str, to: &str| crate::model::AppRedirect {
         app: AppId(app),
@@ -403,6 +406,8 @@ fn addresses_lead_where_they_were_routed_and_the_rest_to_web() {
     check("blog.localhost", "/", "blog b:5000");
     check("blog.localhost", "/api/x", "without /api shop p:5000");
     check("shop.localhost", "/", "blog b:5000");
+    check("x.blog.test", "/", "blog b:5000");
+    check("blog.localhost", "/x", "blog b:5000");
     check("x.blog.test", "/api", "without /api shop p:5000");
     check("x.blog.test", "/old", "to /new");
     check("www.blog.test", "/x", "to blog.test");

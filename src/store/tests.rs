@@ -15,6 +15,7 @@ use crate::model::{
 mod certificates;
 mod opening;
 mod releases;
+mod routing;
 mod sealed;
 
 struct Fixture {

@@ -340,6 +340,7 @@ async fn visitors_are_redirected() {
             "redirects:set shop a.example.com b.example.com 200",
             "redirects:set shop a.example.com javascript:alert(1)",
             "redirects:set blog example.com blog.example.com",
+            "redirects:set blog shop.localhost blog.localhost",
             "redirects:set blog www.example.com blog.example.com",
             "domains:add blog www.example.com",
             "routes:add shop /old --to blog",

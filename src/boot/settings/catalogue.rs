@@ -31,7 +31,9 @@ fn one(values: &[String]) -> &str {
 }
 
 fn base_domain(text: &str) -> Result<DomainName, String> {
-    let name: DomainName = parsed(text)?;
+    let name: DomainName = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a domain, give a name such as apps.example.com"))?;
     match text.strip_prefix("*.") {
         Some(rest) => Err(format!(
             "`{text}` stands for many names; give `{rest}`, every app answers one label in front of it"

@@ -66,7 +66,7 @@ impl Output for OwnDomains {
 }
 
 /// `shop.example.com` belongs to the app `shop` where `example.com` is a domain of the server.
-async fn refuse_address_of_other_app(
+pub(super) async fn refuse_address_of_other_app(
     platform: &Platform,
     app: &App,
     domain: &DomainName,

@@ -4,7 +4,7 @@ use clap::Args;
 use mini_proxy::{Destination, Host, RedirectStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::commands::domains::{taken, typed_address};
+use crate::commands::domains::{refuse_address_of_other_app, taken, typed_address};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{Address, App, AppName, AppRedirect, DomainName, Kind, Permission, Problem};
 use crate::store::StoreError;
@@ -83,6 +83,9 @@ impl Command for Set {
             to,
             code: self.code,
         };
+        if let Some(domain) = &self.source.domain {
+            refuse_address_of_other_app(platform, app, domain).await?;
+        }
         refuse_loop(platform, app, &redirect).await?;
         match platform.store.set_redirect(&redirect).await {
             Ok(()) => {}
