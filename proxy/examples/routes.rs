@@ -142,14 +142,10 @@ fn changing(
     for release in 2..202 {
         let number = (release * 7919) % count;
         let name = host(number).parse()?;
-        let old = handle
-            .table()
-            .choose(&host(number), "/")
-            .ok()
-            .and_then(|chosen| match chosen.target {
-                mini_proxy::Target::Service(service) => service.upstreams.first().cloned(),
-                mini_proxy::Target::Redirect(_) => None,
-            });
+        let table = handle.table();
+        let chosen = table.choose(&host(number), "/")?;
+        let served = chosen.service();
+        let old = served.and_then(|service| service.upstreams.first());
         let old = old.ok_or("a host has no upstream")?;
         let begun = Instant::now();
         handle.update(|table| table.insert(name, service(number, release, address)));

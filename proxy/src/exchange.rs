@@ -6,7 +6,7 @@
 //!
 //! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
 
-use crate::body::{Progress, RequestBody};
+use crate::body::{BodyError, Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
 use crate::pool::{ConnectError, InUse, Lease, Sender, connect};
@@ -117,7 +117,7 @@ impl Exchange {
             }
             let address = self.in_use.as_ref().map(|in_use| in_use.upstream().address);
             let address = address.ok_or(Fault::NoProcess)?;
-            let fault = match connect(address, self.client.worker.settings.connect_timeout).await {
+            let fault = match connect(address, self.service.connect_timeout).await {
                 Ok(mut sender) => match self.send(&mut sender, false).await {
                     Sent::Answered(response) => return self.answered(response, sender),
                     Sent::Failed(fault) => return Err(fault),
@@ -167,7 +167,7 @@ impl Exchange {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send_request(request));
-        let limit = self.client.worker.settings.first_byte_timeout;
+        let limit = self.service.first_byte_timeout;
         let mut frames = 0;
         loop {
             let waited = timeout(limit, &mut answer).await;
@@ -212,7 +212,12 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
     if error.is_parse() {
         Sent::Failed(Fault::NotHttp)
     } else if error.is_user() {
-        Sent::Failed(Fault::BodyBroken)
+        let cause = std::error::Error::source(error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
+        Sent::Failed(match cause {
+            Some(BodyError::TooLarge) => Fault::BodyTooLarge,
+            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
+        })
     } else {
         Sent::Lost
     }

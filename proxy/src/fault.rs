@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     BodyStalled,
     /// The client's body broke off or was malformed.
     BodyBroken,
+    /// The body is larger than the app takes.
+    BodyTooLarge,
     /// No app has this host.
     HostUnknown,
     /// The app exists, but nothing has been deployed.
@@ -79,6 +81,7 @@ impl Fault {
             Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::HostUnknown => StatusCode::NOT_FOUND,
             Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
                 StatusCode::BAD_GATEWAY
@@ -101,6 +104,7 @@ impl Fault {
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken
+            | Fault::BodyTooLarge
             | Fault::HostUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
@@ -127,7 +131,7 @@ impl Fault {
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
-            Fault::MethodRefused => "http_request_denied",
+            Fault::MethodRefused | Fault::BodyTooLarge => "http_request_denied",
             Fault::HostUnknown => "destination_not_found",
             Fault::NotDeployed | Fault::Stopped | Fault::NoProcess => "destination_unavailable",
             Fault::Refused => "connection_refused",
@@ -195,6 +199,11 @@ impl Fault {
                 "The request did not arrive in full",
                 "Its body broke off or was malformed.",
                 "Send it again.",
+            ),
+            Fault::BodyTooLarge => (
+                "The body of this request is too large",
+                "It is larger than what this app accepts.",
+                "Send less. If the app is yours, raise the limit: proxy:set APP max-body-size SIZE.",
             ),
             Fault::HostUnknown => (
                 "No app lives at this address",

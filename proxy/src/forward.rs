@@ -141,6 +141,13 @@ impl Forwarding {
             service.tally.answered(redirect.status());
             return Err(Box::new(redirect));
         }
+        if let Some(gate) = &service.gate {
+            gate.admit(&request).map_err(|fault| {
+                reader.app = Some(&service.service.name);
+                service.tally.answered(fault.status());
+                page(fault, reader)
+            })?;
+        }
         let upgrade = headers::clean_request(request.headers_mut());
         let by_connect = websocket::is_connect(&request);
         let upgrade = (upgrade.is_some() || by_connect).then(|| hyper::upgrade::on(&mut request));

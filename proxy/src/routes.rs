@@ -1,6 +1,7 @@
 //! One thread's view of the table: services it has met, with this thread's connections and counts.
 
 use crate::counters::Tally;
+use crate::gate::Gate;
 use crate::handle::{Published, Shared};
 use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
@@ -15,6 +16,7 @@ use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A service as one thread sees it, behind one route.
 #[derive(Debug)]
@@ -23,6 +25,10 @@ pub(crate) struct LocalService {
     pub(crate) tally: Arc<Tally>,
     /// What is taken from the beginning of paths, where anything is.
     pub(crate) stripped: Option<PathPrefix>,
+    /// What a request must pass first; `None` for most services.
+    pub(crate) gate: Option<Gate>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
     /// The route it is behind: by it a request is routed again.
     level: Level,
@@ -91,7 +97,7 @@ pub(crate) struct Routes {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     clock: Rc<IdleClock>,
-    max_idle: usize,
+    settings: Arc<ProxySettings>,
 }
 
 /// What one thread has met of the table it follows. Names that no route has leave nothing here.
@@ -149,7 +155,7 @@ impl Routes {
     pub(crate) fn new(
         shared: Arc<Shared>,
         ledger: Arc<Ledger>,
-        settings: &ProxySettings,
+        settings: Arc<ProxySettings>,
     ) -> Routes {
         Routes {
             published: RefCell::new(Cache::new(Arc::clone(&shared.published))),
@@ -157,7 +163,7 @@ impl Routes {
             shared,
             ledger,
             clock: Rc::default(),
-            max_idle: settings.max_idle_per_upstream,
+            settings,
         }
     }
 
@@ -240,6 +246,15 @@ impl Routes {
                 Target::Service(service) => Routed::Service(Rc::new(LocalService {
                     service: Arc::clone(service),
                     tally,
+                    gate: Gate::of(service),
+                    connect_timeout: service
+                        .policy
+                        .connect_timeout
+                        .unwrap_or(self.settings.connect_timeout),
+                    first_byte_timeout: service
+                        .policy
+                        .first_byte_timeout
+                        .unwrap_or(self.settings.first_byte_timeout),
                     stripped: prefix.filter(|_| is_stripped).cloned(),
                     upstreams: service
                         .upstreams
@@ -284,7 +299,7 @@ impl Routes {
             usage,
             Arc::clone(&self.shared),
             Rc::clone(&self.clock),
-            self.max_idle,
+            self.settings.max_idle_per_upstream,
         );
         let local = Rc::new(local);
         met.upstreams.insert(upstream.clone(), Rc::clone(&local));

@@ -3,6 +3,7 @@
 use crate::host::{Host, HostPattern, parent, routing_name};
 use crate::https::{Hsts, PlainHttp};
 use crate::path::{PathPrefix, Readings};
+use crate::policy::Policy;
 use crate::protocol::Protocol;
 use crate::redirect::Redirect;
 use crate::references::References;
@@ -32,6 +33,8 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// Whether there is anything to forward to, and if not, why.
     pub state: ServiceState,
+    /// What is special about it; the default is nothing.
+    pub policy: Arc<Policy>,
     /// How the upstreams are spoken to.
     pub protocol: Protocol,
     /// What plain HTTP does on a host that has a certificate.
@@ -58,6 +61,7 @@ impl Service {
             name: name.into(),
             upstreams: upstreams.into(),
             state: ServiceState::Serving,
+            policy: Arc::default(),
             protocol: Protocol::default(),
             plain_http: PlainHttp::default(),
             hsts: None,
@@ -167,6 +171,16 @@ pub struct Chosen<'a> {
     pub target: &'a Target,
     /// The path it was chosen by, if not the whole host.
     pub path: Option<&'a PathRoute>,
+}
+
+impl<'a> Chosen<'a> {
+    /// The service, if the request is not redirected.
+    pub fn service(&self) -> Option<&'a Arc<Service>> {
+        match self.target {
+            Target::Service(service) => Some(service),
+            Target::Redirect(_) => None,
+        }
+    }
 }
 
 /// Why a table says nothing about a request.

@@ -96,9 +96,9 @@ pub(super) async fn start(
             limits: settings.limits,
             restart_limit: settings.restart_limit,
             base_domains: settings.base_domains.clone(),
+            https_port: facts.https.first().map(SocketAddr::port),
         },
         http_port: facts.http.first().map(SocketAddr::port),
-        https_port: facts.https.first().map(SocketAddr::port),
     });
     let deploys = Deploys::new(DeployParts {
         store: store.clone(),

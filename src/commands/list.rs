@@ -7,7 +7,7 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    logs, ps, redirects, releases, rollback, routes, run, ssh_keys, url, urls, version,
+    logs, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -151,7 +151,9 @@ commands! {
     "domains:reset" => DomainsReset(domains::Reset),
     "domains:set" => DomainsSet(domains::Set),
     "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
-    "logs" => Logs(logs::Logs),
+    "logs" or "apps:logs" => Logs(logs::Logs),
+    "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
+    "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
     "ps:report" or "ps" => PsReport(ps::Report),
     "ps:restart" => PsRestart(ps::Restart),

@@ -50,8 +50,6 @@ pub struct Parts {
     pub rules: Rules,
     /// The port of HTTP in URLs shown to users, if there is one.
     pub http_port: Option<u16>,
-    /// The port of HTTPS in URLs shown to users, if there is one.
-    pub https_port: Option<u16>,
 }
 
 /// The running loop; its owner stops it.
@@ -82,7 +80,6 @@ impl Reconciler {
             rules: Arc::new(parts.rules.clone()),
             proxy: parts.proxy.clone(),
             http_port: parts.http_port,
-            https_port: parts.https_port,
         };
         let stop = CancellationToken::new();
         let looker = Looker {

@@ -7,6 +7,7 @@ mod group;
 mod history;
 mod look;
 mod plan;
+mod policy;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub use plan::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mini_proxy::{Certificate, ProxyHandle};
+use mini_proxy::{Certificate, Certificates, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
@@ -37,7 +38,6 @@ pub struct Reconciler {
     rules: Arc<Rules>,
     proxy: ProxyHandle,
     http_port: Option<u16>,
-    https_port: Option<u16>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -141,33 +141,45 @@ impl Reconciler {
         exposure.names(app, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first; `https` where the host has a certificate. A wildcard
-    /// is no address.
+    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there. A wildcard is no
+    /// address.
     pub fn urls(&self, app: &AppName, exposure: &Exposure) -> Vec<String> {
+        let table = self.proxy.table();
+        let is_redirected = |host: &DomainName| {
+            let chosen = table.choose(host.as_str(), "/");
+            let service = chosen.ok().and_then(|chosen| chosen.service());
+            service.is_some_and(|service| service.plain_http == PlainHttp::Redirect)
+        };
         let hosts = self.host_names(app, exposure);
         let each = hosts.iter().filter(|host| !host.is_wildcard()).map(|host| {
-            let (scheme, port) = match (self.https_port, self.http_port) {
-                (Some(port), _) if self.has_https(host) => {
-                    ("https", Some(port).filter(|port| *port != 443))
-                }
-                (_, port) => ("http", port.filter(|port| *port != 80)),
+            let (scheme, port, usual) = if self.has_https(host) && is_redirected(host) {
+                ("https", self.rules.https_port, 443)
+            } else {
+                ("http", self.http_port, 80)
             };
-            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{scheme}://{host}{port}")
+            match port.filter(|port| *port != usual) {
+                Some(port) => format!("{scheme}://{host}:{port}"),
+                None => format!("{scheme}://{host}"),
+            }
         });
         each.collect()
     }
 
+    /// The certificates that are shown now.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.proxy.certificates()
+    }
+
     /// Whether a host is served over HTTPS.
     pub fn has_https(&self, host: &DomainName) -> bool {
-        self.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
+        self.rules.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
     }
 
     /// Whether it is this certificate that visitors of a host are shown.
     pub fn is_shown(&self, certificate: &Certificate, host: &DomainName) -> bool {
         let certificates = self.proxy.certificates();
         let shown = certificates.find(host.as_str());
-        self.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
+        self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
     }
 
     /// The rules it plans by.

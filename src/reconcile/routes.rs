@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mini_proxy::{
-    HostPattern, PathRoute, Redirect, RedirectStatus, RouteTable, Service, ServiceState, Target,
-    Upstream,
+    HostPattern, PathRoute, Policy, Redirect, RedirectStatus, RouteTable, Service, ServiceState,
+    Target, Upstream,
 };
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
+use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
 use crate::model::{
-    Address, App, AppId, AppRedirect, DomainName, Exposure, ProcessType, Release, ReleaseStatus,
+    Address, App, AppId, AppRedirect, DomainName, Exposure, ProcessType, ProxyOptions, Release,
+    ReleaseStatus,
 };
 use crate::store::Desired;
 
@@ -22,7 +24,7 @@ use crate::store::Desired;
 /// own, also where an app `shop` comes into being later. A route goes before the app's other processes, a redirect
 /// before both.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
-    let mut services = Services::new(desired, observed);
+    let mut services = Services::new(desired, observed, rules);
     let mut table = RouteTable::default();
     let web = ProcessType::web();
     let mut by_name = Vec::new();
@@ -156,12 +158,15 @@ pub(super) fn takes_requests(desired: &Desired, app: AppId, process_type: &Proce
 struct Services<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
+    rules: &'a Rules,
+    /// The policy of apps that have set nothing.
+    plain: Arc<Policy>,
     apps: BTreeMap<AppId, (&'a App, Option<&'a Release>)>,
     made: BTreeMap<(AppId, ProcessType), Arc<Service>>,
 }
 
 impl<'a> Services<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
+    fn new(desired: &'a Desired, observed: &'a Observed, rules: &'a Rules) -> Self {
         let mut apps: BTreeMap<AppId, (&App, Option<&Release>)> = desired
             .apps
             .iter()
@@ -177,6 +182,8 @@ impl<'a> Services<'a> {
         Self {
             desired,
             observed,
+            rules,
+            plain: Arc::new(policy(&ProxyOptions::default())),
             apps,
             made: BTreeMap::new(),
         }
@@ -184,17 +191,28 @@ impl<'a> Services<'a> {
 
     fn of(&mut self, app: AppId, process_type: &ProcessType) -> Target {
         let key = (app, process_type.clone());
-        let made = self.made.entry(key).or_insert_with(|| {
-            let service = match self.apps.get(&app) {
-                Some((app, current)) => {
-                    service(self.desired, self.observed, app, *current, process_type)
-                }
-                // The store removes the routes of an app with it.
-                None => Service::serving("", []),
-            };
-            Arc::new(service)
-        });
-        Target::Service(Arc::clone(made))
+        if let Some(made) = self.made.get(&key) {
+            return Target::Service(Arc::clone(made));
+        }
+        let made = Arc::new(self.make(app, process_type));
+        self.made.insert(key, Arc::clone(&made));
+        Target::Service(made)
+    }
+
+    fn make(&self, app: AppId, process_type: &ProcessType) -> Service {
+        let Some((app, current)) = self.apps.get(&app) else {
+            // The store removes the routes of an app with it.
+            return Service::serving("", []);
+        };
+        let defaults = ProxyOptions::default();
+        let own = self.desired.proxy.get(&app.id);
+        let options = own.unwrap_or(&defaults);
+        Service {
+            policy: own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own))),
+            plain_http: plain_http(options),
+            hsts: hsts(options, self.rules),
+            ..service(self.desired, self.observed, app, *current, process_type)
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, certificates, domains, releases, routes, scale};
+use super::{
+    Store, StoreError, apps, certificates, domains, proxy_settings, releases, routes, scale,
+};
 use crate::model::{
     App, AppId, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName, ProcessType,
-    Release, Route, Scale, Timestamp,
+    ProxyOptions, Release, Route, Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -32,10 +34,12 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
+    /// Settings of the proxy, of each app that has any.
+    pub proxy: BTreeMap<AppId, ProxyOptions>,
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: ten queries, however many apps there are.
+    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -53,6 +57,7 @@ impl Store {
                 scales: scale::all(tx)?,
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,
+                proxy: proxy_settings::all(tx)?,
             })
         })
         .await

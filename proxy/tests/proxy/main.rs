@@ -9,6 +9,7 @@
 
 mod faults;
 mod forwarding;
+mod policy;
 mod requests;
 mod routing;
 mod shutdown;

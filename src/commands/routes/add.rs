@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::refuse_foreign_domain;
 use crate::commands::domains::typed_address;
-use crate::commands::problems::no_such_app;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
 use crate::model::{Address, App, AppName, Kind, Permission, Problem, ProcessType, Release, Route};
 
@@ -64,7 +63,7 @@ impl Command for Add {
             None => app.clone(),
             Some(name) => {
                 let found = platform.store.app(name).await?;
-                found.ok_or_else(|| no_such_app(name))?
+                found.ok_or_else(|| Problem::no_such_app(name))?
             }
         };
         let process_type = self.process.clone().unwrap_or_else(ProcessType::web);

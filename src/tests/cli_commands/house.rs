@@ -70,9 +70,9 @@ impl House {
                 limits,
                 restart_limit: 3,
                 base_domains: base_domains.clone(),
+                https_port: Some(8443),
             },
             http_port: Some(8080),
-            https_port: Some(8443),
         });
         let deploys = Deploys::new(DeployParts {
             store: store.clone(),
