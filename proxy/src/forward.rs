@@ -17,7 +17,7 @@ use crate::tunnel;
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -71,10 +71,10 @@ fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, R
     }
 }
 
-/// Whether the target is a path, or the `*` of OPTIONS. HTTP/2 lets other things through to here.
+/// Whether the target has a path, or is the `*` of OPTIONS. An authority alone, as CONNECT has it, is none.
 fn is_target(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
-    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) || path.is_empty()
+    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
 }
 
 /// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it. In HTTP/2 the two must
@@ -127,7 +127,13 @@ impl Forwarding {
         };
         let (host, routed) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
-            Box::new(page(fault, reader))
+            let mut page = page(fault, reader);
+            if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
+                // Where its next request begins, it may see elsewhere than we do.
+                let close = HeaderValue::from_static("close");
+                page.headers_mut().insert(CONNECTION, close);
+            }
+            Box::new(page)
         })?;
         let service = match routed {
             Routed::Service(service) => service,
@@ -172,12 +178,13 @@ impl Forwarding {
             headers::set_prefix(request.headers_mut(), prefix);
         }
         let request = request.map(|incoming| RequestBody::new(incoming, &service));
-        let exchange = Exchange::new(client, Rc::clone(&service), request).map_err(|fault| {
-            reader.app = Some(&service.service.name);
-            reader.request_id = Some(&request_id);
-            service.tally.answered(fault.status());
-            page(fault, reader)
-        })?;
+        let exchange =
+            Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
+                reader.app = Some(&service.service.name);
+                reader.request_id = Some(&request_id);
+                service.tally.answered(fault.status());
+                page(fault, reader)
+            })?;
         Ok(Forwarding {
             exchange,
             accept,

@@ -53,6 +53,7 @@ mod routes;
 mod self_signed;
 mod settings;
 mod sharded;
+mod shared_connection;
 mod silence;
 mod stamps;
 mod table;
