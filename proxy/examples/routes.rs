@@ -5,6 +5,8 @@
 //! Prints figures and judges nothing. Requests go over loopback to one upstream, by turns to a proxy with one host
 //! and to one with all; the median of the rounds is the figure to compare.
 
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
+
 use mini_proxy::{
     Listeners, Proxy, ProxyHandle, ProxySettings, RouteTable, Service, ServiceState, Upstream,
 };

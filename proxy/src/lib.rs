@@ -1,4 +1,4 @@
-//! A reverse proxy as a library: host names to upstreams, forwarded over HTTP/1.1 by one runtime per core.
+//! A reverse proxy as a library: host names and paths to upstreams, forwarded over HTTP/1.1 by one runtime per core.
 //!
 //! Owns: listening sockets, the route table and its atomic swap, pooled upstream connections, forwarding
 //! in both directions, upgraded connections, the pages shown when there is nothing to forward to, drain.
