@@ -33,4 +33,5 @@ mod repository;
 mod routing;
 mod server;
 mod starts;
+mod takeover;
 mod wait;
