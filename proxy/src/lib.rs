@@ -22,6 +22,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod acme;
 mod body;
 mod connection;
 mod counters;
