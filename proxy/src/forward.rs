@@ -1,6 +1,7 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
 use crate::body::{RequestBody, ResponseBody};
+use crate::challenge;
 use crate::connection::Client;
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
@@ -24,6 +25,9 @@ pub(crate) fn answer(
     client: &Rc<Client>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    if let Some(answer) = challenge::answer(client, &request) {
+        return Either::Right(ready(Ok(answer)));
+    }
     match Forwarding::begin(client, request) {
         Ok(forwarding) => Either::Left(forwarding.run()),
         Err(page) => Either::Right(ready(Ok(*page))),

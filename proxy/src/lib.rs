@@ -24,6 +24,9 @@
 
 pub mod acme;
 mod body;
+mod certificate;
+mod certificates;
+mod challenge;
 mod connection;
 mod counters;
 mod drain;
@@ -39,16 +42,20 @@ mod pages;
 mod pool;
 mod proxy;
 mod routes;
+mod self_signed;
 mod settings;
 mod stamps;
 mod table;
 mod tunnel;
 mod worker;
 
+pub use certificate::{Certificate, CertificateError};
+pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::ProxyHandle;
+pub use handle::{HttpChallenges, ProxyHandle};
 pub use host::{Host, HostError};
 pub use listen::{BindError, Listeners};
 pub use proxy::{Proxy, StartError};
+pub use self_signed::SelfSigned;
 pub use settings::ProxySettings;
 pub use table::{RouteTable, Service, ServiceState, Upstream};

@@ -14,6 +14,7 @@ const BACKLOG: i32 = 4096;
 pub struct Listeners {
     address: SocketAddr,
     sockets: Vec<TcpListener>,
+    is_tls: bool,
 }
 
 /// Why an address cannot be listened on.
@@ -72,7 +73,23 @@ impl Listeners {
         prepare(&listener)?;
         let mut sockets = vec![listener];
         share(&mut sockets, threads)?;
-        Ok(Listeners { address, sockets })
+        Ok(Listeners {
+            address,
+            sockets,
+            is_tls: false,
+        })
+    }
+
+    /// Speaks TLS on these sockets: HTTPS, with the certificates of
+    /// [`ProxyHandle::set_certificates`](crate::ProxyHandle::set_certificates).
+    pub fn tls(mut self) -> Listeners {
+        self.is_tls = true;
+        self
+    }
+
+    /// Whether TLS is spoken here.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// The address listened on, with the port that was chosen if 0 was asked for.
@@ -114,6 +131,7 @@ fn bind(address: SocketAddr, threads: usize) -> io::Result<Listeners> {
     Ok(Listeners {
         address,
         sockets: listeners,
+        is_tls: false,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::connection;
 use crate::drain::OpenConnections;
-use crate::handle::Shared;
+use crate::handle::{HttpChallenges, Shared};
 use crate::ledger::Ledger;
 use crate::routes::Routes;
 use crate::settings::ProxySettings;
@@ -111,6 +111,10 @@ impl Listener {
 }
 
 impl Worker {
+    pub(crate) fn http_challenges(&self) -> Arc<HttpChallenges> {
+        self.shared.http_challenges.load_full()
+    }
+
     async fn work(self: Rc<Self>, listeners: Vec<Listener>) {
         let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
         let accepting: Vec<JoinHandle<()>> = listeners
