@@ -52,7 +52,7 @@ mod worker;
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::{HttpChallenges, ProxyHandle};
+pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
 pub use host::{Host, HostError};
 pub use listen::{BindError, Listeners};
 pub use proxy::{Proxy, StartError};

@@ -2,7 +2,7 @@
 
 use super::name::CertName;
 use super::renewal::renew_at;
-use super::world::{Held, Origin, World};
+use super::world::{Advice, Held, Origin, Window, World};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
@@ -36,7 +36,7 @@ impl Default for Limits {
 }
 
 /// Something to do now.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Work {
     /// Order a certificate for a name, the first or the next.
     Order {
@@ -51,6 +51,8 @@ pub enum Work {
         name: CertName,
         /// What the authority knows it by.
         id: String,
+        /// What it said last.
+        known: Option<Window>,
     },
 }
 
@@ -109,14 +111,18 @@ pub fn plan(world: &World, busy: &HashSet<CertName>, limits: &Limits, now: Syste
             replaces: due.replaces,
         });
     }
-    for (name, id, at) in view.questions() {
+    for (name, id, advice) in view.questions() {
+        let at = advice.map_or(now, |advice| advice.ask_again);
         let idle = !busy.contains(name) && !plan.work.iter().any(|work| work.name() == name);
         if at > now {
             plan.look_again_by(at);
         } else if idle && places > 0 {
             places -= 1;
-            let (name, id) = (name.clone(), id.to_owned());
-            plan.work.push(Work::Ask { name, id });
+            plan.work.push(Work::Ask {
+                name: name.clone(),
+                id: id.to_owned(),
+                known: advice.and_then(|advice| advice.window),
+            });
         }
     }
     plan
@@ -182,7 +188,9 @@ impl<'a> View<'a> {
         }
         let tries = self.world.tries.get(name);
         let renewal = ours.map(|(at, _)| at);
-        let at = [given.max(), renewal, tries.map(|tries| tries.next_try)];
+        let next_try = tries.map(|tries| tries.next_try);
+        let claim = self.world.claims.get(name).copied();
+        let at = [given.max(), renewal, next_try, claim];
         Some(Due {
             failures: tries.map_or(0, |tries| tries.failures),
             at: at.into_iter().flatten().max().unwrap_or(self.now),
@@ -213,8 +221,8 @@ impl<'a> View<'a> {
         safe || !failed
     }
 
-    /// Our certificates the authority is to be asked about, with the moment it is due.
-    fn questions(&self) -> impl Iterator<Item = (&'a CertName, &'a str, SystemTime)> {
+    /// Our certificates the authority is to be asked about, with what it said last.
+    fn questions(&self) -> impl Iterator<Item = (&'a CertName, &'a str, Option<Advice>)> {
         self.world.held.iter().filter_map(|held| {
             let Origin::Ordered {
                 id: Some(id),
@@ -225,8 +233,7 @@ impl<'a> View<'a> {
             };
             let name = held.names.first()?;
             let in_use = self.wanted.contains(name.as_str()) && self.now < held.not_after;
-            let at = advice.map_or(self.now, |advice| advice.ask_again);
-            in_use.then_some((name, id.as_str(), at))
+            in_use.then_some((name, id.as_str(), *advice))
         })
     }
 }

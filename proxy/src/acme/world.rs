@@ -13,6 +13,8 @@ pub struct World {
     pub held: Vec<Held>,
     /// How earlier tries went, for names whose last try failed.
     pub tries: HashMap<CertName, Tries>,
+    /// Names that some engine works on, with the time their claim ends at the latest.
+    pub claims: HashMap<CertName, SystemTime>,
     /// When orders were placed, at least for [`Limits::order_window`](super::Limits).
     pub orders: Vec<SystemTime>,
 }

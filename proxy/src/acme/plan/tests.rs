@@ -69,7 +69,7 @@ fn check(wanted: &[&str], held: &[Held], tries: &[(&str, Tries)], expected: &[&s
             .iter()
             .map(|(text, tries)| (name(text), tries.clone()))
             .collect(),
-        orders: Vec::new(),
+        ..World::default()
     };
     let plan = plan(&world, &HashSet::new(), &with_hook(), start());
     assert_eq!(orders(&plan), expected, "{world:?}");
@@ -120,6 +120,20 @@ fn after_a_failure_the_next_try_waits_for_its_time() {
     let now = failed(3, start());
     let fresh = ["a.test", "b.test"];
     check(&fresh, &[], &[("a.test", now)], &["b.test", "a.test"]);
+}
+
+#[test]
+fn a_name_that_another_engine_works_on_waits_for_it() {
+    let world = World {
+        wanted: vec![name("a.test"), name("b.test")],
+        claims: HashMap::from([(name("a.test"), start() + HOUR)]),
+        ..World::default()
+    };
+    let planned = plan(&world, &HashSet::new(), &with_hook(), start());
+    assert_eq!(orders(&planned), ["b.test"]);
+    assert_eq!(planned.look_again, Some(start() + HOUR));
+    let planned = plan(&world, &HashSet::new(), &with_hook(), start() + HOUR);
+    assert_eq!(orders(&planned), ["b.test", "a.test"]);
 }
 
 #[test]
@@ -185,12 +199,13 @@ fn a_renewal_says_what_it_replaces_and_the_authority_is_asked_when_it_said_so() 
     let ask = Work::Ask {
         name: name("a.test"),
         id: "aki.serial".to_owned(),
+        known: None,
     };
     let order = Work::Order {
         name: name("a.test"),
         replaces: Some("aki.serial".to_owned()),
     };
-    assert_eq!(at(None, start()).work, [ask.clone()]);
+    assert_eq!(at(None, start()).work, [ask]);
     let advice = Advice {
         window: Some(Window {
             start: start() + 5 * DAY,
@@ -203,6 +218,11 @@ fn a_renewal_says_what_it_replaces_and_the_authority_is_asked_when_it_said_so() 
         (quiet.work.len(), quiet.look_again),
         (0, Some(start() + HOUR))
     );
+    let ask = Work::Ask {
+        name: name("a.test"),
+        id: "aki.serial".to_owned(),
+        known: advice.window,
+    };
     assert_eq!(at(Some(advice), start() + HOUR).work, [ask]);
     assert_eq!(at(Some(advice), start() + 6 * DAY).work, [order]);
 }
