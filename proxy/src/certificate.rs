@@ -163,7 +163,6 @@ impl Certificate {
         &self.key.cert
     }
 
-    #[expect(dead_code, reason = "the TLS acceptor comes next")]
     pub(crate) fn key(&self) -> &Arc<CertifiedKey> {
         &self.key
     }

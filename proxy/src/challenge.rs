@@ -26,7 +26,6 @@ pub(crate) fn answer<B>(client: &Client, request: &Request<B>) -> Option<Respons
 }
 
 /// Whether a request is on the path of challenges, which is never redirected to HTTPS.
-#[expect(dead_code, reason = "redirects come next")]
 pub(crate) fn is_challenge<B>(request: &Request<B>) -> bool {
     token(request).is_some()
 }

@@ -11,6 +11,12 @@ pub(crate) enum Fault {
     HostRepeated,
     /// What it names is no host name.
     HostMalformed,
+    /// Over HTTP/2: its `Host` field is another than its `:authority`.
+    HostDisagrees,
+    /// The connection was made for another host, and its certificate does not cover this one.
+    Misdirected,
+    /// What it asks for is no path.
+    TargetMalformed,
     /// A method we do not forward: CONNECT.
     MethodRefused,
     /// A body framed in a way that two servers may read differently.
@@ -63,8 +69,11 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
+            Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Fault::HostUnknown => StatusCode::NOT_FOUND,
@@ -81,6 +90,9 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
@@ -104,6 +116,9 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
@@ -134,6 +149,21 @@ impl Fault {
             Fault::HostMalformed => (
                 "This request names no valid host",
                 "The Host header holds something that is not a host name.",
+                "Check the address and try again.",
+            ),
+            Fault::HostDisagrees => (
+                "This request names more than one host",
+                "Its Host header and its :authority differ, and which one is meant cannot be known.",
+                "Send the request with :authority alone.",
+            ),
+            Fault::Misdirected => (
+                "This request came over a connection to another host",
+                "The certificate of this connection does not cover the host that the request names.",
+                "Open a new connection for this host; browsers do so by themselves.",
+            ),
+            Fault::TargetMalformed => (
+                "This request asks for no valid path",
+                "A path begins with a slash.",
                 "Check the address and try again.",
             ),
             Fault::MethodRefused => (

@@ -6,9 +6,12 @@ use crate::connection::Client;
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
 use crate::headers;
+use crate::host::routing_name;
+use crate::https;
 use crate::pages::{Reader, page};
 use crate::routes::{LocalService, Unrouted};
 use crate::tunnel;
+use crate::websocket;
 use futures_util::future::{Either, ready};
 use http::header::{ACCEPT, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
@@ -39,8 +42,11 @@ fn route(
     client: &Client,
     request: &Request<Incoming>,
 ) -> Result<(HeaderValue, Rc<LocalService>), Fault> {
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
+    }
+    if !is_target(request) {
+        return Err(Fault::TargetMalformed);
     }
     let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next()
@@ -50,6 +56,12 @@ fn route(
     }
     let host = host_of(request)?;
     let name = std::str::from_utf8(host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
+    if let Some(shown) = &client.tls {
+        let name = routing_name(name).ok_or(Fault::HostMalformed)?;
+        if !shown.is_for(&name) {
+            return Err(Fault::Misdirected);
+        }
+    }
     match client.worker.routes.route(name) {
         Ok(service) => Ok((host, service)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
@@ -57,7 +69,14 @@ fn route(
     }
 }
 
-/// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it.
+/// Whether the target is a path, or the `*` of OPTIONS. HTTP/2 lets other things through to here.
+fn is_target(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) || path.is_empty()
+}
+
+/// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it. In HTTP/2 the two must
+/// agree (RFC 9113 section 8.3.1).
 fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
@@ -65,6 +84,16 @@ fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
         return Err(Fault::HostRepeated);
     }
     match request.uri().authority() {
+        Some(authority) if request.version() == Version::HTTP_2 => {
+            if host.is_some_and(|host| {
+                !host
+                    .as_bytes()
+                    .eq_ignore_ascii_case(authority.as_str().as_bytes())
+            }) {
+                return Err(Fault::HostDisagrees);
+            }
+            HeaderValue::try_from(authority.as_str()).map_err(|_| Fault::HostMalformed)
+        }
         Some(authority) => {
             HeaderValue::try_from(authority.as_str()).map_err(|_| Fault::HostMalformed)
         }
@@ -79,6 +108,8 @@ struct Forwarding {
     request_id: HeaderValue,
     /// The client's connection, if it asks to change its protocol.
     upgrade: Option<OnUpgrade>,
+    /// It asks so by an extended CONNECT.
+    by_connect: bool,
 }
 
 impl Forwarding {
@@ -96,8 +127,19 @@ impl Forwarding {
             client.worker.ledger.unrouted.answered(fault.status());
             Box::new(page(fault, reader))
         })?;
+        if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
+            service.tally.answered(redirect.status());
+            return Err(Box::new(redirect));
+        }
         let upgrade = headers::clean_request(request.headers_mut());
-        let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut request));
+        let by_connect = websocket::is_connect(&request);
+        let upgrade = (upgrade.is_some() || by_connect).then(|| hyper::upgrade::on(&mut request));
+        if request.version() == Version::HTTP_2 {
+            headers::join_cookies(request.headers_mut());
+            if by_connect {
+                websocket::ask(&mut request, &client.worker.stamps.random);
+            }
+        }
         if request.uri().authority().is_some() {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
@@ -119,6 +161,7 @@ impl Forwarding {
             accept,
             request_id,
             upgrade,
+            by_connect,
         })
     }
 
@@ -146,6 +189,10 @@ impl Forwarding {
         } = answer;
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
+        let client = self.exchange.client();
+        if let (Some(hsts), Some(_)) = (&self.exchange.service().service.hsts, &client.tls) {
+            hsts.set(response.headers_mut());
+        }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let service = Rc::clone(self.exchange.service());
             return Ok(response.map(|body| ResponseBody::upstream(body, lease, service)));
@@ -153,11 +200,12 @@ impl Forwarding {
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
         let from_upstream = hyper::upgrade::on(&mut response);
-        if let Some(protocol) = protocol {
+        if self.by_connect {
+            websocket::agree(&mut response);
+        } else if let Some(protocol) = protocol {
             headers::ask_upgrade(response.headers_mut(), protocol);
         }
-        let open = self.exchange.client().worker.open.enter();
-        tunnel::start(from_client, from_upstream, lease, open);
+        tunnel::start(from_client, from_upstream, lease, self.exchange.client());
         Ok(response.map(|_| ResponseBody::Page(None)))
     }
 

@@ -17,6 +17,13 @@ pub struct Listeners {
     is_tls: bool,
 }
 
+/// One of them, as a data thread gets it.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    pub(crate) socket: TcpListener,
+    pub(crate) is_tls: bool,
+}
+
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -98,9 +105,13 @@ impl Listeners {
     }
 
     /// The sockets, at least one for each of `threads` threads.
-    pub(crate) fn into_sockets(mut self, threads: usize) -> io::Result<Vec<TcpListener>> {
+    pub(crate) fn into_sockets(mut self, threads: usize) -> io::Result<Vec<ListeningSocket>> {
         share(&mut self.sockets, threads)?;
-        Ok(self.sockets)
+        let is_tls = self.is_tls;
+        let sockets = self.sockets.into_iter();
+        Ok(sockets
+            .map(|socket| ListeningSocket { socket, is_tls })
+            .collect())
     }
 }
 

@@ -59,10 +59,9 @@ fn service(
     app: &App,
     current: Option<&Release>,
 ) -> Service {
-    let service = |upstreams, state| Service {
-        name: app.name.to_string(),
-        upstreams,
+    let service = |upstreams: Vec<Upstream>, state| Service {
         state,
+        ..Service::serving(app.name.to_string(), upstreams)
     };
     let Some(release) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);
