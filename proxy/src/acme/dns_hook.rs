@@ -233,7 +233,8 @@ mod tests {
     #[tokio::test]
     async fn the_record_is_set_and_removed_with_the_same_words() {
         let script = Script::new("echo \"$1 $2 $3 $#\" >> \"$LOG\"");
-        let record = Record::set(&script.hook(), "apps.test", "abc".to_owned());
+        let hook = script.hook();
+        let record = Record::set(&hook, "apps.test", "abc".to_owned());
         record.await.unwrap().remove().await;
         assert_eq!(
             read(&script.log()),
@@ -244,7 +245,8 @@ mod tests {
     #[tokio::test]
     async fn a_record_that_is_dropped_is_removed_too() {
         let script = Script::new("echo \"$1\" >> \"$LOG\"");
-        let record = Record::set(&script.hook(), "apps.test", "abc".to_owned());
+        let hook = script.hook();
+        let record = Record::set(&hook, "apps.test", "abc".to_owned());
         drop(record.await.unwrap());
         assert_eq!(written(&script.log(), 2).await, "present\ncleanup\n");
     }
@@ -252,7 +254,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_failing_program_says_is_passed_on() {
         let script = Script::new("echo 'no such zone' >&2; exit 3");
-        let record = Record::set(&script.hook(), "apps.test", "abc".to_owned());
+        let hook = script.hook();
+        let record = Record::set(&hook, "apps.test", "abc".to_owned());
         assert_eq!(
             record.await.unwrap_err().to_string(),
             "the DNS hook failed (exit status: 3): no such zone"
