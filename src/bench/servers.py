@@ -78,7 +78,7 @@ class Mini:
         if os.environ.get("MINI_LOG"):
             environment["MINI_LOG"] = os.environ["MINI_LOG"]
         words = ["server", "--dev", "--config", nothing, "--data-dir", self.data, "--authorized-key", f"{self.door.key}.pub"]
-        words += ["--ssh-listen", f"127.0.0.1:{self.door.port}", "--http-listen", f"127.0.0.1:{self.http}"]
+        words += ["--ssh-listen", f"127.0.0.1:{self.door.port}", "--http-listen", f"127.0.0.1:{self.http}", "--https-listen", "off"]
         self.process = self.part.serve([self.part.bench.mini, *words], log, self.http, "mini", env=environment)
         wait_until(lambda: accepts(self.door.port), "the SSH door of mini")
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod caller;
+mod certificate;
 mod check;
 mod deploy;
 mod name;
@@ -12,6 +13,7 @@ mod secret;
 
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
+pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{

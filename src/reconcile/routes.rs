@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
+use mini_proxy::{Host, Hsts, RouteTable, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use crate::engine::ProcessState;
 use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
 use crate::store::Desired;
+
+/// How long browsers go to HTTPS by themselves, in Dokku's nginx.conf: 26 weeks.
+const HSTS_MAX_AGE: Duration = Duration::from_secs(15_724_800);
 
 /// The route table that should be in force.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
@@ -18,20 +22,27 @@ pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules)
             .releases
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
-        let service = Arc::new(service(desired, observed, app, current));
-        let own: Vec<DomainName> = desired
-            .domains
-            .iter()
-            .filter(|domain| domain.app == app.id)
-            .map(|domain| domain.name.clone())
-            .collect();
-        for name in host_names(&app.name, &own, &rules.base_domains) {
+        let mut service = service(desired, observed, app, current);
+        service.hsts = hsts(rules);
+        let service = Arc::new(service);
+        for name in names_of(desired, app, rules) {
             if let Ok(host) = name.as_str().parse::<Host>() {
                 table.insert(host, service.clone());
             }
         }
     }
     table
+}
+
+/// The host names of an app, as it should have them.
+pub(super) fn names_of(desired: &Desired, app: &App, rules: &Rules) -> Vec<DomainName> {
+    let own: Vec<DomainName> = desired
+        .domains
+        .iter()
+        .filter(|domain| domain.app == app.id)
+        .map(|domain| domain.name.clone())
+        .collect();
+    host_names(&app.name, &own, &rules.base_domains)
 }
 
 /// All host names of an app, the one to show first: its own domains, its name where that is a domain, then
@@ -51,6 +62,14 @@ pub(super) fn host_names(
             .filter_map(|base| format!("{app}.{base}").parse().ok()),
     );
     names
+}
+
+/// What browsers are told, once they came over HTTPS. For Dokku's half year, but unlike there not for the hosts below: an
+/// app at `example.com` must not decide for `mail.example.com`, which may be another's and have no certificate, and what
+/// a browser was told cannot be taken back. Nothing where HTTPS has another port than 443: browsers would keep the port
+/// they know from HTTP (RFC 6797, section 8.3), and find no TLS there.
+fn hsts(rules: &Rules) -> Option<Hsts> {
+    (rules.https_port == Some(443)).then(|| Hsts::new(HSTS_MAX_AGE, false, false))
 }
 
 fn service(

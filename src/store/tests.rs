@@ -12,6 +12,7 @@ use crate::model::{
     Timestamp, Trigger,
 };
 
+mod certificates;
 mod opening;
 mod releases;
 mod sealed;
