@@ -35,20 +35,20 @@ const ASK_DEFAULT: Duration = Duration::from_secs(6 * 60 * 60);
 /// Dropped without [`Acme::stop`] it stops as well; nobody waits for it then.
 #[derive(Debug)]
 pub struct Acme {
-    wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Acme {
-    /// Begins to look after certificates. Needs a tokio runtime.
+    /// Begins to look after certificates, and looks again whenever `wake` is notified: a name may have come, a
+    /// certificate gone. Needs a tokio runtime.
     pub fn start<S: AcmeStore>(
         settings: AcmeSettings,
         store: Arc<S>,
         proxy: ProxyHandle,
+        wake: Arc<Notify>,
     ) -> Result<Acme, ClientError> {
         let (stop, stopped) = watch::channel(false);
-        let wake = Arc::new(Notify::new());
         let client = AuthorityClient::new(&settings.authority)?;
         let mut limits = settings.limits.clone();
         limits.wildcards = settings.dns_hook.is_some();
@@ -60,18 +60,8 @@ impl Acme {
             stage: Stage::new(proxy),
             stopped,
         };
-        let task = tokio::spawn(Arc::new(engine).run(Arc::clone(&wake)));
-        Ok(Acme { wake, stop, task })
-    }
-
-    /// Looks again at once: a name may have come, a certificate gone.
-    pub fn look_again(&self) {
-        self.wake.notify_one();
-    }
-
-    /// What calls [`Acme::look_again`] from elsewhere.
-    pub fn waker(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+        let task = tokio::spawn(Arc::new(engine).run(wake));
+        Ok(Acme { stop, task })
     }
 
     /// Gives up what is under way, takes back all challenges, and ends. Takes no longer than a DNS hook.

@@ -28,6 +28,7 @@ pub use backoff::{Failure, next_try};
 pub use client::ClientError;
 pub use engine::Acme;
 pub use name::{CertName, NameRefused};
+pub use order::certificate_id;
 pub use plan::{Limits, Plan, Work, plan};
 pub use renewal::renew_at;
 pub use settings::{

@@ -273,10 +273,7 @@ impl<S: AcmeStore> Ordering<'_, S> {
         let key_pem = Zeroizing::new(key.serialize_pem());
         let certificate = Certificate::from_pem(chain_pem.as_bytes(), key_pem.as_bytes())
             .map_err(OrderError::Unusable)?;
-        let leaf = certificate.chain().first();
-        let id = leaf.and_then(|leaf| CertificateIdentifier::try_from(leaf).ok());
         Ok(Issued {
-            id: id.map(|id| id.to_string()),
             certificate,
             chain_pem,
             key_pem,
@@ -299,7 +296,15 @@ impl Proof {
     }
 }
 
-/// Reads what [`Issued::id`] is written as.
+/// What an authority knows a certificate by, as [`Origin::Ordered`](super::Origin) has it; `None` if it has no
+/// authority key identifier.
+pub fn certificate_id(certificate: &Certificate) -> Option<String> {
+    let leaf = certificate.chain().first()?;
+    let id = CertificateIdentifier::try_from(leaf).ok()?;
+    Some(id.to_string())
+}
+
+/// Reads what [`certificate_id`] wrote.
 pub(crate) fn identifier(id: &str) -> Option<CertificateIdentifier<'_>> {
     let (authority_key_identifier, serial) = id.split_once('.')?;
     Some(CertificateIdentifier {

@@ -172,7 +172,7 @@ impl<'a> View<'a> {
         if name.is_wildcard() && !self.limits.wildcards {
             return None;
         }
-        let above = wildcard_above(name);
+        let above = wildcard_above(name).filter(|_| !self.world.alone.contains(name));
         let carried = above.as_deref().is_some_and(|above| self.carries(above));
         let given = self
             .serving(name, above.as_deref())

@@ -92,8 +92,6 @@ pub struct Issued {
     pub chain_pem: String,
     /// The key as PEM, PKCS#8.
     pub key_pem: Zeroizing<String>,
-    /// What the authority knows it by ([`Origin::Ordered`](super::Origin)).
-    pub id: Option<String>,
 }
 
 /// A try that failed.
@@ -121,7 +119,6 @@ impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issued")
             .field("certificate", &self.certificate)
-            .field("id", &self.id)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! What is known when it is decided what to do: names wanted, certificates held, tries so far.
 
 use super::name::CertName;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 /// All that [`plan`](super::plan) looks at.
@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 pub struct World {
     /// The names that are to have a certificate, each once.
     pub wanted: Vec<CertName>,
+    /// Names that no wildcard carries nor covers, because it belongs to somebody else.
+    pub alone: HashSet<CertName>,
     /// The certificates there are, ours and others.
     pub held: Vec<Held>,
     /// How earlier tries went, for names whose last try failed.

@@ -2,13 +2,14 @@
 
 use mini_proxy::acme::{
     AcmeStore, Advice, CertName, FailedTry, Held, Issued, KeptAccount, Origin, Tries, World,
+    certificate_id,
 };
 use mini_proxy::{Certificates, ProxyHandle};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Keeps all in memory, and shows new certificates through a proxy.
 pub(crate) struct Memory {
     proxy: ProxyHandle,
+    /// Makes the engine look again.
+    pub(crate) wake: Arc<Notify>,
     state: Mutex<State>,
     changes: watch::Sender<u64>,
 }
@@ -41,6 +44,7 @@ impl Memory {
         };
         Arc::new(Memory {
             proxy,
+            wake: Arc::default(),
             state: Mutex::new(state),
             changes: watch::Sender::default(),
         })
@@ -126,6 +130,7 @@ impl AcmeStore for Memory {
         });
         Ok(World {
             wanted: state.wanted.clone(),
+            alone: HashSet::new(),
             held: state.held.values().cloned().collect(),
             tries: tries.collect(),
             claims: state.claims.clone(),
@@ -165,7 +170,7 @@ impl AcmeStore for Memory {
             not_before: issued.certificate.not_before(),
             not_after: issued.certificate.not_after(),
             origin: Origin::Ordered {
-                id: issued.id.clone(),
+                id: certificate_id(&issued.certificate),
                 advice: None,
             },
         };

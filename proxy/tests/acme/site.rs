@@ -64,7 +64,8 @@ impl Site {
     }
 
     pub(crate) fn engine(&self, settings: AcmeSettings, store: &Arc<Memory>) -> Acme {
-        Acme::start(settings, Arc::clone(store), self.handle.clone()).unwrap()
+        let wake = Arc::clone(&store.wake);
+        Acme::start(settings, Arc::clone(store), self.handle.clone(), wake).unwrap()
     }
 
     /// The certificate a visitor of this name is shown, once its chain was found to lead to a root.

@@ -155,6 +155,18 @@ fn a_wildcard_carries_the_names_below_it_as_long_as_it_can_be_had() {
 }
 
 #[test]
+fn a_wildcard_of_somebody_else_carries_nothing() {
+    let world = World {
+        wanted: vec![name("*.apps.test"), name("a.apps.test")],
+        alone: HashSet::from([name("a.apps.test")]),
+        held: vec![ordered("*.apps.test", start())],
+        ..World::default()
+    };
+    let plan = plan(&world, &HashSet::new(), &with_hook(), start());
+    assert_eq!(orders(&plan), ["a.apps.test"]);
+}
+
+#[test]
 fn without_a_way_to_prove_wildcards_none_is_ordered() {
     let world = World {
         wanted: vec![name("*.apps.test"), name("a.apps.test")],
