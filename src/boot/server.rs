@@ -104,6 +104,7 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
         platform,
         proxy,
         reconcile,
+        acme,
         ssh_listeners,
     } = running;
     let stop_api = CancellationToken::new();
@@ -131,7 +132,12 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
             tokio::join!(ssh.shutdown(SSH_DRAIN), platform.deploys.stop());
         };
         let api = tokio::time::timeout(API_DRAIN, api);
-        let _ = tokio::join!(ssh, api, proxy.shutdown(settings.drain));
+        let acme = async {
+            if let Some(acme) = acme {
+                acme.stop().await;
+            }
+        };
+        let _ = tokio::join!(ssh, api, acme, proxy.shutdown(settings.drain));
         reconcile.stop().await;
         platform.journal.close().await;
         if let Err(error) = platform.store.close().await {

@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mini_proxy::{Listeners, Proxy, ProxySettings};
+use mini_proxy::acme::{Acme, AcmeSettings};
+use mini_proxy::{Listeners, Proxy, ProxyHandle, ProxySettings};
 
 use super::listeners::Bound;
 use super::settings::Settings;
-use crate::commands::{self, Platform, ServerFacts};
+use crate::commands::{self, CertificateAuthority, Platform, ServerFacts};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
 use crate::model::{Kind, Problem, Timestamp};
-use crate::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
+use crate::reconcile::{Orders, Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
 use crate::store::Store;
 
@@ -44,6 +45,7 @@ pub(super) struct Running {
     pub platform: Platform,
     pub proxy: Proxy,
     pub reconcile: ReconcileTask,
+    pub acme: Option<Acme>,
     pub ssh_listeners: Vec<std::net::TcpListener>,
 }
 
@@ -60,6 +62,7 @@ pub(super) async fn start(
         journal,
         repositories,
     } = stores;
+    let automatic = settings.automatic.settings();
     let facts = ServerFacts {
         data_dir: settings.data_dir.clone(),
         ssh: bound
@@ -70,6 +73,10 @@ pub(super) async fn start(
         http: bound.http.iter().map(Listeners::local_address).collect(),
         https: bound.https.iter().map(Listeners::local_address).collect(),
         base_domains: settings.base_domains.clone(),
+        certificate_authority: automatic.as_ref().map(|acme| CertificateAuthority {
+            directory: acme.authority.directory.clone(),
+            has_wildcards: acme.dns_hook.is_some(),
+        }),
         started_at: Timestamp::now(),
     };
     let engine: Arc<dyn ContainerEngine> = Arc::new(DockerEngine::connect(DockerSettings {
@@ -109,6 +116,10 @@ pub(super) async fn start(
         settings: deploy_settings(settings),
     });
     deploys.recover().await?;
+    let acme = match automatic {
+        Some(automatic) => Some(acme(automatic, &store, &reconciler, proxy.handle()).await?),
+        None => None,
+    };
     Ok(Running {
         platform: Platform {
             store,
@@ -121,7 +132,30 @@ pub(super) async fn start(
         },
         proxy,
         reconcile,
+        acme,
         ssh_listeners: bound.ssh,
+    })
+}
+
+/// Begins to look after automatic certificates.
+async fn acme(
+    settings: AcmeSettings,
+    store: &Store,
+    reconciler: &Reconciler,
+    proxy: ProxyHandle,
+) -> Result<Acme, Problem> {
+    let orders = Orders::open(store.clone(), reconciler.clone()).await?;
+    let wake = reconciler.names_changed();
+    Acme::start(settings, Arc::new(orders), proxy, wake).map_err(|error| {
+        let why = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Problem::new(
+            Kind::Invalid,
+            format!("Automatic certificates cannot be had: {error}"),
+            why,
+            "Check acme-ca-file, or install the system's roots: `apt-get install ca-certificates`",
+        )
     })
 }
 

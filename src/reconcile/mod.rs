@@ -6,6 +6,7 @@ mod certificates;
 mod group;
 mod history;
 mod look;
+mod orders;
 mod plan;
 mod readiness;
 mod routes;
@@ -15,6 +16,7 @@ mod tests;
 pub use certificates::preference;
 pub use group::environment;
 pub use look::{Parts, ReconcileTask};
+pub use orders::Orders;
 pub use plan::{
     Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities,
 };
@@ -37,6 +39,7 @@ pub struct Reconciler {
     rules: Arc<Rules>,
     proxy: ProxyHandle,
     http_port: Option<u16>,
+    names_changed: Arc<Notify>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -166,6 +169,11 @@ impl Reconciler {
         let certificates = self.proxy.certificates();
         let shown = certificates.find(host.as_str());
         self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
+    }
+
+    /// Notified when host names or certificates have come or gone, and so perhaps a certificate is to be ordered.
+    pub fn names_changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.names_changed)
     }
 
     /// The rules it plans by.

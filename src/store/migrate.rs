@@ -8,6 +8,7 @@ use super::StoreError;
 pub(super) const STATE: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_certificates.sql"),
+    include_str!("migrations/003_orders.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

@@ -7,6 +7,7 @@
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains | `domains` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
+//! | orders for certificates, our account at the authority | `orders` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -37,6 +38,7 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod orders;
 mod releases;
 mod row;
 mod scale;
@@ -47,6 +49,7 @@ pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
+pub use orders::OrderBook;
 
 use worker::Worker;
 

@@ -4,9 +4,11 @@ use super::settings::DnsHook;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// How much is kept of what the program says on stderr.
 const MAX_STDERR_BYTES: usize = 2048;
@@ -39,6 +41,28 @@ impl std::fmt::Display for Said {
     }
 }
 
+/// Removals that go on in the background.
+#[derive(Debug, Default)]
+pub(crate) struct Removals(Mutex<Vec<JoinHandle<()>>>);
+
+impl Removals {
+    /// Waits until those begun so far have ended.
+    pub(crate) async fn finish(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            let _ = task.await;
+        }
+    }
+
+    fn begin(&self, removal: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.retain(|task| !task.is_finished());
+            tasks.push(runtime.spawn(removal));
+        }
+    }
+}
+
 /// A record that was set.
 ///
 /// To be ended with [`Record::remove`]; one that is dropped is removed in the background.
@@ -46,6 +70,7 @@ impl std::fmt::Display for Said {
 #[must_use]
 pub(crate) struct Record {
     hook: DnsHook,
+    removals: Arc<Removals>,
     name: String,
     value: String,
     is_set: bool,
@@ -55,12 +80,14 @@ impl Record {
     /// Sets the TXT record that proves `domain`, and waits until the program says it can be seen.
     pub(crate) async fn set(
         hook: &DnsHook,
+        removals: &Arc<Removals>,
         domain: &str,
         value: String,
     ) -> Result<Record, HookError> {
         // Made first: a program that was cut short may have set the record all the same.
         let record = Record {
             hook: hook.clone(),
+            removals: Arc::clone(removals),
             name: format!("_acme-challenge.{domain}"),
             value,
             is_set: true,
@@ -126,13 +153,12 @@ impl Drop for Record {
         self.is_set = false;
         let record = Record {
             hook: self.hook.clone(),
+            removals: Arc::clone(&self.removals),
             name: self.name.clone(),
             value: self.value.clone(),
             is_set: false,
         };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { record.clean().await });
-        }
+        self.removals.begin(async move { record.clean().await });
     }
 }
 
@@ -186,10 +212,11 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HookError, Record};
+    use super::{HookError, Record, Removals};
     use crate::acme::DnsHook;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::time::Duration;
 
     /// A folder with a hook that is this shell script; `$LOG` is a file beside it.
@@ -220,21 +247,12 @@ mod tests {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
-    async fn written(path: &Path, lines: usize) -> String {
-        loop {
-            let text = read(path);
-            if text.lines().count() >= lines {
-                return text;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     #[tokio::test]
     async fn the_record_is_set_and_removed_with_the_same_words() {
         let script = Script::new("echo \"$1 $2 $3 $#\" >> \"$LOG\"");
         let hook = script.hook();
-        let record = Record::set(&hook, "apps.test", "abc".to_owned());
+        let removals = Arc::default();
+        let record = Record::set(&hook, &removals, "apps.test", "abc".to_owned());
         record.await.unwrap().remove().await;
         assert_eq!(
             read(&script.log()),
@@ -245,23 +263,25 @@ mod tests {
     #[tokio::test]
     async fn a_record_that_is_dropped_is_removed_too() {
         let script = Script::new("echo \"$1\" >> \"$LOG\"");
-        let hook = script.hook();
-        let record = Record::set(&hook, "apps.test", "abc".to_owned());
+        let (hook, removals) = (script.hook(), Arc::<Removals>::default());
+        let record = Record::set(&hook, &removals, "apps.test", "abc".to_owned());
         drop(record.await.unwrap());
-        assert_eq!(written(&script.log(), 2).await, "present\ncleanup\n");
+        removals.finish().await;
+        assert_eq!(read(&script.log()), "present\ncleanup\n");
     }
 
     #[tokio::test]
     async fn what_a_failing_program_says_is_passed_on() {
         let script = Script::new("echo 'no such zone' >&2; exit 3");
         let hook = script.hook();
-        let record = Record::set(&hook, "apps.test", "abc".to_owned());
+        let removals = Arc::default();
+        let record = Record::set(&hook, &removals, "apps.test", "abc".to_owned());
         assert_eq!(
             record.await.unwrap_err().to_string(),
             "the DNS hook failed (exit status: 3): no such zone"
         );
         let missing = DnsHook::new("/nowhere/hook");
-        let record = Record::set(&missing, "apps.test", "abc".to_owned());
+        let record = Record::set(&missing, &removals, "apps.test", "abc".to_owned());
         assert_eq!(
             record.await.unwrap_err().to_string(),
             "the DNS hook /nowhere/hook cannot be started"
@@ -275,8 +295,9 @@ mod tests {
         );
         let mut hook = script.hook();
         hook.time_limit = Duration::from_millis(500);
+        let removals = Arc::default();
         let error = loop {
-            let record = Record::set(&hook, "apps.test", "abc".to_owned());
+            let record = Record::set(&hook, &removals, "apps.test", "abc".to_owned());
             let error = record.await.unwrap_err();
             // On a busy machine the limit may have come before the script began.
             if read(&script.log()).lines().count() >= 2 {

@@ -2,6 +2,7 @@
 
 use super::backoff::next_try;
 use super::client::{AuthorityClient, ClientError};
+use super::dns_hook::Removals;
 use super::name::CertName;
 use super::order::{OrderError, Ordering, identifier};
 use super::plan::{Limits, Work, plan};
@@ -58,6 +59,7 @@ impl Acme {
             settings,
             store,
             stage: Stage::new(proxy),
+            removals: Arc::default(),
             stopped,
         };
         let task = tokio::spawn(Arc::new(engine).run(wake));
@@ -79,6 +81,7 @@ struct Engine<S> {
     client: AuthorityClient,
     store: Arc<S>,
     stage: Arc<Stage>,
+    removals: Arc<Removals>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -129,6 +132,7 @@ impl<S: AcmeStore> Engine<S> {
             }
         }
         while under_way.join_next().await.is_some() {}
+        self.removals.finish().await;
     }
 
     async fn carry_out(self: Arc<Self>, work: Work) {
@@ -164,6 +168,7 @@ impl<S: AcmeStore> Engine<S> {
             client: &client,
             store: self.store.as_ref(),
             stage: &self.stage,
+            removals: &self.removals,
             name,
             replaces: replaces.as_deref(),
             failures,

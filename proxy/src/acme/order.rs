@@ -4,7 +4,7 @@ use super::account;
 use super::account::again;
 use super::backoff::Failure;
 use super::client::AuthorityClient;
-use super::dns_hook::{HookError, Record};
+use super::dns_hook::{HookError, Record, Removals};
 use super::name::CertName;
 use super::self_check::{self, Unreached};
 use super::settings::{AcmeSettings, ChallengeKind};
@@ -88,6 +88,7 @@ pub(crate) struct Ordering<'a, S> {
     pub(crate) client: &'a AuthorityClient,
     pub(crate) store: &'a S,
     pub(crate) stage: &'a Arc<Stage>,
+    pub(crate) removals: &'a Arc<Removals>,
     pub(crate) name: &'a CertName,
     /// What the authority knows the present certificate by.
     pub(crate) replaces: Option<&'a str>,
@@ -222,7 +223,8 @@ impl<S: AcmeStore> Ordering<'_, S> {
             }
             ChallengeKind::Dns01 => {
                 let hook = self.settings.dns_hook.as_ref().ok_or(OrderError::NoHook)?;
-                Proof::Record(Record::set(hook, validated, answer.dns_value()).await?)
+                let value = answer.dns_value();
+                Proof::Record(Record::set(hook, self.removals, validated, value).await?)
             }
         };
         let told = again!(challenge.set_ready().await);

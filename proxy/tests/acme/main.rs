@@ -280,7 +280,6 @@ async fn an_engine_that_is_stopped_amid_an_order_leaves_nothing_behind() {
     };
     lines(1).await;
     engine.stop().await;
-    lines(2).await;
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "present\ncleanup\n");
     let state = store.state();
     assert!(state.claims.is_empty() && state.failed.is_empty());

@@ -102,3 +102,16 @@ fn mirrors_may_be_a_table() {
 fn every_setting_is_a_flag_with_a_help_line() {
     flags().debug_assert();
 }
+
+#[test]
+fn automatic_certificates_need_what_belongs_together() {
+    let file = "acme-email = \"ops@example.com\"\nacme-eab-hmac-key = \"c2VjcmV0\"\nhttps-listen = \"off\"";
+    let mistakes = read_all(file, &[("MINI_ACME_CHALLENGE", "http-01,dns-01")], &[]).unwrap_err();
+    insta::assert_snapshot!(mistakes.join("\n"), @"");
+    let file = "acme-email = \"ops@example.com\"";
+    let key = [("MINI_ACME_EAB_HMAC_KEY", "c2VjcmV0")];
+    let settings = read_all(file, &key, &["--acme-eab-kid", "kid-1"]).unwrap();
+    let settings = settings.automatic.settings().unwrap();
+    assert_eq!(settings.authority.email, "ops@example.com");
+    assert_eq!(*settings.authority.binding.unwrap().hmac_key, b"secret");
+}

@@ -1,5 +1,6 @@
 //! `doctor`: whether this machine has what mini needs.
 
+mod certificates;
 mod disk;
 mod folder;
 mod network;
@@ -72,7 +73,7 @@ impl Command for Doctor {
     async fn run(
         self,
         platform: &Platform,
-        _authorized: &Authorized,
+        authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Findings, Problem> {
         let mut findings = vec![
@@ -85,6 +86,7 @@ impl Command for Doctor {
         for domain in &platform.facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.extend(certificates::all(platform, authorized).await?);
         Ok(Findings(findings))
     }
 }
