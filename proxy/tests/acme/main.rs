@@ -1,11 +1,15 @@
 //! Certificates from a real authority, `pebble`, for names that its DNS server points to a proxy of ours.
 
+mod advising;
 mod memory;
 mod pebble;
 mod site;
 
+use advising::Advising;
 use memory::Memory;
-use mini_proxy::acme::{Binding, ChallengeKind, DnsHook, certificate_id};
+use mini_proxy::acme::{
+    AcmeSettings, Authority, Binding, ChallengeKind, DnsHook, Origin, certificate_id,
+};
 use site::Site;
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
@@ -145,6 +149,30 @@ async fn a_certificate_near_its_end_is_renewed_without_a_restart() {
 }
 
 #[tokio::test]
+async fn an_authority_that_is_away_is_tried_again_later_and_nothing_is_lost() {
+    let site = Site::start();
+    let mut pebble = site.pebbled().start();
+    let store = Memory::new(site.handle.clone(), &["shop.test"]);
+    let engine = site.engine(site.settings(&pebble), &store);
+    let first = store.until_issued("shop.test", 1).await;
+    let root = pebble.issuing_root();
+    pebble.stop();
+    store.hold("shop.test", 70 * DAY, certificate_id(&first.certificate));
+    store.wake.notify_one();
+    let failed = store.until_failed("shop.test").await;
+    assert!(
+        failed.reason.contains("the authority cannot be reached"),
+        "{}",
+        failed.reason
+    );
+    assert!(failed.next_try >= failed.at + Duration::from_secs(60));
+    assert_eq!(store.state().placed.len(), 1, "no order could be placed");
+    let shown = site.visit("shop.test", &root).await;
+    assert_eq!(first.certificate.chain()[0], shown);
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn a_wildcard_is_proved_by_the_dns_hook_and_carries_the_names_below_it() {
     let site = Site::start();
     let pebble = site.pebbled().start();
@@ -245,6 +273,48 @@ async fn two_engines_never_order_the_same_name() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_authority_that_advises_is_asked_and_its_window_decides() {
+    let authority = Advising::start("2026-01-02T03:04:05Z", "2026-01-03T03:04:05Z").await;
+    let site = Site::start();
+    let store = Memory::new(site.handle.clone(), &["shop.test"]);
+    // Ten days old: nobody would renew it yet.
+    store.hold("shop.test", 10 * DAY, Some("aki.serial".to_owned()));
+    let account = authority.account();
+    let directory = authority.directory.clone();
+    store.state().accounts.insert(directory.clone(), account);
+    let mut settings = AcmeSettings::new(Authority {
+        directory,
+        email: "ops@example.com".to_owned(),
+        binding: None,
+        roots: Some(authority.roots.clone()),
+    });
+    settings.self_check = None;
+    let engine = site.engine(settings, &store);
+    // The window is past, so it is ordered at once; this authority takes no orders.
+    let failed = store.until_failed("shop.test").await;
+    assert!(
+        failed
+            .reason
+            .starts_with("the authority refused the order: "),
+        "{}",
+        failed.reason
+    );
+    engine.stop().await;
+    let state = store.state();
+    let Origin::Ordered { advice, .. } = &state.held[&"shop.test".parse().unwrap()].origin else {
+        panic!("it was ordered");
+    };
+    let advice = advice.unwrap();
+    let window = advice.window.unwrap();
+    assert_eq!(window.end.duration_since(window.start).unwrap(), DAY);
+    let asked_again = advice.ask_again.duration_since(SystemTime::now()).unwrap();
+    assert!(
+        asked_again > Duration::from_secs(5 * 60 * 60),
+        "Retry-After was six hours"
+    );
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ pub(crate) struct Pebble {
     pub(crate) dns_management: SocketAddr,
     management: SocketAddr,
     folder: tempfile::TempDir,
-    _servers: [Server; 2],
+    authority: Option<Server>,
+    _dns_server: Server,
 }
 
 /// How an authority behaves.
@@ -78,7 +79,8 @@ impl Pebbled {
                     dns_management,
                     management,
                     folder,
-                    _servers: [challtestsrv, pebble],
+                    authority: Some(pebble),
+                    _dns_server: challtestsrv,
                 };
             }
         }
@@ -135,6 +137,11 @@ impl Pebble {
     pub(crate) fn point(&self, name: &str, address: &str) {
         let body = format!(r#"{{"host": "{name}.", "addresses": ["{address}"]}}"#);
         self.post("/add-a", &body);
+    }
+
+    /// Ends the authority, for good; its DNS server goes on.
+    pub(crate) fn stop(&mut self) {
+        self.authority = None;
     }
 
     /// Takes back [`Pebble::point`].
