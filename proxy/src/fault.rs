@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     BodyStalled,
     /// The client's body broke off or was malformed.
     BodyBroken,
+    /// The body is larger than the app takes.
+    BodyTooLarge,
     /// No app has this host.
     HostUnknown,
     /// The app exists, but nothing has been deployed.
@@ -39,7 +41,7 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
-    /// What the app answered is not HTTP/1.
+    /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
     /// The app did not begin to answer in time.
     Silent,
@@ -76,6 +78,7 @@ impl Fault {
             Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::HostUnknown => StatusCode::NOT_FOUND,
             Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
                 StatusCode::BAD_GATEWAY
@@ -97,6 +100,7 @@ impl Fault {
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken
+            | Fault::BodyTooLarge
             | Fault::HostUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
@@ -122,7 +126,7 @@ impl Fault {
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
-            Fault::MethodRefused => "http_request_denied",
+            Fault::MethodRefused | Fault::BodyTooLarge => "http_request_denied",
             Fault::HostUnknown => "destination_not_found",
             Fault::NotDeployed | Fault::Stopped | Fault::NoProcess => "destination_unavailable",
             Fault::Refused => "connection_refused",
@@ -186,6 +190,11 @@ impl Fault {
                 "Its body broke off or was malformed.",
                 "Send it again.",
             ),
+            Fault::BodyTooLarge => (
+                "The body of this request is too large",
+                "It is larger than what this app accepts.",
+                "Send less. If the app is yours, raise the limit: proxy:set APP max-body-size SIZE.",
+            ),
             Fault::HostUnknown => (
                 "No app lives at this address",
                 "This server has no app with this domain.",
@@ -223,8 +232,8 @@ impl Fault {
             ),
             Fault::NotHttp => (
                 "This app gave an answer that cannot be understood",
-                "What it sent is not HTTP/1.",
-                "If the app is yours, check that it speaks plain HTTP on $PORT.",
+                "What it sent is not the HTTP it is set to speak.",
+                "If the app is yours, check that it speaks plain HTTP/1.1 on $PORT, or HTTP/2 if it is set to.",
             ),
             Fault::Silent => (
                 "This app took too long to answer",

@@ -2,6 +2,7 @@
 
 use crate::host::{Host, routing_name};
 use crate::https::{Hsts, PlainHttp};
+use crate::policy::Policy;
 use crate::protocol::Protocol;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// Whether there is anything to forward to, and if not, why.
     pub state: ServiceState,
+    /// What is special about it; the default is nothing.
+    pub policy: Arc<Policy>,
     /// How the upstreams are spoken to.
     pub protocol: Protocol,
     /// What plain HTTP does on a host that has a certificate.
@@ -54,6 +57,7 @@ impl Service {
             name: name.into(),
             upstreams: upstreams.into(),
             state: ServiceState::Serving,
+            policy: Arc::default(),
             protocol: Protocol::default(),
             plain_http: PlainHttp::default(),
             hsts: None,

@@ -87,7 +87,7 @@ impl Setup {
             routes: Routes::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&ledger),
-                &self.settings,
+                Arc::clone(&self.settings),
             ),
             open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
             stamps: Stamps::new(),

@@ -1,6 +1,6 @@
 //! `mini WORDS`: everything but the server, as a client of it.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,7 +78,9 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
 /// The command with the content of the files it names, which are here and not where the server is.
 fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
     match command {
-        AnyCommand::CertsAdd(add) => add.with_files().map(AnyCommand::CertsAdd),
+        AnyCommand::CertsAdd(add) => add
+            .with_files(io::stdin().is_terminal())
+            .map(AnyCommand::CertsAdd),
         command => Ok(command),
     }
 }

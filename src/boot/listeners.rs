@@ -98,8 +98,13 @@ fn failed(setting: &str, address: SocketAddr, error: &io::Error) -> Problem {
                 what,
                 format!("{holder} listens there already"),
                 format!(
-                    "Stop it, or choose another port: `--{setting} {}:PORT`",
-                    host(address)
+                    "Stop it, or choose another port: `--{setting} {}:PORT`{}",
+                    host(address),
+                    if setting == "https-listen" {
+                        "; `--https-listen off` does without HTTPS"
+                    } else {
+                        ""
+                    }
                 ),
             )
         }

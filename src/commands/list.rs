@@ -7,7 +7,7 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    logs, ps, releases, rollback, run, ssh_keys, url, urls, version,
+    logs, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -143,7 +143,9 @@ commands! {
     "domains:add" => DomainsAdd(domains::Add),
     "domains:remove" => DomainsRemove(domains::Remove),
     "domains:report" or "domains" => DomainsReport(domains::Report),
-    "logs" => Logs(logs::Logs),
+    "logs" or "apps:logs" => Logs(logs::Logs),
+    "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
+    "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
     "ps:report" or "ps" => PsReport(ps::Report),
     "ps:restart" => PsRestart(ps::Restart),

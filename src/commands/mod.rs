@@ -20,6 +20,7 @@ mod options;
 mod page;
 mod problems;
 mod progress;
+pub mod proxy;
 pub mod ps;
 pub mod releases;
 pub mod report;

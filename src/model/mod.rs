@@ -9,8 +9,10 @@ mod check;
 mod deploy;
 mod name;
 mod problem;
+mod proxy_options;
 mod release;
 mod secret;
+mod value_kind;
 
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
@@ -23,8 +25,12 @@ pub use name::{
     ProcessType, ReleaseVersion,
 };
 pub use problem::{Kind, Problem};
+pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
+pub use value_kind::{
+    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+};
 
 /// A moment in UTC; what the journal, the store and every report print.
 pub type Timestamp = jiff::Timestamp;

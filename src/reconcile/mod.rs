@@ -8,6 +8,7 @@ mod history;
 mod look;
 mod orders;
 mod plan;
+mod policy;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -24,7 +25,7 @@ pub use plan::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mini_proxy::{Certificate, ProxyHandle};
+use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
@@ -143,18 +144,24 @@ impl Reconciler {
         routes::host_names(app, domains, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first; `https` where the host has a certificate.
+    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there.
     pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
+        let table = self.proxy.table();
+        let is_redirected = |host: &DomainName| {
+            let service = table.choose(host.as_str());
+            service.is_some_and(|service| service.plain_http == PlainHttp::Redirect)
+        };
         let hosts = self.host_names(app, domains);
         let each = hosts.iter().map(|host| {
-            let (scheme, port) = match (self.rules.https_port, self.http_port) {
-                (Some(port), _) if self.has_https(host) => {
-                    ("https", Some(port).filter(|port| *port != 443))
-                }
-                (_, port) => ("http", port.filter(|port| *port != 80)),
+            let (scheme, port, usual) = if self.has_https(host) && is_redirected(host) {
+                ("https", self.rules.https_port, 443)
+            } else {
+                ("http", self.http_port, 80)
             };
-            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{scheme}://{host}{port}")
+            match port.filter(|port| *port != usual) {
+                Some(port) => format!("{scheme}://{host}:{port}"),
+                None => format!("{scheme}://{host}"),
+            }
         });
         each.collect()
     }

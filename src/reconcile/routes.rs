@@ -2,29 +2,37 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mini_proxy::{Host, Hsts, RouteTable, Service, ServiceState, Upstream};
+use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
+use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
-use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
+use crate::model::{App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus};
 use crate::store::Desired;
-
-/// How long browsers go to HTTPS by themselves, in Dokku's nginx.conf: 26 weeks.
-const HSTS_MAX_AGE: Duration = Duration::from_secs(15_724_800);
 
 /// The route table that should be in force.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
     let mut table = RouteTable::default();
+    let defaults = ProxyOptions::default();
+    let plain = Arc::new(policy(&defaults));
     for app in &desired.apps {
         let current = desired
             .releases
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
-        let mut service = service(desired, observed, app, current);
-        service.hsts = hsts(rules);
-        let service = Arc::new(service);
+        let own = desired.proxy.get(&app.id);
+        let policy = match own {
+            Some(options) => Arc::new(policy(options)),
+            None => plain.clone(),
+        };
+        let options = own.unwrap_or(&defaults);
+        let service = Arc::new(Service {
+            policy,
+            plain_http: plain_http(options),
+            hsts: hsts(options, rules),
+            ..service(desired, observed, app, current)
+        });
         for name in names_of(desired, app, rules) {
             if let Ok(host) = name.as_str().parse::<Host>() {
                 table.insert(host, service.clone());
@@ -62,14 +70,6 @@ pub(super) fn host_names(
             .filter_map(|base| format!("{app}.{base}").parse().ok()),
     );
     names
-}
-
-/// What browsers are told, once they came over HTTPS. For Dokku's half year, but unlike there not for the hosts below: an
-/// app at `example.com` must not decide for `mail.example.com`, which may be another's and have no certificate, and what
-/// a browser was told cannot be taken back. Nothing where HTTPS has another port than 443: browsers would keep the port
-/// they know from HTTP (RFC 6797, section 8.3), and find no TLS there.
-fn hsts(rules: &Rules) -> Option<Hsts> {
-    (rules.https_port == Some(443)).then(|| Hsts::new(HSTS_MAX_AGE, false, false))
 }
 
 fn service(

@@ -1,10 +1,12 @@
 //! The state the reconciler works towards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, certificates, domains, releases, scale};
+use super::{Store, StoreError, apps, certificates, domains, proxy_settings, releases, scale};
 use crate::model::{
-    App, AppId, CertificateId, CertificateOrigin, Domain, ProcessType, Release, Scale, Timestamp,
+    App, AppId, CertificateId, CertificateOrigin, Domain, ProcessType, ProxyOptions, Release,
+    Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -22,6 +24,8 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
+    /// Settings of the proxy, of each app that has any.
+    pub proxy: BTreeMap<AppId, ProxyOptions>,
 }
 
 impl Store {
@@ -39,6 +43,7 @@ impl Store {
                 scales: scale::all(tx)?,
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,
+                proxy: proxy_settings::all(tx)?,
             })
         })
         .await

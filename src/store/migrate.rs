@@ -7,8 +7,9 @@ use super::StoreError;
 /// The schema of `mini.db`. The schema version, `PRAGMA user_version`, is how many of these were applied.
 pub(super) const STATE: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
-    include_str!("migrations/002_certificates.sql"),
-    include_str!("migrations/003_orders.sql"),
+    include_str!("migrations/002_proxy.sql"),
+    include_str!("migrations/003_certificates.sql"),
+    include_str!("migrations/004_orders.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

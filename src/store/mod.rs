@@ -13,6 +13,7 @@
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
+//! | settings of the proxy, by app | `proxy_settings` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -39,6 +40,7 @@ mod lock;
 mod migrate;
 mod open;
 mod orders;
+mod proxy_settings;
 mod releases;
 mod row;
 mod scale;

@@ -1,5 +1,12 @@
 //! Certificates from a real authority, `pebble`, for names that its DNS server points to a proxy of ours.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod advising;
 mod memory;
 mod pebble;

@@ -50,11 +50,14 @@ pub struct Add {
 
 impl Add {
     /// Takes the content of the files that were named, so that it travels with the command. For the program that is typed
-    /// where the files are; a server never reads a file that a caller names.
-    pub fn with_files(mut self) -> Result<Self, Problem> {
+    /// where the files are; a server never reads a file that a caller names. Without files, `is_typed` says that standard
+    /// input is a keyboard, which no archive comes from.
+    pub fn with_files(mut self, is_typed: bool) -> Result<Self, Problem> {
         if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
             self.certificate = Some(content(certificate)?);
             self.key = Some(Secret::new(content(key)?));
+        } else if is_typed {
+            return Err(archive::nothing_given());
         }
         Ok(self)
     }
@@ -71,6 +74,7 @@ impl Add {
                 key,
             }),
             (None, None) => match (self.certificate_file, self.key_file) {
+                (None, None) if dialog.terminal().is_some() => Err(archive::nothing_given()),
                 (None, None) => archive::read(&dialog.read_all(INPUT_LIMIT).await?),
                 _ => Err(Problem::new(
                     Kind::Invalid,

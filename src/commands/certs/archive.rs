@@ -20,12 +20,7 @@ const END: &str = "-----END CERTIFICATE-----";
 /// in it), at its top or one folder down.
 pub(super) fn read(archive: &[u8]) -> Result<Pair, Problem> {
     if archive.is_empty() {
-        return Err(Problem::new(
-            Kind::Invalid,
-            "No certificate was given",
-            "standard input is empty",
-            HOW,
-        ));
+        return Err(nothing_given());
     }
     if COMPRESSED.iter().any(|magic| archive.starts_with(magic)) {
         return Err(Problem::new(
@@ -136,18 +131,32 @@ fn only(what: &str, ending: &str, mut found: Vec<(String, String)>) -> Result<St
 
 /// The certificates of a PEM text without all else: a file may hold the key as well, which must not be kept in the open.
 pub(super) fn certificates_in(text: &str) -> String {
-    let mut sections = String::new();
-    let mut is_inside = false;
-    for line in text.lines() {
-        let line = line.trim();
-        is_inside |= line == BEGIN;
-        if is_inside {
-            sections.push_str(line);
-            sections.push('\n');
+    let mut certificates = String::new();
+    let mut section: Option<String> = None;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("-----BEGIN") {
+            // One that was not ended is dropped, with whatever it may have run into.
+            section = (line == BEGIN).then(String::new);
         }
-        is_inside &= line != END;
+        let Some(text) = &mut section else { continue };
+        text.push_str(line);
+        text.push('\n');
+        if line == END {
+            certificates.push_str(text);
+            section = None;
+        }
     }
-    sections
+    certificates
+}
+
+/// Nobody sent anything.
+pub(super) fn nothing_given() -> Problem {
+    Problem::new(
+        Kind::Invalid,
+        "No certificate was given",
+        "it is read from standard input, where nothing came",
+        HOW,
+    )
 }
 
 fn unreadable(error: &std::io::Error) -> Problem {

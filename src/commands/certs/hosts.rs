@@ -1,6 +1,6 @@
 //! How each host name of an app stands with certificates.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mini_proxy::Certificate;
 use mini_proxy::acme::{CertName, Held, NameRefused, Origin, Window, certificate_id, renew_at};
@@ -12,6 +12,8 @@ use crate::store::OrderBook;
 
 /// A certificate should have been renewed when less than this part of its life is left.
 const LAST_PART: u32 = 6;
+/// One that lives long is told of when so much is left.
+const LAST_DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// A host name of an app.
 pub(in crate::commands) struct Host {
@@ -118,8 +120,9 @@ fn host(
 fn validity(origin: CertificateOrigin, certificate: &Certificate, now: SystemTime) -> State {
     let (begin, end) = (certificate.not_before(), certificate.not_after());
     let life = end.duration_since(begin).unwrap_or_default();
+    let soon = LAST_DAYS.min(life / LAST_PART);
     match end.duration_since(now) {
-        Ok(left) if begin <= now && left >= life / LAST_PART => State::Valid(origin),
+        Ok(left) if begin <= now && left >= soon => State::Valid(origin),
         Ok(left) if begin <= now && !left.is_zero() => State::Expiring(origin),
         Ok(_) | Err(_) => State::Invalid(origin),
     }
@@ -167,14 +170,12 @@ fn renewal(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     #[test]
-    fn a_certificate_in_the_last_sixth_of_its_life_is_told_of() {
+    fn a_certificate_that_should_have_been_renewed_is_told_of() {
         let made = Certificate::self_signed(&["a.test"], SystemTime::now(), DAY * 90).unwrap();
         let origin = CertificateOrigin::Acme;
         let check = |days: u32, expected: State| {
@@ -183,7 +184,7 @@ mod tests {
         };
         check(0, State::Valid(origin));
         check(74, State::Valid(origin));
-        check(76, State::Expiring(origin));
+        check(77, State::Expiring(origin));
         check(91, State::Invalid(origin));
         let early = made.certificate.not_before() - DAY;
         assert_eq!(

@@ -4,7 +4,6 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::first;
-use crate::commands::problems::no_such_app;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{AppName, Kind, Permission, Problem};
 
@@ -58,7 +57,7 @@ impl Command for Show {
         _dialog: &mut Dialog,
     ) -> Result<Shown, Problem> {
         let app = platform.store.app(&self.app).await?;
-        let app = app.ok_or_else(|| no_such_app(&self.app))?;
+        let app = app.ok_or_else(|| Problem::no_such_app(&self.app))?;
         let kept = first(platform, &app).await?;
         match (self.part, kept.key) {
             (Part::Crt, _) => Ok(Shown::Crt(kept.row.chain)),

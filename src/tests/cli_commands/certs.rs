@@ -213,3 +213,19 @@ async fn a_damaged_certificate_is_reported_and_can_be_replaced() {
     house.types("urls blog").await;
     insta::assert_snapshot!("certs_damaged", house.transcript());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_needs_no_docker() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    house.engine.go_down();
+    house.types("certs:generate blog blog.localhost").await;
+    house
+        .types("certs:report blog --ssl-served-hostnames")
+        .await;
+    house.types("certs:remove blog").await;
+    house
+        .types("certs:report blog --ssl-served-hostnames")
+        .await;
+    insta::assert_snapshot!("certs_without_docker", house.transcript());
+}

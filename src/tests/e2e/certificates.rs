@@ -173,6 +173,19 @@ fn a_certificate_of_its_own_serves_an_app_over_https_until_it_is_removed() {
     assert_eq!(report["ssl-issuer"], "CN=A test authority");
     assert_eq!(report["ssl-served-hostnames"], "www.example.com");
 
+    // Both are served where the redirect is off, and the plain address is the one to show.
+    let redirect = |value: &str| {
+        let words = ["proxy:set", "shop", "https-redirect", value];
+        server.ssh(&words).succeeds();
+        let status = http::get(server.http(), "www.example.com", "/")
+            .unwrap()
+            .status;
+        let url = server.ssh(&["url", "shop"]).succeeds().to_owned();
+        (status, url.starts_with("https://"))
+    };
+    assert_eq!(redirect("off"), (200, false));
+    assert_eq!(redirect("on"), (308, true));
+
     // What is refused changes nothing, and neither does a new start.
     fs::copy(authority.path("stranger.key"), authority.path("mixed.key")).unwrap();
     fs::copy(authority.path("server.crt"), authority.path("mixed.crt")).unwrap();

@@ -70,6 +70,11 @@ fn a_key_beside_the_certificate_in_its_file_is_not_kept_with_it() {
     let both = format!("{KEY}{CERTIFICATE}Bag Attributes\n{CERTIFICATE}");
     let (chain, _) = found(&[("server.pem", &both), ("server.key", KEY)]);
     assert_eq!(chain, format!("{CERTIFICATE}{CERTIFICATE}"));
+    // Nor when the certificate before it has no end.
+    let cut = CERTIFICATE.replace("-----END CERTIFICATE-----\n", "");
+    let run_on = format!("{cut}{KEY}{CERTIFICATE}");
+    assert_eq!(certificates_in(&run_on), CERTIFICATE);
+    assert_eq!(certificates_in(&format!("{cut}{KEY}")), "");
 }
 
 #[test]
