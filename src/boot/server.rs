@@ -24,6 +24,8 @@ use crate::store::Store;
 
 /// How long commands over SSH may go on after a signal. Pushes are over by then: their deploys are cancelled first.
 const SSH_DRAIN: Duration = Duration::from_secs(10);
+/// How long orders for certificates may take to clear up after a signal: a DNS hook may have a record to remove.
+const ACME_DRAIN: Duration = Duration::from_secs(15);
 /// How long answers to API requests may take after a signal.
 const API_DRAIN: Duration = Duration::from_secs(10);
 
@@ -133,8 +135,10 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
         };
         let api = tokio::time::timeout(API_DRAIN, api);
         let acme = async {
-            if let Some(acme) = acme {
-                acme.stop().await;
+            if let Some(acme) = acme
+                && tokio::time::timeout(ACME_DRAIN, acme.stop()).await.is_err()
+            {
+                tracing::warn!("an order for a certificate was cut short");
             }
         };
         let _ = tokio::join!(ssh, api, acme, proxy.shutdown(settings.drain));

@@ -6,7 +6,7 @@ use super::dns_hook::Removals;
 use super::name::CertName;
 use super::order::{OrderError, Ordering, identifier};
 use super::plan::{Limits, Work, plan};
-use super::settings::{AcmeSettings, ChallengeKind};
+use super::settings::AcmeSettings;
 use super::stage::Stage;
 use super::store::{AcmeStore, FailedTry, Issued};
 use super::world::{Advice, Draw, Window};
@@ -307,13 +307,5 @@ impl<S: AcmeStore> Engine<S> {
             Err(instant_acme::Error::Unsupported(_)) => Ok(None),
             Err(error) => Err(OrderError::Account(error)),
         }
-    }
-}
-
-impl AcmeSettings {
-    /// Whether names can be proved as the settings say: DNS-01 needs a hook, and there has to be some way.
-    pub fn is_complete(&self) -> bool {
-        let dns = self.challenges.contains(&ChallengeKind::Dns01);
-        !self.challenges.is_empty() && (!dns || self.dns_hook.is_some())
     }
 }

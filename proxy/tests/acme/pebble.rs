@@ -208,11 +208,11 @@ fn start_dns(dns: SocketAddr, management: SocketAddr) -> Option<Server> {
     command.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]);
     command.args(["-dns01", &dns.to_string()]);
     command.args(["-management", &management.to_string()]);
-    let server = Server::start(command, "Starting management server")?;
-    // It says so before it does so.
+    let mut server = Server::start(command, "Starting management server")?;
+    // It says so before it does so, and ends where another has been quicker to take the port.
     let start = std::time::Instant::now();
     while TcpStream::connect(management).is_err() {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > PATIENCE || !matches!(server.0.try_wait(), Ok(None)) {
             return None;
         }
         std::thread::yield_now();
