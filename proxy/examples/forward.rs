@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .split_once('=')
             .ok_or("a route is HOST=ADDRESS:PORT")?;
         let upstream = Upstream {
-            id: address.to_owned(),
+            id: address.into(),
             address: address.parse()?,
         };
         let service = services.entry(host.to_owned());

@@ -155,8 +155,7 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let host = std::str::from_utf8(self.host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
-        let routed = self.client.worker.routes.route(host);
+        let routed = self.client.worker.routes.route_again(&self.service);
         self.service = routed.map_err(|_| Fault::HostUnknown)?;
         Ok(())
     }

@@ -19,10 +19,12 @@ use super::plan::{
     Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
 };
 use super::readiness::Readiness;
-use super::routes::route_table;
+use super::routes::{route_table, takes_requests};
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
-use crate::model::{AppId, AppName, CertificateId, Domain, ReleaseStatus, Timestamp};
+use crate::model::{
+    AppId, AppName, AppRedirect, CertificateId, Domain, DomainName, ReleaseStatus, Timestamp,
+};
 use crate::store::{Desired, Store};
 
 /// How often it looks when nothing happens: the net under a lost event.
@@ -270,7 +272,7 @@ impl Looker {
             .collect();
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
-            if let Some(address) = web_address(desired, process) {
+            if let Some(address) = listening_address(desired, process) {
                 self.readiness
                     .probe(&process.id, process.started_at, address);
             }
@@ -444,6 +446,9 @@ impl Looker {
 struct Names {
     apps: Vec<(AppId, AppName)>,
     domains: Vec<Domain>,
+    global_domains: Vec<DomainName>,
+    exposures: BTreeMap<AppId, (bool, bool)>,
+    redirects: Vec<AppRedirect>,
     certificates: Vec<CertificateId>,
 }
 
@@ -454,6 +459,9 @@ impl Names {
         Names {
             apps: apps.map(|app| (app.id, app.name.clone())).collect(),
             domains: desired.domains.clone(),
+            global_domains: desired.global_domains.clone(),
+            exposures: desired.exposures.clone(),
+            redirects: desired.redirects.clone(),
             certificates: certificates.map(|(_, id, _)| *id).collect(),
         }
     }
@@ -484,12 +492,15 @@ fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
         .collect()
 }
 
-/// Where a web process of a known release listens when it does.
-fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
-    if process.state != ProcessState::Running || !process.process_type.is_web() {
+/// Where a process of a known release that is to take requests listens when it does.
+fn listening_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
+    if process.state != ProcessState::Running {
         return None;
     }
     let app = desired.apps.iter().find(|app| app.name == process.app)?;
+    if !takes_requests(desired, app.id, &process.process_type) {
+        return None;
+    }
     let release = desired
         .releases
         .iter()
@@ -515,7 +526,7 @@ fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
     keys
 }
 
-/// Apps with a wanted web process that was started a short while ago and does not listen yet.
+/// Apps with a wanted process for requests that was started a short while ago and does not listen yet.
 fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppName> {
     let wanted = wanted_keys(desired);
     observed
@@ -523,7 +534,7 @@ fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppNa
         .iter()
         .filter(|process| {
             process.state == ProcessState::Running
-                && process.process_type.is_web()
+                && listening_address(desired, process).is_some()
                 && !observed.ready.contains(&process.id)
                 && wanted.contains(&ProcessKey::of(process))
                 && process

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::Reconciler;
 use super::certificates::Shelf;
-use super::routes::host_names;
+use super::plan::Rules;
+use super::routes::names_of;
 use crate::model::{
     AppId, AuthorityAccount, CertificateId, CertificateOrigin, FailedOrder, NewCertificate,
     RenewalAdvice, Secret, Timestamp,
@@ -47,12 +48,7 @@ impl Orders {
     /// The order book, with the names wanted by app and all certificates read.
     async fn look(&self) -> Result<Look, StoreError> {
         let mut book = self.store.order_book().await?;
-        let desired = Desired {
-            apps: std::mem::take(&mut book.apps),
-            domains: std::mem::take(&mut book.domains),
-            certificates: std::mem::take(&mut book.certificates),
-            ..Desired::default()
-        };
+        let desired = std::mem::take(&mut book.desired);
         let mut shelf = self.shelf.lock().await;
         shelf.follow(&self.store, &desired).await?;
         let kept = desired.certificates.iter();
@@ -67,7 +63,7 @@ impl Orders {
         });
         Ok(Look {
             kept: kept.collect(),
-            wanted: wanted(&desired, &self.reconciler.rules().base_domains),
+            wanted: wanted(&desired, self.reconciler.rules()),
             book,
         })
     }
@@ -89,16 +85,11 @@ struct Look {
 }
 
 /// The names an authority can certify, each with its app.
-fn wanted(desired: &Desired, bases: &[crate::model::DomainName]) -> Vec<(CertName, AppId)> {
-    let mut own: HashMap<AppId, Vec<crate::model::DomainName>> = HashMap::new();
-    for domain in &desired.domains {
-        own.entry(domain.app).or_default().push(domain.name.clone());
-    }
+fn wanted(desired: &Desired, rules: &Rules) -> Vec<(CertName, AppId)> {
     let mut seen = HashSet::new();
     let mut wanted = Vec::new();
     for app in &desired.apps {
-        let own = own.remove(&app.id).unwrap_or_default();
-        for host in host_names(&app.name, &own, bases) {
+        for host in names_of(desired, app, rules) {
             let name: Option<CertName> = host.as_str().parse().ok();
             if let Some(name) = name.filter(|name| seen.insert(name.clone())) {
                 wanted.push((name, app.id));

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::seal::Place;
-use super::{Store, StoreError, apps, certificates, domains, row};
+use super::{Desired, Store, StoreError, apps, certificates, domains, routes, row};
 use crate::model::{
-    App, AppId, AuthorityAccount, CertificateId, CertificateOrigin, Domain, FailedOrder,
-    NewCertificate, RenewalAdvice, Timestamp,
+    AuthorityAccount, CertificateId, FailedOrder, NewCertificate, RenewalAdvice, Timestamp,
 };
 
 /// Placed orders are forgotten after this time, in microseconds: three hours, for which authorities count them, and a
@@ -21,12 +20,8 @@ const ADVICE_MICROS: i64 = 7 * 24 * 60 * 60 * 1_000_000;
 /// All that decides which certificates are ordered, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct OrderBook {
-    /// All apps.
-    pub apps: Vec<App>,
-    /// Host names by app.
-    pub domains: Vec<Domain>,
-    /// Which certificates there are, by app.
-    pub certificates: Vec<(AppId, CertificateId, CertificateOrigin)>,
+    /// Apps, what decides under which names they are visited, and which certificates there are; nothing else of it.
+    pub desired: Desired,
     /// Names whose last order failed.
     pub failed: Vec<FailedOrder>,
     /// Names that are worked on, with the end of the claim.
@@ -45,9 +40,15 @@ impl Store {
     pub async fn order_book(&self) -> Result<OrderBook, StoreError> {
         self.read(|tx| {
             Ok(OrderBook {
-                apps: apps::all(tx)?,
-                domains: domains::all(tx)?,
-                certificates: certificates::all(tx)?,
+                desired: Desired {
+                    apps: apps::all(tx)?,
+                    domains: domains::all(tx)?,
+                    global_domains: domains::global(tx)?,
+                    exposures: domains::all_switches(tx)?,
+                    redirects: routes::all_redirects(tx)?,
+                    certificates: certificates::all(tx)?,
+                    ..Desired::default()
+                },
                 failed: failed(tx)?,
                 claims: claims(tx)?,
                 advice: advice(tx)?,

@@ -16,6 +16,7 @@ mod certificates;
 mod opening;
 mod orders;
 mod releases;
+mod routing;
 mod sealed;
 
 struct Fixture {

@@ -74,8 +74,7 @@ pub(in crate::commands) async fn hosts(
     book: &OrderBook,
 ) -> Result<Vec<Host>, Problem> {
     let kept = kept(platform, app).await?;
-    let own = platform.store.domains(app.id).await?;
-    let hosts = platform.reconciler.host_names(&app.name, &own);
+    let hosts = platform.reconciler.visited_names(&book.desired, app);
     let authority = platform.facts.certificate_authority.as_ref();
     let now = SystemTime::now();
     let each = hosts

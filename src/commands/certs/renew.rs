@@ -58,10 +58,10 @@ impl Command for Renew {
                 "Give it one: `acme-email` in /etc/mini/mini.toml",
             ));
         }
-        let own = platform.store.domains(app.id).await?;
+        let book = platform.store.order_book().await?;
         let mut names: Vec<String> = platform
             .reconciler
-            .host_names(&app.name, &own)
+            .visited_names(&book.desired, app)
             .iter()
             .map(DomainName::to_string)
             .collect();

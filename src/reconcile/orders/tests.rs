@@ -3,7 +3,7 @@ use std::time::Duration;
 use mini_proxy::Certificate;
 
 use super::*;
-use crate::model::{App, Domain, DomainName};
+use crate::model::{App, Domain};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -41,13 +41,24 @@ fn look(kept: Vec<Kept>) -> Look {
         domains: vec![
             domain(1, "shop.test"),
             domain(1, "www.shop.test"),
+            domain(2, "*.shop.test"),
             domain(2, "blog.test"),
         ],
         ..Desired::default()
     };
-    let bases: [DomainName; 2] = ["localhost", "apps.test"].map(|base| base.parse().unwrap());
+    let rules = Rules {
+        stop_grace: DAY,
+        drain: DAY,
+        limits: crate::engine::Limits {
+            memory_bytes: None,
+            pids: 1024,
+        },
+        restart_limit: 10,
+        base_domains: vec!["localhost".parse().unwrap(), "apps.test".parse().unwrap()],
+        https_port: Some(443),
+    };
     Look {
-        wanted: wanted(&desired, &bases),
+        wanted: wanted(&desired, &rules),
         kept,
         book: OrderBook::default(),
     }
@@ -63,10 +74,18 @@ fn every_name_an_authority_can_certify_is_wanted_once() {
             "shop.test",
             "www.shop.test",
             "shop.apps.test",
+            "*.shop.test",
             "blog.test",
             "blog.apps.test"
         ]
     );
+}
+
+#[test]
+fn a_name_below_another_app_s_wildcard_gets_its_own() {
+    let world = look(Vec::new()).world();
+    let alone: Vec<&str> = world.alone.iter().map(CertName::as_str).collect();
+    assert_eq!(alone, ["www.shop.test"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn a_failure_is_kept_through_the_next_claim_and_forgotten_with_success() {
     let second = complete("two", vec![first]).await;
     let book = store.order_book().await.unwrap();
     assert_eq!(
-        book.certificates,
+        book.desired.certificates,
         [(shop.id, second, CertificateOrigin::Acme)]
     );
     store.fail_order(failed("shop.test", 1)).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_failure_is_kept_through_the_next_claim_and_forgotten_with_success() {
     assert!(refused.await.is_err());
     let book = store.order_book().await.unwrap();
     assert_eq!(
-        book.certificates,
+        book.desired.certificates,
         [(shop.id, second, CertificateOrigin::Acme)]
     );
 }

@@ -205,7 +205,7 @@ fn domains_can_be_proved_by_tls_alone() {
 }
 
 #[test]
-fn domains_can_be_proved_by_dns_with_an_account_bound_to_another() {
+fn domains_and_wildcards_can_be_proved_by_dns_with_an_account_bound_to_another() {
     const KEY: &str = "YSBrZXkgb2YgdHdvIGFuZCB0aGlydHkgbGV0dGVycy4";
     let settings = |pebble: &Pebble| {
         let (hook, _) = pebble.dns_hook();
@@ -224,6 +224,13 @@ fn domains_can_be_proved_by_dns_with_an_account_bound_to_another() {
     server.ssh(&["domains:add", "shop", "shop.test"]).succeeds();
     house.is_certified("shop", "shop.test");
     house.visit("shop.test").says(&["502"]).succeeds();
+
+    // A wildcard, which cannot be proved in another way.
+    server
+        .ssh(&["domains:add", "shop", "*.apps.test"])
+        .succeeds();
+    house.is_certified("shop", "*.apps.test");
+    house.visit("any.apps.test").says(&["502"]).succeeds();
 
     // No key lies in the open.
     server.stop();
