@@ -9,6 +9,7 @@
 //! upstream that is not in the table, a thread which has not written down the present epoch is therefore
 //! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
 
+use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
 use crate::ledger::Ledger;
@@ -31,6 +32,8 @@ pub(crate) struct Published {
 
 /// Answers to HTTP-01 challenges (RFC 8555 section 8.3): key authorizations by token.
 pub type HttpChallenges = HashMap<String, String>;
+/// Answers to TLS-ALPN-01 challenges (RFC 8737): certificates ([`Certificate::for_challenge`]) by host.
+pub type TlsChallenges = HashMap<String, Arc<Certificate>>;
 
 /// What the data threads are told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) published: Arc<ArcSwap<Published>>,
     pub(crate) certificates: Arc<ArcSwap<Certificates>>,
     pub(crate) http_challenges: Arc<ArcSwap<HttpChallenges>>,
+    /// Those that are in `certificates` beside what was given there; held while they are swapped.
+    tls_challenges: Mutex<TlsChallenges>,
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
@@ -67,6 +72,7 @@ impl Shared {
             published: Arc::default(),
             certificates: Arc::default(),
             http_challenges: Arc::default(),
+            tls_challenges: Mutex::default(),
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
@@ -150,8 +156,32 @@ impl ProxyHandle {
     /// Replaces all certificates in one swap: a handshake that begins after this returns sees the new ones.
     ///
     /// Connections that are open stay as they are. Set them before the first table, which opens the doors.
-    pub fn set_certificates(&self, certificates: Certificates) {
+    pub fn set_certificates(&self, mut certificates: Certificates) {
+        let challenges = self.tls_challenges();
+        for (name, certificate) in challenges.iter() {
+            certificates.answer_challenge(name, Arc::clone(certificate));
+        }
         self.shared.certificates.store(Arc::new(certificates));
+    }
+
+    /// Shows these certificates to authorities that ask with `acme-tls/1`, in place of those set here earlier;
+    /// what [`Self::set_certificates`] sets and has set stays.
+    pub fn set_tls_challenges(&self, challenges: TlsChallenges) {
+        let mut earlier = self.tls_challenges();
+        let mut certificates = Certificates::clone(&self.shared.certificates.load());
+        for name in earlier.keys() {
+            certificates.end_challenge(name);
+        }
+        for (name, certificate) in &challenges {
+            certificates.answer_challenge(name, Arc::clone(certificate));
+        }
+        *earlier = challenges;
+        self.shared.certificates.store(Arc::new(certificates));
+    }
+
+    fn tls_challenges(&self) -> MutexGuard<'_, TlsChallenges> {
+        let challenges = self.shared.tls_challenges.lock();
+        challenges.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The certificates in force.

@@ -1,9 +1,9 @@
 //! A reverse proxy as a library: host names and paths to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both
 //! sides, forwarded by one runtime per core.
 //!
-//! Owns: listening sockets, TLS and which certificate is shown, the route table and its atomic swap, pooled
-//! upstream connections, forwarding in both directions, upgraded connections, the pages shown when there is
-//! nothing to forward to, drain.
+//! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
+//! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
+//! connections, the pages shown when there is nothing to forward to, drain.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -24,6 +24,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod acme;
 mod body;
 mod certificate;
 mod certificates;
@@ -68,7 +69,7 @@ mod worker;
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::{HttpChallenges, ProxyHandle};
+pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
 pub use host::{Host, HostError, HostPattern};
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};

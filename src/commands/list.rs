@@ -129,6 +129,7 @@ commands! {
     "certs:add" or "certs:update" => CertsAdd(certs::Add),
     "certs:generate" => CertsGenerate(certs::Generate),
     "certs:remove" => CertsRemove(certs::Remove),
+    "certs:renew" => CertsRenew(certs::Renew),
     "certs:report" or "certs" => CertsReport(certs::Report),
     "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),

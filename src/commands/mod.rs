@@ -104,6 +104,15 @@ pub fn interrupted() -> Problem {
     )
 }
 
+/// Who issues certificates to this server.
+#[derive(Debug, Clone)]
+pub struct CertificateAuthority {
+    /// The URL of its directory.
+    pub directory: String,
+    /// Whether wildcards can be had, which needs a DNS hook.
+    pub has_wildcards: bool,
+}
+
 /// Facts about the running server that reports show.
 #[derive(Debug, Clone)]
 pub struct ServerFacts {
@@ -117,6 +126,8 @@ pub struct ServerFacts {
     pub https: Vec<SocketAddr>,
     /// Base domains, the first is shown first.
     pub base_domains: Vec<DomainName>,
+    /// Who issues certificates, when they are ordered automatically.
+    pub certificate_authority: Option<CertificateAuthority>,
     /// When the server started.
     pub started_at: Timestamp,
 }

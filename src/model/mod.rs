@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod caller;
 mod certificate;
+mod certificate_order;
 mod check;
 mod deploy;
 mod name;
@@ -18,6 +19,7 @@ pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
+pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{

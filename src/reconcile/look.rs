@@ -2,7 +2,7 @@
 //!
 //! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,9 @@ use super::readiness::{Readiness, listening_address};
 use super::routes::route_table;
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
-use crate::model::{AppId, AppName, ReleaseStatus, Timestamp};
+use crate::model::{
+    AppId, AppName, AppRedirect, CertificateId, Domain, DomainName, ReleaseStatus, Timestamp,
+};
 use crate::store::{Desired, Store};
 
 /// How often it looks when nothing happens: the net under a lost event.
@@ -82,6 +84,7 @@ impl Reconciler {
             rules: Arc::new(parts.rules.clone()),
             proxy: parts.proxy.clone(),
             http_port: parts.http_port,
+            names_changed: Arc::default(),
         };
         let stop = CancellationToken::new();
         let looker = Looker {
@@ -92,6 +95,8 @@ impl Reconciler {
             view,
             history: History::default(),
             shelf: Shelf::default(),
+            names: Names::default(),
+            names_changed: reconciler.names_changed(),
             busy: HashMap::new(),
             actions: JoinSet::new(),
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
@@ -120,6 +125,8 @@ struct Looker {
     view: watch::Sender<Arc<View>>,
     history: History,
     shelf: Shelf,
+    names: Names,
+    names_changed: Arc<Notify>,
     busy: HashMap<Target, AppName>,
     actions: JoinSet<Finished>,
     starts: Arc<Semaphore>,
@@ -213,8 +220,13 @@ impl Looker {
         }
     }
 
-    /// Has the certificates shown that should be.
+    /// Has the certificates shown that should be, and says when others may be wanted.
     async fn certify(&mut self, desired: &Desired) {
+        let names = Names::of(desired);
+        if names != self.names {
+            self.names = names;
+            self.names_changed.notify_one();
+        }
         if let Err(error) = self.shelf.follow(&self.parts.store, desired).await {
             tracing::error!(%error, "cannot read the certificates; those that are shown stay");
             return;
@@ -431,6 +443,32 @@ impl Looker {
             changed.engine_problem = Some(problem);
             *view = Arc::new(changed);
         });
+    }
+}
+
+/// What decides which certificates are wanted.
+#[derive(Default, PartialEq, Eq)]
+struct Names {
+    apps: Vec<(AppId, AppName)>,
+    domains: Vec<Domain>,
+    global_domains: Vec<DomainName>,
+    exposures: BTreeMap<AppId, (bool, bool)>,
+    redirects: Vec<AppRedirect>,
+    certificates: Vec<CertificateId>,
+}
+
+impl Names {
+    fn of(desired: &Desired) -> Names {
+        let apps = desired.apps.iter();
+        let certificates = desired.certificates.iter();
+        Names {
+            apps: apps.map(|app| (app.id, app.name.clone())).collect(),
+            domains: desired.domains.clone(),
+            global_domains: desired.global_domains.clone(),
+            exposures: desired.exposures.clone(),
+            redirects: desired.redirects.clone(),
+            certificates: certificates.map(|(_, id, _)| *id).collect(),
+        }
     }
 }
 

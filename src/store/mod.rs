@@ -8,6 +8,7 @@
 //! | domains of apps and of the server | `domains` |
 //! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
+//! | orders for certificates, our account at the authority | `orders` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -40,6 +41,7 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod orders;
 mod pipeline;
 mod proxy_settings;
 mod releases;
@@ -53,6 +55,7 @@ pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
+pub use orders::OrderBook;
 
 use worker::Worker;
 

@@ -14,6 +14,7 @@ use crate::model::{
 
 mod certificates;
 mod opening;
+mod orders;
 mod pipeline;
 mod releases;
 mod routing;

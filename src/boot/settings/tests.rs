@@ -122,3 +122,20 @@ fn mirrors_may_be_a_table() {
 fn every_setting_is_a_flag_with_a_help_line() {
     flags().debug_assert();
 }
+
+#[test]
+fn automatic_certificates_need_what_belongs_together() {
+    let file = "acme-email = \"ops@example.com\"\nacme-eab-hmac-key = \"c2VjcmV0\"\nhttps-listen = \"off\"";
+    let mistakes = read_all(file, &[("MINI_ACME_CHALLENGE", "http-01,dns-01")], &[]).unwrap_err();
+    insta::assert_snapshot!(mistakes.join("\n"), @r"
+    acme-email: certificates are of no use while https-listen is off
+    acme-eab-kid and acme-eab-hmac-key: an account is bound with both or not at all
+    acme-challenge: dns-01 needs a program that sets records, give acme-dns-hook
+    ");
+    let file = "acme-email = \"ops@example.com\"";
+    let key = [("MINI_ACME_EAB_HMAC_KEY", "c2VjcmV0")];
+    let settings = read_all(file, &key, &["--acme-eab-kid", "kid-1"]).unwrap();
+    let settings = settings.automatic.settings().unwrap();
+    assert_eq!(settings.authority.email, "ops@example.com");
+    assert_eq!(*settings.authority.binding.unwrap().hmac_key, b"secret");
+}
