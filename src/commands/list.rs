@@ -7,7 +7,7 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    logs, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
+    logs, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -140,8 +140,17 @@ commands! {
     "config:unset" => ConfigUnset(config::Unset),
     "doctor" => Doctor(doctor::Doctor),
     "domains:add" => DomainsAdd(domains::Add),
+    "domains:add-global" => DomainsAddGlobal(domains::AddGlobal),
+    "domains:clear" => DomainsClear(domains::Clear),
+    "domains:clear-global" => DomainsClearGlobal(domains::ClearGlobal),
+    "domains:disable" => DomainsDisable(domains::Disable),
+    "domains:enable" => DomainsEnable(domains::Enable),
     "domains:remove" => DomainsRemove(domains::Remove),
+    "domains:remove-global" => DomainsRemoveGlobal(domains::RemoveGlobal),
     "domains:report" or "domains" => DomainsReport(domains::Report),
+    "domains:reset" => DomainsReset(domains::Reset),
+    "domains:set" => DomainsSet(domains::Set),
+    "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
     "logs" or "apps:logs" => Logs(logs::Logs),
     "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
     "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
@@ -151,8 +160,14 @@ commands! {
     "ps:scale" => PsScale(ps::Scale),
     "ps:start" => PsStart(ps::Start),
     "ps:stop" => PsStop(ps::Stop),
+    "redirects:report" or "redirects" => RedirectsReport(redirects::Report),
+    "redirects:set" => RedirectsSet(redirects::Set),
+    "redirects:unset" => RedirectsUnset(redirects::Unset),
     "releases" => Releases(releases::Releases),
     "rollback" => Rollback(rollback::Rollback),
+    "routes:add" => RoutesAdd(routes::Add),
+    "routes:remove" => RoutesRemove(routes::Remove),
+    "routes:report" or "routes" => RoutesReport(routes::Report),
     "run" => Run(run::Run),
     "ssh-keys:add" => SshKeysAdd(ssh_keys::Add),
     "ssh-keys:list" => SshKeysList(ssh_keys::List),

@@ -1,6 +1,7 @@
 //! Owns the words of mini as types: names, apps, releases, deploys, checks, permissions and `Problem`.
 //! Must not know anything else: no async, no clock, no randomness, no files. Time and ids arrive as arguments.
 
+mod address;
 mod app;
 mod caller;
 mod certificate;
@@ -13,6 +14,7 @@ mod release;
 mod secret;
 mod value_kind;
 
+pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};

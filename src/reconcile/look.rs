@@ -17,7 +17,7 @@ use super::history::History;
 use super::plan::{
     Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
 };
-use super::readiness::Readiness;
+use super::readiness::{Readiness, listening_address};
 use super::routes::route_table;
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
@@ -259,7 +259,7 @@ impl Looker {
             .collect();
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
-            self.readiness.probe_web(desired, process);
+            self.readiness.probe_requested(desired, process);
         }
         let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
@@ -324,7 +324,7 @@ impl Looker {
                     let _permit = starts.acquire().await;
                     let process = engine.start(&group, index).await?;
                     // Now, and not after the next look, which has to ask the engine for everything.
-                    readiness.probe_web(&desired, &process);
+                    readiness.probe_requested(&desired, &process);
                     Ok(())
                 });
                 Some(app)
@@ -477,7 +477,7 @@ fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
     keys
 }
 
-/// Apps with a wanted web process that was started a short while ago and does not listen yet.
+/// Apps with a wanted process for requests that was started a short while ago and does not listen yet.
 fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppName> {
     let wanted = wanted_keys(desired);
     observed
@@ -485,7 +485,7 @@ fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppNa
         .iter()
         .filter(|process| {
             process.state == ProcessState::Running
-                && process.process_type.is_web()
+                && listening_address(desired, process).is_some()
                 && !observed.ready.contains(&process.id)
                 && wanted.contains(&ProcessKey::of(process))
                 && process

@@ -27,7 +27,7 @@ use mini_proxy::{Certificate, Certificates, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
-use crate::model::{AppName, DomainName};
+use crate::model::{AppName, DomainName, Exposure};
 
 /// A way to the running reconciler. Cheap to clone.
 #[derive(Clone)]
@@ -137,19 +137,21 @@ impl Reconciler {
     }
 
     /// All host names an app answers at, the one to show first: its own domains, then `<app>.<base>`.
-    pub fn host_names(&self, app: &AppName, domains: &[DomainName]) -> Vec<DomainName> {
-        routes::host_names(app, domains, &self.rules.base_domains)
+    pub fn host_names(&self, app: &AppName, exposure: &Exposure) -> Vec<DomainName> {
+        exposure.names(app, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there.
-    pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
+    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there. A wildcard is no
+    /// address.
+    pub fn urls(&self, app: &AppName, exposure: &Exposure) -> Vec<String> {
         let table = self.proxy.table();
         let is_redirected = |host: &DomainName| {
-            let service = table.choose(host.as_str());
+            let chosen = table.choose(host.as_str(), "/");
+            let service = chosen.ok().and_then(|chosen| chosen.service());
             service.is_some_and(|service| service.plain_http == PlainHttp::Redirect)
         };
-        let hosts = self.host_names(app, domains);
-        let each = hosts.iter().map(|host| {
+        let hosts = self.host_names(app, exposure);
+        let each = hosts.iter().filter(|host| !host.is_wildcard()).map(|host| {
             let (scheme, port, usual) = if self.has_https(host) && is_redirected(host) {
                 ("https", self.rules.https_port, 443)
             } else {

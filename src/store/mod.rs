@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
-//! | domains | `domains` |
+//! | domains of apps and of the server | `domains` |
+//! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
@@ -42,6 +43,7 @@ mod open;
 mod pipeline;
 mod proxy_settings;
 mod releases;
+mod routes;
 mod row;
 mod scale;
 mod seal;

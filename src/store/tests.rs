@@ -16,6 +16,7 @@ mod certificates;
 mod opening;
 mod pipeline;
 mod releases;
+mod routing;
 mod sealed;
 
 struct Fixture {

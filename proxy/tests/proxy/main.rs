@@ -13,6 +13,7 @@ mod h2c;
 mod http2;
 mod policy;
 mod requests;
+mod routing;
 mod secure;
 mod shutdown;
 mod smuggling;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Settings;
 use super::values::{bytes, duration, number, parsed, yes_or_no};
+use crate::model::DomainName;
 
 /// One setting. `ssh-listen` is the flag `--ssh-listen`, the variable `MINI_SSH_LISTEN` and the key `ssh-listen`.
 pub(in crate::boot) struct Setting {
@@ -27,6 +28,18 @@ fn each<T>(values: &[String], read: impl Fn(&str) -> Result<T, String>) -> Resul
 /// The last of the values; a setting that is no list is given once.
 fn one(values: &[String]) -> &str {
     values.last().map_or("", String::as_str)
+}
+
+fn base_domain(text: &str) -> Result<DomainName, String> {
+    let name: DomainName = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a domain, give a name such as apps.example.com"))?;
+    match text.strip_prefix("*.") {
+        Some(rest) => Err(format!(
+            "`{text}` stands for many names; give `{rest}`, every app answers one label in front of it"
+        )),
+        None => Ok(name),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -75,7 +88,7 @@ settings! {
     "https-listen" "ADDR:PORT" many "The same with HTTPS, for apps that have a certificate; off for none"
         |s, v| { s.https_listen = addresses_or_off(v)?; Ok(()) };
     "base-domain" "NAME" many "Every app answers at APP.NAME"
-        |s, v| { s.base_domains = each(v, parsed)?; Ok(()) };
+        |s, v| { s.base_domains = each(v, base_domain)?; Ok(()) };
     "authorized-key" "FILE" many "Public SSH keys that may log in, added at start"
         |s, v| { s.authorized_keys = each(v, |path| Ok(PathBuf::from(path)))?; Ok(()) };
     "create-apps" "BOOL" single "Whether the first push to a name creates the app"

@@ -91,7 +91,7 @@ fn all_mistakes_are_told_together_each_with_its_place() {
     /etc/mini/mini.toml: `memory-limit` is a text, a number, true or false, or a list of these
     /etc/mini/mini.toml: there is no setting `ssh-listn`, did you mean `ssh-listen`?
     MINI_HTTP_LISTEN: `nowhere` is not an address, give ADDR:PORT such as 0.0.0.0:2222 or [::]:2222
-    --base-domain: `A B`: A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path, no `*`
+    --base-domain: `A B` is not a domain, give a name such as apps.example.com
     /etc/mini/mini.toml: pids-limit: `0` is not a number from 1 to 4194304
     --stop-grace: `1y` is not a duration, give one such as 30s, 15m or 500ms
     MINI_DRAIN: `soon` is not a duration, give one such as 30s, 15m or 500ms

@@ -54,10 +54,10 @@ impl Command for Report {
 
 async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
     let kept = kept(platform, app).await?;
-    let own = platform.store.domains(app.id).await?;
+    let exposure = platform.store.exposure(app.id).await?;
     let served: Vec<DomainName> = platform
         .reconciler
-        .host_names(&app.name, &own)
+        .host_names(&app.name, &exposure)
         .into_iter()
         .filter(|host| platform.reconciler.has_https(host))
         .collect();

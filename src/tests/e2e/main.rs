@@ -30,6 +30,7 @@ mod pushes;
 mod queue;
 mod refused;
 mod repository;
+mod routing;
 mod server;
 mod starts;
 mod takeover;
