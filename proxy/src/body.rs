@@ -1,16 +1,26 @@
 //! Bodies on their way through: streamed frame by frame, counted, never collected.
 
-use crate::gate::Gate;
+use crate::gate::InFlight;
 use crate::pool::Lease;
 use crate::routes::LocalService;
 use crate::silence::Silence;
 use bytes::Bytes;
+use http::Request;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// How much of an unwanted body is read, and for how long.
+const DISCARD_BYTES: usize = 16 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Why a body was not passed on to its end.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +34,24 @@ pub(crate) enum BodyError {
     /// An answer's, after which nothing came for as long as its service may be silent.
     #[error("the upstream fell silent within its answer")]
     Silent,
+}
+
+/// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
+/// answer if the connection were closed before. One that waits to be asked for its body is not asked.
+pub(crate) fn discard(request: Request<Incoming>) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
+    spawn_local(timeout(DISCARD_TIME, async move {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    }));
 }
 
 /// How far the body of a request has come.
@@ -55,11 +83,16 @@ impl RequestBody {
     }
 
     pub(crate) fn new(incoming: Incoming, service: &Rc<LocalService>) -> RequestBody {
-        RequestBody((!incoming.is_end_stream()).then(|| Upload {
-            incoming,
-            service: Rc::clone(service),
-            progress: Rc::default(),
-            left: service.gate.as_ref().map_or(u64::MAX, Gate::body_limit),
+        RequestBody((!incoming.is_end_stream()).then(|| {
+            Upload {
+                incoming,
+                service: Rc::clone(service),
+                progress: Rc::default(),
+                left: service
+                    .gate
+                    .as_ref()
+                    .map_or(u64::MAX, |gate| gate.body_limit()),
+            }
         }))
     }
 
@@ -122,6 +155,7 @@ pub(crate) enum ResponseBody {
         lease: Option<Lease>,
         service: Rc<LocalService>,
         silence: Option<Box<Silence>>,
+        in_flight: Option<InFlight>,
     },
     /// One of our own pages.
     Page(Option<Bytes>),
@@ -132,6 +166,7 @@ impl ResponseBody {
         incoming: Incoming,
         lease: Lease,
         service: Rc<LocalService>,
+        in_flight: Option<InFlight>,
     ) -> ResponseBody {
         let mut lease = Some(lease);
         finish_at_end(&incoming, &mut lease);
@@ -142,6 +177,7 @@ impl ResponseBody {
             lease,
             service,
             silence,
+            in_flight,
         }
     }
 }
@@ -171,6 +207,7 @@ impl Body for ResponseBody {
                 lease,
                 service,
                 silence,
+                in_flight,
             } => {
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
@@ -190,6 +227,7 @@ impl Body for ResponseBody {
                     }
                     Some(Err(_)) => *lease = None,
                     None => {
+                        *in_flight = None;
                         if let Some(lease) = lease.take() {
                             lease.finish();
                         }

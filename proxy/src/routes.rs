@@ -1,7 +1,7 @@
 //! One thread's view of the table: services it has met, with this thread's connections and counts.
 
 use crate::counters::Tally;
-use crate::gate::Gate;
+use crate::gate::{Gate, Gates};
 use crate::handle::{Published, Shared};
 use crate::host::{Host, routing_name};
 use crate::ledger::Ledger;
@@ -22,7 +22,7 @@ pub(crate) struct LocalService {
     pub(crate) service: Arc<Service>,
     pub(crate) tally: Arc<Tally>,
     /// What a request must pass first; `None` for most services.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) gate: Option<Rc<Gate>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
@@ -80,6 +80,7 @@ pub(crate) struct Routes {
 struct Met {
     epoch: u64,
     services: HashMap<Host, Rc<LocalService>>,
+    gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
 }
 
@@ -124,7 +125,7 @@ impl Routes {
         let local = Rc::new(LocalService {
             service: Arc::clone(service),
             tally: self.ledger.tally_of(&service.name),
-            gate: Gate::of(service),
+            gate: met.gates.of(service, &self.shared),
             connect_timeout: policy
                 .connect_timeout
                 .unwrap_or(self.settings.connect_timeout),
@@ -182,6 +183,7 @@ impl Routes {
                 .map(|(_, service)| service.name.as_str());
             let names: std::collections::HashSet<&str> = services.collect();
             self.ledger.forget_unused(|name| names.contains(name));
+            met.gates.keep(|name| names.contains(name));
         }
     }
 

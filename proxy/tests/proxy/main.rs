@@ -9,6 +9,7 @@
 
 mod faults;
 mod forwarding;
+mod gate;
 mod policy;
 mod requests;
 mod shutdown;
