@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help, logs,
-    proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
+    Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help,
+    http_auth, logs, maintenance, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -137,7 +137,17 @@ commands! {
     "domains:add" => DomainsAdd(domains::Add),
     "domains:remove" => DomainsRemove(domains::Remove),
     "domains:report" or "domains" => DomainsReport(domains::Report),
+    "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
+    "http-auth:off" or "http-auth:disable" => HttpAuthOff(http_auth::Off),
+    "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
+    "http-auth:remove-user" => HttpAuthRemoveUser(http_auth::RemoveUser),
+    "http-auth:report" or "http-auth" => HttpAuthReport(http_auth::Report),
     "logs" => Logs(logs::Logs),
+    "maintenance:custom-page" => MaintenanceCustomPage(maintenance::CustomPage),
+    "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
+    "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),
+    "maintenance:report" or "maintenance" => MaintenanceReport(maintenance::Report),
+    "proxy:error-page" => ProxyErrorPage(proxy::ErrorPage),
     "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
     "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
@@ -166,7 +176,12 @@ impl AnyCommand {
     pub fn reads_input(&self) -> bool {
         matches!(
             self,
-            AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
+            AnyCommand::Run(_)
+                | AnyCommand::AppsDestroy(_)
+                | AnyCommand::HttpAuthAddUser(_)
+                | AnyCommand::MaintenanceCustomPage(_)
+                | AnyCommand::ProxyErrorPage(_)
+                | AnyCommand::SshKeysAdd(_)
         )
     }
 }

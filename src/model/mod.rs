@@ -2,6 +2,7 @@
 //! Must not know anything else: no async, no clock, no randomness, no files. Time and ids arrive as arguments.
 
 mod app;
+mod app_proxy;
 mod caller;
 mod check;
 mod deploy;
@@ -13,12 +14,13 @@ mod secret;
 mod value_kind;
 
 pub use app::{App, AppId, Domain, Scale};
+pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use caller::{Caller, Permission, SshKey};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
-    ProcessType, ReleaseVersion,
+    ProcessType, ReleaseVersion, UserName,
 };
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting};

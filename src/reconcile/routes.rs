@@ -8,20 +8,20 @@ use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use super::policy::policy;
 use crate::engine::ProcessState;
-use crate::model::{App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus};
+use crate::model::{App, AppName, AppProxy, DomainName, ProcessType, Release, ReleaseStatus};
 use crate::store::Desired;
 
 /// The route table that should be in force.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
     let mut table = RouteTable::default();
-    let plain = Arc::new(policy(&ProxyOptions::default()));
+    let plain = Arc::new(policy(&AppProxy::default()));
     for app in &desired.apps {
         let current = desired
             .releases
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
         let policy = match desired.proxy.get(&app.id) {
-            Some(options) => Arc::new(policy(options)),
+            Some(decided) => Arc::new(policy(decided)),
             None => plain.clone(),
         };
         let service = Arc::new(Service {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, domains, proxy_settings, releases, scale};
-use crate::model::{App, AppId, Domain, ProcessType, ProxyOptions, Release, Scale, Timestamp};
+use super::{Store, StoreError, apps, domains, proxy, releases, scale};
+use crate::model::{App, AppId, AppProxy, Domain, ProcessType, Release, Scale, Timestamp};
 
 /// Everything the reconciler has to know, read in one transaction.
 #[derive(Debug, Clone, Default)]
@@ -19,17 +19,18 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
-    /// Settings of the proxy, of each app that has any.
-    pub proxy: BTreeMap<AppId, ProxyOptions>,
+    /// What was decided about requests, for each app with any such decision.
+    pub proxy: BTreeMap<AppId, AppProxy>,
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: six queries, however many apps there are.
+    /// Everything the reconciler has to know, as of one moment: ten queries, however many apps there are, and one for each page that is new.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
     pub async fn desired(&self) -> Result<Desired, StoreError> {
         let seal = Arc::clone(&self.inner.seal);
+        let pages = Arc::clone(&self.inner.pages);
         self.read(move |tx| {
             Ok(Desired {
                 apps: apps::all(tx)?,
@@ -37,7 +38,7 @@ impl Store {
                 scales: scale::all(tx)?,
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,
-                proxy: proxy_settings::all(tx)?,
+                proxy: proxy::all(tx, &pages)?,
             })
         })
         .await

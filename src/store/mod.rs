@@ -12,6 +12,7 @@
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
+//! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -32,10 +33,14 @@ mod domains;
 mod durable_file;
 mod error;
 mod event_log;
+mod http_auth;
 mod keys;
 mod lock;
+mod maintenance;
 mod migrate;
 mod open;
+mod proxy;
+mod proxy_pages;
 mod proxy_settings;
 mod releases;
 mod row;
@@ -64,6 +69,7 @@ struct Inner {
     readers: Worker,
     seal: Arc<seal::Seal>,
     instance: String,
+    pages: Arc<proxy_pages::Kept>,
 }
 
 impl Store {

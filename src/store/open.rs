@@ -59,6 +59,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         writer: Worker::start("store-write", vec![(writer, finish)]).map_err(no_thread)?,
         seal: Arc::new(seal),
         instance,
+        pages: Arc::default(),
     })
 }
 
