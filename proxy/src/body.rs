@@ -1,6 +1,7 @@
 //! Bodies on their way through: streamed frame by frame, counted, never collected.
 
 use crate::gate::InFlight;
+use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
 use crate::routes::LocalService;
 use crate::silence::Silence;
@@ -11,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -34,6 +36,9 @@ pub(crate) enum BodyError {
     /// An answer's, after which nothing came for as long as its service may be silent.
     #[error("the upstream fell silent within its answer")]
     Silent,
+    /// An answer's, which a coder did not take.
+    #[error("the answer could not be compressed")]
+    Packing(#[source] io::Error),
 }
 
 /// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
@@ -157,6 +162,8 @@ pub(crate) enum ResponseBody {
         silence: Option<Box<Silence>>,
         in_flight: Option<InFlight>,
     },
+    /// From an upstream, packed on its way.
+    Packed(Box<Packed>),
     /// One of our own pages.
     Page(Option<Bytes>),
 }
@@ -182,6 +189,14 @@ impl ResponseBody {
     }
 }
 
+impl ResponseBody {
+    /// The same, packed on its way. `bytes` is its length, if that is known.
+    pub(crate) fn packed(self, coding: Coding, bytes: Option<u64>) -> io::Result<ResponseBody> {
+        let packed = Packed::new(self, coding, bytes)?;
+        Ok(ResponseBody::Packed(Box::new(packed)))
+    }
+}
+
 fn finish_at_end(incoming: &Incoming, lease: &mut Option<Lease>) {
     if incoming.is_end_stream()
         && let Some(lease) = lease.take()
@@ -199,6 +214,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
+            ResponseBody::Packed(packed) => packed.poll_frame(cx),
             ResponseBody::Page(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -241,6 +257,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.is_end_stream(),
+            ResponseBody::Packed(packed) => packed.is_at_end(),
             ResponseBody::Page(bytes) => bytes.is_none(),
         }
     }
@@ -248,6 +265,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.size_hint(),
+            ResponseBody::Packed(_) => SizeHint::default(),
             ResponseBody::Page(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }

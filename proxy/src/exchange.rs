@@ -220,7 +220,9 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
         let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
         Sent::Failed(match cause {
             Some(BodyError::TooLarge) => Fault::BodyTooLarge,
-            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
+            Some(BodyError::Broken(_) | BodyError::Silent | BodyError::Packing(_)) | None => {
+                Fault::BodyBroken
+            }
         })
     } else {
         Sent::Lost

@@ -9,6 +9,7 @@ use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
 use crate::headers;
 use crate::host::routing_name;
 use crate::https;
+use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::routes::{LocalService, Unrouted};
 use crate::tunnel;
@@ -188,6 +189,8 @@ struct Forwarding {
     /// It asks so by an extended CONNECT.
     by_connect: bool,
     in_flight: Option<InFlight>,
+    /// How the client would have its answer packed.
+    coding: Option<Coding>,
 }
 
 impl Forwarding {
@@ -225,6 +228,10 @@ impl Forwarding {
                     })));
                 }
             },
+        };
+        let coding = match service.service.policy.compression {
+            true => Coding::wanted(&request),
+            false => None,
         };
         let upgrade = headers::clean_request(request.headers_mut());
         let by_connect = websocket::is_connect(&request);
@@ -264,6 +271,7 @@ impl Forwarding {
             upgrade,
             by_connect,
             in_flight: admitted.in_flight,
+            coding,
         })
     }
 
@@ -298,7 +306,9 @@ impl Forwarding {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let service = Rc::clone(self.exchange.service());
             let in_flight = self.in_flight.take();
-            return Ok(response.map(|body| ResponseBody::upstream(body, lease, service, in_flight)));
+            let response =
+                response.map(|body| ResponseBody::upstream(body, lease, service, in_flight));
+            return self.pack(response);
         }
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
@@ -310,6 +320,24 @@ impl Forwarding {
         }
         tunnel::start(from_client, from_upstream, lease, self.exchange.client());
         Ok(response.map(|_| ResponseBody::Page(None)))
+    }
+
+    /// Compresses an answer that is worth it, if its client takes that.
+    fn pack(&self, response: Response<ResponseBody>) -> Result<Response<ResponseBody>, Fault> {
+        if !self.exchange.service().service.policy.compression {
+            return Ok(response);
+        }
+        let (mut parts, body) = response.into_parts();
+        let may = packing::may_be_packed(&mut parts);
+        let body = match self.coding.filter(|_| may) {
+            Some(coding) => {
+                let bytes = packing::mark(&mut parts.headers, coding);
+                // A coder refuses to begin only for want of memory.
+                body.packed(coding, bytes).map_err(|_| Fault::Exhausted)?
+            }
+            None => body,
+        };
+        Ok(Response::from_parts(parts, body))
     }
 
     fn page(&self, fault: Fault) -> Response<ResponseBody> {

@@ -40,6 +40,7 @@ mod http2;
 mod https;
 mod ledger;
 mod listen;
+mod packing;
 mod pages;
 mod policy;
 mod pool;

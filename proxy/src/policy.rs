@@ -37,6 +37,9 @@ pub struct Policy {
     /// Who has to give a password; others are answered 401. The header with the password goes no further, the upstream
     /// gets the user's name as `X-Forwarded-User`.
     pub auth: Option<Arc<BasicAuth>>,
+    /// Whether answers are compressed for clients that take it: text and its like of 1 KiB or more, never events, parts, or
+    /// what the upstream packed itself or does not want changed.
+    pub compression: bool,
     /// HTML of the service's own in place of our pages, by status. `{{status}}` in it is replaced by the status. What an
     /// upstream answers is never replaced.
     pub pages: BTreeMap<u16, Arc<str>>,

@@ -10,6 +10,7 @@
 mod faults;
 mod forwarding;
 mod gate;
+mod packing;
 mod policy;
 mod requests;
 mod shutdown;
