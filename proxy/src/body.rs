@@ -66,6 +66,8 @@ pub(crate) struct Progress {
     pub(crate) frames: Cell<u64>,
     /// The client has sent less than the upstream is ready to take.
     pub(crate) waits_for_client: Cell<bool>,
+    /// It was cut off, being larger than the service takes.
+    pub(crate) is_too_large: Cell<bool>,
 }
 
 /// A request's body on its way to an upstream.
@@ -126,6 +128,7 @@ impl Body for RequestBody {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             upload.service.tally.received(bytes);
             let Some(left) = upload.left.checked_sub(bytes as u64) else {
+                progress.is_too_large.set(true);
                 return Poll::Ready(Some(Err(BodyError::TooLarge)));
             };
             upload.left = left;

@@ -55,7 +55,7 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
-    /// What the app answered is not HTTP/1.
+    /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
     /// The app did not begin to answer in time.
     Silent,
@@ -300,8 +300,8 @@ impl Fault {
             ),
             Fault::NotHttp => (
                 "This app gave an answer that cannot be understood",
-                "What it sent is not HTTP/1.",
-                "If the app is yours, check that it speaks plain HTTP on $PORT.",
+                "What it sent is not the HTTP it is set to speak.",
+                "If the app is yours, check that it speaks plain HTTP/1.1 on $PORT, or HTTP/2 if it is set to.",
             ),
             Fault::Silent => (
                 "This app took too long to answer",

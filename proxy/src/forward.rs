@@ -15,7 +15,7 @@ use crate::routes::{LocalService, Unrouted};
 use crate::tunnel;
 use crate::websocket;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -147,10 +147,10 @@ fn route(
     }
 }
 
-/// Whether the target is a path, or the `*` of OPTIONS. HTTP/2 lets other things through to here.
+/// Whether the target has a path, or is the `*` of OPTIONS. An authority alone, as CONNECT has it, is none.
 fn is_target(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
-    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) || path.is_empty()
+    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
 }
 
 /// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it. In HTTP/2 the two must
@@ -207,7 +207,13 @@ impl Forwarding {
         };
         let (host, service) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
-            Turned::from(page(fault, reader))
+            let mut page = page(fault, reader);
+            if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
+                // Where its next request begins, it may see elsewhere than we do.
+                let close = HeaderValue::from_static("close");
+                page.headers_mut().insert(CONNECTION, close);
+            }
+            Turned::from(page)
         })?;
         if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
             service.tally.answered(redirect.status());

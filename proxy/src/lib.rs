@@ -50,6 +50,7 @@ mod rewound;
 mod routes;
 mod self_signed;
 mod settings;
+mod shared_connection;
 mod silence;
 mod stamps;
 mod table;

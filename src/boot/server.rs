@@ -84,7 +84,10 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
     check_git().await?;
     add_keys(&stores.store, settings).await?;
-    let proxy_settings = ProxySettings::default();
+    let proxy_settings = ProxySettings {
+        max_connections_per_address: settings.max_connections_per_address,
+        ..ProxySettings::default()
+    };
     let bound = Bound::bind(settings, proxy_settings.threads)?;
     let running = wiring::start(settings, stores, bound, proxy_settings).await?;
     warn_without_docker(running.platform.engine.as_ref()).await;

@@ -1,7 +1,6 @@
 //! The one check of what a caller may do. A command cannot run without its result.
 
 use super::Platform;
-use super::problems::no_such_app;
 use crate::model::{App, Caller, Kind, Permission, Problem};
 
 /// Proof that the caller may do what the command asked to be allowed; only [`check`] makes one.
@@ -51,7 +50,7 @@ pub(super) async fn check(
                 .store
                 .app(&name)
                 .await?
-                .ok_or_else(|| no_such_app(&name))?,
+                .ok_or_else(|| Problem::no_such_app(&name))?,
         ),
     };
     Ok(Authorized {

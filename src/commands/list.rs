@@ -142,7 +142,7 @@ commands! {
     "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
     "http-auth:remove-user" => HttpAuthRemoveUser(http_auth::RemoveUser),
     "http-auth:report" or "http-auth" => HttpAuthReport(http_auth::Report),
-    "logs" => Logs(logs::Logs),
+    "logs" or "apps:logs" => Logs(logs::Logs),
     "maintenance:custom-page" => MaintenanceCustomPage(maintenance::CustomPage),
     "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
     "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),

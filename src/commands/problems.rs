@@ -6,16 +6,6 @@ use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::model::{AppName, Kind, Problem};
 
-/// Dokku's words for an app that does not exist, with exit status 20.
-pub(super) fn no_such_app(name: &AppName) -> Problem {
-    Problem::new(
-        Kind::NoSuchApp,
-        format!("App {name} does not exist"),
-        "",
-        "",
-    )
-}
-
 /// The app has no release yet, and the command is about one.
 pub(super) fn not_deployed(name: &AppName) -> Problem {
     Problem::new(

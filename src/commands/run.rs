@@ -18,7 +18,8 @@ const INTERRUPTED: u8 = 130;
 /// Run a command in a new container of the app, and exit with its status
 ///
 /// The container has the image and the config vars of the present release and is removed afterwards. A process type of
-/// the Procfile in place of the command runs that type's command.
+/// the Procfile in place of the command runs that type's command. The words are run as they are; one quoted word with
+/// blanks in it, as in `mini run blog 'echo $HOME; date'`, is run by a shell.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -112,8 +113,17 @@ fn resolved(words: Vec<String>, release: &Release) -> (Vec<String>, Option<Proce
         .and_then(|process_type| release.processes.get(process_type).cloned().flatten());
     match line {
         Some(line) => (vec!["/bin/sh".to_owned(), "-c".to_owned(), line], found),
+        // One word with blanks in it is a line for a shell: no program is named so.
+        None if is_shell_line(&words) => {
+            let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
+            (shell.into_iter().chain(words).collect(), None)
+        }
         None => (words, None),
     }
+}
+
+fn is_shell_line(words: &[String]) -> bool {
+    matches!(words, [line] if line.trim().contains(char::is_whitespace))
 }
 
 /// The environment every process of the release has, the port, and what was given on the line, the last winning.
@@ -143,5 +153,23 @@ impl Output for Ended {
 
     fn exit_code(&self) -> u8 {
         self.exit_code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_shell_line;
+
+    fn check(words: &[&str], expected: bool) {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(is_shell_line(&words), expected, "{words:?}");
+    }
+
+    #[test]
+    fn one_word_with_blanks_is_for_a_shell() {
+        check(&["echo $HOME; exit 7"], true);
+        check(&["echo", "$HOME;", "exit 7"], false);
+        check(&["ls"], false);
+        check(&[" ls "], false);
     }
 }

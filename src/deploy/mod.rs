@@ -35,8 +35,8 @@ use crate::engine::{ContainerEngine, Limits};
 use crate::events::{Event, EventBody, Journal};
 use crate::git::Repositories;
 use crate::model::{
-    App, AppName, Caller, CheckPolicy, CommitId, Deploy, DeployId, DeployStatus, Kind, Problem,
-    Step, Timestamp, Trigger,
+    App, AppName, Caller, CheckPolicy, CommitId, Deploy, DeployId, DeployStatus, Problem, Step,
+    Timestamp, Trigger,
 };
 use crate::reconcile::Reconciler;
 use crate::store::Store;
@@ -225,14 +225,7 @@ impl Deploys {
 impl Deployer {
     async fn app(&self, name: &AppName) -> Result<App, Problem> {
         let app = self.store.app(name).await?;
-        app.ok_or_else(|| {
-            Problem::new(
-                Kind::NoSuchApp,
-                format!("App {name} does not exist"),
-                "",
-                "",
-            )
-        })
+        app.ok_or_else(|| Problem::no_such_app(name))
     }
 
     fn new_run(

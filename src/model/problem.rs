@@ -61,6 +61,16 @@ impl Problem {
         }
     }
 
+    /// Dokku's words for an app that does not exist or that the caller may not know of.
+    pub fn no_such_app(name: &super::AppName) -> Self {
+        Self::new(
+            Kind::NoSuchApp,
+            format!("App {name} does not exist"),
+            "",
+            "",
+        )
+    }
+
     /// The exit status of a command that ends with this problem: Dokku's 20 for an app that does not exist, 2 for wrong
     /// words, 1 for all else.
     pub fn exit_code(&self) -> u8 {

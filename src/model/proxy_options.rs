@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::value_kind::{
-    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, ValueKind,
+    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
 };
 
 /// One setting of the catalogue.
@@ -127,6 +127,9 @@ proxy_settings! {
     "rate-limit-burst" rate_burst: Option<u32> = None,
         OffOr(Count { least: 1, most: 1_000_000 }),
         "How many requests of one client pass at once after a pause; off for as many as the rate names";
+    "compression" | "gzip" compression: bool = true,
+        Switch,
+        "Whether answers of text and its like are compressed for visitors that take it (zstd, gzip, brotli)";
     "max-in-flight" max_in_flight: Option<u32> = None,
         OffOr(Count { least: 1, most: 1_000_000 }),
         "How many requests may be under way at once, more are answered 503; WebSockets do not count";

@@ -23,6 +23,7 @@ pub(super) fn policy(app: &AppProxy) -> Policy {
             burst: options.rate_burst.unwrap_or(rate.count),
         }),
         max_in_flight: options.max_in_flight,
+        compression: options.compression,
         maintenance: app.maintenance.as_ref().map(|maintenance| Maintenance {
             retry_after: maintenance.retry_after,
             allow: networks(&maintenance.allow),
@@ -68,6 +69,7 @@ mod tests {
         let expected = Policy {
             connect_timeout: Some(own.connect_timeout),
             first_byte_timeout: Some(own.first_byte_timeout),
+            compression: true,
             ..Policy::default()
         };
         assert_eq!(policy(&AppProxy::default()), expected);

@@ -87,14 +87,11 @@ impl PushDoor for Deploys {
 #[async_trait]
 impl Registry for Store {
     async fn key(&self, fingerprint: &str) -> Result<Option<SshKey>, Problem> {
-        self.ssh_key_by_fingerprint(fingerprint)
-            .await
-            .map_err(|error| store_failed(&error))
+        Ok(self.ssh_key_by_fingerprint(fingerprint).await?)
     }
 
     async fn has_app(&self, name: &AppName) -> Result<bool, Problem> {
-        let found = self.app(name).await.map_err(|error| store_failed(&error))?;
-        Ok(found.is_some())
+        Ok(self.app(name).await?.is_some())
     }
 
     async fn create_app(&self, name: &AppName) -> Result<(), Problem> {
@@ -111,17 +108,7 @@ impl Registry for Store {
                 },
                 "push to another name",
             )),
-            Err(error) => Err(store_failed(&error)),
+            Err(error) => Err(error.into()),
         }
     }
-}
-
-fn store_failed(error: &StoreError) -> Problem {
-    tracing::error!(error = %error, cause = ?std::error::Error::source(error), "store failed");
-    Problem::new(
-        Kind::Internal,
-        "The server could not read or write its records",
-        error.to_string(),
-        "try again; if it stays, the server's log says more",
-    )
 }

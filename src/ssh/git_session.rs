@@ -225,12 +225,10 @@ fn widen(pipe: Option<&impl std::os::fd::AsFd>) {
 }
 
 fn no_such_app(app: &AppName) -> Problem {
-    Problem::new(
-        Kind::NoSuchApp,
-        format!("App {app} does not exist"),
-        "",
-        format!("create it with `apps:create {app}`, or see the names with `apps:list`"),
-    )
+    Problem {
+        next: format!("create it with `apps:create {app}`, or see the names with `apps:list`"),
+        ..Problem::no_such_app(app)
+    }
 }
 
 fn git_failed(error: GitError) -> Problem {

@@ -10,10 +10,15 @@
 mod faults;
 mod forwarding;
 mod gate;
+mod h2c;
+mod http2;
 mod packing;
 mod policy;
 mod requests;
+mod secure;
 mod shutdown;
+mod smuggling;
 mod swaps;
+mod tls;
 mod upgrades;
 mod world;

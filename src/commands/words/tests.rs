@@ -51,6 +51,7 @@ fn the_app_may_stand_before_or_behind_the_command() {
     same("run blog ls -l", "--app blog run ls -l");
     same("run --env A=b blog ls", "run --app blog --env A=b ls");
     same("ps:report blog", "ps --app blog");
+    same("logs blog -n 5", "apps:logs blog -n 5");
     assert!(
         refused("--app blog apps:list")
             .0

@@ -22,6 +22,7 @@ mod gate;
 mod http;
 mod keys;
 mod load;
+mod policy;
 mod process;
 mod processes;
 mod proxied;
