@@ -20,7 +20,8 @@ const BROTLI_BUFFER_BYTES: usize = 4096;
 pub(super) enum Coder {
     Gzip(GzEncoder<Vec<u8>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
-    Brotli(CompressorWriter<Vec<u8>>),
+    /// Boxed, for it is twenty times as large as the others.
+    Brotli(Box<CompressorWriter<Vec<u8>>>),
 }
 
 impl fmt::Debug for Coder {
@@ -63,7 +64,7 @@ impl Coder {
                 };
                 let writer =
                     CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER_BYTES, &parameters);
-                Coder::Brotli(writer)
+                Coder::Brotli(Box::new(writer))
             }
         })
     }

@@ -179,10 +179,17 @@ fn begun(coding: &str, packed: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Status and header lines of an answer, and the coding it has then.
+type Case = (
+    u16,
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+);
+
 #[tokio::test]
 async fn events_parts_and_what_is_packed_already_pass_as_they_are() {
     let body = text(5000);
-    let plain: &[(u16, &[(&str, &str)], Option<&str>)] = &[
+    let plain: &[Case] = &[
         (200, &[("content-type", "text/event-stream")], None),
         (200, &[("content-type", "image/png")], None),
         (206, &[("content-type", "text/html")], None),
