@@ -14,17 +14,19 @@ use crate::model::{Kind, Problem};
 pub(super) struct Bound {
     pub ssh: Vec<TcpListener>,
     pub http: Vec<Listeners>,
+    pub https: Vec<Listeners>,
 }
 
 impl Bound {
-    /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh` and `http`), and binds the settings'
-    /// addresses for those it did not pass.
+    /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh`, `http` and `https`), and binds the
+    /// settings' addresses for those it did not pass.
     pub(super) fn bind(settings: &Settings, proxy_threads: usize) -> Result<Bound, Problem> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut bound = Bound {
             ssh: Vec::new(),
             http: Vec::new(),
+            https: Vec::new(),
         };
         let mut names = names.split(':');
         for index in 0..passed.len() {
@@ -35,10 +37,15 @@ impl Bound {
             match (name, socket) {
                 (_, None) => {}
                 ("ssh", Some(socket)) => bound.ssh.push(socket),
-                ("http", Some(socket)) => bound.http.push(
-                    Listeners::from_inherited(socket, proxy_threads)
-                        .map_err(|error| unusable(name, &error))?,
-                ),
+                ("http" | "https", Some(socket)) => {
+                    let listeners = Listeners::from_inherited(socket, proxy_threads)
+                        .map_err(|error| unusable(name, &error))?;
+                    if name == "https" {
+                        bound.https.push(listeners.tls());
+                    } else {
+                        bound.http.push(listeners);
+                    }
+                }
                 (name, Some(_)) => return Err(unknown(name)),
             }
         }
@@ -51,17 +58,29 @@ impl Bound {
         }
         if bound.http.is_empty() {
             for address in &settings.http_listen {
-                let listeners = Listeners::bind(*address, proxy_threads);
-                bound.http.push(listeners.map_err(|error| {
-                    let (BindError::InUse { source, .. }
-                    | BindError::NotPermitted { source, .. }
-                    | BindError::Failed { source, .. }) = &error;
-                    failed("http-listen", *address, source)
-                })?);
+                bound
+                    .http
+                    .push(visitors("http-listen", *address, proxy_threads)?);
+            }
+        }
+        if bound.https.is_empty() {
+            for address in &settings.https_listen {
+                let listeners = visitors("https-listen", *address, proxy_threads)?;
+                bound.https.push(listeners.tls());
             }
         }
         Ok(bound)
     }
+}
+
+/// Listens where visitors of the apps connect.
+fn visitors(setting: &str, address: SocketAddr, threads: usize) -> Result<Listeners, Problem> {
+    Listeners::bind(address, threads).map_err(|error| {
+        let (BindError::InUse { source, .. }
+        | BindError::NotPermitted { source, .. }
+        | BindError::Failed { source, .. }) = &error;
+        failed(setting, address, source)
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -79,8 +98,13 @@ fn failed(setting: &str, address: SocketAddr, error: &io::Error) -> Problem {
                 what,
                 format!("{holder} listens there already"),
                 format!(
-                    "Stop it, or choose another port: `--{setting} {}:PORT`",
-                    host(address)
+                    "Stop it, or choose another port: `--{setting} {}:PORT`{}",
+                    host(address),
+                    if setting == "https-listen" {
+                        "; `--https-listen off` does without HTTPS"
+                    } else {
+                        ""
+                    }
                 ),
             )
         }
@@ -123,7 +147,7 @@ fn unknown(name: &str) -> Problem {
     Problem::new(
         Kind::Unavailable,
         format!("systemd passed a socket named `{}`", name.escape_debug()),
-        "mini takes sockets named `ssh` and `http`",
+        "mini takes sockets named `ssh`, `http` and `https`",
         "Set FileDescriptorName= in the `.socket` unit",
     )
 }

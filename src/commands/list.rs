@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help,
+    Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
     http_auth, logs, maintenance, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
@@ -126,6 +126,11 @@ commands! {
     "builds:info" => BuildsInfo(builds::Info),
     "builds:list" => BuildsList(builds::List),
     "builds:output" => BuildsOutput(builds::Output),
+    "certs:add" or "certs:update" => CertsAdd(certs::Add),
+    "certs:generate" => CertsGenerate(certs::Generate),
+    "certs:remove" => CertsRemove(certs::Remove),
+    "certs:report" or "certs" => CertsReport(certs::Report),
+    "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),
     "config:export" => ConfigExport(config::Export),
     "config:get" => ConfigGet(config::Get),
@@ -174,14 +179,17 @@ impl AnyCommand {
 
     /// Whether it may read what the caller types or pipes into it.
     pub fn reads_input(&self) -> bool {
-        matches!(
-            self,
-            AnyCommand::Run(_)
-                | AnyCommand::AppsDestroy(_)
-                | AnyCommand::HttpAuthAddUser(_)
-                | AnyCommand::MaintenanceCustomPage(_)
-                | AnyCommand::ProxyErrorPage(_)
-                | AnyCommand::SshKeysAdd(_)
-        )
+        match self {
+            AnyCommand::CertsAdd(add) => add.reads_input(),
+            command => matches!(
+                command,
+                AnyCommand::Run(_)
+                    | AnyCommand::AppsDestroy(_)
+                    | AnyCommand::HttpAuthAddUser(_)
+                    | AnyCommand::MaintenanceCustomPage(_)
+                    | AnyCommand::ProxyErrorPage(_)
+                    | AnyCommand::SshKeysAdd(_)
+            ),
+        }
     }
 }

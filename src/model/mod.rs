@@ -4,6 +4,7 @@
 mod app;
 mod app_proxy;
 mod caller;
+mod certificate;
 mod check;
 mod deploy;
 mod name;
@@ -16,6 +17,7 @@ mod value_kind;
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use caller::{Caller, Permission, SshKey};
+pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{

@@ -133,6 +133,23 @@ proxy_settings! {
     "max-in-flight" max_in_flight: Option<u32> = None,
         OffOr(Count { least: 1, most: 1_000_000 }),
         "How many requests may be under way at once, more are answered 503; WebSockets do not count";
+    "https-redirect" https_redirect: bool = true,
+        Switch,
+        "Whether HTTP is sent to HTTPS (308) on host names with a certificate; off serves both";
+    "hsts" hsts: bool = true,
+        Switch,
+        "Whether browsers that came over HTTPS are told to stay there; only where HTTPS has port 443";
+    "hsts-max-age" hsts_max_age: Duration = Duration::from_secs(15_724_800),
+        Span { least: Duration::ZERO, most: Duration::from_secs(63_072_000) },
+        "For how long they stay; 0 makes those that come forget it";
+    // Dokku's is on. An app at example.com must not decide for mail.example.com, which may be another's and have no
+    // certificate, and what a browser was told cannot be taken back.
+    "hsts-include-subdomains" hsts_include_subdomains: bool = false,
+        Switch,
+        "Whether that holds for all host names below, too; off, for they may be another's";
+    "hsts-preload" hsts_preload: bool = false,
+        Switch,
+        "Whether makers of browsers may build it in (hstspreload.org)";
 }
 
 #[cfg(test)]

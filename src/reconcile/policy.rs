@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use mini_proxy::{BasicAuth, Maintenance, Network, Policy, Rate};
+use mini_proxy::{BasicAuth, Hsts, Maintenance, Network, PlainHttp, Policy, Rate};
 
-use crate::model::{self, AppProxy, HttpAuth, PageName};
+use super::plan::Rules;
+use crate::model::{self, AppProxy, HttpAuth, PageName, ProxyOptions};
 
 /// The policy of an app.
 pub(super) fn policy(app: &AppProxy) -> Policy {
@@ -55,6 +56,28 @@ fn basic_auth(auth: &HttpAuth) -> BasicAuth {
             .filter_map(|(name, hash)| Some((name.to_string(), hash.reveal().parse().ok()?)))
             .collect(),
     }
+}
+
+/// What plain HTTP does on those hosts of an app that have a certificate.
+pub(super) fn plain_http(options: &ProxyOptions) -> PlainHttp {
+    if options.https_redirect {
+        PlainHttp::Redirect
+    } else {
+        PlainHttp::Serve
+    }
+}
+
+/// What browsers are told once they came over HTTPS. Nothing where HTTPS has another port than 443: they would keep the
+/// port they know from HTTP (RFC 6797, section 8.3), and find no TLS there.
+pub(super) fn hsts(options: &ProxyOptions, rules: &Rules) -> Option<Hsts> {
+    let is_told = options.hsts && rules.https_port == Some(443);
+    is_told.then(|| {
+        Hsts::new(
+            options.hsts_max_age,
+            options.hsts_include_subdomains,
+            options.hsts_preload,
+        )
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, domains, proxy, releases, scale};
-use crate::model::{App, AppId, AppProxy, Domain, ProcessType, Release, Scale, Timestamp};
+use super::{Store, StoreError, apps, certificates, domains, proxy, releases, scale};
+use crate::model::{
+    App, AppId, AppProxy, CertificateId, CertificateOrigin, Domain, ProcessType, Release, Scale,
+    Timestamp,
+};
 
 /// Everything the reconciler has to know, read in one transaction.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +16,8 @@ pub struct Desired {
     pub apps: Vec<App>,
     /// Host names by app.
     pub domains: Vec<Domain>,
+    /// Which certificates there are, by app. What they hold is read once each, with [`Store::certificate_pems`].
+    pub certificates: Vec<(AppId, CertificateId, CertificateOrigin)>,
     /// Scale by app.
     pub scales: Vec<(AppId, Scale)>,
     /// Releases that are candidate, prepared, current or draining, with their config.
@@ -24,7 +29,8 @@ pub struct Desired {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: ten queries, however many apps there are, and one for each page that is new.
+    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are, and one for
+    /// each page that is new.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -35,6 +41,7 @@ impl Store {
             Ok(Desired {
                 apps: apps::all(tx)?,
                 domains: domains::all(tx)?,
+                certificates: certificates::all(tx)?,
                 scales: scale::all(tx)?,
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,

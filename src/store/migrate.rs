@@ -8,6 +8,8 @@ use super::StoreError;
 pub(super) const STATE: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_proxy.sql"),
+    include_str!("migrations/003_certificates.sql"),
+    include_str!("migrations/004_policy.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

@@ -6,6 +6,7 @@
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains | `domains` |
+//! | certificates, their keys sealed | `certificates`, `seal` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod certificates;
 mod config;
 mod connection;
 mod deploys;
@@ -48,6 +50,7 @@ mod scale;
 mod seal;
 mod worker;
 
+pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};

@@ -22,6 +22,9 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/certs.rs"]
+mod certs;
+
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop\n";
 

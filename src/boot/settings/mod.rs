@@ -28,6 +28,7 @@ pub(super) struct Settings {
     pub data_dir: PathBuf,
     pub ssh_listen: Vec<SocketAddr>,
     pub http_listen: Vec<SocketAddr>,
+    pub https_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
     pub authorized_keys: Vec<PathBuf>,
     pub creates_apps: bool,
@@ -64,6 +65,7 @@ impl Settings {
             data_dir: PathBuf::from(DATA_DIR),
             ssh_listen: listen(2222, 2222),
             http_listen: listen(80, 8080),
+            https_listen: listen(443, 8443),
             base_domains: if dev {
                 "localhost".parse().into_iter().collect()
             } else {

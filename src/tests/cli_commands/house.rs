@@ -70,8 +70,9 @@ impl House {
                 limits,
                 restart_limit: 3,
                 base_domains: base_domains.clone(),
+                https_port: Some(8443),
             },
-            url_port: Some(8080),
+            http_port: Some(8080),
         });
         let deploys = Deploys::new(DeployParts {
             store: store.clone(),
@@ -100,6 +101,7 @@ impl House {
             data_dir: folder.path().to_owned(),
             ssh: vec!["127.0.0.1:2222".parse().unwrap()],
             http: vec!["127.0.0.1:8080".parse().unwrap()],
+            https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
             started_at: Timestamp::now(),
         };
