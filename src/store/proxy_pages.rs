@@ -1,6 +1,6 @@
 //! HTML of apps in place of the proxy's pages.
 //!
-//! The reconciler reads all that is desired each time it looks, so pages are kept here once read, by the id of their row.
+//! The reconciler reads all that is desired after each write, so pages are kept here once read, by the id of their row.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

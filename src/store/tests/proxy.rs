@@ -86,8 +86,8 @@ async fn a_page_that_is_replaced_is_seen_at_once() {
     let seen = async || {
         let desired = store.desired().await.unwrap();
         let mut found = Vec::new();
-        for (app, decided) in desired.proxy {
-            for (name, html) in decided.pages {
+        for (app, decided) in &desired.proxy {
+            for (name, html) in &decided.pages {
                 found.push(format!("{} {name} {html}", app.0));
             }
         }

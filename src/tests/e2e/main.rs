@@ -33,4 +33,5 @@ mod refused;
 mod repository;
 mod server;
 mod starts;
+mod takeover;
 mod wait;
