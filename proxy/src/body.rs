@@ -1,18 +1,30 @@
 //! Bodies on their way through: streamed frame by frame, counted, never collected.
 
 use crate::fault::Fault;
-use crate::gate::Gate;
+use crate::gate::InFlight;
+use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
 use crate::protocol::Protocol;
 use crate::routes::LocalService;
 use crate::silence::Silence;
 use bytes::Bytes;
+use http::Request;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// How much of an unwanted body is read, and for how long.
+const DISCARD_BYTES: usize = 16 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Why a body was not passed on to its end.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +38,27 @@ pub(crate) enum BodyError {
     /// An answer's, after which nothing came for as long as its service may be silent.
     #[error("the upstream fell silent within its answer")]
     Silent,
+    /// An answer's, which a coder did not take.
+    #[error("the answer could not be compressed")]
+    Packing(#[source] io::Error),
+}
+
+/// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
+/// answer if the connection were closed before. One that waits to be asked for its body is not asked.
+pub(crate) fn discard(request: Request<Incoming>) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
+    spawn_local(timeout(DISCARD_TIME, async move {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    }));
 }
 
 /// Largest body that is kept until its upstream has begun to answer, in case it refuses the request unread.
@@ -114,7 +147,10 @@ impl RequestBody {
             incoming,
             service: Rc::clone(service),
             progress: Rc::new(progress),
-            left: service.gate.as_ref().map_or(u64::MAX, Gate::body_limit),
+            left: service
+                .gate
+                .as_ref()
+                .map_or(u64::MAX, |gate| gate.body_limit()),
         })
     }
 
@@ -209,7 +245,10 @@ pub(crate) enum ResponseBody {
         lease: Option<Lease>,
         service: Rc<LocalService>,
         silence: Option<Box<Silence>>,
+        in_flight: Option<InFlight>,
     },
+    /// From an upstream, packed on its way.
+    Packed(Box<Packed>),
     /// One of our own pages.
     Page(Option<Bytes>),
 }
@@ -219,6 +258,7 @@ impl ResponseBody {
         incoming: Incoming,
         lease: Lease,
         service: Rc<LocalService>,
+        in_flight: Option<InFlight>,
     ) -> ResponseBody {
         let mut lease = Some(lease);
         finish_at_end(&incoming, &mut lease);
@@ -229,7 +269,16 @@ impl ResponseBody {
             lease,
             service,
             silence,
+            in_flight,
         }
+    }
+}
+
+impl ResponseBody {
+    /// The same, packed on its way. `bytes` is its length, if that is known.
+    pub(crate) fn packed(self, coding: Coding, bytes: Option<u64>) -> io::Result<ResponseBody> {
+        let packed = Packed::new(self, coding, bytes)?;
+        Ok(ResponseBody::Packed(Box::new(packed)))
     }
 }
 
@@ -250,6 +299,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
+            ResponseBody::Packed(packed) => packed.poll_frame(cx),
             ResponseBody::Page(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -258,6 +308,7 @@ impl Body for ResponseBody {
                 lease,
                 service,
                 silence,
+                in_flight,
             } => {
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
@@ -277,6 +328,7 @@ impl Body for ResponseBody {
                     }
                     Some(Err(_)) => *lease = None,
                     None => {
+                        *in_flight = None;
                         if let Some(lease) = lease.take() {
                             lease.finish();
                         }
@@ -290,6 +342,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.is_end_stream(),
+            ResponseBody::Packed(packed) => packed.is_at_end(),
             ResponseBody::Page(bytes) => bytes.is_none(),
         }
     }
@@ -297,6 +350,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.size_hint(),
+            ResponseBody::Packed(_) => SizeHint::default(),
             ResponseBody::Page(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }

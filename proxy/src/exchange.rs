@@ -199,6 +199,10 @@ impl Exchange {
             let waited = timeout(limit, &mut answer).await;
             match (waited, &self.progress) {
                 (Ok(Ok(response)), _) => return Sent::Answered(response),
+                // Too large, and nothing goes on any more.
+                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                    return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
+                }
                 (Ok(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);

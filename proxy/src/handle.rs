@@ -12,11 +12,12 @@
 use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
+use crate::gate::{AllInFlight, Crowd, Guards, Rates};
 use crate::ledger::Ledger;
 use crate::table::RouteTable;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -63,11 +64,16 @@ pub(crate) struct Shared {
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) in_flight: AllInFlight,
+    pub(crate) guards: Guards,
+    /// Connections by client address, where those are limited.
+    pub(crate) crowd: Option<Arc<Crowd>>,
+    rates: OnceLock<Rates>,
     swapping: Mutex<()>,
 }
 
 impl Shared {
-    pub(crate) fn new(threads: usize) -> Shared {
+    pub(crate) fn new(threads: usize, max_connections_per_address: Option<u32>) -> Shared {
         Shared {
             published: Arc::default(),
             certificates: Arc::default(),
@@ -76,8 +82,17 @@ impl Shared {
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            in_flight: AllInFlight::default(),
+            guards: Guards::default(),
+            crowd: max_connections_per_address.map(|most| Arc::new(Crowd::new(most))),
+            rates: OnceLock::new(),
             swapping: Mutex::default(),
         }
+    }
+
+    /// The table of rates, made when the first service limits one.
+    pub(crate) fn rates(&self) -> &Rates {
+        self.rates.get_or_init(Rates::new)
     }
 
     /// Tells whoever waits that an upstream which left the table may have become free.

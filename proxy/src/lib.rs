@@ -3,7 +3,8 @@
 //!
 //! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
 //! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
-//! connections, the pages shown when there is nothing to forward to, drain.
+//! connections, the pages shown when there is nothing to forward to, drain; and what the [`Policy`] of a service asks
+//! for: who may pass, how often, with which password, limits, compression of answers.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -44,6 +45,7 @@ mod http2;
 mod https;
 mod ledger;
 mod listen;
+mod packing;
 mod pages;
 mod path;
 mod policy;
@@ -69,12 +71,13 @@ mod worker;
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
+pub use gate::{BasicAuth, Network, PasswordError, PasswordHash, Rate};
 pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
 pub use host::{Host, HostError, HostPattern};
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
 pub use path::{PathPrefix, PathPrefixError};
-pub use policy::Policy;
+pub use policy::{Maintenance, Policy};
 pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
 pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};

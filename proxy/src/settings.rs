@@ -27,6 +27,9 @@ pub struct ProxySettings {
     /// How long an idle connection to an upstream is kept, to within a quarter. Default 4 s: below the 5 s
     /// after which Node's and uvicorn's servers close theirs, so that a request rarely meets a closing one.
     pub idle_timeout: Duration,
+    /// Connections one client address may have open, an IPv6 one by its first half; more are closed at once. Default
+    /// none, for behind one address may be a whole company, or a proxy in front of this one.
+    pub max_connections_per_address: Option<u32>,
 }
 
 impl Default for ProxySettings {
@@ -40,6 +43,7 @@ impl Default for ProxySettings {
             max_header_bytes: 64 * 1024,
             max_idle_per_upstream: 256,
             idle_timeout: Duration::from_secs(4),
+            max_connections_per_address: None,
         }
     }
 }

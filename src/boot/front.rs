@@ -37,7 +37,10 @@ impl Front {
         mut passed: Passed,
         used_before: BTreeSet<String>,
     ) -> Result<Front, Problem> {
-        let proxy_settings = ProxySettings::default();
+        let proxy_settings = ProxySettings {
+            max_connections_per_address: settings.max_connections_per_address,
+            ..ProxySettings::default()
+        };
         let bound = Bound::bind(settings, proxy_settings.threads, &mut passed)?;
         let facts = facts(settings, &bound);
         let mut kept = bound.keep().map_err(|error| not_kept(&error))?;

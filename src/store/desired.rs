@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{
-    Store, StoreError, apps, certificates, domains, proxy_settings, releases, routes, scale,
-};
+use super::{Store, StoreError, apps, certificates, domains, proxy, releases, routes, scale};
 use crate::model::{
-    App, AppId, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName, ProcessType,
-    ProxyOptions, Release, Route, Scale, Timestamp,
+    App, AppId, AppProxy, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName,
+    ProcessType, Release, Route, Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -34,8 +32,8 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
-    /// Settings of the proxy, of each app that has any.
-    pub proxy: BTreeMap<AppId, ProxyOptions>,
+    /// What was decided about requests, for each app with any such decision.
+    pub proxy: BTreeMap<AppId, AppProxy>,
 }
 
 /// What was read last: good until the next write, and then good for the configs that are sealed as they were. A config
@@ -70,8 +68,8 @@ impl Memory {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are, and none when
-    /// nothing was written since the last call.
+    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are, one for each
+    /// page that is new, and none when nothing was written since the last call.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -85,6 +83,7 @@ impl Store {
             return Ok(Arc::clone(&before.desired));
         }
         let seal = Arc::clone(&self.inner.seal);
+        let pages = Arc::clone(&self.inner.pages);
         let read = self
             .read(move |tx| {
                 let known = |app, version, sealed: &[u8]| {
@@ -106,7 +105,7 @@ impl Store {
                     scales: scale::all(tx)?,
                     releases,
                     restarts: scale::all_restarts(tx)?,
-                    proxy: proxy_settings::all(tx)?,
+                    proxy: proxy::all(tx, &pages)?,
                 };
                 Ok(Remembered {
                     writes,

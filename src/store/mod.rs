@@ -16,6 +16,7 @@
 //! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
+//! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -37,12 +38,16 @@ mod domains;
 mod durable_file;
 mod error;
 mod event_log;
+mod http_auth;
 mod keys;
 mod lock;
+mod maintenance;
 mod migrate;
 mod open;
 mod orders;
 mod pipeline;
+mod proxy;
+mod proxy_pages;
 mod proxy_settings;
 mod releases;
 mod routes;
@@ -77,6 +82,7 @@ struct Inner {
     seal: Arc<seal::Seal>,
     desired: desired::Memory,
     instance: String,
+    pages: Arc<proxy_pages::Kept>,
 }
 
 impl Store {

@@ -152,6 +152,8 @@ settings! {
         |s, v| { s.drain = duration(one(v))?; Ok(()) };
     "restart-limit" "NUMBER" single "How often a process that ends by itself is started again"
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
+    "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open; 0 for no limit, as behind a proxy"
+        |s, v| { s.max_connections_per_address = Some(number(one(v), 0, 1_000_000)?).filter(|most| *most > 0); Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

@@ -50,6 +50,8 @@ pub(super) struct Settings {
     pub stop_grace: Duration,
     pub drain: Duration,
     pub restart_limit: u32,
+    /// How many connections one visitor's address may have open; none for any number.
+    pub max_connections_per_address: Option<u32>,
     pub has_json_log: bool,
 }
 
@@ -100,6 +102,7 @@ impl Settings {
             stop_grace: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             restart_limit: 10,
+            max_connections_per_address: None,
             has_json_log: false,
         }
     }

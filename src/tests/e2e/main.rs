@@ -26,6 +26,7 @@ mod keys;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
+mod policy;
 mod process;
 mod processes;
 mod proxied;
