@@ -15,6 +15,8 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Progress {
     /// Frames passed on.
     pub(crate) frames: Cell<u64>,
+    /// Bytes passed on.
+    pub(crate) bytes: Cell<u64>,
     /// The client has sent less than the upstream is ready to take.
     pub(crate) waits_for_client: Cell<bool>,
 }
@@ -66,10 +68,9 @@ impl Body for RequestBody {
         progress.waits_for_client.set(frame.is_pending());
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             progress.frames.set(progress.frames.get() + 1);
-            upload
-                .service
-                .tally
-                .received(frame.data_ref().map_or(0, Bytes::len));
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            progress.bytes.set(progress.bytes.get() + bytes as u64);
+            upload.service.tally.received(bytes);
         } else if let Poll::Ready(None) = &frame {
             // The end counts as progress: the time an upstream may be silent begins here.
             progress.frames.set(progress.frames.get() + 1);

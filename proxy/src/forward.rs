@@ -1,5 +1,6 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
+use crate::access_log::{Entry, Logged};
 use crate::body::{RequestBody, ResponseBody};
 use crate::connection::Client;
 use crate::exchange::{Answer, Exchange};
@@ -23,10 +24,11 @@ use std::rc::Rc;
 pub(crate) fn answer(
     client: &Rc<Client>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-    match Forwarding::begin(client, request) {
-        Ok(forwarding) => Either::Left(forwarding.run()),
-        Err(page) => Either::Right(ready(Ok(*page))),
+) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
+    let mut entry = Entry::open(client, &request);
+    match Forwarding::begin(client, request, &mut entry) {
+        Ok(forwarding) => Either::Left(forwarding.run(entry)),
+        Err(page) => Either::Right(ready(Ok(Logged::answer(*page, entry)))),
     }
 }
 
@@ -82,6 +84,7 @@ impl Forwarding {
     fn begin(
         client: &Rc<Client>,
         mut request: Request<Incoming>,
+        entry: &mut Entry,
     ) -> Result<Forwarding, Box<Response<ResponseBody>>> {
         let accept = request.headers().get(ACCEPT).cloned();
         let mut reader = Reader {
@@ -90,8 +93,11 @@ impl Forwarding {
         };
         let (host, service) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
+            entry.routed(request.headers().get(HOST), None);
+            entry.failed(fault);
             Box::new(page(fault, reader))
         })?;
+        entry.routed(Some(&host), Some((&service.service.name, &service.tally)));
         let upgrade = headers::clean_request(request.headers_mut());
         let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut request));
         if request.uri().authority().is_some() {
@@ -103,11 +109,13 @@ impl Forwarding {
         request.extensions_mut().clear();
         let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
         let request = request.map(|incoming| RequestBody::new(incoming, &service));
+        entry.forwarded(&request_id, request.body().progress());
         let exchange =
             Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
                 reader.app = Some(&service.service.name);
                 reader.request_id = Some(&request_id);
                 service.tally.answered(fault.status());
+                entry.failed(fault);
                 page(fault, reader)
             })?;
         Ok(Forwarding {
@@ -118,28 +126,43 @@ impl Forwarding {
         })
     }
 
-    /// An access log has its place at the end of this: what it tells is known here, or when the body ends.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would hold `self` twice: as argument and as local"
     )]
-    fn run(mut self) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    fn run(
+        mut self,
+        mut entry: Entry,
+    ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
             let answer = self.exchange.run().await;
-            let response = match answer.and_then(|answer| self.pass_on(answer)) {
+            let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
                 Ok(response) => response,
-                Err(fault) => self.page(fault),
+                Err(fault) => {
+                    let upstream = self.exchange.upstream();
+                    let upstream = upstream.map(|upstream| upstream.id.as_str());
+                    entry.asked(upstream, self.exchange.retries());
+                    entry.failed(fault);
+                    self.page(fault)
+                }
             };
             self.exchange.service().tally.answered(response.status());
-            Ok(response)
+            Ok(Logged::answer(response, entry))
         }
     }
 
-    fn pass_on(&mut self, answer: Answer) -> Result<Response<ResponseBody>, Fault> {
+    fn pass_on(
+        &mut self,
+        answer: Answer,
+        entry: &mut Entry,
+    ) -> Result<Response<ResponseBody>, Fault> {
         let Answer {
             mut response,
             lease,
         } = answer;
+        entry.first_byte();
+        let upstream = &lease.in_use.upstream().id;
+        entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -149,11 +172,12 @@ impl Forwarding {
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
         let from_upstream = hyper::upgrade::on(&mut response);
+        let entry = entry.upgraded(protocol.as_ref());
         if let Some(protocol) = protocol {
             headers::ask_upgrade(response.headers_mut(), protocol);
         }
         let open = self.exchange.client().worker.open.enter();
-        tunnel::start(from_client, from_upstream, lease, open);
+        tunnel::start(from_client, from_upstream, lease, open, entry);
         Ok(response.map(|_| ResponseBody::Page(None)))
     }
 

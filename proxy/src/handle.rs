@@ -9,6 +9,7 @@
 //! upstream that is not in the table, a thread which has not written down the present epoch is therefore
 //! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
 
+use crate::access_log::{AccessLog, AccessLogOptions, Outlets};
 use crate::counters::Counters;
 use crate::ledger::Ledger;
 use crate::table::{RouteTable, Upstream};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) outlets: Outlets,
     swapping: Mutex<()>,
 }
 
@@ -63,6 +65,7 @@ impl Shared {
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            outlets: Outlets::default(),
             swapping: Mutex::default(),
         }
     }
@@ -160,6 +163,13 @@ impl ProxyHandle {
                 return;
             }
         }
+    }
+
+    /// Begins to record every request; see [`AccessLog`] for the records, and for how it ends.
+    ///
+    /// There is one reader: one that was there before is told that it is over.
+    pub fn access_log(&self, options: AccessLogOptions) -> AccessLog {
+        AccessLog::begin(&self.shared.outlets, options)
     }
 
     /// What has been served so far.

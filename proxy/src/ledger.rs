@@ -4,6 +4,7 @@
 //! changes and when somebody reads; never for a request.
 
 use crate::counters::{Counters, Tally};
+use crate::histogram::add;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ pub(crate) struct Ledger {
     tallies: Mutex<HashMap<String, Arc<Tally>>>,
     pub(crate) unrouted: Tally,
     open_connections: AtomicUsize,
+    accepted_connections: AtomicU64,
+    dropped_log_records: AtomicU64,
 }
 
 /// Requests and upgraded connections one thread has on one upstream. Written by that thread alone.
@@ -90,12 +93,22 @@ impl Ledger {
         self.open_connections.store(open, Ordering::Relaxed);
     }
 
+    pub(crate) fn accepted_connection(&self) {
+        add(&self.accepted_connections, 1);
+    }
+
+    pub(crate) fn dropped_log_records(&self, number: u64) {
+        add(&self.dropped_log_records, number);
+    }
+
     pub(crate) fn add_to(&self, counters: &mut Counters) {
         for (name, tally) in lock(&self.tallies).iter() {
             tally.add_to(counters.services.entry(name.clone()).or_default());
         }
         self.unrouted.add_to(&mut counters.unrouted);
         counters.open_connections += self.open_connections.load(Ordering::Relaxed);
+        counters.accepted_connections += self.accepted_connections.load(Ordering::Relaxed);
+        counters.dropped_log_records += self.dropped_log_records.load(Ordering::Relaxed);
     }
 }
 

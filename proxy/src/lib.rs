@@ -22,6 +22,7 @@
 //! # Ok(()) }
 //! ```
 
+mod access_log;
 mod body;
 mod connection;
 mod counters;
@@ -31,9 +32,11 @@ mod fault;
 mod forward;
 mod handle;
 mod headers;
+mod histogram;
 mod host;
 mod ledger;
 mod listen;
+mod metered;
 mod pages;
 mod pool;
 mod proxy;
@@ -44,8 +47,10 @@ mod table;
 mod tunnel;
 mod worker;
 
+pub use access_log::{AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut};
 pub use counters::{Counters, ServiceCounts};
 pub use handle::ProxyHandle;
+pub use histogram::Histogram;
 pub use host::{Host, HostError};
 pub use listen::{BindError, Listeners};
 pub use proxy::{Proxy, StartError};

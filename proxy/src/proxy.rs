@@ -104,6 +104,8 @@ impl Proxy {
                 tracing::error!("a thread of the proxy had panicked");
             }
         }
+        // The last records are on their way: their reader comes to its end after them.
+        self.handle.shared.outlets.store(None);
     }
 
     fn stop(&self, drain: Duration) {

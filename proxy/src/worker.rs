@@ -1,5 +1,6 @@
 //! A data thread: its runtime, its accept loops, its following of the table, its end.
 
+use crate::access_log::LogBuffer;
 use crate::connection;
 use crate::drain::OpenConnections;
 use crate::handle::Shared;
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) open: Rc<OpenConnections>,
     pub(crate) stamps: Stamps,
     pub(crate) http: http1::Builder,
+    pub(crate) log: Rc<LogBuffer>,
     shared: Arc<Shared>,
 }
 
@@ -85,6 +87,7 @@ impl Setup {
             open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
             stamps: Stamps::new(),
             http: connection::builder(&self.settings),
+            log: Rc::new(LogBuffer::new(&self.shared.outlets, Arc::clone(&ledger))),
             ledger,
             shared: Arc::clone(&self.shared),
         });
@@ -118,6 +121,8 @@ impl Worker {
             .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
             .collect();
         spawn_local(Rc::clone(&self).close_idle_upstreams());
+        let log = Rc::clone(&self.log);
+        spawn_local(async move { log.flush_in_time().await });
         let (stop, stopped) = oneshot::channel();
         spawn_local(Rc::clone(&self).follow(stop));
         let drain = stopped.await.unwrap_or(Duration::ZERO);
@@ -160,6 +165,7 @@ impl Worker {
     }
 
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, local: SocketAddr) {
+        self.ledger.accepted_connection();
         spawn_local(connection::serve(Rc::clone(self), stream, peer, local));
     }
 
