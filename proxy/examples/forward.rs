@@ -2,9 +2,12 @@
 //!
 //! `cargo run -p mini-proxy --example forward -- 127.0.0.1:8080 app.localhost=127.0.0.1:9000`
 //!
-//! A host may come several times, with an upstream each. Runs until its standard input ends.
+//! A host may come several times, with an upstream each. Runs until its standard input ends. With the word
+//! `--access-log` among the routes, requests are recorded, and their number is told at the end.
 
-use mini_proxy::{Listeners, Proxy, ProxySettings, RouteTable, Service, Upstream};
+use mini_proxy::{
+    AccessLogOptions, Listeners, Proxy, ProxySettings, RouteTable, Service, Upstream,
+};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read as _;
@@ -16,7 +19,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .next()
         .ok_or("where to listen? ADDRESS:PORT HOST=ADDRESS:PORT ...")?;
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    let mut is_logged = false;
     for route in words {
+        if route == "--access-log" {
+            is_logged = true;
+            continue;
+        }
         let (host, address) = route
             .split_once('=')
             .ok_or("a route is HOST=ADDRESS:PORT")?;
@@ -36,10 +44,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listeners = Listeners::bind(address.parse()?, settings.threads)?;
     eprintln!("listening on {}", listeners.local_address());
     let proxy = Proxy::start(vec![listeners], settings)?;
+    let log = is_logged.then(|| proxy.handle().access_log(AccessLogOptions::default()));
+    let counting = log.map(|mut log| {
+        std::thread::spawn(move || {
+            let mut records = 0;
+            while let Some(batch) = log.blocking_next() {
+                records += batch.len();
+            }
+            records
+        })
+    });
     proxy.handle().set_table(table);
     std::io::stdin().read_to_end(&mut Vec::new())?;
     eprintln!("{:#?}", proxy.handle().counters());
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(proxy.shutdown(Duration::from_secs(10)));
+    if let Some(Ok(records)) = counting.map(std::thread::JoinHandle::join) {
+        eprintln!("{records} records");
+    }
     Ok(())
 }

@@ -52,6 +52,7 @@ pub use counters::{Counters, ServiceCounts};
 pub use handle::ProxyHandle;
 pub use histogram::Histogram;
 pub use host::{Host, HostError};
+pub use http::Version as HttpVersion;
 pub use listen::{BindError, Listeners};
 pub use proxy::{Proxy, StartError};
 pub use settings::ProxySettings;

@@ -119,6 +119,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
+            self.handle.shared.outlets.store(None);
             self.stop(Duration::ZERO);
         }
     }

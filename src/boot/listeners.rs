@@ -14,6 +14,7 @@ use crate::model::{Kind, Problem};
 pub(super) struct Bound {
     pub ssh: Vec<TcpListener>,
     pub http: Vec<Listeners>,
+    pub metrics: Vec<TcpListener>,
 }
 
 impl Bound {
@@ -25,7 +26,13 @@ impl Bound {
         let mut bound = Bound {
             ssh: Vec::new(),
             http: Vec::new(),
+            metrics: Vec::new(),
         };
+        for address in &settings.metrics_listen {
+            bound.metrics.push(
+                listen(*address).map_err(|error| failed("metrics-listen", *address, &error))?,
+            );
+        }
         let mut names = names.split(':');
         for index in 0..passed.len() {
             let name = names.next().unwrap_or_default();

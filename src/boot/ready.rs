@@ -26,6 +26,7 @@ impl ServerFile {
             "version": env!("CARGO_PKG_VERSION"),
             "ssh": facts.ssh,
             "http": facts.http,
+            "metrics": facts.metrics,
             "base_domains": facts.base_domains,
             "urls": urls(facts),
             "started_at": facts.started_at,
@@ -48,7 +49,11 @@ impl Drop for ServerFile {
 /// The lines on standard output.
 pub(super) fn lines(facts: &ServerFacts) -> String {
     let mut text = format!("mini {} is ready\n", env!("CARGO_PKG_VERSION"));
-    let listening = [("ssh", &facts.ssh), ("http", &facts.http)];
+    let listening = [
+        ("ssh", &facts.ssh),
+        ("http", &facts.http),
+        ("metrics", &facts.metrics),
+    ];
     for (name, addresses) in listening {
         for address in addresses {
             text.push_str(&format!("{name:<5} {address}\n"));
@@ -113,6 +118,7 @@ mod tests {
                 "127.0.0.1:8080".parse().unwrap(),
                 "[::1]:8080".parse().unwrap(),
             ],
+            metrics: vec!["127.0.0.1:9100".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
             started_at: Timestamp::UNIX_EPOCH,
         }
@@ -125,6 +131,7 @@ mod tests {
         ssh   127.0.0.1:2222
         http  127.0.0.1:8080
         http  [::1]:8080
+        metrics 127.0.0.1:9100
         apps  http://<app>.localhost:8080
         ");
     }

@@ -105,9 +105,15 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
         proxy,
         reconcile,
         ssh_listeners,
+        metrics_listeners,
     } = running;
     let stop_api = CancellationToken::new();
     let api = tokio::spawn(http::serve(api, platform.clone(), stop_api.clone()));
+    let metrics = tokio::spawn(http::serve_metrics(
+        metrics_listeners,
+        platform.clone(),
+        stop_api.clone(),
+    ));
     let ssh = wiring::ssh(settings, &platform, ssh_listeners)?;
     let file = ServerFile::write(&platform.facts).map_err(|error| {
         Problem::new(
@@ -130,8 +136,9 @@ async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
             // Cancelled at once, so that a push learns of it while its connection is there.
             tokio::join!(ssh.shutdown(SSH_DRAIN), platform.deploys.stop());
         };
-        let api = tokio::time::timeout(API_DRAIN, api);
+        let api = tokio::time::timeout(API_DRAIN, async { tokio::join!(api, metrics) });
         let _ = tokio::join!(ssh, api, proxy.shutdown(settings.drain));
+        platform.access_logs.close().await;
         reconcile.stop().await;
         platform.journal.close().await;
         if let Err(error) = platform.store.close().await {

@@ -8,6 +8,7 @@ use mini_proxy::{Listeners, Proxy, ProxySettings};
 
 use super::listeners::Bound;
 use super::settings::Settings;
+use crate::access_log::AccessLogs;
 use crate::commands::{self, Platform, ServerFacts};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
@@ -23,6 +24,7 @@ pub(super) struct Stores {
     pub store: Store,
     pub journal: Journal,
     pub repositories: Repositories,
+    pub access_logs: AccessLogs,
 }
 
 impl Stores {
@@ -31,10 +33,12 @@ impl Stores {
         let store = Store::open(&settings.data_dir)?;
         let journal = Journal::open(&settings.data_dir)?;
         let repositories = Repositories::open(&settings.data_dir, settings.upload)?;
+        let access_logs = AccessLogs::open(&settings.data_dir, settings.access_log_bytes);
         Ok(Stores {
             store,
             journal,
             repositories,
+            access_logs: access_logs.map_err(no_access_log)?,
         })
     }
 }
@@ -45,6 +49,7 @@ pub(super) struct Running {
     pub proxy: Proxy,
     pub reconcile: ReconcileTask,
     pub ssh_listeners: Vec<std::net::TcpListener>,
+    pub metrics_listeners: Vec<std::net::TcpListener>,
 }
 
 /// Starts proxy and reconciler on sockets that listen already, and settles what a crash left. SSH is started after that,
@@ -59,6 +64,7 @@ pub(super) async fn start(
         store,
         journal,
         repositories,
+        access_logs,
     } = stores;
     let facts = ServerFacts {
         data_dir: settings.data_dir.clone(),
@@ -68,6 +74,11 @@ pub(super) async fn start(
             .filter_map(|listener| listener.local_addr().ok())
             .collect(),
         http: bound.http.iter().map(Listeners::local_address).collect(),
+        metrics: bound
+            .metrics
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect(),
         base_domains: settings.base_domains.clone(),
         started_at: Timestamp::now(),
     };
@@ -84,6 +95,14 @@ pub(super) async fn start(
             "",
         )
     })?;
+    let apps = store.apps().await?;
+    if let Err(error) = access_logs.keep_only(apps.iter().map(|app| &app.name)) {
+        tracing::warn!(%error, "access logs of apps that are gone could not be cleared away");
+    }
+    if settings.has_access_log {
+        let records = proxy.handle().access_log(settings.access_log);
+        access_logs.write(records).map_err(no_access_log)?;
+    }
     let (reconciler, reconcile) = Reconciler::start(Parts {
         store: store.clone(),
         engine: Arc::clone(&engine),
@@ -114,12 +133,24 @@ pub(super) async fn start(
             repositories,
             deploys,
             reconciler,
+            proxy: proxy.handle(),
+            access_logs,
             facts: Arc::new(facts),
         },
         proxy,
         reconcile,
         ssh_listeners: bound.ssh,
+        metrics_listeners: bound.metrics,
     })
+}
+
+fn no_access_log(error: std::io::Error) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "The access log could not be opened",
+        error.to_string(),
+        "Check that `logs` in the data directory may be written, or turn it off: `access-log = false`",
+    )
 }
 
 fn deploy_settings(settings: &Settings) -> DeploySettings {

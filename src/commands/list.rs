@@ -7,7 +7,7 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help, logs,
-    ps, releases, rollback, run, ssh_keys, url, urls, version,
+    proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -138,6 +138,8 @@ commands! {
     "domains:remove" => DomainsRemove(domains::Remove),
     "domains:report" or "domains" => DomainsReport(domains::Report),
     "logs" or "apps:logs" => Logs(logs::Logs),
+    "proxy:access-logs" or "nginx:access-logs" => ProxyAccessLogs(proxy::AccessLogs),
+    "proxy:stats" => ProxyStats(proxy::Stats),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
     "ps:report" or "ps" => PsReport(ps::Report),
     "ps:restart" => PsRestart(ps::Restart),

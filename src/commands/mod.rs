@@ -19,6 +19,7 @@ mod options;
 mod page;
 mod problems;
 mod progress;
+pub mod proxy;
 pub mod ps;
 pub mod releases;
 pub mod report;
@@ -48,6 +49,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mini_proxy::ProxyHandle;
+
+use crate::access_log::AccessLogs;
 use crate::deploy::Deploys;
 use crate::engine::ContainerEngine;
 use crate::events::Journal;
@@ -71,6 +75,10 @@ pub struct Platform {
     pub deploys: Deploys,
     /// The reconciler.
     pub reconciler: Reconciler,
+    /// The proxy, for what it has counted.
+    pub proxy: ProxyHandle,
+    /// The access logs.
+    pub access_logs: AccessLogs,
     /// Facts about this server.
     pub facts: Arc<ServerFacts>,
 }
@@ -84,6 +92,8 @@ pub struct ServerFacts {
     pub ssh: Vec<SocketAddr>,
     /// Where the proxy listens.
     pub http: Vec<SocketAddr>,
+    /// Where only the figures for monitoring are served.
+    pub metrics: Vec<SocketAddr>,
     /// Base domains, the first is shown first.
     pub base_domains: Vec<DomainName>,
     /// When the server started.

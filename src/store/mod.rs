@@ -11,6 +11,7 @@
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
+//! | how much there is of everything | `census` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod census;
 mod config;
 mod connection;
 mod deploys;
@@ -41,6 +43,7 @@ mod scale;
 mod seal;
 mod worker;
 
+pub use census::Census;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};

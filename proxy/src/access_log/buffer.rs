@@ -4,7 +4,7 @@ use super::batch::{AccessBatch, FIELDS, Facts, Span};
 use super::entry::Draft;
 use super::{Outlet, Outlets};
 use crate::ledger::Ledger;
-use arc_swap::{ArcSwapOption, Cache};
+use arc_swap::Cache;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const SPARE_DRAFTS: usize = 256;
 /// Where the requests of one thread leave their records.
 #[derive(Debug)]
 pub(crate) struct LogBuffer {
-    outlet: RefCell<Cache<Arc<ArcSwapOption<Outlet>>, Option<Arc<Outlet>>>>,
+    outlet: RefCell<Cache<Outlets, Option<Arc<Outlet>>>>,
     batch: RefCell<AccessBatch>,
     /// Dropped since the last batch was sent.
     dropped: Cell<u64>,

@@ -64,6 +64,8 @@ settings! {
         |s, v| { s.ssh_listen = each(v, address)?; Ok(()) };
     "http-listen" "ADDR:PORT" many "Where visitors of the apps connect; port 0 picks a free one"
         |s, v| { s.http_listen = each(v, address)?; Ok(()) };
+    "metrics-listen" "ADDR:PORT" many "Where /metrics and nothing else is served, to whoever connects; without it only on the socket of the API"
+        |s, v| { s.metrics_listen = each(v, address)?; Ok(()) };
     "base-domain" "NAME" many "Every app answers at APP.NAME"
         |s, v| { s.base_domains = each(v, parsed)?; Ok(()) };
     "authorized-key" "FILE" many "Public SSH keys that may log in, added at start"
@@ -104,6 +106,12 @@ settings! {
         |s, v| { s.drain = duration(one(v))?; Ok(()) };
     "restart-limit" "NUMBER" single "How often a process that ends by itself is started again"
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
+    "access-log" "BOOL" single "Whether the requests of the apps are logged"
+        |s, v| { s.has_access_log = yes_or_no(one(v))?; Ok(()) };
+    "access-log-max-size" "SIZE" single "Largest file of an access log; each app has two"
+        |s, v| { s.access_log_bytes = bytes(one(v))?; Ok(()) };
+    "access-log-queries" "BOOL" single "Whether access logs keep the queries of paths and referrers, which may hold secrets"
+        |s, v| { s.access_log.with_queries = yes_or_no(one(v))?; Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 pub(super) use sources::{Sources, flags, read};
 
+use mini_proxy::AccessLogOptions;
+
 use crate::deploy::DiskFloor;
 use crate::engine::{Limits, Subnet};
 use crate::git::TreeLimits;
@@ -28,6 +30,7 @@ pub(super) struct Settings {
     pub data_dir: PathBuf,
     pub ssh_listen: Vec<SocketAddr>,
     pub http_listen: Vec<SocketAddr>,
+    pub metrics_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
     pub authorized_keys: Vec<PathBuf>,
     pub creates_apps: bool,
@@ -44,6 +47,9 @@ pub(super) struct Settings {
     pub stop_grace: Duration,
     pub drain: Duration,
     pub restart_limit: u32,
+    pub has_access_log: bool,
+    pub access_log_bytes: u64,
+    pub access_log: AccessLogOptions,
     pub has_json_log: bool,
 }
 
@@ -62,6 +68,7 @@ impl Settings {
             data_dir: PathBuf::from(DATA_DIR),
             ssh_listen: listen(2222, 2222),
             http_listen: listen(80, 8080),
+            metrics_listen: Vec::new(),
             base_domains: if dev {
                 "localhost".parse().into_iter().collect()
             } else {
@@ -91,6 +98,9 @@ impl Settings {
             stop_grace: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             restart_limit: 10,
+            has_access_log: true,
+            access_log_bytes: 10 << 20,
+            access_log: AccessLogOptions::default(),
             has_json_log: false,
         }
     }
