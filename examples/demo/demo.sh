@@ -15,6 +15,7 @@ pid_file=$demo/server.pid
 
 # Another port, where these are taken: DEMO_HTTP_PORT=9080 make demo
 http_port=${DEMO_HTTP_PORT:-8080}
+https_port=${DEMO_HTTPS_PORT:-8443}
 ssh_port=${DEMO_SSH_PORT:-2222}
 
 # A pid file outlives its process, and pids are handed out again: the process has to be a mini, too.

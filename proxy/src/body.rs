@@ -1,14 +1,30 @@
 //! Bodies on their way through: streamed frame by frame, counted, never collected.
 
+use crate::gate::Gate;
 use crate::pool::Lease;
 use crate::routes::LocalService;
+use crate::silence::Silence;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+
+/// Why a body was not passed on to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// Its sender broke off, or sent what is no body.
+    #[error("the body broke off")]
+    Broken(#[from] hyper::Error),
+    /// A request's, larger than its service takes.
+    #[error("the body is larger than the service takes")]
+    TooLarge,
+    /// An answer's, after which nothing came for as long as its service may be silent.
+    #[error("the upstream fell silent within its answer")]
+    Silent,
+}
 
 /// How far the body of a request has come.
 #[derive(Debug, Default)]
@@ -30,6 +46,8 @@ struct Upload {
     incoming: Incoming,
     service: Rc<LocalService>,
     progress: Rc<Progress>,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 impl RequestBody {
@@ -43,6 +61,7 @@ impl RequestBody {
             incoming,
             service: Rc::clone(service),
             progress: Rc::default(),
+            left: service.gate.as_ref().map_or(u64::MAX, Gate::body_limit),
         }))
     }
 
@@ -54,12 +73,12 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(upload) = &mut self.0 else {
             return Poll::Ready(None);
         };
@@ -71,11 +90,15 @@ impl Body for RequestBody {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             progress.bytes.set(progress.bytes.get() + bytes as u64);
             upload.service.tally.received(bytes);
+            let Some(left) = upload.left.checked_sub(bytes as u64) else {
+                return Poll::Ready(Some(Err(BodyError::TooLarge)));
+            };
+            upload.left = left;
         } else if let Poll::Ready(None) = &frame {
             // The end counts as progress: the time an upstream may be silent begins here.
             progress.frames.set(progress.frames.get() + 1);
         }
-        frame
+        frame.map_err(BodyError::from)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -101,6 +124,7 @@ pub(crate) enum ResponseBody {
         incoming: Incoming,
         lease: Option<Lease>,
         service: Rc<LocalService>,
+        silence: Option<Box<Silence>>,
     },
     /// One of our own pages.
     Page(Option<Bytes>),
@@ -114,10 +138,13 @@ impl ResponseBody {
     ) -> ResponseBody {
         let mut lease = Some(lease);
         finish_at_end(&incoming, &mut lease);
+        let silence = service.service.policy.idle_timeout;
+        let silence = silence.map(|limit| Box::new(Silence::new(limit)));
         ResponseBody::Upstream {
             incoming,
             lease,
             service,
+            silence,
         }
     }
 }
@@ -132,12 +159,12 @@ fn finish_at_end(incoming: &Incoming, lease: &mut Option<Lease>) {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             ResponseBody::Page(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
@@ -146,8 +173,19 @@ impl Body for ResponseBody {
                 incoming,
                 lease,
                 service,
+                silence,
             } => {
-                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                    let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
+                    if too_long == Some(Poll::Ready(())) {
+                        *lease = None;
+                        return Poll::Ready(Some(Err(BodyError::Silent)));
+                    }
+                    return Poll::Pending;
+                };
+                if let Some(silence) = silence {
+                    silence.broken();
+                }
                 match &frame {
                     Some(Ok(frame)) => {
                         service.tally.sent(frame.data_ref().map_or(0, Bytes::len));
@@ -160,7 +198,7 @@ impl Body for ResponseBody {
                         }
                     }
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
         }
     }

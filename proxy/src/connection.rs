@@ -1,21 +1,31 @@
-//! One client connection: HTTP/1.1 served on it until it closes, is upgraded, or the thread stops.
+//! One client connection: served in the HTTP it speaks until it closes, is upgraded, or the thread stops.
 //!
-//! The protocol is decided here, once per connection: TLS, HTTP/2 and the PROXY protocol have their place
-//! before [`serve`] hands the stream to hyper.
+//! Which HTTP that is, is decided here, once for each connection: over TLS by ALPN, over plain TCP by the
+//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2. So HTTP/1 pays nothing
+//! for the choice.
 
+use crate::access_log::Logged;
+use crate::drain::Open;
 use crate::forward;
+use crate::http2;
+use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
+use crate::tls::{Secured, Shown, Unsecured};
 use crate::worker::Worker;
 use http::HeaderValue;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::poll_fn;
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// The client's end of a connection, as the upstream is told of it.
 #[derive(Debug)]
@@ -25,17 +35,29 @@ pub(crate) struct Client {
     pub(crate) address: HeaderValue,
     pub(crate) scheme: HeaderValue,
     pub(crate) port: HeaderValue,
+    /// What it was shown, if it speaks TLS.
+    pub(crate) tls: Option<Shown>,
+    pub(crate) open: Open,
+}
+
+/// Where a connection comes from and goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
 }
 
 impl Client {
-    fn new(worker: Rc<Worker>, peer: SocketAddr, local: SocketAddr) -> Client {
+    fn new(worker: Rc<Worker>, ends: Ends, open: Open, tls: Option<Shown>) -> Client {
         // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let address = peer.ip().to_canonical().to_string();
+        let address = ends.peer.ip().to_canonical().to_string();
         Client {
             worker,
             address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            scheme: HeaderValue::from_static("http"),
-            port: HeaderValue::from(local.port()),
+            scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
+            port: HeaderValue::from(ends.local.port()),
+            tls,
+            open,
         }
     }
 }
@@ -52,40 +74,147 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
     builder
 }
 
-/// Serves a connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
-) {
+/// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
     let open = worker.open.enter();
-    let http = worker.http.clone();
-    let client = Rc::new(Client::new(worker, peer, local));
-    let service = service_fn(move |request| forward::answer(&client, request));
-    let connection = http
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut known = false;
-    let mut finishing = false;
-    let ended = poll_fn(|cx| {
-        if !known {
-            known = true;
-            open.wake_on_stop(cx.waker());
+    let client = Rc::new(Client::new(worker, ends, open, None));
+    let ended = match serve_http1(&client, TokioIo::new(stream)).await {
+        Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    report(ended, ends);
+}
+
+/// The same for one that speaks TLS.
+pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
+    // A handshake under way counts as open: it may be about to bring a request.
+    let open = worker.open.enter();
+    let Some(tls) = worker.tls.clone() else {
+        return;
+    };
+    let limit = worker.settings.tls_handshake_timeout;
+    let secured = match timeout(limit, Box::pin(tls.accept(stream))).await {
+        Ok(secured) => secured,
+        Err(_) => Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())),
+    };
+    let Secured {
+        stream,
+        shown,
+        is_http2,
+    } = match secured {
+        Ok(secured) => secured,
+        Err(unsecured @ Unsecured::Challenge(_)) => {
+            tracing::info!("{unsecured}");
+            return;
         }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+        Err(unsecured) => {
+            worker.ledger.tls_handshake(false);
+            tracing::debug!(error = %unsecured, cause = ?unsecured, peer = %ends.peer, "no TLS");
+            return;
+        }
+    };
+    worker.ledger.tls_handshake(true);
+    let client = Rc::new(Client::new(worker, ends, open, Some(shown)));
+    let io = TokioIo::new(stream);
+    let ended = if is_http2 {
+        http2::serve(client, io).await
+    } else {
+        // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
+        serve_http1(&client, io).await.map(drop)
+    };
+    report(ended, ends);
+}
+
+/// Answers with what has been read, if the client turns out to speak HTTP/2.
+async fn serve_http1<IO>(client: &Rc<Client>, io: IO) -> Result<Option<Rewound<IO>>, hyper::Error>
+where
+    IO: Read + Write + Unpin + Send + 'static,
+{
+    let service = service_fn({
+        let client = Rc::clone(client);
+        move |request| forward::answer(&client, request)
+    });
+    // Secured only after the thread began to stop: it has the one request it came for.
+    let is_late = client.open.is_stopping();
+    let connection = if is_late {
+        let mut http = client.worker.http.clone();
+        http.keep_alive(false).serve_connection(io, service)
+    } else {
+        client.worker.http.serve_connection(io, service)
+    };
+    let mut serving = Serving::new(connection.with_upgrades(), &client.open);
+    serving.is_finishing = is_late;
+    match (&mut serving).await {
+        Err(error) if error.is_parse_version_h2() => {}
+        ended => return ended.map(|()| None),
+    }
+    let parts = serving.connection.into_parts();
+    Ok(parts.map(|parts| Rewound::new(parts.io, parts.read_buf)))
+}
+
+/// A connection that can be asked to finish what it is at and close.
+pub(crate) trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<IO, S> Finish for UpgradeableConnection<IO, S>
+where
+    S: HttpService<Incoming, ResBody = Logged>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    IO: Read + Write + Unpin + Send + 'static,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection, and asks it to finish when its thread stops.
+pub(crate) struct Serving<'a, C> {
+    connection: C,
+    open: &'a Open,
+    is_known: bool,
+    is_finishing: bool,
+}
+
+impl<'a, C: Finish> Serving<'a, C> {
+    pub(crate) fn new(connection: C, open: &'a Open) -> Serving<'a, C> {
+        Serving {
+            connection,
+            open,
+            is_known: false,
+            is_finishing: false,
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.is_finishing = true;
+        Pin::new(&mut self.connection).finish();
+    }
+}
+
+impl<C: Finish> Future for Serving<'_, C> {
+    type Output = Result<(), hyper::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_known {
+            self.is_known = true;
+            self.open.wake_on_stop(cx.waker());
+        }
+        if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
             return Poll::Ready(ended);
         }
         // Only now: a request that has arrived already is still answered.
-        if open.is_stopping() && !finishing {
-            finishing = true;
-            connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(cx);
+        if self.open.is_stopping() && !self.is_finishing {
+            self.finish();
+            return Pin::new(&mut self.connection).poll(cx);
         }
         Poll::Pending
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(%error, %peer, "a client connection ended early");
+    }
+}
+
+fn report(ended: Result<(), hyper::Error>, ends: Ends) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, peer = %ends.peer, "a client connection ended early");
     }
 }

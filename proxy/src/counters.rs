@@ -17,6 +17,10 @@ pub struct Counters {
     pub open_connections: usize,
     /// Client connections accepted.
     pub accepted_connections: u64,
+    /// TLS handshakes that ended as they should.
+    pub tls_handshakes: u64,
+    /// TLS handshakes that did not: broken off, too slow, or for a host without a certificate.
+    pub failed_tls_handshakes: u64,
     /// Requests whose record did not fit into the access log: see [`crate::AccessLog`].
     pub dropped_log_records: u64,
 }

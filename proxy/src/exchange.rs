@@ -1,20 +1,22 @@
 //! Getting one request answered by one of a service's upstreams: choose, connect, send, wait, try again.
 //!
 //! What is tried again, and only that: a connection that could not be made (another upstream), a request
-//! hyper gives back unsent (any method: nothing of it was written), and a safe request without a body whose
-//! kept connection was closed before any answer.
+//! hyper gives back unsent (any method: nothing of it was written), one without a body that an upstream
+//! refused over HTTP/2 (any method: it has not been looked at), and a safe request without a body whose kept
+//! connection was closed before any answer.
 //!
 //! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
 
-use crate::body::{Progress, RequestBody};
+use crate::body::{BodyError, Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
-use crate::pool::{ConnectError, InUse, Lease, Sender, connect};
+use crate::pool::{InUse, Lease, Sender};
 use crate::routes::LocalService;
 use crate::table::{ServiceState, Upstream};
-use http::{HeaderValue, Request, Response};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use tokio::task::yield_now;
@@ -104,7 +106,12 @@ impl Exchange {
     ///
     /// Cancelled, it closes the connection the request is on.
     pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
-        if let Some(mut sender) = self.in_use.as_ref().and_then(InUse::take_idle) {
+        let protocol = self.service.service.protocol;
+        let open = self
+            .in_use
+            .as_ref()
+            .and_then(|in_use| in_use.take_open(protocol));
+        if let Some(mut sender) = open {
             if !self.safe {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
                 // this connection meanwhile, that is known.
@@ -131,9 +138,10 @@ impl Exchange {
                 self.route()?;
                 self.in_use = Some(self.choose()?);
             }
-            let address = self.in_use.as_ref().map(|in_use| in_use.upstream().address);
-            let address = address.ok_or(Fault::NoProcess)?;
-            let fault = match connect(address, self.client.worker.settings.connect_timeout).await {
+            let in_use = self.in_use.as_ref().ok_or(Fault::NoProcess)?;
+            let timeout = self.service.connect_timeout;
+            let connected = in_use.connect(self.service.service.protocol, timeout).await;
+            let fault = match connected {
                 Ok(mut sender) => match self.send(&mut sender, false).await {
                     Sent::Answered(response) => return self.answered(response, sender),
                     Sent::Failed(fault) => return Err(fault),
@@ -141,7 +149,7 @@ impl Exchange {
                     // It accepted the connection and closed it at once.
                     Sent::Lost => Fault::ClosedEarly,
                 },
-                Err(error) => fault_of(&error),
+                Err(fault) => fault,
             };
             if let Some(in_use) = self.in_use.take() {
                 tracing::debug!(upstream = %in_use.upstream().id, ?fault, "no connection to an upstream");
@@ -182,14 +190,18 @@ impl Exchange {
     }
 
     async fn send(&mut self, sender: &mut Sender, keep_copy: bool) -> Sent {
-        let Some(request) = self.request.take() else {
+        let Some(mut request) = self.request.take() else {
             return Sent::Lost;
         };
-        if keep_copy {
+        if let Err(fault) = shape(&mut request, sender.is_http2(), &self.host) {
+            return Sent::Failed(fault);
+        }
+        // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
+        if keep_copy || (sender.is_http2() && self.progress.is_none()) {
             self.request = Some(copy_of(&request));
         }
-        let mut answer = pin!(sender.try_send_request(request));
-        let limit = self.client.worker.settings.first_byte_timeout;
+        let mut answer = pin!(sender.try_send(request));
+        let limit = self.service.first_byte_timeout;
         let mut frames = 0;
         loop {
             let waited = timeout(limit, &mut answer).await;
@@ -200,7 +212,11 @@ impl Exchange {
                         self.request = Some(unsent);
                         return Sent::Lost;
                     }
-                    return lost_or_failed(&error.into_error());
+                    let error = error.into_error();
+                    if !keep_copy && !is_refused(&error) {
+                        self.request = None;
+                    }
+                    return lost_or_failed(&error);
                 }
                 (Err(_), None) => return Sent::Failed(Fault::Silent),
                 (Err(_), Some(progress)) => {
@@ -226,29 +242,70 @@ fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     let mut copy = Request::new(RequestBody::none());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
 }
 
-fn lost_or_failed(error: &hyper::Error) -> Sent {
-    if error.is_parse() {
-        Sent::Failed(Fault::NotHttp)
-    } else if error.is_user() {
-        Sent::Failed(Fault::BodyBroken)
-    } else {
-        Sent::Lost
+/// Gives a request the form of the HTTP it is sent over; it may have had the other one before.
+fn shape(
+    request: &mut Request<RequestBody>,
+    is_http2: bool,
+    host: &HeaderValue,
+) -> Result<(), Fault> {
+    if is_http2 == request.uri().scheme().is_some() {
+        return Ok(());
     }
+    let mut target = std::mem::take(request.uri_mut()).into_parts();
+    if is_http2 {
+        let authority = Authority::try_from(host.as_bytes());
+        target.authority = Some(authority.map_err(|_| Fault::HostMalformed)?);
+        target.scheme = Some(Scheme::HTTP);
+        let headers = request.headers_mut();
+        for name in [HOST, TRANSFER_ENCODING, CONNECTION, UPGRADE] {
+            headers.remove(name);
+        }
+    } else {
+        target.authority = None;
+        target.scheme = None;
+        request.headers_mut().insert(HOST, host.clone());
+    }
+    *request.uri_mut() = Uri::from_parts(target).map_err(|_| Fault::TargetMalformed)?;
+    *request.version_mut() = if is_http2 {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
+    Ok(())
 }
 
-fn fault_of(error: &ConnectError) -> Fault {
-    let ConnectError::Refused(error) = error else {
-        return Fault::ConnectTimedOut;
-    };
-    match error.kind() {
-        io::ErrorKind::TimedOut => Fault::ConnectTimedOut,
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => Fault::Exhausted,
-        // EMFILE and ENFILE have no kind of their own: 24 and 23 on Linux (errno(3)).
-        _ if matches!(error.raw_os_error(), Some(23 | 24)) => Fault::Exhausted,
-        _ => Fault::Refused,
+/// Whether an upstream says over HTTP/2 that it has done nothing about the request (RFC 9113 section 8.7):
+/// it refused the stream, or closed the connection to new ones before this one.
+fn is_refused(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(|error| {
+        error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (error.is_go_away()
+                && error.is_remote()
+                && error.reason() == Some(h2::Reason::NO_ERROR))
+    })
+}
+
+fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+fn lost_or_failed(error: &hyper::Error) -> Sent {
+    let is_broken = http2_error(error).is_some_and(|error| error.is_library());
+    if error.is_parse() || is_broken {
+        Sent::Failed(Fault::NotHttp)
+    } else if error.is_user() {
+        let cause = std::error::Error::source(error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
+        Sent::Failed(match cause {
+            Some(BodyError::TooLarge) => Fault::BodyTooLarge,
+            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
+        })
+    } else {
+        Sent::Lost
     }
 }

@@ -11,6 +11,12 @@ pub(crate) enum Fault {
     HostRepeated,
     /// What it names is no host name.
     HostMalformed,
+    /// Over HTTP/2: its `Host` field is another than its `:authority`.
+    HostDisagrees,
+    /// The connection was made for another host, and its certificate does not cover this one.
+    Misdirected,
+    /// What it asks for is no path.
+    TargetMalformed,
     /// A method we do not forward: CONNECT.
     MethodRefused,
     /// A body framed in a way that two servers may read differently.
@@ -19,6 +25,8 @@ pub(crate) enum Fault {
     BodyStalled,
     /// The client's body broke off or was malformed.
     BodyBroken,
+    /// The body is larger than the app takes.
+    BodyTooLarge,
     /// No app has this host.
     HostUnknown,
     /// The app exists, but nothing has been deployed.
@@ -33,7 +41,7 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
-    /// What the app answered is not HTTP/1.
+    /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
     /// The app did not begin to answer in time.
     Silent,
@@ -63,10 +71,14 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
+            Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::HostUnknown => StatusCode::NOT_FOUND,
             Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
                 StatusCode::BAD_GATEWAY
@@ -81,10 +93,14 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken
+            | Fault::BodyTooLarge
             | Fault::HostUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
@@ -104,10 +120,13 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::HostDisagrees
+            | Fault::Misdirected
+            | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
-            Fault::MethodRefused => "http_request_denied",
+            Fault::MethodRefused | Fault::BodyTooLarge => "http_request_denied",
             Fault::HostUnknown => "destination_not_found",
             Fault::NotDeployed | Fault::Stopped | Fault::NoProcess => "destination_unavailable",
             Fault::Refused => "connection_refused",
@@ -136,6 +155,21 @@ impl Fault {
                 "The Host header holds something that is not a host name.",
                 "Check the address and try again.",
             ),
+            Fault::HostDisagrees => (
+                "This request names more than one host",
+                "Its Host header and its :authority differ, and which one is meant cannot be known.",
+                "Send the request with :authority alone.",
+            ),
+            Fault::Misdirected => (
+                "This request came over a connection to another host",
+                "The certificate of this connection does not cover the host that the request names.",
+                "Open a new connection for this host; browsers do so by themselves.",
+            ),
+            Fault::TargetMalformed => (
+                "This request asks for no valid path",
+                "A path begins with a slash.",
+                "Check the address and try again.",
+            ),
             Fault::MethodRefused => (
                 "This method is not allowed",
                 "CONNECT asks for a tunnel to another place, which this server does not provide.",
@@ -155,6 +189,11 @@ impl Fault {
                 "The request did not arrive in full",
                 "Its body broke off or was malformed.",
                 "Send it again.",
+            ),
+            Fault::BodyTooLarge => (
+                "The body of this request is too large",
+                "It is larger than what this app accepts.",
+                "Send less. If the app is yours, raise the limit: proxy:set APP max-body-size SIZE.",
             ),
             Fault::HostUnknown => (
                 "No app lives at this address",
@@ -193,8 +232,8 @@ impl Fault {
             ),
             Fault::NotHttp => (
                 "This app gave an answer that cannot be understood",
-                "What it sent is not HTTP/1.",
-                "If the app is yours, check that it speaks plain HTTP on $PORT.",
+                "What it sent is not the HTTP it is set to speak.",
+                "If the app is yours, check that it speaks plain HTTP/1.1 on $PORT, or HTTP/2 if it is set to.",
             ),
             Fault::Silent => (
                 "This app took too long to answer",

@@ -2,15 +2,19 @@
 
 use crate::access_log::{Entry, Logged};
 use crate::body::{RequestBody, ResponseBody};
+use crate::challenge;
 use crate::connection::Client;
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
 use crate::headers;
+use crate::host::routing_name;
+use crate::https;
 use crate::pages::{Reader, page};
 use crate::routes::{LocalService, Unrouted};
 use crate::tunnel;
+use crate::websocket;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -26,6 +30,10 @@ pub(crate) fn answer(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
     let mut entry = Entry::open(client, &request);
+    if let Some(answer) = challenge::answer(client, &request) {
+        entry.unrouted(&request);
+        return Either::Right(ready(Ok(Logged::answer(answer, entry))));
+    }
     match Forwarding::begin(client, request, &mut entry) {
         Ok(forwarding) => Either::Left(forwarding.run(entry)),
         Err(page) => Either::Right(ready(Ok(Logged::answer(*page, entry)))),
@@ -37,8 +45,11 @@ fn route(
     client: &Client,
     request: &Request<Incoming>,
 ) -> Result<(HeaderValue, Rc<LocalService>), Fault> {
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
+    }
+    if !is_target(request) {
+        return Err(Fault::TargetMalformed);
     }
     let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next()
@@ -48,6 +59,12 @@ fn route(
     }
     let host = host_of(request)?;
     let name = std::str::from_utf8(host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
+    if let Some(shown) = &client.tls {
+        let name = routing_name(name).ok_or(Fault::HostMalformed)?;
+        if !shown.is_for(&name) {
+            return Err(Fault::Misdirected);
+        }
+    }
     match client.worker.routes.route(name) {
         Ok(service) => Ok((host, service)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
@@ -55,7 +72,14 @@ fn route(
     }
 }
 
-/// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it.
+/// Whether the target has a path, or is the `*` of OPTIONS. An authority alone, as CONNECT has it, is none.
+fn is_target(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
+}
+
+/// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it. In HTTP/2 the two must
+/// agree (RFC 9113 section 8.3.1).
 fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
@@ -63,6 +87,16 @@ fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
         return Err(Fault::HostRepeated);
     }
     match request.uri().authority() {
+        Some(authority) if request.version() == Version::HTTP_2 => {
+            if host.is_some_and(|host| {
+                !host
+                    .as_bytes()
+                    .eq_ignore_ascii_case(authority.as_str().as_bytes())
+            }) {
+                return Err(Fault::HostDisagrees);
+            }
+            HeaderValue::try_from(authority.as_str()).map_err(|_| Fault::HostMalformed)
+        }
         Some(authority) => {
             HeaderValue::try_from(authority.as_str()).map_err(|_| Fault::HostMalformed)
         }
@@ -77,6 +111,8 @@ struct Forwarding {
     request_id: HeaderValue,
     /// The client's connection, if it asks to change its protocol.
     upgrade: Option<OnUpgrade>,
+    /// It asks so by an extended CONNECT.
+    by_connect: bool,
 }
 
 impl Forwarding {
@@ -93,13 +129,38 @@ impl Forwarding {
         };
         let (host, service) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
-            entry.routed(request.headers().get(HOST), None);
+            entry.unrouted(&request);
             entry.failed(fault);
-            Box::new(page(fault, reader))
+            let mut page = page(fault, reader);
+            if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
+                // Where its next request begins, it may see elsewhere than we do.
+                let close = HeaderValue::from_static("close");
+                page.headers_mut().insert(CONNECTION, close);
+            }
+            Box::new(page)
         })?;
-        entry.routed(Some(&host), Some((&service.service.name, &service.tally)));
+        entry.routed(&host, &service.service.name, &service.tally);
+        if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
+            service.tally.answered(redirect.status());
+            return Err(Box::new(redirect));
+        }
+        if let Some(gate) = &service.gate {
+            gate.admit(&request).map_err(|fault| {
+                reader.app = Some(&service.service.name);
+                service.tally.answered(fault.status());
+                entry.failed(fault);
+                page(fault, reader)
+            })?;
+        }
         let upgrade = headers::clean_request(request.headers_mut());
-        let upgrade = upgrade.map(|_| hyper::upgrade::on(&mut request));
+        let by_connect = websocket::is_connect(&request);
+        let upgrade = (upgrade.is_some() || by_connect).then(|| hyper::upgrade::on(&mut request));
+        if request.version() == Version::HTTP_2 {
+            headers::join_cookies(request.headers_mut());
+            if by_connect {
+                websocket::ask(&mut request, &client.worker.stamps.random);
+            }
+        }
         if request.uri().authority().is_some() {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
@@ -123,6 +184,7 @@ impl Forwarding {
             accept,
             request_id,
             upgrade,
+            by_connect,
         })
     }
 
@@ -165,6 +227,10 @@ impl Forwarding {
         entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
+        let client = self.exchange.client();
+        if let (Some(hsts), Some(_)) = (&self.exchange.service().service.hsts, &client.tls) {
+            hsts.set(response.headers_mut());
+        }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let service = Rc::clone(self.exchange.service());
             return Ok(response.map(|body| ResponseBody::upstream(body, lease, service)));
@@ -172,12 +238,15 @@ impl Forwarding {
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
         let from_upstream = hyper::upgrade::on(&mut response);
-        let entry = entry.upgraded(protocol.as_ref());
-        if let Some(protocol) = protocol {
+        let mut entry = entry.upgraded(protocol.as_ref());
+        if self.by_connect {
+            websocket::agree(&mut response);
+        } else if let Some(protocol) = protocol {
             headers::ask_upgrade(response.headers_mut(), protocol);
         }
-        let open = self.exchange.client().worker.open.enter();
-        tunnel::start(from_client, from_upstream, lease, open, entry);
+        entry.answered(response.status());
+        let client = self.exchange.client();
+        tunnel::start(from_client, from_upstream, lease, client, entry);
         Ok(response.map(|_| ResponseBody::Page(None)))
     }
 

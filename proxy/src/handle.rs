@@ -10,6 +10,7 @@
 //! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
 
 use crate::access_log::{AccessLog, AccessLogOptions, Outlets};
+use crate::certificates::Certificates;
 use crate::counters::Counters;
 use crate::ledger::Ledger;
 use crate::table::{RouteTable, Upstream};
@@ -39,6 +40,9 @@ impl Published {
     }
 }
 
+/// Answers to HTTP-01 challenges (RFC 8555 section 8.3): key authorizations by token.
+pub type HttpChallenges = HashMap<String, String>;
+
 /// What the data threads are told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signal {
@@ -51,6 +55,8 @@ pub(crate) struct Signal {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) published: Arc<ArcSwap<Published>>,
+    pub(crate) certificates: Arc<ArcSwap<Certificates>>,
+    pub(crate) http_challenges: Arc<ArcSwap<HttpChallenges>>,
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
@@ -62,6 +68,8 @@ impl Shared {
     pub(crate) fn new(threads: usize) -> Shared {
         Shared {
             published: Arc::default(),
+            certificates: Arc::default(),
+            http_challenges: Arc::default(),
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
@@ -126,6 +134,31 @@ impl ProxyHandle {
     /// The table in force.
     pub fn table(&self) -> Arc<RouteTable> {
         Arc::clone(&self.shared.published.load().table)
+    }
+
+    /// Replaces all certificates in one swap: a handshake that begins after this returns sees the new ones.
+    ///
+    /// Connections that are open stay as they are. Set them before the first table, which opens the doors.
+    pub fn set_certificates(&self, certificates: Certificates) {
+        self.shared.certificates.store(Arc::new(certificates));
+    }
+
+    /// The certificates in force.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.shared.certificates.load_full()
+    }
+
+    /// Answers `http://ANY-HOST/.well-known/acme-challenge/TOKEN` with the key authorization of the token,
+    /// before any routing or redirect, on listeners without TLS; replaces all earlier ones.
+    ///
+    /// A token that is not among them is left to the app, which may have a client of its own.
+    pub fn set_http_challenges(&self, challenges: HttpChallenges) {
+        self.shared.http_challenges.store(Arc::new(challenges));
+    }
+
+    /// The answers to HTTP-01 challenges in force.
+    pub fn http_challenges(&self) -> Arc<HttpChallenges> {
+        self.shared.http_challenges.load_full()
     }
 
     /// Requests and upgraded connections now on an upstream, over all threads.

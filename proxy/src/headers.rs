@@ -2,8 +2,8 @@
 
 use crate::connection::Client;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -53,6 +53,22 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(UPGRADE).cloned();
     remove_marked(headers, is_marked);
     upgrade
+}
+
+/// Makes one field of the crumbs that HTTP/2 lets a client cut its cookies into (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Marks a message as one that changes the protocol of its connection.
@@ -159,7 +175,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean_request, clean_response};
+    use super::{clean_request, clean_response, join_cookies};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(lines: &str) -> HeaderMap {
@@ -227,6 +243,22 @@ mod tests {
         check_request("Host: a|Upgrade: websocket", "Host: a");
         let h2c = "Host: a|Connection: Upgrade, HTTP2-Settings|Upgrade: h2c|HTTP2-Settings: AA";
         check_request(h2c, "Host: a");
+    }
+
+    #[test]
+    fn crumbs_of_cookies_are_joined() {
+        for (given, expected) in [
+            (
+                "Cookie: a=1|X: y|Cookie: b=2|Cookie: c=3",
+                "Cookie: a=1; b=2; c=3|X: y",
+            ),
+            ("Cookie: a=1; b=2", "Cookie: a=1; b=2"),
+            ("Host: a", "Host: a"),
+        ] {
+            let mut joined = headers(given);
+            join_cookies(&mut joined);
+            assert_eq!(joined, headers(expected), "{given}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Ledger {
     pub(crate) unrouted: Tally,
     open_connections: AtomicUsize,
     accepted_connections: AtomicU64,
+    tls_handshakes: AtomicU64,
+    failed_tls_handshakes: AtomicU64,
     dropped_log_records: AtomicU64,
 }
 
@@ -97,6 +99,16 @@ impl Ledger {
         add(&self.accepted_connections, 1);
     }
 
+    pub(crate) fn tls_handshake(&self, has_succeeded: bool) {
+        add(
+            match has_succeeded {
+                true => &self.tls_handshakes,
+                false => &self.failed_tls_handshakes,
+            },
+            1,
+        );
+    }
+
     pub(crate) fn dropped_log_records(&self, number: u64) {
         add(&self.dropped_log_records, number);
     }
@@ -108,6 +120,8 @@ impl Ledger {
         self.unrouted.add_to(&mut counters.unrouted);
         counters.open_connections += self.open_connections.load(Ordering::Relaxed);
         counters.accepted_connections += self.accepted_connections.load(Ordering::Relaxed);
+        counters.tls_handshakes += self.tls_handshakes.load(Ordering::Relaxed);
+        counters.failed_tls_handshakes += self.failed_tls_handshakes.load(Ordering::Relaxed);
         counters.dropped_log_records += self.dropped_log_records.load(Ordering::Relaxed);
     }
 }

@@ -14,6 +14,14 @@ const BACKLOG: i32 = 4096;
 pub struct Listeners {
     address: SocketAddr,
     sockets: Vec<TcpListener>,
+    is_tls: bool,
+}
+
+/// One of them, as a data thread gets it.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    pub(crate) socket: TcpListener,
+    pub(crate) is_tls: bool,
 }
 
 /// Why an address cannot be listened on.
@@ -72,7 +80,23 @@ impl Listeners {
         prepare(&listener)?;
         let mut sockets = vec![listener];
         share(&mut sockets, threads)?;
-        Ok(Listeners { address, sockets })
+        Ok(Listeners {
+            address,
+            sockets,
+            is_tls: false,
+        })
+    }
+
+    /// Speaks TLS on these sockets: HTTPS, with the certificates of
+    /// [`ProxyHandle::set_certificates`](crate::ProxyHandle::set_certificates).
+    pub fn tls(mut self) -> Listeners {
+        self.is_tls = true;
+        self
+    }
+
+    /// Whether TLS is spoken here.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// The address listened on, with the port that was chosen if 0 was asked for.
@@ -81,9 +105,13 @@ impl Listeners {
     }
 
     /// The sockets, at least one for each of `threads` threads.
-    pub(crate) fn into_sockets(mut self, threads: usize) -> io::Result<Vec<TcpListener>> {
+    pub(crate) fn into_sockets(mut self, threads: usize) -> io::Result<Vec<ListeningSocket>> {
         share(&mut self.sockets, threads)?;
-        Ok(self.sockets)
+        let is_tls = self.is_tls;
+        let sockets = self.sockets.into_iter();
+        Ok(sockets
+            .map(|socket| ListeningSocket { socket, is_tls })
+            .collect())
     }
 }
 
@@ -114,6 +142,7 @@ fn bind(address: SocketAddr, threads: usize) -> io::Result<Listeners> {
     Ok(Listeners {
         address,
         sockets: listeners,
+        is_tls: false,
     })
 }
 

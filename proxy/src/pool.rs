@@ -1,10 +1,16 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
 use crate::body::RequestBody;
+use crate::fault::Fault;
 use crate::handle::Shared;
 use crate::ledger::Usage;
+use crate::protocol::Protocol;
+use crate::shared_connection::{self, Place, SharedConnections};
 use crate::table::Upstream;
-use hyper::client::conn::http1;
+use futures_util::future::Either;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,7 +21,41 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-pub(crate) type Sender = http1::SendRequest<RequestBody>;
+/// A connection as one request uses it.
+#[derive(Debug)]
+pub(crate) enum Sender {
+    /// Lent to it alone.
+    Http1(http1::SendRequest<RequestBody>),
+    /// Shared with others; the place on it is its own.
+    Http2 {
+        sender: http2::SendRequest<RequestBody>,
+        _place: Place,
+    },
+}
+
+impl Sender {
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Sender::Http1(sender) => sender.is_ready(),
+            Sender::Http2 { sender, .. } => sender.is_ready(),
+        }
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Sender::Http2 { .. })
+    }
+
+    pub(crate) fn try_send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
+    {
+        match self {
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2 { sender, .. } => Either::Right(sender.try_send_request(request)),
+        }
+    }
+}
 
 /// One upstream with this thread's connections to it.
 #[derive(Debug)]
@@ -24,6 +64,7 @@ pub(crate) struct LocalUpstream {
     usage: Arc<Usage>,
     /// Last in, first out: the surplus of a busy time grows old at the front and is closed.
     idle: RefCell<Vec<Idle>>,
+    pub(crate) shared_connections: SharedConnections,
     max_idle: usize,
     retired: Cell<bool>,
     shared: Arc<Shared>,
@@ -32,7 +73,7 @@ pub(crate) struct LocalUpstream {
 
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    sender: http1::SendRequest<RequestBody>,
     since: u32,
 }
 
@@ -62,6 +103,7 @@ impl LocalUpstream {
             upstream,
             usage,
             idle: RefCell::default(),
+            shared_connections: SharedConnections::default(),
             max_idle,
             retired: Cell::new(false),
             shared,
@@ -78,10 +120,11 @@ impl LocalUpstream {
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().clear();
+        self.shared_connections.clear();
     }
 
     /// The connection that became idle last and, as far as is known, still lives.
-    pub(crate) fn take_idle(&self) -> Option<Sender> {
+    fn take_idle(&self) -> Option<http1::SendRequest<RequestBody>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let Idle { sender, .. } = idle.pop()?;
@@ -91,7 +134,7 @@ impl LocalUpstream {
         }
     }
 
-    fn keep(&self, sender: Sender) {
+    fn keep(&self, sender: http1::SendRequest<RequestBody>) {
         let mut idle = self.idle.borrow_mut();
         if self.retired.get() || idle.len() >= self.max_idle {
             return;
@@ -108,7 +151,12 @@ impl LocalUpstream {
         let now = self.clock.now.get();
         let mut idle = self.idle.borrow_mut();
         idle.retain(|kept| now.wrapping_sub(kept.since) < max_age && !kept.sender.is_closed());
-        !idle.is_empty()
+        self.shared_connections.close_idle(now, max_age) | !idle.is_empty()
+    }
+
+    /// Something is open that may have to be closed later.
+    pub(crate) fn watch_idle(&self) {
+        self.clock.kept.notify_one();
     }
 }
 
@@ -121,17 +169,41 @@ pub(crate) enum ConnectError {
     Refused(io::Error),
 }
 
-/// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
-pub(crate) async fn connect(
+impl ConnectError {
+    pub(crate) fn fault(&self) -> Fault {
+        let ConnectError::Refused(error) = self else {
+            return Fault::ConnectTimedOut;
+        };
+        match error.kind() {
+            io::ErrorKind::TimedOut => Fault::ConnectTimedOut,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => Fault::Exhausted,
+            // EMFILE and ENFILE have no kind of their own: 24 and 23 on Linux (errno(3)).
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Fault::Exhausted,
+            _ => Fault::Refused,
+        }
+    }
+}
+
+/// Opens a stream to an upstream.
+pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
-) -> Result<Sender, ConnectError> {
+) -> Result<TokioIo<TcpStream>, ConnectError> {
     let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
         .await
         .map_err(|_| ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;
     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+    Ok(TokioIo::new(stream))
+}
+
+/// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
+async fn connect(
+    address: SocketAddr,
+    timeout: Duration,
+) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
+    let stream = open(address, timeout).await?;
+    let (sender, connection) = http1::handshake(stream)
         .await
         .map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
     tokio::task::spawn_local(async move {
@@ -155,8 +227,27 @@ impl InUse {
         &self.0.upstream
     }
 
-    pub(crate) fn take_idle(&self) -> Option<Sender> {
-        self.0.take_idle()
+    /// A connection that is there already, if one can take a request.
+    pub(crate) fn take_open(&self, protocol: Protocol) -> Option<Sender> {
+        match protocol {
+            Protocol::Http1 => self.0.take_idle().map(Sender::Http1),
+            Protocol::H2c => self.0.shared_connections.take_place(),
+        }
+    }
+
+    /// A new connection; over HTTP/2, one that others wait for as well.
+    pub(crate) async fn connect(
+        &self,
+        protocol: Protocol,
+        timeout: Duration,
+    ) -> Result<Sender, Fault> {
+        match protocol {
+            Protocol::Http1 => {
+                let made = connect(self.0.upstream.address, timeout).await;
+                made.map(Sender::Http1).map_err(|error| error.fault())
+            }
+            Protocol::H2c => shared_connection::connect(&self.0, timeout).await,
+        }
     }
 }
 
@@ -179,7 +270,10 @@ pub(crate) struct Lease {
 impl Lease {
     /// The answer has been read to its end: keep the connection, as soon as the request has been sent.
     pub(crate) fn finish(self) {
-        let Lease { mut sender, in_use } = self;
+        let Lease { sender, in_use } = self;
+        let Sender::Http1(mut sender) = sender else {
+            return;
+        };
         if sender.is_ready() {
             in_use.0.keep(sender);
         } else if !sender.is_closed() {

@@ -1,10 +1,10 @@
 //! Starting and stopping the data threads.
 
 use crate::handle::{ProxyHandle, Shared};
-use crate::listen::Listeners;
+use crate::listen::{Listeners, ListeningSocket};
 use crate::settings::ProxySettings;
+use crate::tls::Tls;
 use crate::worker::Setup;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub enum StartError {
     /// A listening socket could not be shared among the threads.
     #[error("cannot share a listening socket among the threads of the proxy")]
     Socket(#[source] io::Error),
+    /// TLS could not be set up: the system gave no random numbers.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
 }
 
 impl Proxy {
@@ -40,7 +43,11 @@ impl Proxy {
     /// The listeners' number of sockets need not match the threads. On an error nothing keeps running.
     pub fn start(listeners: Vec<Listeners>, settings: ProxySettings) -> Result<Proxy, StartError> {
         let count = settings.threads.max(1);
-        let mut sockets: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
+        let https_port = listeners
+            .iter()
+            .find(|listeners| listeners.is_tls())
+            .map(|listeners| listeners.local_address().port());
+        let mut sockets: Vec<Vec<ListeningSocket>> = (0..count).map(|_| Vec::new()).collect();
         for listeners in listeners {
             let of_one_address = listeners.into_sockets(count).map_err(StartError::Socket)?;
             // All must be served: the kernel also gives connections to a socket nobody accepts from.
@@ -51,6 +58,11 @@ impl Proxy {
             }
         }
         let shared = Arc::new(Shared::new(count));
+        let tls = match https_port {
+            Some(_) => Some(Tls::new(Arc::clone(&shared.certificates)).map_err(StartError::Tls)?),
+            None => None,
+        };
+        let tls = tls.map(Arc::new);
         let settings = Arc::new(settings);
         let (end, ended) = mpsc::channel(1);
         let (started, starts) = std::sync::mpsc::channel();
@@ -65,6 +77,8 @@ impl Proxy {
                 sockets,
                 shared: Arc::clone(&proxy.handle.shared),
                 settings: Arc::clone(&settings),
+                tls: tls.clone(),
+                https_port,
                 started: started.clone(),
                 end: end.clone(),
             };

@@ -1,6 +1,7 @@
 //! One thread's view of the table: services it has met, with this thread's connections and counts.
 
 use crate::counters::Tally;
+use crate::gate::Gate;
 use crate::handle::{Published, Shared};
 use crate::host::{Host, routing_name};
 use crate::ledger::Ledger;
@@ -13,12 +14,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A service as one thread sees it.
 #[derive(Debug)]
 pub(crate) struct LocalService {
     pub(crate) service: Arc<Service>,
     pub(crate) tally: Arc<Tally>,
+    /// What a request must pass first; `None` for most services.
+    pub(crate) gate: Option<Gate>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
 }
 
@@ -67,7 +73,7 @@ pub(crate) struct Routes {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     clock: Rc<IdleClock>,
-    max_idle: usize,
+    settings: Arc<ProxySettings>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +87,7 @@ impl Routes {
     pub(crate) fn new(
         shared: Arc<Shared>,
         ledger: Arc<Ledger>,
-        settings: &ProxySettings,
+        settings: Arc<ProxySettings>,
     ) -> Routes {
         Routes {
             published: RefCell::new(Cache::new(Arc::clone(&shared.published))),
@@ -89,7 +95,7 @@ impl Routes {
             shared,
             ledger,
             clock: Rc::default(),
-            max_idle: settings.max_idle_per_upstream,
+            settings,
         }
     }
 
@@ -114,9 +120,17 @@ impl Routes {
             return Ok(Rc::clone(known));
         }
         let (host, service) = published.table.find(&name).ok_or(Unrouted::Unknown)?;
+        let policy = &service.policy;
         let local = Rc::new(LocalService {
             service: Arc::clone(service),
             tally: self.ledger.tally_of(&service.name),
+            gate: Gate::of(service),
+            connect_timeout: policy
+                .connect_timeout
+                .unwrap_or(self.settings.connect_timeout),
+            first_byte_timeout: policy
+                .first_byte_timeout
+                .unwrap_or(self.settings.first_byte_timeout),
             upstreams: service
                 .upstreams
                 .iter()
@@ -137,7 +151,7 @@ impl Routes {
             usage,
             Arc::clone(&self.shared),
             Rc::clone(&self.clock),
-            self.max_idle,
+            self.settings.max_idle_per_upstream,
         );
         let local = Rc::new(local);
         met.upstreams.insert(upstream.clone(), Rc::clone(&local));

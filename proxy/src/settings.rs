@@ -17,6 +17,8 @@ pub struct ProxySettings {
     /// How long a client may take to send a request head, and how long an idle client connection is kept.
     /// Default 10 s.
     pub header_read_timeout: Duration,
+    /// How long a TLS handshake may take. Default 10 s.
+    pub tls_handshake_timeout: Duration,
     /// Largest request head in bytes, first line included; more is answered 431. Default 64 KiB.
     pub max_header_bytes: usize,
     /// Idle connections kept to one upstream by one thread. Default 128.
@@ -33,6 +35,7 @@ impl Default for ProxySettings {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(60),
             header_read_timeout: Duration::from_secs(10),
+            tls_handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,
             max_idle_per_upstream: 128,
             idle_timeout: Duration::from_secs(4),

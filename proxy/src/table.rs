@@ -1,6 +1,9 @@
 //! The route table: a plain value that says which service answers for which host.
 
 use crate::host::{Host, routing_name};
+use crate::https::{Hsts, PlainHttp};
+use crate::policy::Policy;
+use crate::protocol::Protocol;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +29,14 @@ pub struct Service {
     pub upstreams: Vec<Upstream>,
     /// Whether there is anything to forward to, and if not, why.
     pub state: ServiceState,
+    /// What is special about it; the default is nothing.
+    pub policy: Arc<Policy>,
+    /// How the upstreams are spoken to.
+    pub protocol: Protocol,
+    /// What plain HTTP does on a host that has a certificate.
+    pub plain_http: PlainHttp,
+    /// What browsers are told over HTTPS about coming back, if anything.
+    pub hsts: Option<Hsts>,
 }
 
 /// Whether a service answers, and if not, what its visitors are told.
@@ -46,6 +57,10 @@ impl Service {
             name: name.into(),
             upstreams: upstreams.into(),
             state: ServiceState::Serving,
+            policy: Arc::default(),
+            protocol: Protocol::default(),
+            plain_http: PlainHttp::default(),
+            hsts: None,
         }
     }
 }

@@ -1,15 +1,20 @@
 //! A data thread: its runtime, its accept loops, its following of the table, its end.
 
 use crate::access_log::LogBuffer;
-use crate::connection;
+use crate::certificates::Certificates;
+use crate::connection::{self, Ends};
 use crate::drain::OpenConnections;
-use crate::handle::Shared;
+use crate::handle::{HttpChallenges, Shared};
+use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
+use crate::listen::ListeningSocket;
 use crate::routes::Routes;
 use crate::settings::ProxySettings;
 use crate::stamps::Stamps;
+use crate::tls::Tls;
+use arc_swap::Guard;
 use futures_util::FutureExt as _;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -28,9 +33,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a data thread is started with.
 pub(crate) struct Setup {
     pub(crate) index: usize,
-    pub(crate) sockets: Vec<std::net::TcpListener>,
+    pub(crate) sockets: Vec<ListeningSocket>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<ProxySettings>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) https_port: Option<u16>,
     /// Told whether the thread has come up.
     pub(crate) started: blocking::Sender<io::Result<()>>,
     /// Dropped last of all.
@@ -47,6 +54,10 @@ pub(crate) struct Worker {
     pub(crate) stamps: Stamps,
     pub(crate) http: http1::Builder,
     pub(crate) log: Rc<LogBuffer>,
+    pub(crate) http2: http2::Builder<LocalExecutor>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
+    pub(crate) https_port: Option<u16>,
     shared: Arc<Shared>,
 }
 
@@ -72,28 +83,27 @@ impl Setup {
         drop(self.end);
     }
 
-    async fn serve(
-        &self,
-        ledger: Arc<Ledger>,
-        sockets: Vec<std::net::TcpListener>,
-    ) -> io::Result<()> {
+    async fn serve(&self, ledger: Arc<Ledger>, sockets: Vec<ListeningSocket>) -> io::Result<()> {
         let worker = Rc::new(Worker {
             settings: Arc::clone(&self.settings),
             routes: Routes::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&ledger),
-                &self.settings,
+                Arc::clone(&self.settings),
             ),
             open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
             stamps: Stamps::new(),
             http: connection::builder(&self.settings),
             log: Rc::new(LogBuffer::new(&self.shared.outlets, Arc::clone(&ledger))),
+            http2: crate::http2::builder(&self.settings),
+            tls: self.tls.clone(),
+            https_port: self.https_port,
             ledger,
             shared: Arc::clone(&self.shared),
         });
         let mut listeners = Vec::with_capacity(sockets.len());
         for socket in sockets {
-            listeners.push(Listener::new(TcpListener::from_std(socket)?)?);
+            listeners.push(Listener::new(socket)?);
         }
         let _ = self.started.send(Ok(()));
         worker.work(listeners).await;
@@ -104,16 +114,30 @@ impl Setup {
 struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    is_tls: bool,
 }
 
 impl Listener {
-    fn new(socket: TcpListener) -> io::Result<Listener> {
+    fn new(ListeningSocket { socket, is_tls }: ListeningSocket) -> io::Result<Listener> {
+        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address })
+        Ok(Listener {
+            socket,
+            address,
+            is_tls,
+        })
     }
 }
 
 impl Worker {
+    pub(crate) fn certificates(&self) -> Guard<Arc<Certificates>> {
+        self.shared.certificates.load()
+    }
+
+    pub(crate) fn http_challenges(&self) -> Arc<HttpChallenges> {
+        self.shared.http_challenges.load_full()
+    }
+
     async fn work(self: Rc<Self>, listeners: Vec<Listener>) {
         let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
         let accepting: Vec<JoinHandle<()>> = listeners
@@ -133,7 +157,7 @@ impl Worker {
         yield_now().await;
         for listener in listeners {
             while let Some(Ok((stream, peer))) = listener.socket.accept().now_or_never() {
-                self.begin(stream, peer, listener.address);
+                self.begin(stream, peer, &listener);
             }
         }
         yield_now().await;
@@ -154,7 +178,7 @@ impl Worker {
         }
         loop {
             match listener.socket.accept().await {
-                Ok((stream, peer)) => self.begin(stream, peer, listener.address),
+                Ok((stream, peer)) => self.begin(stream, peer, &listener),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, address = %listener.address, "cannot accept a connection");
@@ -164,9 +188,16 @@ impl Worker {
         }
     }
 
-    fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, local: SocketAddr) {
+    fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
         self.ledger.accepted_connection();
-        spawn_local(connection::serve(Rc::clone(self), stream, peer, local));
+        let worker = Rc::clone(self);
+        let local = listener.address;
+        let ends = Ends { peer, local };
+        if listener.is_tls {
+            spawn_local(connection::serve_tls(worker, stream, ends));
+        } else {
+            spawn_local(connection::serve(worker, stream, ends));
+        }
     }
 
     /// Follows each new table, also while draining; tells the drain time once when told to stop.

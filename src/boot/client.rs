@@ -1,6 +1,6 @@
 //! `mini WORDS`: everything but the server, as a client of it.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +52,7 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         }
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
+            let command = with_files(command)?;
             let data_dir = data_dir
                 .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
                 .unwrap_or_else(|| PathBuf::from(DATA_DIR));
@@ -71,6 +72,16 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
             runtime.shutdown_background();
             exit_code
         }
+    }
+}
+
+/// The command with the content of the files it names, which are here and not where the server is.
+fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
+    match command {
+        AnyCommand::CertsAdd(add) => add
+            .with_files(io::stdin().is_terminal())
+            .map(AnyCommand::CertsAdd),
+        command => Ok(command),
     }
 }
 

@@ -15,11 +15,12 @@ pub(super) struct Bound {
     pub ssh: Vec<TcpListener>,
     pub http: Vec<Listeners>,
     pub metrics: Vec<TcpListener>,
+    pub https: Vec<Listeners>,
 }
 
 impl Bound {
-    /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh` and `http`), and binds the settings'
-    /// addresses for those it did not pass.
+    /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh`, `http` and `https`), and binds the
+    /// settings' addresses for those it did not pass.
     pub(super) fn bind(settings: &Settings, proxy_threads: usize) -> Result<Bound, Problem> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
@@ -27,6 +28,7 @@ impl Bound {
             ssh: Vec::new(),
             http: Vec::new(),
             metrics: Vec::new(),
+            https: Vec::new(),
         };
         for address in &settings.metrics_listen {
             bound.metrics.push(
@@ -42,10 +44,15 @@ impl Bound {
             match (name, socket) {
                 (_, None) => {}
                 ("ssh", Some(socket)) => bound.ssh.push(socket),
-                ("http", Some(socket)) => bound.http.push(
-                    Listeners::from_inherited(socket, proxy_threads)
-                        .map_err(|error| unusable(name, &error))?,
-                ),
+                ("http" | "https", Some(socket)) => {
+                    let listeners = Listeners::from_inherited(socket, proxy_threads)
+                        .map_err(|error| unusable(name, &error))?;
+                    if name == "https" {
+                        bound.https.push(listeners.tls());
+                    } else {
+                        bound.http.push(listeners);
+                    }
+                }
                 (name, Some(_)) => return Err(unknown(name)),
             }
         }
@@ -58,17 +65,29 @@ impl Bound {
         }
         if bound.http.is_empty() {
             for address in &settings.http_listen {
-                let listeners = Listeners::bind(*address, proxy_threads);
-                bound.http.push(listeners.map_err(|error| {
-                    let (BindError::InUse { source, .. }
-                    | BindError::NotPermitted { source, .. }
-                    | BindError::Failed { source, .. }) = &error;
-                    failed("http-listen", *address, source)
-                })?);
+                bound
+                    .http
+                    .push(visitors("http-listen", *address, proxy_threads)?);
+            }
+        }
+        if bound.https.is_empty() {
+            for address in &settings.https_listen {
+                let listeners = visitors("https-listen", *address, proxy_threads)?;
+                bound.https.push(listeners.tls());
             }
         }
         Ok(bound)
     }
+}
+
+/// Listens where visitors of the apps connect.
+fn visitors(setting: &str, address: SocketAddr, threads: usize) -> Result<Listeners, Problem> {
+    Listeners::bind(address, threads).map_err(|error| {
+        let (BindError::InUse { source, .. }
+        | BindError::NotPermitted { source, .. }
+        | BindError::Failed { source, .. }) = &error;
+        failed(setting, address, source)
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -86,8 +105,13 @@ fn failed(setting: &str, address: SocketAddr, error: &io::Error) -> Problem {
                 what,
                 format!("{holder} listens there already"),
                 format!(
-                    "Stop it, or choose another port: `--{setting} {}:PORT`",
-                    host(address)
+                    "Stop it, or choose another port: `--{setting} {}:PORT`{}",
+                    host(address),
+                    if setting == "https-listen" {
+                        "; `--https-listen off` does without HTTPS"
+                    } else {
+                        ""
+                    }
                 ),
             )
         }
@@ -130,7 +154,7 @@ fn unknown(name: &str) -> Problem {
     Problem::new(
         Kind::Unavailable,
         format!("systemd passed a socket named `{}`", name.escape_debug()),
-        "mini takes sockets named `ssh` and `http`",
+        "mini takes sockets named `ssh`, `http` and `https`",
         "Set FileDescriptorName= in the `.socket` unit",
     )
 }

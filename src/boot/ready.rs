@@ -27,6 +27,7 @@ impl ServerFile {
             "ssh": facts.ssh,
             "http": facts.http,
             "metrics": facts.metrics,
+            "https": facts.https,
             "base_domains": facts.base_domains,
             "urls": urls(facts),
             "started_at": facts.started_at,
@@ -52,6 +53,7 @@ pub(super) fn lines(facts: &ServerFacts) -> String {
     let listening = [
         ("ssh", &facts.ssh),
         ("http", &facts.http),
+        ("https", &facts.https),
         ("metrics", &facts.metrics),
     ];
     for (name, addresses) in listening {
@@ -119,6 +121,7 @@ mod tests {
                 "[::1]:8080".parse().unwrap(),
             ],
             metrics: vec!["127.0.0.1:9100".parse().unwrap()],
+            https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
             started_at: Timestamp::UNIX_EPOCH,
         }
@@ -131,6 +134,7 @@ mod tests {
         ssh   127.0.0.1:2222
         http  127.0.0.1:8080
         http  [::1]:8080
+        https 127.0.0.1:8443
         metrics 127.0.0.1:9100
         apps  http://<app>.localhost:8080
         ");

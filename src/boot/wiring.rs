@@ -79,6 +79,7 @@ pub(super) async fn start(
             .iter()
             .filter_map(|listener| listener.local_addr().ok())
             .collect(),
+        https: bound.https.iter().map(Listeners::local_address).collect(),
         base_domains: settings.base_domains.clone(),
         started_at: Timestamp::now(),
     };
@@ -87,7 +88,8 @@ pub(super) async fn start(
         instance: store.instance(),
         network_pool: settings.network_pool,
     }));
-    let proxy = Proxy::start(bound.http, proxy_settings).map_err(|error| {
+    let listeners = bound.http.into_iter().chain(bound.https).collect();
+    let proxy = Proxy::start(listeners, proxy_settings).map_err(|error| {
         Problem::new(
             Kind::Unavailable,
             "The proxy could not be started",
@@ -113,8 +115,9 @@ pub(super) async fn start(
             limits: settings.limits,
             restart_limit: settings.restart_limit,
             base_domains: settings.base_domains.clone(),
+            https_port: facts.https.first().map(SocketAddr::port),
         },
-        url_port: facts.http.first().map(SocketAddr::port),
+        http_port: facts.http.first().map(SocketAddr::port),
     });
     let deploys = Deploys::new(DeployParts {
         store: store.clone(),

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builds, checks, config, doctor, domains, help, logs,
-    proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
+    Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
+    logs, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -126,6 +126,11 @@ commands! {
     "builds:info" => BuildsInfo(builds::Info),
     "builds:list" => BuildsList(builds::List),
     "builds:output" => BuildsOutput(builds::Output),
+    "certs:add" or "certs:update" => CertsAdd(certs::Add),
+    "certs:generate" => CertsGenerate(certs::Generate),
+    "certs:remove" => CertsRemove(certs::Remove),
+    "certs:report" or "certs" => CertsReport(certs::Report),
+    "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),
     "config:export" => ConfigExport(config::Export),
     "config:get" => ConfigGet(config::Get),
@@ -139,6 +144,8 @@ commands! {
     "domains:report" or "domains" => DomainsReport(domains::Report),
     "logs" or "apps:logs" => Logs(logs::Logs),
     "proxy:access-logs" or "nginx:access-logs" => ProxyAccessLogs(proxy::AccessLogs),
+    "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
+    "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
     "proxy:stats" => ProxyStats(proxy::Stats),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
     "ps:report" or "ps" => PsReport(ps::Report),
@@ -164,9 +171,12 @@ impl AnyCommand {
 
     /// Whether it may read what the caller types or pipes into it.
     pub fn reads_input(&self) -> bool {
-        matches!(
-            self,
-            AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
-        )
+        match self {
+            AnyCommand::CertsAdd(add) => add.reads_input(),
+            command => matches!(
+                command,
+                AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
+            ),
+        }
     }
 }

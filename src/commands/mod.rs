@@ -5,6 +5,7 @@ pub mod apps;
 mod authorize;
 pub mod buildpacks;
 pub mod builds;
+pub mod certs;
 pub mod checks;
 mod command;
 pub mod config;
@@ -90,10 +91,12 @@ pub struct ServerFacts {
     pub data_dir: PathBuf,
     /// Where SSH listens.
     pub ssh: Vec<SocketAddr>,
-    /// Where the proxy listens.
+    /// Where the proxy listens for HTTP.
     pub http: Vec<SocketAddr>,
     /// Where only the figures for monitoring are served.
     pub metrics: Vec<SocketAddr>,
+    /// Where the proxy listens for HTTPS.
+    pub https: Vec<SocketAddr>,
     /// Base domains, the first is shown first.
     pub base_domains: Vec<DomainName>,
     /// When the server started.

@@ -128,6 +128,18 @@ fn proxy(out: &mut Exposition, counters: &Counters) {
         "Connections of visitors accepted.",
         counters.accepted_connections,
     );
+    let handshakes = [
+        ("done", counters.tls_handshakes),
+        ("failed", counters.failed_tls_handshakes),
+    ];
+    out.family(
+        "mini_tls_handshakes_total",
+        Kind::Counter,
+        "TLS handshakes with visitors, by how they ended.",
+    );
+    for (result, count) in handshakes {
+        out.sample("mini_tls_handshakes_total", &[("result", result)], count);
+    }
     out.single(
         "mini_access_log_dropped_total",
         Kind::Counter,

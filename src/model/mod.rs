@@ -3,15 +3,19 @@
 
 mod app;
 mod caller;
+mod certificate;
 mod check;
 mod deploy;
 mod name;
 mod problem;
+mod proxy_options;
 mod release;
 mod secret;
+mod value_kind;
 
 pub use app::{App, AppId, Domain, Scale};
 pub use caller::{Caller, Permission, SshKey};
+pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{
@@ -19,8 +23,12 @@ pub use name::{
     ProcessType, ReleaseVersion,
 };
 pub use problem::{Kind, Problem};
+pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
+pub use value_kind::{
+    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+};
 
 /// A moment in UTC; what the journal, the store and every report print.
 pub type Timestamp = jiff::Timestamp;

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::certificates::Shelf;
 use super::history::History;
 use super::plan::{
     Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
@@ -47,8 +48,8 @@ pub struct Parts {
     pub proxy: ProxyHandle,
     /// The rules to plan by.
     pub rules: Rules,
-    /// The port of the plain HTTP address in URLs shown to users; none for 80.
-    pub url_port: Option<u16>,
+    /// The port of HTTP in URLs shown to users, if there is one.
+    pub http_port: Option<u16>,
 }
 
 /// The running loop; its owner stops it.
@@ -77,7 +78,8 @@ impl Reconciler {
             asked: asked.clone(),
             view: seen,
             rules: Arc::new(parts.rules.clone()),
-            url_port: parts.url_port,
+            proxy: parts.proxy.clone(),
+            http_port: parts.http_port,
         };
         let stop = CancellationToken::new();
         let looker = Looker {
@@ -87,6 +89,7 @@ impl Reconciler {
             asked,
             view,
             history: History::default(),
+            shelf: Shelf::default(),
             busy: HashMap::new(),
             actions: JoinSet::new(),
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
@@ -114,6 +117,7 @@ struct Looker {
     asked: Arc<watch::Sender<u64>>,
     view: watch::Sender<Arc<View>>,
     history: History,
+    shelf: Shelf,
     busy: HashMap<Target, AppName>,
     actions: JoinSet<Finished>,
     starts: Arc<Semaphore>,
@@ -150,8 +154,9 @@ impl Looker {
             Ok(processes) => processes,
             Err(error) => {
                 tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
+                let again = self.look_blind().await;
                 self.publish_problem(answers, error.to_string());
-                return self.open_blind().await;
+                return again;
             }
         };
         let desired = match self.parts.store.desired().await {
@@ -162,6 +167,8 @@ impl Looker {
                 return RETRY;
             }
         };
+        // Before the routes: whoever is let in, or sent to HTTPS, finds it there.
+        self.certify(&desired).await;
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
         let mut plan = plan(&desired, &observed, &self.parts.rules, now);
@@ -207,16 +214,30 @@ impl Looker {
         }
     }
 
-    /// The engine does not answer: after a while visitors are let in all the same, to be told that nothing runs. Returns
-    /// when to look again.
-    async fn open_blind(&mut self) -> Duration {
+    /// Has the certificates shown that should be.
+    async fn certify(&mut self, desired: &Desired) {
+        if let Err(error) = self.shelf.follow(&self.parts.store, desired).await {
+            tracing::error!(%error, "cannot read the certificates; those that are shown stay");
+            return;
+        }
+        let certificates = self.shelf.certificates(desired, &self.parts.rules);
+        if certificates != *self.parts.proxy.certificates() {
+            self.parts.proxy.set_certificates(certificates);
+        }
+    }
+
+    /// The engine does not answer. Certificates do not need it, and after a while visitors are let in all the same, to be
+    /// told that nothing runs. Returns when to look again.
+    async fn look_blind(&mut self) -> Duration {
+        let Ok(desired) = self.parts.store.desired().await else {
+            return RETRY;
+        };
+        self.certify(&desired).await;
         let Some(shut_until) = self.shut_until else {
             return RETRY;
         };
         let left = shut_until.saturating_duration_since(Instant::now());
-        if left.is_zero()
-            && let Ok(desired) = self.parts.store.desired().await
-        {
+        if left.is_zero() {
             let table = route_table(&desired, &Observed::default(), &self.parts.rules);
             self.parts.proxy.set_table(table);
             self.shut_until = None;

@@ -1,16 +1,19 @@
 //! Owns desired against actual: a pure `plan`, and the `apply` that carries it out, the only place that starts or stops
-//! app processes or changes routes.
+//! app processes or changes routes and the certificates shown.
 //! Must not know why the desired state is what it is.
 
+mod certificates;
 mod group;
 mod history;
 mod look;
 mod plan;
+mod policy;
 mod readiness;
 mod routes;
 #[cfg(test)]
 mod tests;
 
+pub use certificates::preference;
 pub use group::environment;
 pub use look::{Parts, ReconcileTask};
 pub use plan::{
@@ -20,6 +23,7 @@ pub use plan::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mini_proxy::{Certificate, Certificates, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
@@ -32,7 +36,8 @@ pub struct Reconciler {
     asked: Arc<watch::Sender<u64>>,
     view: watch::Receiver<Arc<View>>,
     rules: Arc<Rules>,
-    url_port: Option<u16>,
+    proxy: ProxyHandle,
+    http_port: Option<u16>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -136,16 +141,43 @@ impl Reconciler {
         routes::host_names(app, domains, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first.
+    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there.
     pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
-        let port = match self.url_port {
-            Some(80) | None => String::new(),
-            Some(port) => format!(":{port}"),
+        let table = self.proxy.table();
+        let is_redirected = |host: &DomainName| {
+            let service = table.choose(host.as_str());
+            service.is_some_and(|service| service.plain_http == PlainHttp::Redirect)
         };
-        self.host_names(app, domains)
-            .iter()
-            .map(|host| format!("http://{host}{port}"))
-            .collect()
+        let hosts = self.host_names(app, domains);
+        let each = hosts.iter().map(|host| {
+            let (scheme, port, usual) = if self.has_https(host) && is_redirected(host) {
+                ("https", self.rules.https_port, 443)
+            } else {
+                ("http", self.http_port, 80)
+            };
+            match port.filter(|port| *port != usual) {
+                Some(port) => format!("{scheme}://{host}:{port}"),
+                None => format!("{scheme}://{host}"),
+            }
+        });
+        each.collect()
+    }
+
+    /// The certificates that are shown now.
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.proxy.certificates()
+    }
+
+    /// Whether a host is served over HTTPS.
+    pub fn has_https(&self, host: &DomainName) -> bool {
+        self.rules.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
+    }
+
+    /// Whether it is this certificate that visitors of a host are shown.
+    pub fn is_shown(&self, certificate: &Certificate, host: &DomainName) -> bool {
+        let certificates = self.proxy.certificates();
+        let shown = certificates.find(host.as_str());
+        self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
     }
 
     /// The rules it plans by.

@@ -28,6 +28,8 @@ pub struct Rules {
     pub restart_limit: u32,
     /// Base domains: every app answers at `<app>.<base>` for each.
     pub base_domains: Vec<DomainName>,
+    /// The port of HTTPS, if there is one.
+    pub https_port: Option<u16>,
 }
 
 impl Rules {

@@ -6,32 +6,51 @@ use std::sync::Arc;
 use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
+use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
-use crate::model::{App, AppName, DomainName, ProcessType, Release, ReleaseStatus};
+use crate::model::{App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus};
 use crate::store::Desired;
 
 /// The route table that should be in force.
 pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
     let mut table = RouteTable::default();
+    let defaults = ProxyOptions::default();
+    let plain = Arc::new(policy(&defaults));
     for app in &desired.apps {
         let current = desired
             .releases
             .iter()
             .find(|release| release.app == app.id && release.status == ReleaseStatus::Current);
-        let service = Arc::new(service(desired, observed, app, current));
-        let own: Vec<DomainName> = desired
-            .domains
-            .iter()
-            .filter(|domain| domain.app == app.id)
-            .map(|domain| domain.name.clone())
-            .collect();
-        for name in host_names(&app.name, &own, &rules.base_domains) {
+        let own = desired.proxy.get(&app.id);
+        let policy = match own {
+            Some(options) => Arc::new(policy(options)),
+            None => plain.clone(),
+        };
+        let options = own.unwrap_or(&defaults);
+        let service = Arc::new(Service {
+            policy,
+            plain_http: plain_http(options),
+            hsts: hsts(options, rules),
+            ..service(desired, observed, app, current)
+        });
+        for name in names_of(desired, app, rules) {
             if let Ok(host) = name.as_str().parse::<Host>() {
                 table.insert(host, service.clone());
             }
         }
     }
     table
+}
+
+/// The host names of an app, as it should have them.
+pub(super) fn names_of(desired: &Desired, app: &App, rules: &Rules) -> Vec<DomainName> {
+    let own: Vec<DomainName> = desired
+        .domains
+        .iter()
+        .filter(|domain| domain.app == app.id)
+        .map(|domain| domain.name.clone())
+        .collect();
+    host_names(&app.name, &own, &rules.base_domains)
 }
 
 /// All host names of an app, the one to show first: its own domains, its name where that is a domain, then
@@ -59,10 +78,9 @@ fn service(
     app: &App,
     current: Option<&Release>,
 ) -> Service {
-    let service = |upstreams, state| Service {
-        name: app.name.to_string(),
-        upstreams,
+    let service = |upstreams: Vec<Upstream>, state| Service {
         state,
+        ..Service::serving(app.name.to_string(), upstreams)
     };
     let Some(release) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mini_proxy::Hsts;
 use proptest::prelude::*;
 
 use super::plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan};
 use crate::engine::{Limits, Process, ProcessId, ProcessState};
 use crate::model::{
-    App, AppId, ConfigVars, Domain, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
-    Timestamp, Trigger,
+    App, AppId, ConfigVars, Domain, ProcessType, ProxyOptions, Release, ReleaseStatus,
+    ReleaseVersion, Scale, Timestamp, Trigger,
 };
 use crate::store::Desired;
 
@@ -25,6 +26,7 @@ fn rules() -> Rules {
         },
         restart_limit: 10,
         base_domains: vec!["localhost".parse().unwrap()],
+        https_port: Some(443),
     }
 }
 
@@ -321,6 +323,37 @@ fn only_ready_processes_get_requests() {
     let table = table_of(&observed);
     assert_eq!(table.choose("shop.localhost").unwrap().upstreams.len(), 1);
     assert_eq!(table.choose("shop.test"), table.choose("shop.localhost"));
+}
+
+#[test]
+fn browsers_are_kept_on_https_only_where_it_has_its_own_port() {
+    let mut world = desired(vec![app(1, "shop")], vec![]);
+    let hsts = |world: &Desired, https_port| {
+        let rules = Rules {
+            https_port,
+            ..rules()
+        };
+        let plan = plan(world, &Observed::default(), &rules, at(10));
+        match plan.actions.first() {
+            Some(Action::SetRoutes(table)) => table.choose("shop.localhost").unwrap().hsts.clone(),
+            other => panic!("no routes in {other:?}"),
+        }
+    };
+    let half_a_year = Duration::from_secs(15_724_800);
+    let default = Hsts::new(half_a_year, false, false);
+    assert_eq!(hsts(&world, Some(443)), Some(default));
+    assert_eq!(hsts(&world, Some(8443)), None);
+    assert_eq!(hsts(&world, None), None);
+
+    let mut options = ProxyOptions::default();
+    options.set("hsts-max-age", "0").unwrap();
+    options.set("hsts-include-subdomains", "true").unwrap();
+    world.proxy = [(AppId(1), options.clone())].into();
+    let forget = Hsts::new(Duration::ZERO, true, false);
+    assert_eq!(hsts(&world, Some(443)), Some(forget));
+    options.set("hsts", "off").unwrap();
+    world.proxy = [(AppId(1), options)].into();
+    assert_eq!(hsts(&world, Some(443)), None);
 }
 
 /// A world in which every action works at once.

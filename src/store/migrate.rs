@@ -5,7 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// The schema of `mini.db`. The schema version, `PRAGMA user_version`, is how many of these were applied.
-pub(super) const STATE: &[&str] = &[include_str!("migrations/001_initial.sql")];
+pub(super) const STATE: &[&str] = &[
+    include_str!("migrations/001_initial.sql"),
+    include_str!("migrations/002_proxy.sql"),
+    include_str!("migrations/003_certificates.sql"),
+];
 
 /// The schema of `events.db`, numbered in the same way.
 pub(super) const EVENTS: &[&str] = &[include_str!("event_migrations/001_initial.sql")];

@@ -6,12 +6,14 @@
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains | `domains` |
+//! | certificates, their keys sealed | `certificates`, `seal` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
 //! | how much there is of everything | `census` |
+//! | settings of the proxy, by app | `proxy_settings` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -25,6 +27,7 @@ use rusqlite::Transaction;
 
 mod apps;
 mod census;
+mod certificates;
 mod config;
 mod connection;
 mod deploys;
@@ -37,6 +40,7 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod proxy_settings;
 mod releases;
 mod row;
 mod scale;
@@ -44,6 +48,7 @@ mod seal;
 mod worker;
 
 pub use census::Census;
+pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};

@@ -8,10 +8,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::{
     App, AppId, AppName, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus, Domain,
-    ImageId, Kind, Problem, Release, ReleaseStatus, ReleaseVersion, Scale, Secret, SshKey, Step,
-    Timestamp, Trigger,
+    ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus, ReleaseVersion,
+    Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
+mod certificates;
 mod opening;
 mod releases;
 mod sealed;
@@ -491,4 +492,43 @@ async fn a_panic_in_a_closure_undoes_it_and_leaves_the_store_working() {
     assert!(matches!(outcome.await, Err(StoreError::Closed)));
     assert_eq!(fixture.store.apps().await.unwrap(), []);
     fixture.app("shop").await;
+}
+
+#[tokio::test]
+async fn settings_of_the_proxy_are_kept_by_app_and_go_with_it() {
+    let fixture = Fixture::new();
+    let (shop, blog) = (fixture.app("shop").await, fixture.app("blog").await);
+    let size = ProxySetting::named("max-body-size").unwrap();
+    let wait = ProxySetting::named("first-byte-timeout").unwrap();
+    let set = async |store: &Store, app, setting, value: Option<&str>| {
+        let value = value.map(str::to_owned);
+        store.set_proxy_setting(app, setting, value).await
+    };
+    for (app, setting, value) in [
+        (shop.id, size, Some("1m")),
+        (shop.id, size, Some("2m")),
+        (shop.id, wait, Some("5s")),
+        (blog.id, wait, Some("6s")),
+        (blog.id, wait, None),
+        (blog.id, size, None),
+    ] {
+        set(&fixture.store, app, setting, value).await.unwrap();
+    }
+    let fixture = fixture.reopened().await;
+    let store = &fixture.store;
+    let own = store.proxy_settings(shop.id).await.unwrap();
+    let expected = [("max-body-size", "2m"), ("first-byte-timeout", "5s")];
+    assert_eq!(own, expected.map(|(n, v)| (n, v.to_owned())).into());
+    let desired = store.desired().await.unwrap();
+    let options = ProxyOptions {
+        max_body_bytes: Some(2 << 20),
+        first_byte_timeout: Duration::from_secs(5),
+        ..ProxyOptions::default()
+    };
+    assert_eq!(desired.proxy, BTreeMap::from([(shop.id, options)]));
+
+    store.destroy_app(shop.id).await.unwrap();
+    assert_eq!(store.desired().await.unwrap().proxy, BTreeMap::new());
+    let gone = set(store, shop.id, size, Some("1m")).await.unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound { .. }), "{gone:?}");
 }

@@ -22,6 +22,9 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/certs.rs"]
+mod certs;
+
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop\n";
 
@@ -363,6 +366,43 @@ async fn the_server_says_what_it_is_and_what_is_wrong() {
     let text = house.transcript();
     assert!(text.contains("failed   docker"), "{text}");
     assert!(text.contains("systemctl start docker"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_is_set_for_an_app() {
+    let mut house = House::new();
+    transcript!(
+        "proxy",
+        house,
+        [
+            "apps:create blog",
+            "proxy:set blog max-body-size 50mb",
+            "proxy:set blog first-byte-timeout 120 --format json",
+            "proxy:set blog client-max-body-size 1G",
+            "proxy:report blog",
+            "proxy:report blog --proxy-computed-connect-timeout",
+            "proxy:report blog --nonsense",
+            "proxy:report blog --format json",
+            "proxy:set blog max-body-size",
+            "proxy:set blog first-byte-timeout --format json",
+            "proxy:report blog --proxy-max-body-size",
+            "proxy:set blog max-body-size huge",
+            "proxy:set blog connect-timeout 1y",
+            "proxy:set blog max-bdy-size 1m",
+            "proxy:set blog xyzzy 1m",
+            "proxy:set blog",
+            "proxy:set nope max-body-size 1m",
+            "proxy:report nope",
+        ]
+    );
+    house.types("proxy:set blog max-body-size 2m").await;
+    house.types("apps:rename blog news").await;
+    house.transcript();
+    house.types("proxy:report news --proxy-max-body-size").await;
+    assert_eq!(
+        house.transcript(),
+        "$ proxy:report news --proxy-max-body-size\n2m\n"
+    );
 }
 
 /// The next thing a command says.

@@ -7,7 +7,8 @@ use crate::body::Progress;
 use crate::connection::Client;
 use crate::counters::Tally;
 use crate::fault::Fault;
-use http::header::{REFERER, USER_AGENT};
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -131,20 +132,24 @@ impl Entry {
     }
 
     /// The host it names, and the service that is to answer.
-    pub(crate) fn routed(&mut self, host: Option<&HeaderValue>, to: Option<(&str, &Arc<Tally>)>) {
-        let Some(draft) = &mut self.0 else { return };
-        if let Some((_, tally)) = to {
+    pub(crate) fn routed(&mut self, host: &HeaderValue, service: &str, tally: &Arc<Tally>) {
+        if let Some(draft) = &mut self.0 {
             tally.begun();
             draft.tally = Some(Arc::clone(tally));
+            if draft.is_logged {
+                draft.write(Field::Host, host.as_bytes(), TEXT_BYTES);
+                draft.write(Field::Service, service.as_bytes(), TEXT_BYTES);
+            }
         }
-        if !draft.is_logged {
-            return;
-        }
-        if let Some(host) = host {
-            draft.write(Field::Host, host.as_bytes(), TEXT_BYTES);
-        }
-        if let Some((name, _)) = to {
-            draft.write(Field::Service, name.as_bytes(), TEXT_BYTES);
+    }
+
+    /// It is for no service; what it says of its host is kept as it is.
+    pub(crate) fn unrouted<B>(&mut self, request: &Request<B>) {
+        if let Some(draft) = self.0.as_mut().filter(|draft| draft.is_logged) {
+            let authority = request.uri().authority().map(Authority::as_str);
+            let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+            let host = authority.map(str::as_bytes).or(host);
+            draft.write(Field::Host, host.unwrap_or_default(), TEXT_BYTES);
         }
     }
 
@@ -195,7 +200,6 @@ impl Entry {
     /// Its connection changes its protocol: the account goes on with whoever gets it from this.
     pub(crate) fn upgraded(&mut self, protocol: Option<&HeaderValue>) -> Entry {
         if let Some(draft) = &mut self.0 {
-            draft.facts.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
             draft.is_upgraded = true;
             if let Some(protocol) = protocol.filter(|_| draft.is_logged) {
                 draft.write(Field::Upgrade, protocol.as_bytes(), TEXT_BYTES);

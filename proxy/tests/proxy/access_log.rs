@@ -1,10 +1,16 @@
 //! Every request leaves a record, and its figures with its service.
 
+use crate::http2::speak;
+use crate::secure::{Caller, SecureWorld, certificate};
 use crate::world::{App, GET, World, patiently, read_head, service_in, settings, table};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::Response;
-use mini_proxy::{AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut, ServiceState};
+use hyper_util::rt::TokioIo;
+use mini_proxy::{
+    AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut, HttpVersion, ProxyHandle,
+    ServiceState,
+};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -16,9 +22,9 @@ struct Records {
 }
 
 impl Records {
-    fn of(world: &World, options: AccessLogOptions) -> Records {
+    fn of(handle: &ProxyHandle, options: AccessLogOptions) -> Records {
         Records {
-            log: world.handle.access_log(options),
+            log: handle.access_log(options),
             batches: Vec::new(),
         }
     }
@@ -43,7 +49,7 @@ impl Records {
 async fn a_request_leaves_a_record_of_what_was_asked_and_answered() {
     let app = App::named("one").await;
     let world = World::with(&[&app]);
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let before = SystemTime::now();
     let reply = world
         .ask(
@@ -72,7 +78,7 @@ async fn a_request_leaves_a_record_of_what_was_asked_and_answered() {
     );
     assert_eq!(
         (record.version, record.is_https),
-        (http::Version::HTTP_11, false)
+        (HttpVersion::HTTP_11, false)
     );
     assert_eq!(
         (record.upstream.as_deref(), record.retries),
@@ -109,7 +115,7 @@ async fn the_figures_of_a_service_grow_with_its_requests_whether_or_not_anyone_r
 async fn queries_are_kept_where_that_is_asked_for() {
     let world = World::start(settings(1));
     let with_queries = AccessLogOptions { with_queries: true };
-    let mut records = Records::of(&world, with_queries);
+    let mut records = Records::of(&world.handle, with_queries);
     world
         .ask("GET /a?b=c HTTP/1.1\r\nHost: app\r\nReferer: http://x/?y\r\n\r\n")
         .await;
@@ -121,7 +127,7 @@ async fn queries_are_kept_where_that_is_asked_for() {
 #[tokio::test]
 async fn a_request_that_no_app_answers_is_on_record_with_its_fault() {
     let world = World::start(settings(1));
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     world.ask("GET /x HTTP/1.1\r\nHost: nobody\r\n\r\n").await;
     let stopped = service_in(ServiceState::Stopped);
     world.handle.set_table(table("app", stopped));
@@ -163,7 +169,7 @@ async fn a_request_that_no_app_answers_is_on_record_with_its_fault() {
 #[tokio::test]
 async fn texts_of_any_length_and_kind_are_cut_and_cleaned() {
     let world = World::start(settings(1));
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let mut client = world.client().await;
     let long = "p".repeat(5000);
     client
@@ -190,7 +196,7 @@ async fn an_answer_to_head_and_one_without_a_body_are_whole() {
     })
     .await;
     let world = World::with(&[&app]);
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let mut client = world.client().await;
     client.send("HEAD / HTTP/1.1\r\nHost: app\r\n\r\n").await;
     client.head().await;
@@ -225,7 +231,7 @@ async fn an_answer_that_breaks_off_says_on_whose_side() {
     for (closes, expected) in [(true, Cut::Upstream), (false, Cut::Client)] {
         let app = half_hearted(closes).await;
         let world = World::with(&[&app]);
-        let mut records = Records::of(&world, AccessLogOptions::default());
+        let mut records = Records::of(&world.handle, AccessLogOptions::default());
         let mut client = world.client().await;
         client.send(GET).await;
         client.head().await;
@@ -255,7 +261,7 @@ async fn a_client_that_leaves_before_the_answer_has_a_record_without_status() {
     })
     .await;
     let world = World::with(&[&app]);
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let mut client = world.client().await;
     client.send(GET).await;
     patiently("the request", was_asked.recv()).await;
@@ -279,7 +285,7 @@ async fn an_upgraded_connection_is_one_record_with_all_it_carried() {
     })
     .await;
     let world = World::with(&[&app]);
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let mut client = world.client().await;
     client
         .send("GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
@@ -305,9 +311,93 @@ async fn an_upgraded_connection_is_one_record_with_all_it_carried() {
 }
 
 #[tokio::test]
+async fn requests_over_tls_and_http2_say_so_and_handshakes_are_counted() {
+    let (app, shown) = (App::named("one").await, certificate(&["app.test"]));
+    let world = SecureWorld::with(&app, &["app.test"], &[&shown]);
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
+    let caller = Caller::trusting(&[&shown]).offering(&["h2"]);
+    let stream = world.connect(&caller, "app.test").await.unwrap();
+    let mut sender = speak(stream).await;
+    let request = hyper::Request::post("https://app.test/a?b").body(Full::from("hello"));
+    let response = sender.send_request(request.unwrap()).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "one");
+    {
+        let record = records.only().await;
+        assert_eq!(
+            (record.version, record.is_https),
+            (HttpVersion::HTTP_2, true)
+        );
+        assert_eq!(
+            (record.host.as_ref(), record.path.as_ref()),
+            ("app.test", "/a")
+        );
+        assert_eq!((record.request_bytes, record.response_bytes), (5, 3));
+        assert_eq!((record.status, record.cut), (Some(200), None));
+    }
+    // The authority is the host also where there is no app for it, or it is another's.
+    let misdirected = hyper::Request::get("https://other.test/").body(Full::default());
+    let response = sender.send_request(misdirected.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 421);
+    let all = records.first(2).await;
+    let last = all.last().unwrap();
+    assert_eq!((last.status, last.host.as_ref()), (Some(421), "other.test"));
+    assert_eq!(last.service, None);
+    world.connect(&caller, "nobody.test").await.unwrap_err();
+    let counters = world.handle.counters();
+    assert_eq!(
+        (counters.tls_handshakes, counters.failed_tls_handshakes),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_websocket_over_http2_is_a_record_like_one_over_http1() {
+    let app = App::raw("chat", |stream, _| async move {
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream).await;
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let _ = stream.read_exact(&mut [0; 5]).await;
+    })
+    .await;
+    let world = World::with(&[&app]);
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let mut sender = speak::<_, Full<Bytes>>(stream).await;
+    // The server's settings, which allow what follows, come with the first answer at the latest.
+    let first = hyper::Request::get("http://nobody/").body(Full::default());
+    sender.send_request(first.unwrap()).await.unwrap();
+    let mut request = hyper::Request::connect("http://app/chat")
+        .header("sec-websocket-version", "13")
+        .body(Full::default())
+        .unwrap();
+    let websocket = hyper::ext::Protocol::from_static("websocket");
+    request.extensions_mut().insert(websocket);
+    let mut response = sender.send_request(request).await.unwrap();
+    let mut socket = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    socket.read_exact(&mut [0; 2]).await.unwrap();
+    socket.write_all(b"hello").await.unwrap();
+    // The app has it and ends.
+    let _ = patiently("the end", socket.read(&mut [0; 1])).await;
+    drop(socket);
+    let all = records.first(2).await;
+    let record = all.last().unwrap();
+    assert_eq!(
+        (record.status, record.upgrade.as_deref()),
+        (Some(200), Some("websocket"))
+    );
+    assert_eq!(
+        (record.method.as_ref(), record.path.as_ref()),
+        ("CONNECT", "/chat")
+    );
+    assert_eq!((record.request_bytes, record.response_bytes), (5, 2));
+}
+
+#[tokio::test]
 async fn a_reader_that_is_behind_loses_records_and_is_told_how_many() {
     let world = World::start(settings(1));
-    let mut records = Records::of(&world, AccessLogOptions::default());
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
     let mut client = world.client().await;
     // Long paths fill batches quickly: 64 KiB each, of which 64 may wait.
     let request = format!("GET /{} HTTP/1.1\r\nHost: nobody\r\n\r\n", "p".repeat(2047));

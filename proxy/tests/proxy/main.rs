@@ -10,8 +10,14 @@
 mod access_log;
 mod faults;
 mod forwarding;
+mod h2c;
+mod http2;
+mod policy;
 mod requests;
+mod secure;
 mod shutdown;
+mod smuggling;
 mod swaps;
+mod tls;
 mod upgrades;
 mod world;

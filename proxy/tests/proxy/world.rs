@@ -15,7 +15,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -201,8 +203,8 @@ pub(crate) fn service_in(state: ServiceState) -> Service {
 }
 
 /// A client that writes and reads text as it is on the wire.
-pub(crate) struct Client {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
 }
 
 /// An answer.
@@ -235,9 +237,12 @@ impl Client {
             stream: BufReader::new(stream),
         }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     pub(crate) async fn ask(&mut self, request: &str) -> Reply {
@@ -308,7 +313,7 @@ impl Client {
 }
 
 /// Reads a head up to its empty line, which is left out.
-pub(crate) async fn read_head(stream: &mut BufReader<TcpStream>) -> String {
+pub(crate) async fn read_head<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> String {
     let mut head = String::new();
     loop {
         let before = head.len();

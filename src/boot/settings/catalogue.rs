@@ -35,6 +35,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Addresses, or none where the only value says so.
+fn addresses_or_off(values: &[String]) -> Result<Vec<SocketAddr>, String> {
+    match values {
+        [value] if value == "off" => Ok(Vec::new()),
+        values => each(values, address),
+    }
+}
+
 fn mirror(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((image, instead)) if !image.is_empty() && !instead.is_empty() => {
@@ -66,6 +74,8 @@ settings! {
         |s, v| { s.http_listen = each(v, address)?; Ok(()) };
     "metrics-listen" "ADDR:PORT" many "Where /metrics and nothing else is served, to whoever connects; without it only on the socket of the API"
         |s, v| { s.metrics_listen = each(v, address)?; Ok(()) };
+    "https-listen" "ADDR:PORT" many "The same with HTTPS, for apps that have a certificate; off for none"
+        |s, v| { s.https_listen = addresses_or_off(v)?; Ok(()) };
     "base-domain" "NAME" many "Every app answers at APP.NAME"
         |s, v| { s.base_domains = each(v, parsed)?; Ok(()) };
     "authorized-key" "FILE" many "Public SSH keys that may log in, added at start"

@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub ssh_listen: Vec<SocketAddr>,
     pub http_listen: Vec<SocketAddr>,
     pub metrics_listen: Vec<SocketAddr>,
+    pub https_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
     pub authorized_keys: Vec<PathBuf>,
     pub creates_apps: bool,
@@ -69,6 +70,7 @@ impl Settings {
             ssh_listen: listen(2222, 2222),
             http_listen: listen(80, 8080),
             metrics_listen: Vec::new(),
+            https_listen: listen(443, 8443),
             base_domains: if dev {
                 "localhost".parse().into_iter().collect()
             } else {

@@ -62,7 +62,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
             Arg::new("dev")
                 .long("dev")
                 .action(ArgAction::SetTrue)
-                .help("Defaults that need no root: 127.0.0.1, ports 2222 and 8080, base domain localhost"),
+                .help("Defaults that need no root: 127.0.0.1, ports 2222, 8080 and 8443, base domain localhost"),
         );
     for setting in SETTINGS {
         command = command.arg(

@@ -51,6 +51,7 @@ fn dev_changes_defaults_only() {
     let settings = read_all("", &[], &["--dev", "--http-listen", "127.0.0.1:0"]).unwrap();
     assert_eq!(settings.ssh_listen, addresses(&["127.0.0.1:2222"]));
     assert_eq!(settings.http_listen, addresses(&["127.0.0.1:0"]));
+    assert_eq!(settings.https_listen, addresses(&["127.0.0.1:8443"]));
     assert_eq!(settings.base_domains, ["localhost".parse().unwrap()]);
     let base_domains = |file: &str, variables: &[(&str, &str)]| {
         let settings = read_all(file, variables, &[]).unwrap();
@@ -59,6 +60,25 @@ fn dev_changes_defaults_only() {
     assert_eq!(base_domains("dev = true", &[]), 1);
     assert_eq!(base_domains("dev = true", &[("MINI_DEV", "0")]), 0);
     assert_eq!(base_domains("", &[]), 0);
+}
+
+#[test]
+fn https_is_on_unless_it_is_turned_off() {
+    let https = |file: &str, words: &[&str]| {
+        let settings = read_all(file, &[], words).unwrap();
+        let ports = settings.https_listen.iter().map(SocketAddr::port);
+        ports.collect::<Vec<_>>()
+    };
+    assert_eq!(https("", &[]), [443]);
+    assert!(https("https-listen = \"off\"", &[]).is_empty());
+    let flag = ["--https-listen", "[::1]:4433"];
+    assert_eq!(https("https-listen = \"off\"", &flag), [4433]);
+    let both = ["--https-listen", "off", "--https-listen", "[::1]:1"];
+    let mistakes = read_all("", &[], &both).unwrap_err();
+    assert!(
+        mistakes[0].contains("`off` is not an address"),
+        "{mistakes:?}"
+    );
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! `doctor`: whether this machine has what mini needs.
 
+mod certificates;
 mod disk;
 mod folder;
 mod network;
 mod programs;
+
+use std::time::SystemTime;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -80,6 +83,8 @@ impl Command for Doctor {
             programs::git().await,
         ];
         findings.extend(network::listeners(&platform.facts));
+        let shown = platform.reconciler.certificates();
+        findings.extend(certificates::shown(&shown, SystemTime::now()));
         findings.push(folder::data_dir(&platform.facts.data_dir));
         findings.extend(disk::all(&platform.facts.data_dir));
         for domain in &platform.facts.base_domains {

@@ -12,8 +12,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the server listens. It would not run without its ports, so this only tells.
 pub(super) fn listeners(facts: &ServerFacts) -> Vec<Finding> {
-    [("ssh port", &facts.ssh), ("http port", &facts.http)]
+    let always = [("ssh port", &facts.ssh), ("http port", &facts.http)];
+    // HTTPS can be turned off, and is no fault then.
+    let https = Some(("https port", &facts.https)).filter(|(_, addresses)| !addresses.is_empty());
+    always
         .into_iter()
+        .chain(https)
         .map(|(check, addresses)| {
             let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
             if addresses.is_empty() {

@@ -11,7 +11,7 @@ pub use report::Report;
 use crate::model::{DomainName, InvalidName};
 
 /// Reads a domain as people type it: in any case, with or without the dot at the end.
-fn typed(text: &str) -> Result<DomainName, InvalidName> {
+pub(super) fn typed(text: &str) -> Result<DomainName, InvalidName> {
     text.strip_suffix('.')
         .unwrap_or(text)
         .to_lowercase()

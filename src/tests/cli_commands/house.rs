@@ -80,8 +80,9 @@ impl House {
                 limits,
                 restart_limit: 3,
                 base_domains: base_domains.clone(),
+                https_port: Some(8443),
             },
-            url_port: Some(8080),
+            http_port: Some(8080),
         });
         let deploys = Deploys::new(DeployParts {
             store: store.clone(),
@@ -111,6 +112,7 @@ impl House {
             ssh: vec!["127.0.0.1:2222".parse().unwrap()],
             http: vec!["127.0.0.1:8080".parse().unwrap()],
             metrics: Vec::new(),
+            https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
             started_at: Timestamp::now(),
         };

@@ -13,6 +13,7 @@
 
 mod apps;
 mod branches;
+mod certificates;
 mod client;
 mod config;
 mod crashes;

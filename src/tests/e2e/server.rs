@@ -40,6 +40,7 @@ pub(crate) struct Server {
 struct Addresses {
     ssh: SocketAddr,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 impl Server {
@@ -120,6 +121,11 @@ impl Server {
         self.addresses.get().expect("the server was started").http
     }
 
+    /// Where the proxy listens for HTTPS.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.addresses.get().expect("the server was started").https
+    }
+
     /// Where ssh listens.
     pub(crate) fn ssh_address(&self) -> SocketAddr {
         self.addresses.get().expect("the server was started").ssh
@@ -147,6 +153,8 @@ impl Server {
             .arg(at(self.addresses.get().map(|addresses| addresses.ssh)))
             .arg("--http-listen")
             .arg(at(self.addresses.get().map(|addresses| addresses.http)))
+            .arg("--https-listen")
+            .arg(at(self.addresses.get().map(|addresses| addresses.https)))
             .env("RUST_BACKTRACE", "0")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.is_key_given {
@@ -206,6 +214,7 @@ impl Server {
         let addresses = Addresses {
             ssh: address("ssh"),
             http: address("http"),
+            https: address("https"),
         };
         self.addresses.set(Some(addresses));
         self.client.point_to(addresses.ssh);

@@ -20,6 +20,8 @@ fn a_data_directory_that_is_in_use_is_refused() {
         "127.0.0.1:0",
         "--http-listen",
         "127.0.0.1:0",
+        "--https-listen",
+        "127.0.0.1:0",
         "--base-domain",
         "localhost",
     ]);
@@ -33,14 +35,14 @@ fn a_data_directory_that_is_in_use_is_refused() {
 fn a_port_that_is_taken_is_named_with_who_has_it() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for flag in ["--ssh-listen", "--http-listen"] {
+    for flag in ["--ssh-listen", "--http-listen", "--https-listen"] {
         let server = Server::new();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mini"));
         command
             .arg("server")
             .arg("--data-dir")
             .arg(server.data_dir());
-        for each in ["--ssh-listen", "--http-listen"] {
+        for each in ["--ssh-listen", "--http-listen", "--https-listen"] {
             command.args([
                 each,
                 if each == flag {
@@ -161,6 +163,8 @@ fn wrong_settings_are_all_named_at_once() {
         "--ssh-listen",
         "nonsense",
         "--http-listen",
+        "127.0.0.1:0",
+        "--https-listen",
         "127.0.0.1:0",
         "--base-domain",
         "not a host",

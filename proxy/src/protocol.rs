@@ -1,0 +1,12 @@
+//! Which HTTP the two sides of the proxy speak.
+
+/// How a service's upstreams are spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, one request at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS and without asking first ("prior knowledge", RFC 9113 section 3.3), as gRPC
+    /// servers want it: all requests of a data thread share one connection to an upstream.
+    H2c,
+}

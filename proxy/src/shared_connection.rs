@@ -1,0 +1,178 @@
+//! HTTP/2 connections to one upstream, shared by all requests of a thread.
+//!
+//! One is enough until the upstream's limit of streams is reached; then there is another, so that long
+//! streams do not hold up what comes after them. While one is being made, all who need it wait for it.
+
+use crate::body::RequestBody;
+use crate::fault::Fault;
+use crate::http2::LocalExecutor;
+use crate::pool::{LocalUpstream, Sender, open};
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::TokioTimer;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+
+/// Bytes of one answer an upstream may send before its client takes them. All answers on a connection share
+/// its window: it is so much larger that clients that read nothing cannot fill it for the others.
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+/// Bytes of one request's body kept until the upstream takes them.
+const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Largest head of an answer.
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+
+/// The open connections, and the one that is being made.
+#[derive(Debug, Default)]
+pub(crate) struct SharedConnections {
+    open: RefCell<Vec<Connection>>,
+    making: RefCell<Option<Making>>,
+}
+
+type Making = Shared<LocalBoxFuture<'static, Result<(), Fault>>>;
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<RequestBody>,
+    room: Rc<Room>,
+}
+
+/// How many streams a connection has, and may have.
+#[derive(Debug)]
+struct Room {
+    used: Cell<usize>,
+    limit: Cell<usize>,
+    /// The tick of the idle clock at which it was first seen unused.
+    idle_since: Cell<Option<u32>>,
+}
+
+/// One stream's place on a connection.
+#[derive(Debug)]
+pub(crate) struct Place(Rc<Room>);
+
+impl Place {
+    fn take(room: &Rc<Room>) -> Option<Place> {
+        let used = room.used.get();
+        (used < room.limit.get()).then(|| {
+            room.used.set(used + 1);
+            Place(Rc::clone(room))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.used.set(self.0.used.get().saturating_sub(1));
+    }
+}
+
+impl SharedConnections {
+    /// A place on an open connection that has one and, as far as is known, still lives.
+    pub(crate) fn take_place(&self) -> Option<Sender> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|connection| !connection.sender.is_closed());
+        open.iter().find_map(|connection| {
+            let place = Place::take(&connection.room)?;
+            Some(Sender::Http2 {
+                sender: connection.sender.clone(),
+                _place: place,
+            })
+        })
+    }
+
+    /// Closes all, each once the last of its streams has ended.
+    pub(crate) fn clear(&self) {
+        self.open.borrow_mut().clear();
+    }
+
+    /// Closes those unused for `max_age` ticks or more; answers whether any are left.
+    pub(crate) fn close_idle(&self, now: u32, max_age: u32) -> bool {
+        let mut open = self.open.borrow_mut();
+        open.retain(|Connection { sender, room }| {
+            let since = match room.used.get() {
+                0 => Some(room.idle_since.get().unwrap_or(now)),
+                _ => None,
+            };
+            room.idle_since.set(since);
+            let is_young = since.is_none_or(|since| now.wrapping_sub(since) < max_age);
+            is_young && !sender.is_closed()
+        });
+        !open.is_empty()
+    }
+}
+
+/// A place on a connection that is made for it, or for others as well.
+pub(crate) async fn connect(
+    upstream: &Rc<LocalUpstream>,
+    timeout: Duration,
+) -> Result<Sender, Fault> {
+    let connections = &upstream.shared_connections;
+    loop {
+        if let Some(sender) = connections.take_place() {
+            return Ok(sender);
+        }
+        let making = connections
+            .making
+            .borrow_mut()
+            .get_or_insert_with(|| make(upstream, timeout))
+            .clone();
+        // Made, it may be full again before this request gets to it.
+        making.await?;
+    }
+}
+
+/// Makes a connection in a task of its own: whoever waits for it may go away.
+fn make(upstream: &Rc<LocalUpstream>, timeout: Duration) -> Making {
+    let (tell, told) = oneshot::channel();
+    let upstream = Rc::clone(upstream);
+    spawn_local(async move {
+        let made = handshake(&upstream, timeout).await;
+        let connections = &upstream.shared_connections;
+        let made = made.map(|connection| {
+            connections.open.borrow_mut().push(connection);
+            upstream.watch_idle();
+        });
+        connections.making.borrow_mut().take();
+        let _ = tell.send(made);
+    });
+    let told = told.map(|told| told.unwrap_or(Err(Fault::Refused)));
+    told.boxed_local().shared()
+}
+
+async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connection, Fault> {
+    let stream = open(upstream.upstream.address, timeout).await;
+    let stream = stream.map_err(|error| error.fault())?;
+    // No pings: gRPC's servers take those of a quiet connection for an attack, and close it.
+    let (sender, mut connection) = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .handshake(stream)
+        .await
+        .map_err(|_| Fault::NotHttp)?;
+    let room = Rc::new(Room {
+        used: Cell::new(0),
+        limit: Cell::new(connection.current_max_send_streams()),
+        idle_since: Cell::new(None),
+    });
+    let limit = Rc::clone(&room);
+    spawn_local(async move {
+        let driven = poll_fn(|cx| {
+            let driven = Pin::new(&mut connection).poll(cx);
+            // The upstream says its own limit in its first frame.
+            limit.limit.set(connection.current_max_send_streams());
+            driven
+        });
+        // What goes wrong, the requests on it are told.
+        let _ = driven.await;
+    });
+    Ok(Connection { sender, room })
+}

@@ -1,0 +1,439 @@
+//! Upstreams that are spoken to in HTTP/2, as gRPC servers are.
+
+use crate::http2::{get, prior_knowledge, speak};
+use crate::world::{App, World, patiently, table};
+use bytes::Bytes;
+use futures_util::stream;
+use h2::Reason;
+use h2::server::SendResponse;
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::{Request, Response};
+use mini_proxy::{Protocol, Service};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+
+/// A request as the upstream gets it, with the number of its connection and of itself on it, from 0.
+struct Asked {
+    request: Request<h2::RecvStream>,
+    respond: SendResponse<Bytes>,
+    connection: usize,
+    number: usize,
+}
+
+/// An app that speaks HTTP/2 only, and does with each request what it is told.
+async fn app<H, F>(id: &str, handler: H) -> App
+where
+    H: Fn(Asked) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    limited(id, 100, handler).await
+}
+
+async fn limited<H, F>(id: &str, streams: u32, handler: H) -> App
+where
+    H: Fn(Asked) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    App::raw(id, move |stream, connection| {
+        let handler = handler.clone();
+        async move {
+            let mut builder = h2::server::Builder::new();
+            let http = builder
+                .max_concurrent_streams(streams)
+                .handshake(stream)
+                .await;
+            let Ok(mut http) = http else { return };
+            let mut number = 0;
+            while let Some(Ok((request, respond))) = http.accept().await {
+                tokio::spawn(handler(Asked {
+                    request,
+                    respond,
+                    connection,
+                    number,
+                }));
+                number += 1;
+            }
+        }
+    })
+    .await
+}
+
+fn route(world: &World, app: &App) {
+    let service = Service {
+        protocol: Protocol::H2c,
+        ..Service::serving("app", [app.upstream.clone()])
+    };
+    world.handle.set_table(table("app", service));
+}
+
+fn answer(asked: &mut Asked, text: impl Into<Bytes>) {
+    let mut body = asked
+        .respond
+        .send_response(Response::new(()), false)
+        .unwrap();
+    body.send_data(text.into(), true).unwrap();
+}
+
+fn trailers(name: &'static str, value: &str) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert(name, value.parse().unwrap());
+    trailers
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_reaches_an_upstream_of_http_2() {
+    let app = app("h2c", |mut asked| async move {
+        let (uri, headers) = (asked.request.uri().clone(), asked.request.headers().clone());
+        let mut upload = 0;
+        while let Some(data) = asked.request.body_mut().data().await {
+            let length = data.unwrap().len();
+            asked
+                .request
+                .body_mut()
+                .flow_control()
+                .release_capacity(length)
+                .unwrap();
+            upload += length;
+        }
+        let host = headers.contains_key("host") || headers.contains_key("transfer-encoding");
+        answer(&mut asked, format!("{uri} {host} {upload}"));
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut client = world.client().await;
+    let reply = client.ask("GET /x?y=1 HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert_eq!(
+        (reply.status, &*reply.body),
+        (200, "http://app/x?y=1 false 0")
+    );
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    assert_eq!(client.ask(chunked).await.body, "http://app/ false 4");
+    // An upgrade is not passed on: HTTP/2 has none.
+    let upgrade =
+        "GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    assert_eq!(client.ask(upgrade).await.body, "http://app/ false 0");
+    assert_eq!(app.connections(), 1);
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways_and_te_with_them() {
+    let app = app("grpc", |mut asked| async move {
+        assert_eq!(asked.request.headers()["te"], "trailers");
+        let body = asked.request.body_mut();
+        while let Some(data) = body.data().await {
+            let length = data.unwrap().len();
+            body.flow_control().release_capacity(length).unwrap();
+        }
+        let sent = body.trailers().await.unwrap().unwrap();
+        let mut answer = asked
+            .respond
+            .send_response(Response::new(()), false)
+            .unwrap();
+        answer.send_data("data".into(), false).unwrap();
+        answer
+            .send_trailers(trailers("grpc-status", sent["x-sum"].to_str().unwrap()))
+            .unwrap();
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let mut sender = speak(stream).await;
+    let frames = [
+        Frame::data(Bytes::from("up")),
+        Frame::trailers(trailers("x-sum", "7")),
+    ];
+    let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
+    let request = Request::post("http://app/s/m")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    let response = patiently("an answer", sender.send_request(request))
+        .await
+        .unwrap();
+    let collected = patiently("its body", response.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(collected.trailers().unwrap()["grpc-status"], "7");
+    assert_eq!(collected.to_bytes(), "data");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_trailers_only_ends_at_once() {
+    let app = app("grpc", |mut asked| async move {
+        let head = Response::builder()
+            .header("grpc-status", "12")
+            .body(())
+            .unwrap();
+        asked.respond.send_response(head, true).unwrap();
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut sender = prior_knowledge(world.address).await;
+    let response = sender.send_request(get("http://app/")).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "12");
+    assert!(response.body().is_end_stream());
+}
+
+#[tokio::test]
+async fn both_sides_stream_at_once() {
+    let app = app("grpc", |mut asked| async move {
+        let mut answer = asked
+            .respond
+            .send_response(Response::new(()), false)
+            .unwrap();
+        while let Some(data) = asked.request.body_mut().data().await {
+            let data = data.unwrap();
+            asked
+                .request
+                .body_mut()
+                .flow_control()
+                .release_capacity(data.len())
+                .unwrap();
+            answer.send_data(data, false).unwrap();
+        }
+        answer.send_trailers(trailers("grpc-status", "0")).unwrap();
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let (send, sent) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let sent = stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let mut sender = speak(stream).await;
+    let body = StreamBody::new(Box::pin(sent));
+    let request = Request::post("http://app/").body(body).unwrap();
+    let response = patiently("an answer", sender.send_request(request))
+        .await
+        .unwrap();
+    let mut body = response.into_body();
+    for word in ["ping", "pong", "last"] {
+        send.send(Ok(Frame::data(word.into()))).await.unwrap();
+        let echoed = patiently("an echo", body.frame()).await.unwrap().unwrap();
+        assert_eq!(echoed.into_data().unwrap(), word);
+    }
+    drop(send);
+    let end = patiently("the trailers", body.frame())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(end.into_trailers().unwrap()["grpc-status"], "0");
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_is_told_to_the_upstream() {
+    let (told, mut was_told) = mpsc::channel(4);
+    let app = app("h2c", move |mut asked| {
+        let told = told.clone();
+        async move {
+            let mut body = asked
+                .respond
+                .send_response(Response::new(()), false)
+                .unwrap();
+            let reason = futures_util::future::poll_fn(|cx| body.poll_reset(cx)).await;
+            told.send(reason.unwrap()).await.unwrap();
+        }
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut sender = prior_knowledge(world.address).await;
+    drop(sender.send_request(get("http://app/")).await.unwrap());
+    assert_eq!(
+        patiently("a reset", was_told.recv()).await,
+        Some(Reason::CANCEL)
+    );
+    world.handle.set_table(mini_proxy::RouteTable::default());
+    patiently("the drain", world.handle.wait_drained("h2c")).await;
+}
+
+/// An upstream that begins to answer, and resets the stream with this reason once the client has seen that.
+async fn check_reset(by_upstream: Reason, seen: impl FnOnce(h2::Error)) {
+    let (begun, has_begun) = watch::channel(false);
+    let app = app("h2c", move |mut asked| {
+        let mut has_begun = has_begun.clone();
+        async move {
+            let mut body = asked
+                .respond
+                .send_response(Response::new(()), false)
+                .unwrap();
+            body.send_data("begun".into(), false).unwrap();
+            has_begun.wait_for(|begun| *begun).await.unwrap();
+            body.send_reset(by_upstream);
+        }
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://app/").body(()).unwrap();
+    let (response, _) = client
+        .ready()
+        .await
+        .unwrap()
+        .send_request(request, true)
+        .unwrap();
+    let mut body = patiently("an answer", response).await.unwrap().into_body();
+    assert_eq!(
+        patiently("data", body.data()).await.unwrap().unwrap(),
+        "begun"
+    );
+    // A client of HTTP/1 at the same time: it must not take what it has for the whole.
+    let mut old = world.client().await;
+    old.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    old.head().await;
+    assert_eq!(old.chunk().await.as_deref(), Some("begun"));
+    begun.send(true).unwrap();
+    seen(
+        patiently("the reset", body.data())
+            .await
+            .unwrap()
+            .err()
+            .unwrap(),
+    );
+    assert_eq!(old.rest().await, "");
+}
+
+#[tokio::test]
+async fn an_answer_that_the_upstream_breaks_off_is_not_taken_for_whole() {
+    check_reset(Reason::ENHANCE_YOUR_CALM, |error| {
+        assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
+    })
+    .await;
+    check_reset(Reason::CANCEL, |error| assert!(error.is_reset(), "{error}")).await;
+}
+
+#[tokio::test]
+async fn an_upstream_may_answer_in_full_and_refuse_the_rest_of_the_upload() {
+    // h2 resets with NO_ERROR what the app has not read, as Go's server does (RFC 9113 section 8.1).
+    let app = app("h2c", |mut asked| async move {
+        answer(&mut asked, "too much");
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let (_send, sent) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let sent = stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let mut sender = speak(stream).await;
+    let request = Request::post("http://app/")
+        .body(StreamBody::new(Box::pin(sent)))
+        .unwrap();
+    let response = patiently("an answer", sender.send_request(request))
+        .await
+        .unwrap();
+    let body = patiently("its body", response.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(body.to_bytes(), "too much");
+}
+
+#[tokio::test]
+async fn what_an_upstream_refuses_unprocessed_is_sent_again() {
+    let app = app("h2c", |mut asked| async move {
+        if asked.number % 2 == 1 {
+            asked.respond.send_reset(Reason::REFUSED_STREAM);
+        } else {
+            let method = asked.request.method().clone();
+            answer(&mut asked, method.as_str().to_owned());
+        }
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    for method in ["GET", "GET", "POST", "DELETE"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n");
+        let reply = world.ask(&request).await;
+        assert_eq!((reply.status, &*reply.body), (200, method));
+    }
+    assert_eq!(world.handle.counters().services["app"].retries, 3);
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_everything_is_left_for_another() {
+    let refusing = app("full", |mut asked| async move {
+        asked.respond.send_reset(Reason::REFUSED_STREAM);
+    })
+    .await;
+    let ready = app(
+        "ready",
+        |mut asked| async move { answer(&mut asked, "ready") },
+    )
+    .await;
+    let world = World::with(&[]);
+    let service = Service {
+        protocol: Protocol::H2c,
+        ..Service::serving("app", [refusing.upstream.clone(), ready.upstream.clone()])
+    };
+    world.handle.set_table(table("app", service));
+    for _ in 0..10 {
+        let reply = world
+            .ask("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        assert_eq!((reply.status, &*reply.body), (200, "ready"));
+    }
+}
+
+#[tokio::test]
+async fn more_streams_than_one_connection_takes_get_another() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let (told, mut was_told) = mpsc::channel(16);
+    let app = limited("h2c", 2, move |mut asked| {
+        let (open, told) = (Arc::clone(&open), told.clone());
+        async move {
+            let mut body = asked
+                .respond
+                .send_response(Response::new(()), false)
+                .unwrap();
+            open.fetch_add(1, Ordering::SeqCst);
+            told.send(asked.connection).await.unwrap();
+            let _ = futures_util::future::poll_fn(|cx| body.poll_reset(cx)).await;
+        }
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut clients = Vec::new();
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        let mut client = world.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
+        connections.push(patiently("a stream", was_told.recv()).await.unwrap());
+        clients.push(client);
+    }
+    assert_eq!(connections, [0, 0, 1, 1, 2]);
+}
+
+#[tokio::test]
+async fn an_upstream_of_http_1_set_to_http_2_is_named_as_such() {
+    let app = App::raw("h1", |mut stream, _| async move {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let reply = world
+        .ask("GET / HTTP/1.1\r\nHost: app\r\nAccept: application/json\r\n\r\n")
+        .await;
+    assert_eq!(reply.status, 502, "{reply:?}");
+    assert!(reply.body.contains("http_protocol_error"), "{reply:?}");
+    let absent = App::absent("gone").await;
+    route(&world, &absent);
+    let reply = world
+        .ask("GET / HTTP/1.1\r\nHost: app\r\nAccept: application/json\r\n\r\n")
+        .await;
+    assert!(reply.body.contains("connection_refused"), "{reply:?}");
+}

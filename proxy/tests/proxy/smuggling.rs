@@ -1,0 +1,374 @@
+//! Requests made to be read in two ways, byte for byte, over HTTP/1 and as frames of HTTP/2.
+
+use crate::world::{App, Client, World, patiently, read_head};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+/// An app that answers each request with all it has read of its connection so far.
+async fn recorder() -> App {
+    App::raw("recorder", |stream, _| async move {
+        let mut stream = BufReader::new(stream);
+        let mut seen = String::new();
+        loop {
+            let head = read_head(&mut stream).await;
+            if head.is_empty() {
+                return;
+            }
+            if let Some(length) = crate::world::header(&head, "content-length") {
+                let mut body = vec![0; length.parse().unwrap()];
+                stream.read_exact(&mut body).await.unwrap();
+            }
+            seen.push_str(&head);
+            let requests = seen.matches(" HTTP/1.1\r\n").count();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{requests}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await
+}
+
+/// What follows a request, and must never reach an upstream as one of its own.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: app\r\n\r\n";
+
+async fn check_refused(lines: &str, status: u16) {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    client.send(lines).await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, status, "{lines:?}");
+    assert_eq!(client.rest().await, "", "closed after {lines:?}");
+    assert_eq!(app.connections(), 0, "{lines:?}");
+}
+
+#[tokio::test]
+async fn lengths_that_two_servers_could_read_differently_are_refused() {
+    for length in [
+        "Content-Length: 4\r\nContent-Length: 5",
+        "Content-Length: +4",
+        "Content-Length: -4",
+        "Content-Length: 0x4",
+        "Content-Length: 4,5",
+        "Content-Length: 4 4",
+        "Content-Length: ",
+        "Content-Length: 99999999999999999999",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: \x0bchunked",
+        "Transfer-Encoding : chunked",
+        " Transfer-Encoding: chunked",
+        "Transfer-Encoding\r\n: chunked",
+    ] {
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: app\r\n{length}\r\n\r\n0\r\n\r\n{SMUGGLED}");
+        check_refused(&request, 400).await;
+    }
+}
+
+#[tokio::test]
+async fn heads_that_two_servers_could_read_differently_are_refused() {
+    for head in [
+        "GET / HTTP/1.1\r\nHost: app\r\nX: 1\r\n folded: 2",
+        "GET / HTTP/1.1\r\nHost: app\r\nX: a\0b",
+        "GET / HTTP/1.1\r\nHost: app\r\nX\0: a",
+        "GET / HTTP/1.1\r\nHost: app\r\nX: a\rHost: other",
+        "GET /\0 HTTP/1.1\r\nHost: app",
+        "GET / HTTP/1.1\r\nHost: app\r\nno colon",
+        "GET / HTTP/1.1\r\nHost: app\r\n: no name",
+        "GET / HTTP/1.1\r\nHost: app\r\nX Y: space in a name",
+        "GET  / HTTP/1.1\r\nHost: app",
+        "GET / HTTP/1.1 \r\nHost: app",
+        "GET / HTTP/9.1\r\nHost: app",
+        "GET / HTTP/1.1\r\nHost: app\r\nHost: other",
+        "GET / HTTP/1.1\r\nHost: app other",
+        "GET / HTTP/1.1\r\nHost: app,other",
+        "GET path HTTP/1.1\r\nHost: app",
+        "G\"T / HTTP/1.1\r\nHost: app",
+    ] {
+        check_refused(&format!("{head}\r\n\r\n"), 400).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bare_line_feed_ends_a_line_for_the_proxy_and_never_reaches_an_upstream() {
+    // RFC 9112 section 2.2 lets a reader take it for the end of a line; what is forwarded has none.
+    let app = recorder().await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    let request = "GET / HTTP/1.1\nHost: app\nX: 1\n\n";
+    assert_eq!(client.ask(request).await.body, "1");
+    // In the framing of a chunked body it is refused: there it is how requests are smuggled.
+    for chunks in ["5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "0\n\n"] {
+        let mut client = world.client().await;
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}"
+        );
+        client.send(&request).await;
+        let answers = client.rest().await;
+        assert!(!answers.contains(" 200 OK"), "{chunks:?}: {answers}");
+    }
+}
+
+#[tokio::test]
+async fn chunk_sizes_that_two_servers_could_read_differently_are_refused() {
+    let app = App::raw("silent", |mut stream, _| async move {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let world = World::with(&[&app]);
+    for chunk in [
+        "0x5\r\nhello\r\n",
+        "+5\r\nhello\r\n",
+        "5 5\r\nhello\r\n",
+        "\r\n",
+        "ffffffffffffffffff\r\n",
+        "5\r\nhelloX\r\n",
+    ] {
+        let mut client = world.client().await;
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n{SMUGGLED}"
+        );
+        client.send(&request).await;
+        let answers = client.rest().await;
+        assert!(answers.starts_with("HTTP/1.1 400 "), "{chunk:?}: {answers}");
+        assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    for (filler, status) in [
+        ("X: y\r\n".repeat(20_000), 431),
+        (format!("X: {}", "y".repeat(100_000)), 431),
+    ] {
+        let mut client = world.client().await;
+        // It answers before it has read all, and what it does not read may reset the connection.
+        let _ = client
+            .stream
+            .write_all(format!("GET / HTTP/1.1\r\nHost: app\r\n{filler}").as_bytes())
+            .await;
+        let head = client.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+    assert_eq!(app.connections(), 0);
+}
+
+/// A client that writes frames of HTTP/2 as it likes.
+struct Framer(TcpStream);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+impl Framer {
+    async fn connect(world: &World) -> Framer {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        let mut framer = Framer(stream);
+        framer.send(4, 0, 0, b"").await;
+        framer
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// Sends fields as they are: literals without indexing or Huffman (RFC 7541 section 6.2.2).
+    async fn ask(&mut self, flags: u8, fields: &[(&str, &str)]) {
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            block.push(0);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).unwrap());
+                block.extend(text.as_bytes());
+            }
+        }
+        self.send(HEADERS, END_HEADERS | flags, 1, &block).await;
+    }
+
+    /// How the stream ends: a reset or the connection's end with this code, or an answer with this status.
+    async fn end(&mut self) -> End {
+        loop {
+            let mut head = [0; 9];
+            if patiently("a frame", self.0.read_exact(&mut head))
+                .await
+                .is_err()
+            {
+                return End::Closed;
+            }
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            self.0.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                RST_STREAM => return End::Reset,
+                GOAWAY if payload[4..8] != [0; 4] => return End::Closed,
+                // The status comes first; 200 and 400 are in the static table, others are literals.
+                HEADERS => {
+                    return match payload[0] {
+                        0x88 => End::Answered(200),
+                        0x8c => End::Answered(400),
+                        0x8d => End::Answered(404),
+                        _ => End::Answered(0),
+                    };
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Reset,
+    Closed,
+    Answered(u16),
+}
+
+const PSEUDO: [(&str, &str); 4] = [
+    (":method", "GET"),
+    (":scheme", "http"),
+    (":authority", "app"),
+    (":path", "/"),
+];
+
+async fn check_fields(fields: &[(&str, &str)], expected: End) {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let mut framer = Framer::connect(&world).await;
+    framer.ask(END_STREAM, fields).await;
+    assert_eq!(framer.end().await, expected, "{fields:?}");
+    let is_answered = expected == End::Answered(200);
+    assert_eq!(app.connections(), usize::from(is_answered), "{fields:?}");
+}
+
+#[tokio::test]
+async fn frames_that_hold_what_http_1_would_read_differently_are_refused() {
+    let with = |field: (&'static str, &'static str)| [PSEUDO.as_slice(), &[field]].concat();
+    check_fields(&with(("x-fine", "1")), End::Answered(200)).await;
+    for field in [
+        ("X-Upper", "1"),
+        ("connection", "keep-alive"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "websocket"),
+        ("keep-alive", "1"),
+        ("proxy-connection", "keep-alive"),
+        ("te", "gzip"),
+        ("x-split", "a\r\nhost: other"),
+        ("x-nul", "a\0b"),
+        ("x space", "1"),
+        ("x:colon", "1"),
+        ("", "1"),
+        (":path", "/late"),
+        (":unknown", "1"),
+    ] {
+        let app = App::named("one").await;
+        let world = World::with(&[&app]);
+        let mut framer = Framer::connect(&world).await;
+        framer.ask(END_STREAM, &with(field)).await;
+        let end = framer.end().await;
+        assert!(
+            matches!(end, End::Reset | End::Closed),
+            "{field:?}: {end:?}"
+        );
+        assert_eq!(app.connections(), 0, "{field:?}");
+    }
+}
+
+#[tokio::test]
+async fn pseudo_fields_that_name_no_request_are_refused() {
+    let but = |name: &str, value: &'static str| {
+        PSEUDO.map(|field| {
+            if field.0 == name {
+                (field.0, value)
+            } else {
+                field
+            }
+        })
+    };
+    let without = |name: &str| {
+        PSEUDO
+            .into_iter()
+            .filter(|field| field.0 != name)
+            .collect::<Vec<_>>()
+    };
+    for fields in [
+        but(":path", "path").to_vec(),
+        but(":path", "").to_vec(),
+        but(":path", "/ HTTP/1.1\r\nHost: other\r\n\r\n").to_vec(),
+        but(":path", "/a b").to_vec(),
+        but(":method", "GET / HTTP/1.1\r\n").to_vec(),
+        but(":method", "").to_vec(),
+        but(":authority", "app/x").to_vec(),
+        but(":authority", "user@app").to_vec(),
+        but(":authority", "app\r\nx: y").to_vec(),
+        without(":path"),
+        without(":method"),
+        without(":scheme"),
+        without(":authority"),
+        [PSEUDO.as_slice(), &[("host", "other")]].concat(),
+        [PSEUDO.as_slice(), &[("host", "app"), ("host", "app")]].concat(),
+        [&PSEUDO[..], &PSEUDO[..1]].concat(),
+    ] {
+        let app = App::named("one").await;
+        let world = World::with(&[&app]);
+        let mut framer = Framer::connect(&world).await;
+        framer.ask(END_STREAM, &fields).await;
+        let end = framer.end().await;
+        let is_refused = matches!(end, End::Reset | End::Closed | End::Answered(400));
+        assert!(is_refused, "{fields:?}: {end:?}");
+        assert_eq!(app.connections(), 0, "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_long_as_it_says_is_not_taken_for_whole() {
+    for (length, data) in [("4", "body and more"), ("10", "short")] {
+        let app = App::http("reader", |request| async move {
+            let body = http_body_util::BodyExt::collect(request.into_body()).await;
+            assert!(body.is_err(), "the app took a broken body for whole");
+            hyper::Response::new("".into())
+        })
+        .await;
+        let world = World::with(&[&app]);
+        let mut framer = Framer::connect(&world).await;
+        let fields = [PSEUDO.as_slice(), &[("content-length", length)]].concat();
+        framer.ask(0, &fields).await;
+        framer.send(DATA, END_STREAM, 1, data.as_bytes()).await;
+        let end = framer.end().await;
+        assert!(
+            matches!(end, End::Reset | End::Closed | End::Answered(400)),
+            "{end:?}"
+        );
+    }
+    check_fields(
+        &[
+            PSEUDO.as_slice(),
+            &[("content-length", "4"), ("content-length", "5")],
+        ]
+        .concat(),
+        End::Reset,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_preface_that_is_none_is_http_1() {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let mut client = Client::connect(world.address).await;
+    client.send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
+    assert_eq!(client.reply().await.status, 400);
+}

@@ -1,0 +1,103 @@
+//! `certs:report`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{kept, moment};
+use crate::commands::report::{self, Reports};
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::model::{App, AppName, DomainName, Permission, Problem};
+
+/// Dokku's word in the heading.
+const TOPIC: &str = "ssl";
+
+/// Report the certificate of an app, or of all apps
+///
+/// Where an app has several, it is the one that is preferred: one that was added before one of an authority before one
+/// that was generated, then the one that expires last.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The app; all of them when it is not given
+    pub app: Option<AppName>,
+    /// One key of the report, such as --ssl-expires-at, to see its value only
+    #[arg(allow_hyphen_values = true, value_name = "--KEY")]
+    pub flag: Option<String>,
+}
+
+impl Command for Report {
+    type Output = Reports;
+
+    fn permission(&self) -> Permission {
+        self.app
+            .clone()
+            .map_or(Permission::Anyone, Permission::ReadApp)
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Reports, Problem> {
+        if self.app.is_none() {
+            let mut reports = Vec::new();
+            for app in authorized.visible_apps(platform).await? {
+                reports.push(of(platform, &app).await?);
+            }
+            return Ok(Reports::All(TOPIC, reports));
+        }
+        let report = of(platform, authorized.app()?).await?;
+        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+    }
+}
+
+async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+    let kept = kept(platform, app).await?;
+    let own = platform.store.domains(app.id).await?;
+    let served: Vec<DomainName> = platform
+        .reconciler
+        .host_names(&app.name, &own)
+        .into_iter()
+        .filter(|host| platform.reconciler.has_https(host))
+        .collect();
+    let served: Vec<&str> = served.iter().map(DomainName::as_str).collect();
+
+    let first = kept.first();
+    let read = first.and_then(|kept| kept.read.as_deref().ok());
+    let error = first.and_then(|kept| kept.read.as_deref().err());
+    let fact = |value: Option<String>| value.unwrap_or_default();
+    let mut report = report::Report::new(&app.name);
+    report.fact("ssl-enabled", first.is_some());
+    report.fact(
+        "ssl-origin",
+        fact(first.map(|kept| kept.row.origin.to_string())),
+    );
+    report.fact("ssl-error", fact(error.cloned()));
+    report.fact("ssl-served-hostnames", served.join(" "));
+    report.fact(
+        "ssl-hostnames",
+        fact(read.map(|read| read.names().join(" "))),
+    );
+    report.fact(
+        "ssl-subject",
+        fact(read.map(|read| read.subject().to_owned())),
+    );
+    report.fact(
+        "ssl-issuer",
+        fact(read.map(|read| read.issuer().to_owned())),
+    );
+    report.fact(
+        "ssl-self-signed",
+        fact(read.map(|read| read.is_self_signed().to_string())),
+    );
+    report.fact(
+        "ssl-starts-at",
+        fact(read.map(|read| moment(read.not_before()).to_string())),
+    );
+    report.fact(
+        "ssl-expires-at",
+        fact(read.map(|read| moment(read.not_after()).to_string())),
+    );
+    Ok(report)
+}

@@ -1,0 +1,69 @@
+//! `proxy:report`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::report::{self, Reports};
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::model::{App, AppName, Kind, Permission, Problem, ProxyOptions};
+
+const TOPIC: &str = "proxy";
+
+/// Report how the proxy treats the requests of an app, or of all apps
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The app; all of them when it is not given
+    pub app: Option<AppName>,
+    /// One key of the report, such as --proxy-computed-max-body-size, to see its value only
+    #[arg(allow_hyphen_values = true, value_name = "--KEY")]
+    pub flag: Option<String>,
+}
+
+impl Command for Report {
+    type Output = Reports;
+
+    fn permission(&self) -> Permission {
+        self.app
+            .clone()
+            .map_or(Permission::Anyone, Permission::ReadApp)
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Reports, Problem> {
+        if self.app.is_none() {
+            let mut reports = Vec::new();
+            for app in authorized.visible_apps(platform).await? {
+                reports.push(of(platform, &app).await?);
+            }
+            return Ok(Reports::All(TOPIC, reports));
+        }
+        let report = of(platform, authorized.app()?).await?;
+        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+    }
+}
+
+/// Each setting twice, as Dokku has it: what was set for the app, and what is in force.
+async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+    let own = platform.store.proxy_settings(app.id).await?;
+    let mut computed = ProxyOptions::default();
+    for (name, value) in &own {
+        computed
+            .set(name, value)
+            .map_err(|why| Problem::new(Kind::Internal, "A setting does not read", why, ""))?;
+    }
+    let mut report = report::Report::new(&app.name);
+    for setting in ProxyOptions::SETTINGS {
+        let name = setting.name;
+        report.fact(
+            &format!("proxy-{name}"),
+            own.get(name).map_or("", String::as_str),
+        );
+        report.fact(&format!("proxy-computed-{name}"), setting.shown(&computed));
+    }
+    Ok(report)
+}
