@@ -193,7 +193,7 @@ impl Files {
     }
 
     /// Removes all logs but those of these names.
-    pub(super) fn keep_only(&mut self, names: &HashSet<&str>) -> io::Result<()> {
+    pub(super) fn keep_only(&mut self, names: &HashSet<String>) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let file_name = entry.file_name();

@@ -133,14 +133,15 @@ impl AccessLogs {
         blocking(move || lock(&files).rename(old.as_str(), new.as_str(), until)).await
     }
 
-    /// Removes the logs of all apps but these: a server that was killed while it destroyed an app leaves one. Blocks.
+    /// Removes the logs of all apps but these: a server that was killed while it destroyed an app leaves one.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn keep_only<'a>(&self, apps: impl Iterator<Item = &'a AppName>) -> io::Result<()> {
-        let mut names: HashSet<&str> = apps.map(AppName::as_str).collect();
-        names.insert(UNROUTED);
-        lock(&self.files).keep_only(&names)
+    pub async fn keep_only(&self, apps: impl Iterator<Item = AppName>) -> io::Result<()> {
+        let files = Arc::clone(&self.files);
+        let mut names: HashSet<String> = apps.map(String::from).collect();
+        names.insert(UNROUTED.to_owned());
+        blocking(move || lock(&files).keep_only(&names)).await
     }
 }
 

@@ -234,13 +234,17 @@ async fn a_renamed_log_goes_on_under_its_new_name() {
     );
 }
 
-#[test]
-fn logs_of_apps_that_are_no_more_are_cleared_away() {
+#[tokio::test]
+async fn logs_of_apps_that_are_no_more_are_cleared_away() {
     let house = house();
     house.append("shop", &lines(1..=3));
     house.append("gone", &lines(1..=3));
     house.append("_unrouted", &line(1));
-    house.logs.keep_only([app("shop")].iter()).unwrap();
+    house
+        .logs
+        .keep_only([app("shop")].into_iter())
+        .await
+        .unwrap();
     let kept = ["shop.log", "shop.log.1", "_unrouted.log"];
     assert_eq!(house.files(), kept.map(str::to_owned).into());
 }

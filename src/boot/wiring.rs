@@ -98,7 +98,8 @@ pub(super) async fn start(
         )
     })?;
     let apps = store.apps().await?;
-    if let Err(error) = access_logs.keep_only(apps.iter().map(|app| &app.name)) {
+    let names = apps.into_iter().map(|app| app.name);
+    if let Err(error) = access_logs.keep_only(names).await {
         tracing::warn!(%error, "access logs of apps that are gone could not be cleared away");
     }
     if settings.has_access_log {
