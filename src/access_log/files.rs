@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,16 @@ pub(super) struct Files {
 struct LogFile {
     file: File,
     bytes: u64,
+}
+
+impl LogFile {
+    /// Whether it is the file of this path.
+    fn is_at(&self, path: &Path) -> bool {
+        match (self.file.metadata(), fs::metadata(path)) {
+            (Ok(own), Ok(there)) => (own.dev(), own.ino()) == (there.dev(), there.ino()),
+            (Ok(_) | Err(_), _) => false,
+        }
+    }
 }
 
 /// An app that had this name.
@@ -95,14 +105,18 @@ impl Files {
         }
         while !lines.is_empty() {
             let max_bytes = self.max_bytes;
+            let path = path(&self.folder, name);
             let log = self.log(name)?;
             let room = max_bytes.saturating_sub(log.bytes);
             let fit = whole_lines(lines, room, log.bytes == 0);
             let (now, later) = lines.split_at_checked(fit).unwrap_or((lines, &[]));
             if now.is_empty() {
+                let is_current = log.is_at(&path);
                 self.open.remove(name);
-                let path = path(&self.folder, name);
-                fs::rename(&path, rotated(&path))?;
+                // Not so after a takeover: the other server has put a new file in its place.
+                if is_current {
+                    fs::rename(&path, rotated(&path))?;
+                }
                 continue;
             }
             if let Err(error) = log.file.write_all(now) {

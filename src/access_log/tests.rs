@@ -100,6 +100,20 @@ fn a_file_is_gone_on_with_after_a_restart() {
 }
 
 #[test]
+fn two_servers_write_to_one_file_while_one_takes_over_from_the_other() {
+    let house = house();
+    house.append("shop", &lines(1..=2));
+    let heir = AccessLogs::open(house.folder.path(), 250).unwrap();
+    lock(&heir.files)
+        .append("shop", line(3).as_bytes())
+        .unwrap();
+    // The one before finds its file full as well, and rotates no second time.
+    house.append("shop", &line(4));
+    assert_eq!(house.file("shop.log.1"), Some(lines(1..=2)));
+    assert_eq!(house.file("shop.log"), Some(lines(3..=4)));
+}
+
+#[test]
 fn a_name_that_is_no_apps_makes_no_file() {
     let house = house();
     for name in ["../x", "", "a/b", "_other", "a\0b"] {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::access_log::{Follower, LogName};
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, interrupted};
 use crate::engine::Stream;
 use crate::model::{AppName, Kind, Permission, Problem};
 
@@ -95,7 +95,7 @@ impl Command for AccessLogs {
             if !before.is_empty() {
                 dialog.write(Stream::Stdout, before).await;
             }
-            follow(dialog, follower).await?;
+            follow(platform, dialog, follower).await?;
         }
         Ok(lines)
     }
@@ -104,10 +104,15 @@ impl Command for AccessLogs {
 const OFF: &str = "Nothing is added: the setting access-log is off";
 
 /// Prints new lines until the caller leaves, or the log is moved or removed with its app.
-async fn follow(dialog: &Dialog, mut follower: Follower) -> Result<(), Problem> {
+async fn follow(
+    platform: &Platform,
+    dialog: &Dialog,
+    mut follower: Follower,
+) -> Result<(), Problem> {
     loop {
         let lines = tokio::select! {
             () = dialog.gone() => return Ok(()),
+            () = platform.leaves() => return Err(interrupted()),
             lines = follower.next() => lines.map_err(unreadable)?,
         };
         match lines {
