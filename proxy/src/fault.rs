@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     HostRepeated,
     /// What it names is no host name.
     HostMalformed,
+    /// A path that leads to different places, depending on how it is read.
+    PathAmbiguous,
     /// Over HTTP/2: its `Host` field is another than its `:authority`.
     HostDisagrees,
     /// The connection was made for another host, and its certificate does not cover this one.
@@ -71,6 +73,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::TargetMalformed
             | Fault::FramingRefused
@@ -93,6 +96,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::Misdirected
             | Fault::TargetMalformed
@@ -120,6 +124,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::Misdirected
             | Fault::TargetMalformed
@@ -154,6 +159,11 @@ impl Fault {
                 "This request names no valid host",
                 "The Host header holds something that is not a host name.",
                 "Check the address and try again.",
+            ),
+            Fault::PathAmbiguous => (
+                "The path of this request is not clear",
+                "It can be read in two ways, which lead to different apps.",
+                "Send it without `.` and `..`, empty segments, backslashes and encoded slashes.",
             ),
             Fault::HostDisagrees => (
                 "This request names more than one host",

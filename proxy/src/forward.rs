@@ -10,11 +10,15 @@ use crate::headers;
 use crate::host::routing_name;
 use crate::https;
 use crate::pages::{Reader, page};
-use crate::routes::{LocalService, Unrouted};
+use crate::path::PathPrefix;
+use crate::redirect::Asked;
+use crate::routes::{LocalRedirect, Routed};
+use crate::table::Unrouted;
 use crate::tunnel;
 use crate::websocket;
+use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -40,11 +44,8 @@ pub(crate) fn answer(
     }
 }
 
-/// Which service a request is for, and the host it names.
-fn route(
-    client: &Client,
-    request: &Request<Incoming>,
-) -> Result<(HeaderValue, Rc<LocalService>), Fault> {
+/// Where a request goes, and the host it names.
+fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, Routed), Fault> {
     if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
     }
@@ -65,10 +66,11 @@ fn route(
             return Err(Fault::Misdirected);
         }
     }
-    match client.worker.routes.route(name) {
-        Ok(service) => Ok((host, service)),
+    match client.worker.routes.route(name, request.uri().path()) {
+        Ok(routed) => Ok((host, routed)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
         Err(Unrouted::Unknown) => Err(Fault::HostUnknown),
+        Err(Unrouted::Ambiguous) => Err(Fault::PathAmbiguous),
     }
 }
 
@@ -127,7 +129,7 @@ impl Forwarding {
             accept: accept.as_ref(),
             ..Reader::default()
         };
-        let (host, service) = route(client, &request).map_err(|fault| {
+        let (host, routed) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
             entry.unrouted(&request);
             entry.failed(fault);
@@ -139,6 +141,15 @@ impl Forwarding {
             }
             Box::new(page)
         })?;
+        let service = match routed {
+            Routed::Service(service) => service,
+            Routed::Redirect(redirect) => {
+                entry.routed(&host, &redirect.redirect.name, &redirect.tally);
+                let response = redirected(&redirect, client, &host, request.uri());
+                redirect.tally.answered(response.status());
+                return Err(Box::new(response));
+            }
+        };
         entry.routed(&host, &service.service.name, &service.tally);
         if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
             service.tally.answered(redirect.status());
@@ -165,10 +176,16 @@ impl Forwarding {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
         }
+        if let Some(prefix) = &service.stripped {
+            *request.uri_mut() = stripped(request.uri(), prefix);
+        }
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
         let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
+        if let Some(prefix) = &service.stripped {
+            headers::set_prefix(request.headers_mut(), prefix);
+        }
         let request = request.map(|incoming| RequestBody::new(incoming, &service));
         entry.forwarded(&request_id, request.body().progress());
         let exchange =
@@ -202,7 +219,7 @@ impl Forwarding {
                 Ok(response) => response,
                 Err(fault) => {
                     let upstream = self.exchange.upstream();
-                    let upstream = upstream.map(|upstream| upstream.id.as_str());
+                    let upstream = upstream.map(|upstream| &*upstream.id);
                     entry.asked(upstream, self.exchange.retries());
                     entry.failed(fault);
                     self.page(fault)
@@ -223,7 +240,7 @@ impl Forwarding {
             lease,
         } = answer;
         entry.first_byte();
-        let upstream = &lease.in_use.upstream().id;
+        let upstream = &*lease.in_use.upstream().id;
         entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
@@ -264,4 +281,42 @@ impl Forwarding {
 fn origin_form(target: &Uri) -> Uri {
     let path = target.path_and_query().cloned();
     Uri::from(path.unwrap_or(PathAndQuery::from_static("/")))
+}
+
+/// A target in origin form as the service behind a stripped route gets it.
+fn stripped(target: &Uri, prefix: &PathPrefix) -> Uri {
+    let mut path = prefix.strip_from(target.path());
+    if let Some(query) = target.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    // A part of what was a target already is one, too.
+    Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+/// The answer that sends a client elsewhere, with a line of text for readers that do not follow.
+fn redirected(
+    redirect: &LocalRedirect,
+    client: &Client,
+    host: &HeaderValue,
+    target: &Uri,
+) -> Response<ResponseBody> {
+    let location = redirect.redirect.to.location(Asked {
+        scheme: client.scheme.to_str().unwrap_or("http"),
+        host: host.to_str().unwrap_or_default(),
+        target,
+        prefix: redirect.prefix.as_ref(),
+    });
+    let text = Bytes::from(format!("This has moved to {location}\n"));
+    let mut response = Response::new(ResponseBody::Page(Some(text)));
+    *response.status_mut() = redirect.redirect.status.status();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(LOCATION, location);
+    }
+    response
 }

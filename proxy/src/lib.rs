@@ -1,9 +1,9 @@
-//! A reverse proxy as a library: host names to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both sides,
-//! forwarded by one runtime per core.
+//! A reverse proxy as a library: host names and paths to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both
+//! sides, forwarded by one runtime per core.
 //!
-//! Owns: listening sockets, TLS and which certificate is shown, the route table and its atomic swap, pooled
-//! upstream connections, forwarding in both directions, upgraded connections, the pages shown when there is
-//! nothing to forward to, drain.
+//! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
+//! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
+//! connections, the pages shown when there is nothing to forward to, drain.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -25,6 +25,7 @@
 //! ```
 
 mod access_log;
+pub mod acme;
 mod body;
 mod certificate;
 mod certificates;
@@ -47,14 +48,18 @@ mod ledger;
 mod listen;
 mod metered;
 mod pages;
+mod path;
 mod policy;
 mod pool;
 mod protocol;
 mod proxy;
+mod redirect;
+mod references;
 mod rewound;
 mod routes;
 mod self_signed;
 mod settings;
+mod sharded;
 mod shared_connection;
 mod silence;
 mod stamps;
@@ -68,15 +73,19 @@ pub use access_log::{AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::{HttpChallenges, ProxyHandle};
+pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
 pub use histogram::Histogram;
-pub use host::{Host, HostError};
+pub use host::{Host, HostError, HostPattern};
 pub use http::Version as HttpVersion;
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
+pub use path::{PathPrefix, PathPrefixError};
 pub use policy::Policy;
 pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
+pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
 pub use self_signed::SelfSigned;
 pub use settings::ProxySettings;
-pub use table::{RouteTable, Service, ServiceState, Upstream};
+pub use table::{
+    Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,
+};

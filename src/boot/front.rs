@@ -14,7 +14,7 @@ use super::listeners::Bound;
 use super::settings::Settings;
 use super::takeover::{Door, Kept, Listening, Passed, Role};
 use crate::access_log::AccessLogs;
-use crate::commands::ServerFacts;
+use crate::commands::{CertificateAuthority, ServerFacts};
 use crate::http::ApiSocket;
 use crate::model::{Kind, Problem, Timestamp};
 
@@ -118,6 +118,13 @@ fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
         https: addresses(&bound.https),
         metrics: plain(&bound.metrics),
         base_domains: settings.base_domains.clone(),
+        certificate_authority: settings
+            .automatic
+            .settings()
+            .map(|acme| CertificateAuthority {
+                directory: acme.authority.directory.clone(),
+                has_wildcards: acme.dns_hook.is_some(),
+            }),
         started_at: Timestamp::now(),
     }
 }

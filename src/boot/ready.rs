@@ -152,6 +152,7 @@ mod tests {
             metrics: vec!["127.0.0.1:9100".parse().unwrap()],
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
+            certificate_authority: None,
             started_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -22,9 +22,11 @@ mod problems;
 mod progress;
 pub mod proxy;
 pub mod ps;
+pub mod redirects;
 pub mod releases;
 pub mod report;
 pub mod rollback;
+pub mod routes;
 pub mod run;
 mod session;
 pub mod ssh_keys;
@@ -108,6 +110,15 @@ pub fn interrupted() -> Problem {
     )
 }
 
+/// Who issues certificates to this server.
+#[derive(Debug, Clone)]
+pub struct CertificateAuthority {
+    /// The URL of its directory.
+    pub directory: String,
+    /// Whether wildcards can be had, which needs a DNS hook.
+    pub has_wildcards: bool,
+}
+
 /// Facts about the running server that reports show.
 #[derive(Debug, Clone)]
 pub struct ServerFacts {
@@ -123,6 +134,8 @@ pub struct ServerFacts {
     pub https: Vec<SocketAddr>,
     /// Base domains, the first is shown first.
     pub base_domains: Vec<DomainName>,
+    /// Who issues certificates, when they are ordered automatically.
+    pub certificate_authority: Option<CertificateAuthority>,
     /// When the server started.
     pub started_at: Timestamp,
 }

@@ -93,13 +93,13 @@ name_type!(
 );
 
 name_type!(
-    /// A host name given to an app, in lower case.
+    /// A host name given to an app, in lower case; `*.example.com` stands for any one label in front of `example.com`.
     DomainName,
     "domain",
-    "A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path, no `*`",
+    "A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path; `*.` may stand in front",
     |text| {
         is_within(text, 253)
-            && text.split('.').all(|label| {
+            && text.strip_prefix("*.").unwrap_or(text).split('.').all(|label| {
                 is_within(label, 63)
                     && !label.starts_with('-')
                     && !label.ends_with('-')
@@ -107,6 +107,13 @@ name_type!(
             })
     }
 );
+
+impl DomainName {
+    /// Whether it stands for many names.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+}
 
 name_type!(
     /// The key of a config var: a name every shell accepts.
@@ -252,8 +259,10 @@ mod tests {
     fn other_names_keep_to_their_rules() {
         check::<ProcessType>(&["web", "worker_2", "A-b"], &["", "a b", "a:b", "ä"]);
         check::<DomainName>(
-            &["a.b", "localhost"],
-            &["", "A.b", "a..b", "a.b:80", "-a.b", "*.a.b", "a.*.b"],
+            &["a.b", "localhost", "*.a.b"],
+            &[
+                "", "A.b", "a..b", "a.b:80", "-a.b", "*", "*.", "*.*.b", "a.*.b", "*a.b",
+            ],
         );
         check::<ConfigKey>(&["PORT", "_x", "a1"], &["", "1a", "a-b", "a=b", "a\n"]);
         check::<BranchName>(

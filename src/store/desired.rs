@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Store, StoreError, apps, certificates, domains, proxy_settings, releases, scale};
+use super::{
+    Store, StoreError, apps, certificates, domains, proxy_settings, releases, routes, scale,
+};
 use crate::model::{
-    App, AppId, CertificateId, CertificateOrigin, Domain, ProcessType, ProxyOptions, Release,
-    Scale, Timestamp,
+    App, AppId, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName, ProcessType,
+    ProxyOptions, Release, Route, Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -16,6 +18,14 @@ pub struct Desired {
     pub apps: Vec<App>,
     /// Host names by app.
     pub domains: Vec<Domain>,
+    /// The domains of the server that were added to those of its settings.
+    pub global_domains: Vec<DomainName>,
+    /// By app, where it differs from the default: whether it is reached, and whether at `<app>.<global domain>`.
+    pub exposures: BTreeMap<AppId, (bool, bool)>,
+    /// Addresses that lead to other processes.
+    pub routes: Vec<Route>,
+    /// Addresses that send visitors elsewhere.
+    pub redirects: Vec<AppRedirect>,
     /// Which certificates there are, by app. What they hold is read once each, with [`Store::certificate_pems`].
     pub certificates: Vec<(AppId, CertificateId, CertificateOrigin)>,
     /// Scale by app.
@@ -60,7 +70,7 @@ impl Memory {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: seven queries, however many apps there are, and none when
+    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are, and none when
     /// nothing was written since the last call.
     ///
     /// # Errors
@@ -88,6 +98,10 @@ impl Store {
                 let desired = Desired {
                     apps: apps::all(tx)?,
                     domains: domains::all(tx)?,
+                    global_domains: domains::global(tx)?,
+                    exposures: domains::all_switches(tx)?,
+                    routes: routes::all(tx)?,
+                    redirects: routes::all_redirects(tx)?,
                     certificates: certificates::all(tx)?,
                     scales: scale::all(tx)?,
                     releases,

@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
-//! | domains | `domains` |
+//! | domains of apps and of the server | `domains` |
+//! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
+//! | orders for certificates, our account at the authority | `orders` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -41,9 +43,11 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod orders;
 mod pipeline;
 mod proxy_settings;
 mod releases;
+mod routes;
 mod row;
 mod scale;
 mod seal;
@@ -54,6 +58,7 @@ pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
+pub use orders::OrderBook;
 
 use worker::Worker;
 

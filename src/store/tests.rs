@@ -14,8 +14,10 @@ use crate::model::{
 
 mod certificates;
 mod opening;
+mod orders;
 mod pipeline;
 mod releases;
+mod routing;
 mod sealed;
 
 struct Fixture {

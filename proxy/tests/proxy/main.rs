@@ -14,6 +14,7 @@ mod h2c;
 mod http2;
 mod policy;
 mod requests;
+mod routing;
 mod secure;
 mod shutdown;
 mod smuggling;

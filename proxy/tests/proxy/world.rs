@@ -90,7 +90,7 @@ impl App {
         });
         App {
             upstream: Upstream {
-                id: id.to_owned(),
+                id: id.into(),
                 address,
             },
             connections,

@@ -1,6 +1,7 @@
 //! The settings of the server: each is declared once in [`catalogue`], and can come from the file, a `MINI_` variable or
 //! a flag.
 
+mod automatic;
 mod catalogue;
 mod sources;
 mod values;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use automatic::Automatic;
 pub(super) use sources::{Sources, flags, read};
 
 use mini_proxy::AccessLogOptions;
@@ -33,6 +35,7 @@ pub(super) struct Settings {
     pub metrics_listen: Vec<SocketAddr>,
     pub https_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
+    pub automatic: Automatic,
     pub authorized_keys: Vec<PathBuf>,
     pub creates_apps: bool,
     pub docker_socket: Option<String>,
@@ -78,6 +81,7 @@ impl Settings {
             } else {
                 Vec::new()
             },
+            automatic: Automatic::default(),
             authorized_keys: Vec::new(),
             creates_apps: true,
             docker_socket: None,

@@ -115,6 +115,7 @@ impl House {
             metrics: Vec::new(),
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
+            certificate_authority: None,
             started_at: Timestamp::now(),
         };
         House {
