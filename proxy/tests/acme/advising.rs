@@ -31,7 +31,7 @@ impl Advising {
         let directory = format!("https://localhost:{}", listeners.local_address().port());
         let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = Upstream {
-            id: "authority".to_owned(),
+            id: "authority".into(),
             address: behind.local_addr().unwrap(),
         };
         let base = directory.clone();
