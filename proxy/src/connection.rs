@@ -7,20 +7,24 @@
 use crate::body::ResponseBody;
 use crate::drain::Open;
 use crate::forward;
+use crate::gate::Visit;
 use crate::http2;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
 use crate::tls::{Secured, Shown, Unsecured};
 use crate::worker::Worker;
-use http::HeaderValue;
+use futures_util::future::Either;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -33,11 +37,15 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     /// The peer's address. No peer is trusted to forward for another yet: what it says itself is replaced.
     pub(crate) address: HeaderValue,
+    /// The same, for rules about addresses.
+    pub(crate) ip: IpAddr,
     pub(crate) scheme: HeaderValue,
     pub(crate) port: HeaderValue,
     /// What it was shown, if it speaks TLS.
     pub(crate) tls: Option<Shown>,
     pub(crate) open: Open,
+    /// Its place among the connections of its address, where those are limited.
+    _visit: Option<Visit>,
 }
 
 /// Where a connection comes from and goes to.
@@ -48,16 +56,25 @@ pub(crate) struct Ends {
 }
 
 impl Client {
-    fn new(worker: Rc<Worker>, ends: Ends, open: Open, tls: Option<Shown>) -> Client {
+    fn new(
+        worker: Rc<Worker>,
+        ends: Ends,
+        open: Open,
+        tls: Option<Shown>,
+        visit: Option<Visit>,
+    ) -> Client {
         // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let address = ends.peer.ip().to_canonical().to_string();
+        let ip = ends.peer.ip().to_canonical();
+        let address = ip.to_string();
         Client {
             worker,
             address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
+            ip,
             scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
             port: HeaderValue::from(ends.local.port()),
             tls,
             open,
+            _visit: visit,
         }
     }
 }
@@ -75,9 +92,9 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
     let open = worker.open.enter();
-    let client = Rc::new(Client::new(worker, ends, open, None));
+    let client = Rc::new(Client::new(worker, ends, open, None, visit));
     let ended = match serve_http1(&client, TokioIo::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
@@ -87,7 +104,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
+pub(crate) async fn serve_tls(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    ends: Ends,
+    visit: Option<Visit>,
+) {
     // A handshake under way counts as open: it may be about to bring a request.
     let open = worker.open.enter();
     let Some(tls) = worker.tls.clone() else {
@@ -113,7 +135,7 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends)
             return;
         }
     };
-    let client = Rc::new(Client::new(worker, ends, open, Some(shown)));
+    let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
         http2::serve(client, io).await
@@ -131,10 +153,17 @@ where
 {
     let service = service_fn({
         let client = Rc::clone(client);
-        move |request| forward::answer(&client, request)
+        move |request| {
+            let answer = forward::answer(&client, request);
+            if client.open.is_leaving() {
+                Either::Left(Box::pin(last(answer)))
+            } else {
+                Either::Right(answer)
+            }
+        }
     });
     // Secured only after the thread began to stop: it has the one request it came for.
-    let is_late = client.open.is_stopping();
+    let is_late = client.open.is_leaving();
     let connection = if is_late {
         let mut http = client.worker.http.clone();
         http.keep_alive(false).serve_connection(io, service)
@@ -151,8 +180,24 @@ where
     Ok(parts.map(|parts| Rewound::new(parts.io, parts.read_buf)))
 }
 
+/// The answer to the last request of a connection, which says so.
+async fn last(
+    answer: impl Future<Output = Result<Response<ResponseBody>, Infallible>>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let mut answer = answer.await?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
+}
+
 /// A connection that can be asked to finish what it is at and close.
 pub(crate) trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
+    /// Whether the client learns of it before the connection closes, also when it has nothing in flight: then no
+    /// request of it can cross the end.
+    const CLOSES_IN_AGREEMENT: bool;
+
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -162,6 +207,8 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     IO: Read + Write + Unpin + Send + 'static,
 {
+    const CLOSES_IN_AGREEMENT: bool = false;
+
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -203,7 +250,9 @@ impl<C: Finish> Future for Serving<'_, C> {
             return Poll::Ready(ended);
         }
         // Only now: a request that has arrived already is still answered.
-        if self.open.is_stopping() && !self.is_finishing {
+        let is_asked =
+            self.open.is_stopping() || (C::CLOSES_IN_AGREEMENT && self.open.is_leaving());
+        if is_asked && !self.is_finishing {
             self.finish();
             return Pin::new(&mut self.connection).poll(cx);
         }

@@ -1,13 +1,13 @@
 //! Getting one request answered by one of a service's upstreams: choose, connect, send, wait, try again.
 //!
 //! What is tried again, and only that: a connection that could not be made (another upstream), a request
-//! hyper gives back unsent (any method: nothing of it was written), one without a body that an upstream
-//! refused over HTTP/2 (any method: it has not been looked at), and a safe request without a body whose kept
+//! hyper gives back unsent (any method: nothing of it was written), one that an upstream refused over HTTP/2
+//! (any method: it has not been looked at) and whose body is none or was small and sent in full, and a safe request without a body whose kept
 //! connection was closed before any answer.
 //!
 //! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
 
-use crate::body::{BodyError, Progress, RequestBody};
+use crate::body::{Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
 use crate::pool::{InUse, Lease, Sender};
@@ -170,6 +170,17 @@ impl Exchange {
         self.service.pick(&self.tried, random).ok_or(self.last)
     }
 
+    /// Gives the copy of a request its body again, or lets it go if that is not to be had.
+    fn refill(&mut self) {
+        let Some(progress) = &self.progress else {
+            return;
+        };
+        self.request = match (self.request.take(), progress.again()) {
+            (Some(request), Some(body)) => Some(request.map(|_| body)),
+            _ => None,
+        };
+    }
+
     async fn send(&mut self, sender: &mut Sender, keep_copy: bool) -> Sent {
         let Some(mut request) = self.request.take() else {
             return Sent::Lost;
@@ -178,7 +189,7 @@ impl Exchange {
             return Sent::Failed(fault);
         }
         // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if keep_copy || (sender.is_http2() && self.progress.is_none()) {
+        if keep_copy || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
@@ -188,13 +199,23 @@ impl Exchange {
             let waited = timeout(limit, &mut answer).await;
             match (waited, &self.progress) {
                 (Ok(Ok(response)), _) => return Sent::Answered(response),
+                // Too large, and nothing goes on any more.
+                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                    return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
+                }
                 (Ok(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);
                         return Sent::Lost;
                     }
                     let error = error.into_error();
-                    if !keep_copy && !is_refused(&error) {
+                    let failed = self.progress.as_ref().and_then(|body| body.failed.get());
+                    if let Some(fault) = failed {
+                        return Sent::Failed(fault);
+                    }
+                    if is_refused(&error) {
+                        self.refill();
+                    } else if !keep_copy {
                         self.request = None;
                     }
                     return lost_or_failed(&error);
@@ -218,9 +239,9 @@ impl Exchange {
     }
 }
 
-/// The same request once more; only for one without a body.
+/// The same request once more, without its body.
 fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none());
+    let mut copy = Request::new(RequestBody::None);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
@@ -280,12 +301,7 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
     if error.is_parse() || is_broken {
         Sent::Failed(Fault::NotHttp)
     } else if error.is_user() {
-        let cause = std::error::Error::source(error);
-        let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
-        Sent::Failed(match cause {
-            Some(BodyError::TooLarge) => Fault::BodyTooLarge,
-            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
-        })
+        Sent::Failed(Fault::BodyBroken)
     } else {
         Sent::Lost
     }

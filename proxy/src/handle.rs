@@ -12,11 +12,12 @@
 use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
+use crate::gate::{AllInFlight, Crowd, Guards, Rates};
 use crate::ledger::Ledger;
 use crate::table::RouteTable;
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -39,8 +40,17 @@ pub type TlsChallenges = HashMap<String, Arc<Certificate>>;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signal {
     pub(crate) epoch: u64,
-    /// Set once: stop accepting, and finish what is in flight within this time.
-    pub(crate) stop: Option<Duration>,
+    /// Set once: stop accepting, and finish what is in flight.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// How a thread stops.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stop {
+    /// What is in flight may take this long.
+    pub(crate) drain: Duration,
+    /// A connection that waits for its next request is not closed before it has had one, or this is over.
+    pub(crate) patience: Duration,
 }
 
 /// What the handle and the data threads share.
@@ -54,11 +64,16 @@ pub(crate) struct Shared {
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) in_flight: AllInFlight,
+    pub(crate) guards: Guards,
+    /// Connections by client address, where those are limited.
+    pub(crate) crowd: Option<Arc<Crowd>>,
+    rates: OnceLock<Rates>,
     swapping: Mutex<()>,
 }
 
 impl Shared {
-    pub(crate) fn new(threads: usize) -> Shared {
+    pub(crate) fn new(threads: usize, max_connections_per_address: Option<u32>) -> Shared {
         Shared {
             published: Arc::default(),
             certificates: Arc::default(),
@@ -67,8 +82,17 @@ impl Shared {
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            in_flight: AllInFlight::default(),
+            guards: Guards::default(),
+            crowd: max_connections_per_address.map(|most| Arc::new(Crowd::new(most))),
+            rates: OnceLock::new(),
             swapping: Mutex::default(),
         }
+    }
+
+    /// The table of rates, made when the first service limits one.
+    pub(crate) fn rates(&self) -> &Rates {
+        self.rates.get_or_init(Rates::new)
     }
 
     /// Tells whoever waits that an upstream which left the table may have become free.
@@ -208,6 +232,31 @@ impl ProxyHandle {
             ledger.in_flight(upstream_id) + usize::from(behind)
         };
         self.shared.ledgers.iter().map(in_flight).sum()
+    }
+
+    /// The upstreams that have a request or an upgraded connection now, or may still get one: those of the table
+    /// too, until the proxy was told to stop and no client's connection waits for a request any more.
+    ///
+    /// For whoever stops upstreams while this proxy drains in another process.
+    pub fn in_use(&self) -> BTreeSet<String> {
+        let table = self.table();
+        let mut in_use = BTreeSet::new();
+        let mut is_closed = true;
+        for ledger in &self.shared.ledgers {
+            let in_flight = ledger.add_used(&mut in_use);
+            is_closed &= ledger.is_closed(in_flight);
+        }
+        if !is_closed {
+            in_use.extend(table.upstream_ids().into_iter().map(str::to_owned));
+        }
+        in_use
+    }
+
+    /// Resolves when connections are accepted: once the first table was set.
+    pub async fn accepts(&self) {
+        let mut signal = self.shared.signal.subscribe();
+        // Its sender is in `shared`: it cannot close.
+        let _ = signal.wait_for(|signal| signal.epoch > 0).await;
     }
 
     /// Changes whenever an upstream that left the table may have reached 0 in flight: look again.

@@ -1,8 +1,10 @@
-//! A reverse proxy as a library: host names and paths to upstreams, forwarded over HTTP/1.1 by one runtime per core.
+//! A reverse proxy as a library: host names and paths to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both
+//! sides, forwarded by one runtime per core.
 //!
-//! Owns: listening sockets, the route table and its atomic swap, pooled upstream connections, forwarding
-//! in both directions, upgraded connections, the pages shown when there is nothing to forward to, drain;
-//! certificates, and with [`acme`] getting them from an authority.
+//! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
+//! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
+//! connections, the pages shown when there is nothing to forward to, drain; and what the [`Policy`] of a service asks
+//! for: who may pass, how often, with which password, limits, compression of answers.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -35,6 +37,7 @@ mod exchange;
 mod fault;
 mod forward;
 mod gate;
+mod gathered;
 mod handle;
 mod headers;
 mod host;
@@ -42,6 +45,7 @@ mod http2;
 mod https;
 mod ledger;
 mod listen;
+mod packing;
 mod pages;
 mod path;
 mod policy;
@@ -67,12 +71,13 @@ mod worker;
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
+pub use gate::{BasicAuth, Network, PasswordError, PasswordHash, Rate};
 pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
 pub use host::{Host, HostError, HostPattern};
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
 pub use path::{PathPrefix, PathPrefixError};
-pub use policy::Policy;
+pub use policy::{Maintenance, Policy};
 pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
 pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};

@@ -1,7 +1,7 @@
 //! One thread's view of the table: services it has met, with this thread's connections and counts.
 
 use crate::counters::Tally;
-use crate::gate::Gate;
+use crate::gate::{Gate, Gates};
 use crate::handle::{Published, Shared};
 use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
@@ -26,7 +26,7 @@ pub(crate) struct LocalService {
     /// What is taken from the beginning of paths, where anything is.
     pub(crate) stripped: Option<PathPrefix>,
     /// What a request must pass first; `None` for most services.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) gate: Option<Rc<Gate>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
@@ -106,6 +106,7 @@ struct Met {
     table: Arc<Published>,
     exact: HashMap<Host, Rc<LocalHost>>,
     wildcard: HashMap<Host, Rc<LocalHost>>,
+    gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
     /// Ids of upstreams and names of services that left and whose counts the ledger may still have.
     left: Left,
@@ -246,7 +247,7 @@ impl Routes {
                 Target::Service(service) => Routed::Service(Rc::new(LocalService {
                     service: Arc::clone(service),
                     tally,
-                    gate: Gate::of(service),
+                    gate: met.gates.of(service, &self.shared),
                     connect_timeout: service
                         .policy
                         .connect_timeout
@@ -314,8 +315,13 @@ impl Routes {
         if met.table.last_removal > before {
             self.shared.announce_drained();
         }
-        let Met { table, left, .. } = &mut *met;
+        let Met {
+            table, left, gates, ..
+        } = &mut *met;
         let references = table.table.references();
+        if !left.names.is_empty() {
+            gates.keep(|name| references.holds_name(name));
+        }
         // What is still in use is asked for again with the next table.
         left.upstreams
             .retain(|id| !references.holds_id(id) && !self.ledger.forget_usage(id));

@@ -7,7 +7,8 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    logs, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys, url, urls, version,
+    http_auth, logs, maintenance, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys,
+    url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -152,7 +153,17 @@ commands! {
     "domains:reset" => DomainsReset(domains::Reset),
     "domains:set" => DomainsSet(domains::Set),
     "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
+    "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
+    "http-auth:off" or "http-auth:disable" => HttpAuthOff(http_auth::Off),
+    "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
+    "http-auth:remove-user" => HttpAuthRemoveUser(http_auth::RemoveUser),
+    "http-auth:report" or "http-auth" => HttpAuthReport(http_auth::Report),
     "logs" or "apps:logs" => Logs(logs::Logs),
+    "maintenance:custom-page" => MaintenanceCustomPage(maintenance::CustomPage),
+    "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
+    "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),
+    "maintenance:report" or "maintenance" => MaintenanceReport(maintenance::Report),
+    "proxy:error-page" => ProxyErrorPage(proxy::ErrorPage),
     "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
     "proxy:set" or "nginx:set" => ProxySet(proxy::Set),
     "ps:rebuild" => PsRebuild(ps::Rebuild),
@@ -189,7 +200,12 @@ impl AnyCommand {
             AnyCommand::CertsAdd(add) => add.reads_input(),
             command => matches!(
                 command,
-                AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
+                AnyCommand::Run(_)
+                    | AnyCommand::AppsDestroy(_)
+                    | AnyCommand::HttpAuthAddUser(_)
+                    | AnyCommand::MaintenanceCustomPage(_)
+                    | AnyCommand::ProxyErrorPage(_)
+                    | AnyCommand::SshKeysAdd(_)
             ),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Format, Options, Output, Page};
 use crate::model::{AppName, Kind, Problem};
 
-/// Width of the column of keys, at least.
+/// Width of the column of keys with its blank, at least.
 const KEY_COLUMN: usize = 31;
 
 /// Facts about one app under one heading.
@@ -137,7 +137,7 @@ fn print(page: &mut Page, topic: &str, report: &Report) {
         .collect();
     let width = titles
         .iter()
-        .map(|(title, _)| title.chars().count())
+        .map(|(title, _)| title.chars().count() + 1)
         .fold(KEY_COLUMN, usize::max);
     for (title, value) in titles {
         page.detail(format!("{title:<width$}{value}").trim_end());

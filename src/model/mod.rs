@@ -3,6 +3,7 @@
 
 mod address;
 mod app;
+mod app_proxy;
 mod caller;
 mod certificate;
 mod certificate_order;
@@ -17,6 +18,7 @@ mod value_kind;
 
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
+pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
@@ -24,7 +26,7 @@ pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
-    ProcessType, ReleaseVersion,
+    ProcessType, ReleaseVersion, UserName,
 };
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting};

@@ -71,6 +71,17 @@ macro_rules! name_type {
 }
 
 name_type!(
+    /// Who may pass where an app asks for a password. Without a colon, which ends the name on the wire (RFC 7617 section 2).
+    UserName,
+    "user",
+    "A user name has letters, digits and any of . _ @ + -, 64 characters at most",
+    |text| is_within(text, 64)
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b))
+);
+
+name_type!(
     /// An app's name: also its folder, its repository and the first label of its default host name, hence at most 63
     /// characters (RFC 1035, section 2.3.4). The alphabet is Dokku's.
     AppName,
@@ -270,6 +281,7 @@ mod tests {
             &["", "a..b", "a b", "-x", "a.lock", "x~1"],
         );
         check::<ReleaseVersion>(&["v1", "12"], &["", "v0", "v-1", "vv1", "latest"]);
+        check::<UserName>(&["me", "me@example.com"], &["", "a:b", "a b", "ä", "a\n"]);
         check::<KeyName>(&["me", "ci@github"], &["", "-x", "a b", "a\n"]);
     }
 }

@@ -13,7 +13,7 @@ use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
 use crate::model::{
-    Address, App, AppId, AppRedirect, DomainName, Exposure, ProcessType, ProxyOptions, Release,
+    Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, Release,
     ReleaseStatus,
 };
 use crate::store::Desired;
@@ -183,7 +183,7 @@ impl<'a> Services<'a> {
             desired,
             observed,
             rules,
-            plain: Arc::new(policy(&ProxyOptions::default())),
+            plain: Arc::new(policy(&AppProxy::default())),
             apps,
             made: BTreeMap::new(),
         }
@@ -204,9 +204,9 @@ impl<'a> Services<'a> {
             // The store removes the routes of an app with it.
             return Service::serving("", []);
         };
-        let defaults = ProxyOptions::default();
+        let defaults = AppProxy::default();
         let own = self.desired.proxy.get(&app.id);
-        let options = own.unwrap_or(&defaults);
+        let options = &own.unwrap_or(&defaults).options;
         Service {
             policy: own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own))),
             plain_http: plain_http(options),

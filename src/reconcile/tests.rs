@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan};
 use crate::engine::{Limits, Process, ProcessId, ProcessState};
 use crate::model::{
-    App, AppId, ConfigVars, Domain, ProcessType, ProxyOptions, Release, ReleaseStatus,
-    ReleaseVersion, Scale, Timestamp, Trigger,
+    App, AppId, AppProxy, ConfigVars, Domain, ProcessType, Release, ReleaseStatus, ReleaseVersion,
+    Scale, Timestamp, Trigger,
 };
 use crate::store::Desired;
 
@@ -490,14 +490,17 @@ fn browsers_are_kept_on_https_only_where_it_has_its_own_port() {
     assert_eq!(hsts(&world, Some(8443)), None);
     assert_eq!(hsts(&world, None), None);
 
-    let mut options = ProxyOptions::default();
-    options.set("hsts-max-age", "0").unwrap();
-    options.set("hsts-include-subdomains", "true").unwrap();
-    world.proxy = [(AppId(1), options.clone())].into();
+    let mut decided = AppProxy::default();
+    decided.options.set("hsts-max-age", "0").unwrap();
+    decided
+        .options
+        .set("hsts-include-subdomains", "true")
+        .unwrap();
+    world.proxy = [(AppId(1), decided.clone())].into();
     let forget = Hsts::new(Duration::ZERO, true, false);
     assert_eq!(hsts(&world, Some(443)), Some(forget));
-    options.set("hsts", "off").unwrap();
-    world.proxy = [(AppId(1), options)].into();
+    decided.options.set("hsts", "off").unwrap();
+    world.proxy = [(AppId(1), decided)].into();
     assert_eq!(hsts(&world, Some(443)), None);
 }
 

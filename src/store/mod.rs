@@ -13,8 +13,10 @@
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
+//! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
+//! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -36,11 +38,16 @@ mod domains;
 mod durable_file;
 mod error;
 mod event_log;
+mod http_auth;
 mod keys;
 mod lock;
+mod maintenance;
 mod migrate;
 mod open;
 mod orders;
+mod pipeline;
+mod proxy;
+mod proxy_pages;
 mod proxy_settings;
 mod releases;
 mod routes;
@@ -61,7 +68,9 @@ use worker::Worker;
 /// clone is gone.
 ///
 /// A write that has been called for happens, whole or not at all, even when its caller stops waiting. A read sees every
-/// write that was answered before it.
+/// write that was answered before it. It is on the disk when it is answered, but for those that say "soon": what nobody
+/// was told yet need not wait for the disk (the steps of a deploy on its way). These survive the end of the process, and
+/// are on the disk with the next write that is not one of them.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -71,7 +80,9 @@ struct Inner {
     writer: Worker,
     readers: Worker,
     seal: Arc<seal::Seal>,
+    desired: desired::Memory,
     instance: String,
+    pages: Arc<proxy_pages::Kept>,
 }
 
 impl Store {
@@ -95,6 +106,7 @@ impl Store {
     /// None so far.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.inner.readers.close().await;
+        self.inner.desired.clear();
         self.inner.writer.close().await;
         Ok(())
     }
@@ -110,6 +122,14 @@ impl Store {
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.writer.write(job).await
+    }
+
+    /// A write that a loss of power may take back until a later one of [`Store::write`] is answered.
+    async fn write_soon<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.writer.write_soon(job).await
     }
 
     async fn read<T: Send + 'static>(

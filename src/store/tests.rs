@@ -7,14 +7,16 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    App, AppId, AppName, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus, Domain,
-    ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus, ReleaseVersion,
-    Scale, Secret, SshKey, Step, Timestamp, Trigger,
+    App, AppId, AppName, AppProxy, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus,
+    Domain, ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus,
+    ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
 mod certificates;
 mod opening;
 mod orders;
+mod pipeline;
+mod proxy;
 mod releases;
 mod routing;
 mod sealed;
@@ -227,10 +229,7 @@ async fn what_is_changed_for_an_app_that_is_gone_is_not_found() {
     let gone = DeployId::new(at(1), 0);
     check(
         "step",
-        store
-            .set_deploy_step(&gone, Step::Build, None)
-            .await
-            .unwrap_err(),
+        store.set_deploy_step(&gone, Step::Build).await.unwrap_err(),
     );
     let ended = store.finish_deploy(&gone, DeployStatus::Failed, None, at(1));
     check("finish", ended.await.unwrap_err());
@@ -309,23 +308,16 @@ async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
         std::slice::from_ref(&first)
     );
 
-    store
-        .set_deploy_step(&first.id, Step::Check, Some(ReleaseVersion(4)))
-        .await
-        .unwrap();
-    store
-        .set_deploy_step(&first.id, Step::Prepared, None)
-        .await
-        .unwrap();
+    store.set_deploy_step(&first.id, Step::Build).await.unwrap();
     let failure = Some("no process type `web`".to_owned());
     store
         .finish_deploy(&first.id, DeployStatus::Failed, failure.clone(), at(5))
         .await
         .unwrap();
     let failed = Deploy {
-        step: Step::Prepared,
+        step: Step::Build,
         status: DeployStatus::Failed,
-        release: Some(ReleaseVersion(4)),
+        release: None,
         finished_at: Some(at(5)),
         failure,
         ..first
@@ -527,7 +519,11 @@ async fn settings_of_the_proxy_are_kept_by_app_and_go_with_it() {
         first_byte_timeout: Duration::from_secs(5),
         ..ProxyOptions::default()
     };
-    assert_eq!(desired.proxy, BTreeMap::from([(shop.id, options)]));
+    let decided = AppProxy {
+        options,
+        ..AppProxy::default()
+    };
+    assert_eq!(desired.proxy, BTreeMap::from([(shop.id, decided)]));
 
     store.destroy_app(shop.id).await.unwrap();
     assert_eq!(store.desired().await.unwrap().proxy, BTreeMap::new());

@@ -515,3 +515,80 @@ async fn the_proxy_is_set_for_an_app() {
         "$ proxy:report news --proxy-max-body-size\n2m\n"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_closed_for_maintenance_and_opened_again() {
+    let mut house = House::new();
+    transcript!(
+        "maintenance",
+        house,
+        [
+            "apps:create blog",
+            "maintenance:on blog",
+            "maintenance:on blog --retry-after 2h --allow 192.0.2.7,10.0.0.0/8",
+            "maintenance:on blog --retry-after soon",
+            "maintenance:on blog --allow everybody",
+            "maintenance:report blog --maintenance-allow",
+            "maintenance:report blog --maintenance-retry-after-seconds",
+            "maintenance:on blog --retry-after 90s --format json",
+            "maintenance:off blog",
+            "maintenance:off blog",
+            "maintenance:disable blog --format json",
+            "maintenance:report blog",
+            "maintenance:report --format json",
+            "maintenance:custom-page blog",
+            "maintenance:custom-page blog --remove",
+            "maintenance:on nope",
+        ]
+    );
+    let page = "<h1>Back soon</h1>";
+    house.types_with("maintenance:custom-page blog", page).await;
+    house
+        .types("maintenance:report blog --maintenance-custom-page")
+        .await;
+    house.types("maintenance:custom-page blog --remove").await;
+    house.types_with("proxy:error-page blog 502", page).await;
+    house.types_with("proxy:error-page blog 200", page).await;
+    house
+        .types("proxy:error-page blog 502 --remove --format json")
+        .await;
+    house.types("proxy:error-page blog 502 --remove").await;
+    insta::assert_snapshot!("proxy_pages", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_asks_for_passwords_which_are_never_shown() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    house.types("http-auth:on blog").await;
+    let line = "http-auth:add-user blog me";
+    house.types_with(line, "open sesame\n").await;
+    house.types_with(line, "hunter2").await;
+    house.types_with(line, "\n").await;
+    house.types(line).await;
+    house.types_with("http-auth:add-user blog a:b", "x").await;
+    house
+        .types_with("http-auth:add-user blog you --format json", "hunter2\n")
+        .await;
+    transcript!(
+        "http_auth",
+        house,
+        [
+            "http-auth:add-user blog me hunter2",
+            "http-auth:on blog",
+            "http-auth:report blog",
+            "http-auth:report blog --http-auth-users",
+            "http-auth:remove-user blog you",
+            "http-auth:remove-user blog you",
+            "http-auth:off blog",
+            "http-auth:off blog",
+            "http-auth:report blog --format json",
+            "http-auth:on nope",
+        ]
+    );
+    house.types_with(line, "hunter2").await;
+    let text = house.transcript();
+    assert!(text.contains("does not ask for passwords yet"), "{text}");
+    let desired = house.platform.store.desired().await.unwrap();
+    assert!(!format!("{desired:?}").contains("argon2"), "{desired:?}");
+}

@@ -9,8 +9,10 @@
 
 mod faults;
 mod forwarding;
+mod gate;
 mod h2c;
 mod http2;
+mod packing;
 mod policy;
 mod requests;
 mod routing;

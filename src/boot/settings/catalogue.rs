@@ -124,6 +124,8 @@ settings! {
         |s, v| { s.image_mirrors = each(v, mirror)?.into_iter().collect(); Ok(()) };
     "build-timeout" "DURATION" single "How long a build may take"
         |s, v| { s.build_timeout = duration(one(v))?; Ok(()) };
+    "takeover-wait" "DURATION" single "How long a takeover waits for pushes and commands that go on; otherwise the build timeout"
+        |s, v| { s.takeover_wait = Some(duration(one(v))?); Ok(()) };
     "builds-at-once" "NUMBER" single "How many builds may go on at once"
         |s, v| { s.builds_at_once = number(one(v), 1, 1000)?; Ok(()) };
     "keep-releases" "NUMBER" single "How many releases with an image of their own are kept of an app"
@@ -150,6 +152,8 @@ settings! {
         |s, v| { s.drain = duration(one(v))?; Ok(()) };
     "restart-limit" "NUMBER" single "How often a process that ends by itself is started again"
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
+    "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open; 0 for no limit, as behind a proxy"
+        |s, v| { s.max_connections_per_address = Some(number(one(v), 0, 1_000_000)?).filter(|most| *most > 0); Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

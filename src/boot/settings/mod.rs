@@ -39,6 +39,8 @@ pub(super) struct Settings {
     pub network_pool: Subnet,
     pub image_mirrors: BTreeMap<String, String>,
     pub build_timeout: Duration,
+    /// The build timeout, where it is not set.
+    pub takeover_wait: Option<Duration>,
     pub builds_at_once: usize,
     pub keep_releases: usize,
     pub disk_floor: DiskFloor,
@@ -48,6 +50,8 @@ pub(super) struct Settings {
     pub stop_grace: Duration,
     pub drain: Duration,
     pub restart_limit: u32,
+    /// How many connections one visitor's address may have open; none for any number.
+    pub max_connections_per_address: Option<u32>,
     pub has_json_log: bool,
 }
 
@@ -79,6 +83,7 @@ impl Settings {
             network_pool: Subnet::DEFAULT_POOL,
             image_mirrors: BTreeMap::new(),
             build_timeout: Duration::from_secs(15 * 60),
+            takeover_wait: None,
             builds_at_once: (cores / 2).max(1),
             keep_releases: 5,
             disk_floor: DiskFloor {
@@ -97,6 +102,7 @@ impl Settings {
             stop_grace: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             restart_limit: 10,
+            max_connections_per_address: None,
             has_json_log: false,
         }
     }

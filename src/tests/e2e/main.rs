@@ -26,6 +26,7 @@ mod keys;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
+mod policy;
 mod process;
 mod processes;
 mod proxied;
@@ -36,4 +37,5 @@ mod repository;
 mod routing;
 mod server;
 mod starts;
+mod takeover;
 mod wait;
