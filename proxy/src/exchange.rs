@@ -44,6 +44,7 @@ pub(crate) struct Exchange {
     safe: bool,
     /// Upstreams that did not accept a connection.
     tried: Vec<Upstream>,
+    retries: u32,
     last: Fault,
 }
 
@@ -75,6 +76,7 @@ impl Exchange {
             progress,
             in_use: None,
             tried: Vec::new(),
+            retries: 0,
             last: Fault::NoProcess,
         };
         exchange.in_use = Some(exchange.choose()?);
@@ -87,6 +89,17 @@ impl Exchange {
 
     pub(crate) fn service(&self) -> &Rc<LocalService> {
         &self.service
+    }
+
+    /// How often another attempt was needed.
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// The upstream that has the request, or was asked last.
+    pub(crate) fn upstream(&self) -> Option<&Upstream> {
+        let in_use = self.in_use.as_ref().map(InUse::upstream);
+        in_use.or_else(|| self.tried.last())
     }
 
     /// Sends the request until it is answered or there is nothing left to try.
@@ -112,7 +125,7 @@ impl Exchange {
                     // Other kept connections may have died as well: from here on new ones.
                     Sent::Lost => self.in_use = None,
                 }
-                self.service.tally.retried();
+                self.retry();
             }
         }
         Box::pin(self.run_anew()).await
@@ -143,8 +156,13 @@ impl Exchange {
                 self.tried.push(in_use.upstream().clone());
             }
             self.last = fault;
-            self.service.tally.retried();
+            self.retry();
         }
+    }
+
+    fn retry(&mut self) {
+        self.retries += 1;
+        self.service.tally.retried();
     }
 
     fn answered(&mut self, response: Response<Incoming>, sender: Sender) -> Result<Answer, Fault> {
