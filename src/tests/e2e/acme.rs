@@ -29,10 +29,10 @@ impl House {
         // The authority has to know where the server listens, and the server where the authority does.
         let mut server = Server::start();
         let (http, https) = (server.http().port(), server.https().port());
-        server.stop();
         let mut pebbled = Pebbled::validating(http, https);
         change(&mut pebbled);
         let pebble = pebbled.start();
+        server.stop();
         let mut environment = vec![
             ("MINI_ACME_EMAIL", "ops@example.com".to_owned()),
             ("MINI_ACME_DIRECTORY", pebble.directory.clone()),
