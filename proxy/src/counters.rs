@@ -1,5 +1,7 @@
 //! What has been served, counted per service: each thread counts for itself, readers add up.
 
+use crate::budget::Budget;
+use crate::hold::Waiting;
 use http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,13 @@ pub struct ServiceCounts {
     pub response_bytes: u64,
     /// Attempts repeated, because a kept connection had died or another upstream refused.
     pub retries: u64,
+    /// How often an upstream was left out for a while, because it refused connections, took none in time, or closed
+    /// several without an answer. Trials that failed later are not counted again.
+    pub ejections: u64,
+    /// Requests that waited, because the service was paused or had no upstream, whatever became of them.
+    pub held: u64,
+    /// Those that wait now.
+    pub waiting: usize,
 }
 
 impl ServiceCounts {
@@ -42,6 +51,10 @@ pub(crate) struct Tally {
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     retries: AtomicU64,
+    ejections: AtomicU64,
+    held: AtomicU64,
+    pub(crate) waiting: Waiting,
+    budget: Budget,
 }
 
 impl Tally {
@@ -64,6 +77,21 @@ impl Tally {
         add(&self.retries, 1);
     }
 
+    pub(crate) fn ejected(&self) {
+        add(&self.ejections, 1);
+    }
+
+    pub(crate) fn held(&self) {
+        add(&self.held, 1);
+    }
+
+    /// Whether a request that was sent may be sent once more; it is paid for then.
+    pub(crate) fn spend_repeat(&self, now_ms: u64) -> bool {
+        let answered = self.by_class.iter();
+        let answered = answered.map(|count| count.load(Ordering::Relaxed)).sum();
+        self.budget.spend(answered, now_ms)
+    }
+
     /// Adds this thread's counts to a sum.
     pub(crate) fn add_to(&self, sum: &mut ServiceCounts) {
         for (total, count) in sum.by_class.iter_mut().zip(&self.by_class) {
@@ -72,6 +100,9 @@ impl Tally {
         sum.request_bytes += self.request_bytes.load(Ordering::Relaxed);
         sum.response_bytes += self.response_bytes.load(Ordering::Relaxed);
         sum.retries += self.retries.load(Ordering::Relaxed);
+        sum.ejections += self.ejections.load(Ordering::Relaxed);
+        sum.held += self.held.load(Ordering::Relaxed);
+        sum.waiting += self.waiting.count();
     }
 }
 

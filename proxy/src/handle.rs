@@ -11,13 +11,14 @@
 
 use crate::certificates::Certificates;
 use crate::counters::Counters;
+use crate::health::Healths;
 use crate::ledger::Ledger;
 use crate::table::{RouteTable, Upstream};
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A table with what the threads need to follow it.
@@ -46,6 +47,8 @@ pub type HttpChallenges = HashMap<String, String>;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signal {
     pub(crate) epoch: u64,
+    /// Counts upstreams that can be reached again.
+    pub(crate) revived: u64,
     /// Set once: stop accepting, and finish what is in flight within this time.
     pub(crate) stop: Option<Duration>,
 }
@@ -59,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) healths: Healths,
+    started: Instant,
     swapping: Mutex<()>,
 }
 
@@ -71,8 +76,21 @@ impl Shared {
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            healths: Healths::default(),
+            started: Instant::now(),
             swapping: Mutex::default(),
         }
+    }
+
+    /// Milliseconds since the proxy was made: the clock of what is known of upstreams.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Tells all threads, and those that wait in them, that an upstream can be reached again.
+    pub(crate) fn announce_revived(&self) {
+        self.signal
+            .send_modify(|signal| signal.revived = signal.revived.wrapping_add(1));
     }
 
     /// Tells whoever waits that an upstream which left the table may have become free.

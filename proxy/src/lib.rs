@@ -23,9 +23,11 @@
 //! ```
 
 mod body;
+mod budget;
 mod certificate;
 mod certificates;
 mod challenge;
+mod choice;
 mod connection;
 mod counters;
 mod drain;
@@ -35,6 +37,9 @@ mod forward;
 mod gate;
 mod handle;
 mod headers;
+mod health;
+mod health_probe;
+mod hold;
 mod host;
 mod http2;
 mod https;

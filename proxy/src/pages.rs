@@ -3,7 +3,7 @@
 use crate::body::ResponseBody;
 use crate::fault::{Fault, Side};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response};
 use std::fmt::Write as _;
 
@@ -69,6 +69,9 @@ pub(crate) fn page(fault: Fault, reader: Reader<'_>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, form.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = fault.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if let Ok(status) = HeaderValue::try_from(format!("mini; error={}", fault.code())) {
         headers.insert(PROXY_STATUS, status);
     }

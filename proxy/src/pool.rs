@@ -3,6 +3,8 @@
 use crate::body::RequestBody;
 use crate::fault::Fault;
 use crate::handle::Shared;
+use crate::health::Health;
+use crate::health_probe;
 use crate::ledger::Usage;
 use crate::protocol::Protocol;
 use crate::shared_connection::{self, Place, SharedConnections};
@@ -61,6 +63,7 @@ impl Sender {
 #[derive(Debug)]
 pub(crate) struct LocalUpstream {
     pub(crate) upstream: Upstream,
+    pub(crate) health: Arc<Health>,
     usage: Arc<Usage>,
     /// Last in, first out: the surplus of a busy time grows old at the front and is closed.
     idle: RefCell<Vec<Idle>>,
@@ -100,6 +103,7 @@ impl LocalUpstream {
         max_idle: usize,
     ) -> LocalUpstream {
         LocalUpstream {
+            health: shared.healths.of(&upstream),
             upstream,
             usage,
             idle: RefCell::default(),
@@ -114,6 +118,18 @@ impl LocalUpstream {
     /// Requests and upgraded connections this thread has on it.
     pub(crate) fn load(&self) -> usize {
         self.usage.now()
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.shared.now_ms()
+    }
+
+    pub(crate) fn announce_revived(&self) {
+        self.shared.announce_revived();
     }
 
     /// The upstream left the table: closes what is idle, and keeps nothing from now on.
@@ -225,6 +241,23 @@ impl InUse {
 
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.0.upstream
+    }
+
+    /// A new connection was answered.
+    pub(crate) fn answered(&self) {
+        self.0.health.answered();
+    }
+
+    /// No connection could be made. Answers whether the upstream is left out from now on.
+    pub(crate) fn unreachable(&self) -> bool {
+        let is_left_out = self.0.health.unreachable(self.0.now_ms());
+        health_probe::start(&self.0);
+        is_left_out
+    }
+
+    /// A new connection was closed before an answer. Answers whether the upstream is left out from now on.
+    pub(crate) fn closed(&self) -> bool {
+        self.0.health.closed(self.0.now_ms())
     }
 
     /// A connection that is there already, if one can take a request.

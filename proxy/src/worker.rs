@@ -21,7 +21,7 @@ use std::sync::{Arc, mpsc as blocking};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 /// An idle connection is closed after this many ticks of the thread's idle clock.
@@ -56,7 +56,9 @@ pub(crate) struct Worker {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
     pub(crate) https_port: Option<u16>,
-    shared: Arc<Shared>,
+    /// Wakes requests that wait for an upstream: there may be one now.
+    pub(crate) changed: Notify,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Setup {
@@ -95,6 +97,7 @@ impl Setup {
             http2: crate::http2::builder(&self.settings),
             tls: self.tls.clone(),
             https_port: self.https_port,
+            changed: Notify::new(),
             ledger,
             shared: Arc::clone(&self.shared),
         });
@@ -204,6 +207,7 @@ impl Worker {
             if now.epoch != self.ledger.followed() {
                 self.routes.follow();
             }
+            self.changed.notify_waiters();
             if let Some(drain) = now.stop
                 && let Some(stop) = stop.take()
             {

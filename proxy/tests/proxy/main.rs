@@ -7,9 +7,11 @@
     reason = "a panic is how a test fails"
 )]
 
+mod care;
 mod faults;
 mod forwarding;
 mod h2c;
+mod holding;
 mod http2;
 mod policy;
 mod requests;
