@@ -136,7 +136,8 @@ impl Exchange {
                     // Other kept connections may have died as well: from here on new ones.
                     Sent::Lost(lost) => {
                         let in_use = self.in_use.take();
-                        self.avoided.lost = in_use.map(|in_use| in_use.upstream().clone());
+                        self.avoided.lost =
+                            in_use.map(|in_use| Box::new(in_use.upstream().clone()));
                         self.may_go_on(lost)?;
                     }
                 }
@@ -166,7 +167,16 @@ impl Exchange {
             }
             let in_use = self.in_use.as_ref().ok_or(Fault::NoProcess)?;
             let timeout = self.service.connect_timeout;
-            let connected = in_use.connect(self.service.service.protocol, timeout).await;
+            // The address of a container that has ended answers nothing for some seconds: one that leaves the table is
+            // waited for no longer.
+            let connected = tokio::select! {
+                biased;
+                connected = in_use.connect(self.service.service.protocol, timeout) => connected,
+                () = in_use.left() => {
+                    self.in_use = None;
+                    continue;
+                }
+            };
             self.last = match connected {
                 Ok(mut sender) => match self.send(&mut sender).await {
                     Sent::Answered(response) => return self.answered_anew(response, sender),

@@ -70,6 +70,8 @@ pub(crate) struct LocalUpstream {
     pub(crate) shared_connections: SharedConnections,
     max_idle: usize,
     retired: Cell<bool>,
+    /// Wakes those who wait for a connection to it when it leaves the table.
+    left: Notify,
     shared: Arc<Shared>,
     clock: Rc<IdleClock>,
 }
@@ -110,6 +112,7 @@ impl LocalUpstream {
             shared_connections: SharedConnections::default(),
             max_idle,
             retired: Cell::new(false),
+            left: Notify::new(),
             shared,
             clock,
         }
@@ -135,6 +138,7 @@ impl LocalUpstream {
     /// The upstream left the table: closes what is idle, and keeps nothing from now on.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        self.left.notify_waiters();
         self.idle.borrow_mut().clear();
         self.shared_connections.clear();
     }
@@ -241,6 +245,14 @@ impl InUse {
 
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.0.upstream
+    }
+
+    /// Waits until the upstream leaves the table.
+    pub(crate) async fn left(&self) {
+        let left = self.0.left.notified();
+        if !self.0.is_retired() {
+            left.await;
+        }
     }
 
     /// A new connection was answered.

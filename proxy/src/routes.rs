@@ -34,8 +34,9 @@ pub(crate) struct LocalService {
 pub(crate) struct Avoided {
     /// Upstreams that failed it: not again.
     pub(crate) tried: Vec<Upstream>,
-    /// One that lost it, perhaps only because a connection had grown old: rather another.
-    pub(crate) lost: Option<Upstream>,
+    /// One that lost it, perhaps only because a connection had grown old: rather another. Boxed, for a request has
+    /// a place for it and nearly none needs it.
+    pub(crate) lost: Option<Box<Upstream>>,
 }
 
 impl Avoided {
@@ -94,7 +95,7 @@ impl LocalService {
         let standing = |candidate: &Rc<LocalUpstream>| {
             let upstream = &candidate.upstream;
             let is_out = candidate.health.is_out();
-            let is_lost = avoided.lost.as_ref() == Some(upstream);
+            let is_lost = avoided.lost.as_deref() == Some(upstream);
             (!avoided.tried.contains(upstream)).then(|| Standing {
                 rank: u8::from(is_out) * 2 + u8::from(is_lost),
                 load: candidate.load(),

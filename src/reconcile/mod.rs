@@ -163,6 +163,13 @@ impl Reconciler {
         each.collect()
     }
 
+    /// How many requests for an app wait now, because it is paused or has no process.
+    pub fn waiting(&self, app: &AppName) -> usize {
+        let counters = self.proxy.counters();
+        let counts = counters.services.get(app.as_str());
+        counts.map_or(0, |counts| counts.waiting)
+    }
+
     /// The certificates that are shown now.
     pub fn certificates(&self) -> Arc<Certificates> {
         self.proxy.certificates()

@@ -2,17 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use mini_proxy::{Host, RouteTable, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
-use crate::model::{App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus};
+use crate::model::{
+    App, AppName, DomainName, ProcessType, ProxyOptions, Release, ReleaseStatus, Timestamp,
+};
 use crate::store::Desired;
 
 /// The route table that should be in force.
-pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
+pub(super) fn route_table(
+    desired: &Desired,
+    observed: &Observed,
+    rules: &Rules,
+    now: Timestamp,
+) -> RouteTable {
     let mut table = RouteTable::default();
     let defaults = ProxyOptions::default();
     let plain = Arc::new(policy(&defaults));
@@ -31,6 +39,7 @@ pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules)
             policy,
             plain_http: plain_http(options),
             hsts: hsts(options, rules),
+            paused_until: paused_until(desired, app, now).map(SystemTime::from),
             ..service(desired, observed, app, current)
         });
         for name in names_of(desired, app, rules) {
@@ -40,6 +49,12 @@ pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules)
         }
     }
     table
+}
+
+/// Until when requests for an app wait, if they do now.
+pub(super) fn paused_until(desired: &Desired, app: &App, now: Timestamp) -> Option<Timestamp> {
+    let until = desired.pauses.get(&app.id).copied();
+    until.filter(|until| now < *until)
 }
 
 /// The host names of an app, as it should have them.

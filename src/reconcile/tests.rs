@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mini_proxy::Hsts;
+use mini_proxy::{Hsts, RouteTable};
 use proptest::prelude::*;
 
 use super::plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan};
@@ -323,6 +323,33 @@ fn only_ready_processes_get_requests() {
     let table = table_of(&observed);
     assert_eq!(table.choose("shop.localhost").unwrap().upstreams.len(), 1);
     assert_eq!(table.choose("shop.test"), table.choose("shop.localhost"));
+}
+
+#[test]
+fn requests_wait_for_as_long_as_their_app_is_paused() {
+    let mut world = desired(
+        vec![app(1, "shop"), app(2, "blog")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web"])],
+    );
+    world.pauses = BTreeMap::from([(AppId(1), at(20))]);
+    let mut observed = seen(vec![process("a", "shop", 3, "web", 1)]);
+    let before = plan(&world, &observed, &rules(), at(10));
+    let Some(Action::SetRoutes(table)) = before.actions.first() else {
+        panic!("no routes in {before:?}");
+    };
+    let paused = |table: &RouteTable, host| table.choose(host).unwrap().paused_until;
+    assert_eq!(paused(table, "shop.localhost"), Some(at(20).into()));
+    assert_eq!(paused(table, "blog.localhost"), None);
+    assert_eq!(before.look_again_at, Some(at(20)));
+
+    // It ends by itself, and then there is nothing left to wait for.
+    observed.routes = Arc::new(table.clone());
+    let after = plan(&world, &observed, &rules(), at(20));
+    let Some(Action::SetRoutes(table)) = after.actions.first() else {
+        panic!("no routes in {after:?}");
+    };
+    assert_eq!(paused(table, "shop.localhost"), None);
+    assert_eq!(after.look_again_at, None);
 }
 
 #[test]

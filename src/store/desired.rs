@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Store, StoreError, apps, certificates, domains, proxy_settings, releases, scale};
+use super::{
+    Store, StoreError, apps, certificates, domains, pauses, proxy_settings, releases, scale,
+};
 use crate::model::{
     App, AppId, CertificateId, CertificateOrigin, Domain, ProcessType, ProxyOptions, Release,
     Scale, Timestamp,
@@ -26,10 +28,12 @@ pub struct Desired {
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
     /// Settings of the proxy, of each app that has any.
     pub proxy: BTreeMap<AppId, ProxyOptions>,
+    /// Until when requests for an app wait; moments that have passed mean nothing.
+    pub pauses: BTreeMap<AppId, Timestamp>,
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: six queries, however many apps there are.
+    /// Everything the reconciler has to know, as of one moment: eight queries, however many apps there are.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -44,6 +48,7 @@ impl Store {
                 releases: releases::all_wanted(tx, &seal)?,
                 restarts: scale::all_restarts(tx)?,
                 proxy: proxy_settings::all(tx)?,
+                pauses: pauses::all(tx)?,
             })
         })
         .await

@@ -9,6 +9,7 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_proxy.sql"),
     include_str!("migrations/003_certificates.sql"),
+    include_str!("migrations/004_pauses.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

@@ -13,6 +13,7 @@
 //! | deploys: add, step, finish, list | `deploys` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
+//! | until when requests for an app wait | `pauses` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -38,6 +39,7 @@ mod keys;
 mod lock;
 mod migrate;
 mod open;
+mod pauses;
 mod proxy_settings;
 mod releases;
 mod row;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -93,27 +94,61 @@ async fn what_one_thread_learns_of_an_upstream_the_others_know() {
     assert!(counts.retries <= 2, "{counts:?}");
 }
 
+/// An upstream whose queue of connections is full: the kernel answers no more.
+struct Full {
+    upstream: Upstream,
+    _queued: (TcpListener, Vec<TcpStream>),
+}
+
+impl Full {
+    async fn new() -> Full {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let moment = Duration::from_millis(50);
+        let mut queued = Vec::new();
+        while let Ok(Ok(stream)) = timeout(moment, TcpStream::connect(address)).await {
+            queued.push(stream);
+        }
+        Full {
+            upstream: Upstream {
+                id: "full".to_owned(),
+                address,
+            },
+            _queued: (listener, queued),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_being_made_is_given_up_when_its_upstream_leaves() {
+    let (full, live) = (Full::new().await, App::named("live").await);
+    let mut settings = settings(1);
+    settings.connect_timeout = Duration::from_secs(3_600);
+    let world = World::with_settings(settings, &[]);
+    route(&world, &[&full.upstream]);
+    let mut client = world.client().await;
+    client.send(POST).await;
+    patiently("the request", async {
+        while world.handle.in_flight("full") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.route(&[&live]);
+    assert_eq!(client.reply().await.body, "live");
+    assert_eq!(world.counts().retries, 0);
+}
+
 #[tokio::test]
 async fn an_upstream_that_takes_no_connection_in_time_is_left_out() {
-    // A queue of one that is full: the kernel answers no more.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let listener = socket.listen(0).unwrap();
-    let full = Upstream {
-        id: "full".to_owned(),
-        address: listener.local_addr().unwrap(),
-    };
-    let mut queued = Vec::new();
-    while let Ok(Ok(stream)) =
-        tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(full.address)).await
-    {
-        queued.push(stream);
-    }
+    let full = Full::new().await;
     let live = App::named("live").await;
     let mut settings = settings(1);
     settings.connect_timeout = Duration::from_millis(20);
     let world = World::with_settings(settings, &[]);
-    route(&world, &[&full, &live.upstream]);
+    route(&world, &[&full.upstream, &live.upstream]);
     let mut client = world.client().await;
     for request in [GET, POST].repeat(30) {
         assert_eq!(client.ask(request).await.body, "live");

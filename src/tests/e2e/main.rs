@@ -32,4 +32,5 @@ mod refused;
 mod repository;
 mod server;
 mod starts;
+mod upstreams;
 mod wait;
