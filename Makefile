@@ -1,6 +1,6 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test bench
+.PHONY: help demo demo-stop check test bench bench-proxy
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -17,5 +17,8 @@ check: ## format, lints and the tests that need no Docker: the quick loop
 test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
 	@.ci/test
 
-bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, proxy, memory)
+bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, proxy, tls, apps, memory)
 	@src/bench/run $(ONLY)
+
+bench-proxy: ## the proxy alone: plain, TLS, HTTP/2, WebSocket, fixed rate, 10,000 hosts, beside nginx, haproxy and caddy
+	@src/bench/run proxy tls apps

@@ -12,12 +12,15 @@ use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
 use crate::tls::{Secured, Shown, Unsecured};
 use crate::worker::Worker;
-use http::HeaderValue;
+use futures_util::future::Either;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -131,10 +134,17 @@ where
 {
     let service = service_fn({
         let client = Rc::clone(client);
-        move |request| forward::answer(&client, request)
+        move |request| {
+            let answer = forward::answer(&client, request);
+            if client.open.is_leaving() {
+                Either::Left(Box::pin(last(answer)))
+            } else {
+                Either::Right(answer)
+            }
+        }
     });
     // Secured only after the thread began to stop: it has the one request it came for.
-    let is_late = client.open.is_stopping();
+    let is_late = client.open.is_leaving();
     let connection = if is_late {
         let mut http = client.worker.http.clone();
         http.keep_alive(false).serve_connection(io, service)
@@ -151,8 +161,24 @@ where
     Ok(parts.map(|parts| Rewound::new(parts.io, parts.read_buf)))
 }
 
+/// The answer to the last request of a connection, which says so.
+async fn last(
+    answer: impl Future<Output = Result<Response<ResponseBody>, Infallible>>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let mut answer = answer.await?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
+}
+
 /// A connection that can be asked to finish what it is at and close.
 pub(crate) trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
+    /// Whether the client learns of it before the connection closes, also when it has nothing in flight: then no
+    /// request of it can cross the end.
+    const CLOSES_IN_AGREEMENT: bool;
+
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -162,6 +188,8 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     IO: Read + Write + Unpin + Send + 'static,
 {
+    const CLOSES_IN_AGREEMENT: bool = false;
+
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -203,7 +231,9 @@ impl<C: Finish> Future for Serving<'_, C> {
             return Poll::Ready(ended);
         }
         // Only now: a request that has arrived already is still answered.
-        if self.open.is_stopping() && !self.is_finishing {
+        let is_asked =
+            self.open.is_stopping() || (C::CLOSES_IN_AGREEMENT && self.open.is_leaving());
+        if is_asked && !self.is_finishing {
             self.finish();
             return Pin::new(&mut self.connection).poll(cx);
         }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 /// All client connections of one thread, upgraded ones included.
 #[derive(Debug)]
 pub(crate) struct OpenConnections {
+    leaving: Cell<bool>,
     stopping: Cell<bool>,
     next: Cell<u64>,
     open: Cell<usize>,
@@ -23,6 +24,7 @@ pub(crate) struct OpenConnections {
 impl OpenConnections {
     pub(crate) fn new(ledger: Arc<Ledger>) -> OpenConnections {
         OpenConnections {
+            leaving: Cell::new(false),
             stopping: Cell::new(false),
             next: Cell::new(0),
             open: Cell::new(0),
@@ -37,6 +39,11 @@ impl OpenConnections {
         self.stopping.get()
     }
 
+    /// True once connections are to close with the answer to their next request.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
     /// Counts a connection as open until the answer is dropped.
     pub(crate) fn enter(self: &Rc<Self>) -> Open {
         let id = self.next.get();
@@ -48,9 +55,20 @@ impl OpenConnections {
         }
     }
 
+    /// Lets all connections close with the answer to their next request.
+    pub(crate) fn leave(&self) {
+        self.leaving.set(true);
+        self.wake();
+    }
+
     /// Asks all connections to finish.
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
+        self.leave();
+        self.ledger.set_finishing();
+    }
+
+    fn wake(&self) {
         for waker in self.wakers.borrow().values() {
             waker.wake_by_ref();
         }
@@ -87,6 +105,10 @@ impl Open {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.connections.is_stopping()
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.connections.is_leaving()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::health::Healths;
 use crate::ledger::Ledger;
 use crate::table::{RouteTable, Upstream};
 use arc_swap::ArcSwap;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,8 +49,17 @@ pub(crate) struct Signal {
     pub(crate) epoch: u64,
     /// Counts upstreams that can be reached again.
     pub(crate) revived: u64,
-    /// Set once: stop accepting, and finish what is in flight within this time.
-    pub(crate) stop: Option<Duration>,
+    /// Set once: stop accepting, and finish what is in flight.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// How a thread stops.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stop {
+    /// What is in flight may take this long.
+    pub(crate) drain: Duration,
+    /// A connection that waits for its next request is not closed before it has had one, or this is over.
+    pub(crate) patience: Duration,
 }
 
 /// What the handle and the data threads share.
@@ -191,6 +200,31 @@ impl ProxyHandle {
             ledger.in_flight(upstream_id) + usize::from(behind)
         };
         self.shared.ledgers.iter().map(in_flight).sum()
+    }
+
+    /// The upstreams that have a request or an upgraded connection now, or may still get one: those of the table
+    /// too, until the proxy was told to stop and no client's connection waits for a request any more.
+    ///
+    /// For whoever stops upstreams while this proxy drains in another process.
+    pub fn in_use(&self) -> BTreeSet<String> {
+        let table = self.shared.published.load();
+        let mut in_use = BTreeSet::new();
+        let mut is_closed = true;
+        for ledger in &self.shared.ledgers {
+            let in_flight = ledger.add_used(&mut in_use);
+            is_closed &= ledger.is_closed(in_flight);
+        }
+        if !is_closed {
+            in_use.extend(table.upstreams.keys().cloned());
+        }
+        in_use
+    }
+
+    /// Resolves when connections are accepted: once the first table was set.
+    pub async fn accepts(&self) {
+        let mut signal = self.shared.signal.subscribe();
+        // Its sender is in `shared`: it cannot close.
+        let _ = signal.wait_for(|signal| signal.epoch > 0).await;
     }
 
     /// Changes whenever an upstream that left the table may have reached 0 in flight: look again.

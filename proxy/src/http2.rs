@@ -3,8 +3,10 @@
 use crate::body::ResponseBody;
 use crate::connection::{Client, Finish, Serving};
 use crate::forward;
+use crate::gathered::Gathered;
 use crate::settings::ProxySettings;
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::{Executor, Read, Write};
@@ -12,13 +14,15 @@ use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioTimer;
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::timeout;
 
 /// Requests at once on one connection: above the 100 that RFC 9113 section 6.5.2 wants at least, and few
 /// enough that one client cannot hold much.
@@ -27,11 +31,14 @@ const MAX_STREAMS: u32 = 200;
 /// client that reads nothing can make us hold.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of one body a client may send before its upstream takes them, and of all bodies of a connection.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// A client that is silent for this long is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a body can fail with.
+type BodyError = <ResponseBody as Body>::Error;
+
 /// How often a connection is looked at: nothing used it from one look to the next, and it is closed.
 const IDLE_LOOK: Duration = Duration::from_secs(60);
 
@@ -77,24 +84,29 @@ where
             let in_use = Rc::clone(&client);
             let answer = forward::answer(&client, request);
             async move {
-                let answer = answer.await;
-                answer.map(|answer| {
-                    answer.map(|body| Counted {
-                        body,
-                        _in_use: in_use,
-                    })
-                })
+                let (head, body) = answer.await?.into_parts();
+                let body = Counted::begin(body, in_use).await;
+                Ok::<_, Infallible>(Response::from_parts(head, body))
             }
         }
     });
+    let (io, sending) = Gathered::pair(io);
     let connection = client.worker.http2.serve_connection(io, service);
     let mut serving = Serving::new(connection, &client.open);
     let mut known = (0, false);
     loop {
-        tokio::select! {
-            biased;
-            ended = &mut serving => return ended,
-            () = sleep(IDLE_LOOK) => {}
+        let turn = poll_fn(|cx| {
+            if let Poll::Ready(ended) = Pin::new(&mut serving).poll(cx) {
+                return Poll::Ready(ended);
+            }
+            match sending.poll_send(cx) {
+                // The client has gone; what its requests hold, they let go of with the connection.
+                Poll::Ready(Err(_)) => Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            }
+        });
+        if let Ok(ended) = timeout(IDLE_LOOK, turn).await {
+            return ended;
         }
         // This function and the service have one each; requests and tunnels have the others.
         let is_idle = Rc::strong_count(&client) <= 2 && served.get() == known.0;
@@ -115,6 +127,10 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: 'static,
 {
+    // By GOAWAY, first with the highest number of a stream and after a round trip with the last one that was taken
+    // (RFC 9113 section 6.8): a request that crosses it is served.
+    const CLOSES_IN_AGREEMENT: bool = true;
+
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -122,26 +138,71 @@ where
 
 /// A body that shows, as long as it lives, that its connection is in use.
 pub(crate) struct Counted {
+    first: Option<Result<Frame<Bytes>, BodyError>>,
     body: ResponseBody,
     _in_use: Rc<Client>,
 }
 
+impl Counted {
+    /// Takes the body's first frame if it is as good as there. An answer goes out as soon as it is known;
+    /// with its body a moment later, it would take two records of TLS and two writes.
+    async fn begin(mut body: ResponseBody, in_use: Rc<Client>) -> Counted {
+        let mut first = None;
+        if !body.is_end_stream() {
+            // The first look asks the upstream's connection for it, which has one turn to bring it.
+            first = poll_fn(|cx| Poll::Ready(poll_now(&mut body, cx))).await;
+            if first.is_none() {
+                yield_now().await;
+                first = poll_fn(|cx| Poll::Ready(poll_now(&mut body, cx))).await;
+            }
+        }
+        Counted {
+            first,
+            body,
+            _in_use: in_use,
+        }
+    }
+}
+
+fn poll_now(
+    body: &mut ResponseBody,
+    cx: &mut Context<'_>,
+) -> Option<Result<Frame<Bytes>, BodyError>> {
+    match Pin::new(body).poll_frame(cx) {
+        Poll::Ready(frame) => frame,
+        Poll::Pending => None,
+    }
+}
+
 impl Body for Counted {
     type Data = Bytes;
-    type Error = <ResponseBody as Body>::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.body.size_hint();
+        let first = match &self.first {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
+            _ => 0,
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint
     }
 }

@@ -4,8 +4,8 @@
 //! changes and when somebody reads; never for a request.
 
 use crate::counters::{Counters, Tally};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The epoch a thread that has ended follows: it sends nothing to anybody any more.
@@ -18,6 +18,7 @@ pub(crate) struct Ledger {
     tallies: Mutex<HashMap<String, Arc<Tally>>>,
     pub(crate) unrouted: Tally,
     open_connections: AtomicUsize,
+    is_finishing: AtomicBool,
 }
 
 /// Requests and upgraded connections one thread has on one upstream. Written by that thread alone.
@@ -84,6 +85,31 @@ impl Ledger {
     pub(crate) fn forget_unused(&self, known: impl Fn(&str) -> bool) {
         lock(&self.usage).retain(|_, usage| Arc::strong_count(usage) > 1);
         lock(&self.tallies).retain(|name, tally| Arc::strong_count(tally) > 1 || known(name));
+    }
+
+    /// Adds the upstreams that have something in flight; answers how much that is, over all of them.
+    pub(crate) fn add_used(&self, used: &mut BTreeSet<String>) -> usize {
+        let mut all = 0;
+        for (id, usage) in lock(&self.usage).iter() {
+            let now = usage.now();
+            if now > 0 {
+                all += now;
+                used.insert(id.clone());
+            }
+        }
+        all
+    }
+
+    /// Says that every connection is asked to finish.
+    pub(crate) fn set_finishing(&self) {
+        self.is_finishing.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing will be routed any more: every connection finishes and has a request, or the thread has ended.
+    pub(crate) fn is_closed(&self, in_flight: usize) -> bool {
+        let is_finishing = self.is_finishing.load(Ordering::Acquire);
+        let open = self.open_connections.load(Ordering::Relaxed);
+        self.followed() == ENDED || (is_finishing && open <= in_flight)
     }
 
     pub(crate) fn set_open_connections(&self, open: usize) {

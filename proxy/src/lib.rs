@@ -1,8 +1,9 @@
-//! A reverse proxy as a library: host names to upstreams, forwarded over HTTP/1.1 by one runtime per core.
+//! A reverse proxy as a library: host names to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both sides,
+//! forwarded by one runtime per core.
 //!
-//! Owns: listening sockets, the route table and its atomic swap, pooled upstream connections, forwarding
-//! in both directions, upgraded connections, leaving out upstreams that fail, requests that wait for one, the
-//! pages shown when there is nothing to forward to, drain.
+//! Owns: listening sockets, TLS and which certificate is shown, the route table and its atomic swap, pooled
+//! upstream connections, forwarding in both directions, upgraded connections, leaving out upstreams that fail,
+//! requests that wait for one, the pages shown when there is nothing to forward to, drain.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -36,6 +37,7 @@ mod exchange;
 mod fault;
 mod forward;
 mod gate;
+mod gathered;
 mod handle;
 mod headers;
 mod health;

@@ -76,9 +76,19 @@ impl Listeners {
     ///
     /// The threads share it, so that a restart which hands the same socket on loses no connection.
     pub fn from_inherited(listener: TcpListener, threads: usize) -> io::Result<Listeners> {
-        let address = listener.local_addr()?;
-        prepare(&listener)?;
-        let mut sockets = vec![listener];
+        Self::from_passed(vec![listener], threads)
+    }
+
+    /// Takes over all sockets that listen at one address, from [`Listeners::duplicates`] of another process.
+    ///
+    /// Their number need not match the threads: all are served, for the kernel gives connections to each of them.
+    /// Fails where there is none.
+    pub fn from_passed(mut sockets: Vec<TcpListener>, threads: usize) -> io::Result<Listeners> {
+        let first = sockets.first().ok_or(ErrorKind::InvalidInput)?;
+        let address = first.local_addr()?;
+        for socket in &sockets {
+            prepare(socket)?;
+        }
         share(&mut sockets, threads)?;
         Ok(Listeners {
             address,
@@ -92,6 +102,12 @@ impl Listeners {
     pub fn tls(mut self) -> Listeners {
         self.is_tls = true;
         self
+    }
+
+    /// Second handles on all its sockets, for another process to take over: what arrives while at least one
+    /// handle is open waits in the queue instead of being refused.
+    pub fn duplicates(&self) -> io::Result<Vec<TcpListener>> {
+        self.sockets.iter().map(TcpListener::try_clone).collect()
     }
 
     /// Whether TLS is spoken here.
@@ -194,6 +210,15 @@ mod tests {
         let first = Listeners::bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
         let second = Listeners::bind(first.local_address(), 2);
         assert!(matches!(second, Err(BindError::InUse { .. })), "{second:?}");
+    }
+
+    #[test]
+    fn fewer_threads_take_over_all_sockets() {
+        let first = Listeners::bind(([127, 0, 0, 1], 0).into(), 3).unwrap();
+        let second = Listeners::from_passed(first.duplicates().unwrap(), 1).unwrap();
+        assert_eq!(second.local_address(), first.local_address());
+        assert_eq!(second.into_sockets(1).unwrap().len(), 3);
+        assert!(Listeners::from_passed(Vec::new(), 1).is_err());
     }
 
     #[test]

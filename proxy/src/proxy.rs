@@ -1,6 +1,6 @@
 //! Starting and stopping the data threads.
 
-use crate::handle::{ProxyHandle, Shared};
+use crate::handle::{ProxyHandle, Shared, Stop};
 use crate::listen::{Listeners, ListeningSocket};
 use crate::settings::ProxySettings;
 use crate::tls::Tls;
@@ -10,6 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 use tokio::sync::mpsc;
+
+/// How long a client's connection without a request is left open when another process serves already. Clients that ask
+/// often come within it; those that do not are used to find their connection closed (nginx: 75 s, when it is not busy).
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running proxy: it accepts, routes and forwards until [`Proxy::shutdown`].
 ///
@@ -109,8 +113,21 @@ impl Proxy {
     /// Idle client connections are closed at once. Connections that wait in the queue of a listening
     /// socket are accepted and answered first. An inherited socket that another process holds as well goes
     /// on listening there. Cancelled, the threads stop all the same; nobody waits for them then.
-    pub async fn shutdown(mut self, drain: Duration) {
-        self.stop(drain);
+    pub async fn shutdown(self, drain: Duration) {
+        let patience = Duration::ZERO;
+        self.end(Stop { drain, patience }).await;
+    }
+
+    /// The same for when another process serves on the same sockets already, so that there is time: a client's
+    /// connection that is kept open between two requests is closed with the answer to its next one, which says
+    /// so, and not at a moment when the client may be sending. One that asks nothing for 10 seconds is closed.
+    pub async fn hand_over(self, drain: Duration) {
+        let patience = PATIENCE.min(drain);
+        self.end(Stop { drain, patience }).await;
+    }
+
+    async fn end(mut self, stop: Stop) {
+        self.stop(stop);
         // Closed when the last thread lets go of its end; until then no message ever comes.
         let _ = self.ended.recv().await;
         for thread in self.threads.drain(..) {
@@ -120,18 +137,18 @@ impl Proxy {
         }
     }
 
-    fn stop(&self, drain: Duration) {
+    fn stop(&self, stop: Stop) {
         self.handle
             .shared
             .signal
-            .send_modify(|signal| signal.stop = Some(drain));
+            .send_modify(|signal| signal.stop = Some(stop));
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
-            self.stop(Duration::ZERO);
+            self.stop(Stop::default());
         }
     }
 }

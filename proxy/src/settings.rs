@@ -14,14 +14,15 @@ pub struct ProxySettings {
     /// How long an upstream may stay silent before its answer begins, from the last byte of the request it
     /// was given. Default 60 s, as nginx and Dokku have it. Afterwards the client gets a 504.
     pub first_byte_timeout: Duration,
-    /// How long a client may take to send a request head, and how long an idle client connection is kept.
-    /// Default 10 s.
+    /// How long a client may take to send a request head, and how long an idle client connection of HTTP/1
+    /// is kept. Default 10 s. One of HTTP/2 is kept for one to two minutes.
     pub header_read_timeout: Duration,
     /// How long a TLS handshake may take. Default 10 s.
     pub tls_handshake_timeout: Duration,
     /// Largest request head in bytes, first line included; more is answered 431. Default 64 KiB.
     pub max_header_bytes: usize,
-    /// Idle connections kept to one upstream by one thread. Default 128.
+    /// Idle connections kept to one upstream by one thread. Default 256: clients of HTTP/2 bring hundreds of
+    /// requests at once, and what is not kept has to be made again for the next.
     pub max_idle_per_upstream: usize,
     /// How long an idle connection to an upstream is kept, to within a quarter. Default 4 s: below the 5 s
     /// after which Node's and uvicorn's servers close theirs, so that a request rarely meets a closing one.
@@ -46,7 +47,7 @@ impl Default for ProxySettings {
             header_read_timeout: Duration::from_secs(10),
             tls_handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,
-            max_idle_per_upstream: 128,
+            max_idle_per_upstream: 256,
             idle_timeout: Duration::from_secs(4),
             max_waiting: 1000,
             pause_wait: Duration::from_secs(30),

@@ -3,7 +3,7 @@
 use crate::certificates::Certificates;
 use crate::connection::{self, Ends};
 use crate::drain::OpenConnections;
-use crate::handle::{HttpChallenges, Shared};
+use crate::handle::{HttpChallenges, Shared, Stop};
 use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
 use crate::listen::ListeningSocket;
@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
+use tokio::time::Instant;
 
 /// An idle connection is closed after this many ticks of the thread's idle clock.
 const TICKS_IDLE: u32 = 4;
@@ -147,7 +148,8 @@ impl Worker {
         spawn_local(Rc::clone(&self).close_idle_upstreams());
         let (stop, stopped) = oneshot::channel();
         spawn_local(Rc::clone(&self).follow(stop));
-        let drain = stopped.await.unwrap_or(Duration::ZERO);
+        let Stop { drain, patience } = stopped.await.unwrap_or_default();
+        let end = Instant::now() + drain;
         for task in accepting {
             task.abort();
         }
@@ -159,8 +161,13 @@ impl Worker {
             }
         }
         yield_now().await;
+        if !patience.is_zero() {
+            self.open.leave();
+            // Whether it is over or not: what is left is asked to finish.
+            let _ = tokio::time::timeout(patience, self.open.all_closed()).await;
+        }
         self.open.stop();
-        if tokio::time::timeout(drain, self.open.all_closed())
+        if tokio::time::timeout_at(end, self.open.all_closed())
             .await
             .is_err()
         {
@@ -197,8 +204,8 @@ impl Worker {
         }
     }
 
-    /// Follows each new table, also while draining; tells the drain time once when told to stop.
-    async fn follow(self: Rc<Self>, stop: oneshot::Sender<Duration>) {
+    /// Follows each new table, also while draining; passes on once that and how it is told to stop.
+    async fn follow(self: Rc<Self>, stop: oneshot::Sender<Stop>) {
         let mut signal = self.shared.signal.subscribe();
         let mut stop = Some(stop);
         loop {
@@ -208,10 +215,10 @@ impl Worker {
                 self.routes.follow();
             }
             self.changed.notify_waiters();
-            if let Some(drain) = now.stop
+            if let Some(how) = now.stop
                 && let Some(stop) = stop.take()
             {
-                let _ = stop.send(drain);
+                let _ = stop.send(how);
             }
             // The sender is in `shared`, which this holds: it cannot close.
             if signal.changed().await.is_err() {

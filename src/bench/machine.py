@@ -46,11 +46,11 @@ class Bench:
         """Ends what one part started."""
         return contextlib.closing(Part(self))
 
-    def app_binary(self):
-        """The app all parts run, built once."""
-        binary = self.folder / "server"
+    def program(self, name):
+        """One of the programs in app/, built once: `server`, the app all parts run, or `echo_load`."""
+        binary = self.folder / name
         if not binary.exists():
-            run(["cc", "-O2", "-static", "-pthread", "-s", "-o", binary, self.source / "app" / "server.c"])
+            run(["cc", "-O2", "-static", "-pthread", "-s", "-o", binary, self.source / "app" / f"{name}.c"])
         return binary
 
 
@@ -103,7 +103,7 @@ def end(process, patience=20):
 def run(command, **options):
     """Runs a program to its end; what it says is shown only when it fails."""
     command = [str(word) for word in command]
-    ran = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options)
+    ran = subprocess.run(command, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options)
     if ran.returncode != 0:
         raise Failure(f"`{' '.join(command)}` failed", ran.stdout.strip()[-2000:] or f"exit status {ran.returncode}", "run it by hand")
     return ran.stdout

@@ -4,7 +4,7 @@ import time
 
 from docker_api import Docker
 from machine import get, memory_mib, run, timed_ms, wait_until
-from proxy import deploy
+from contest import deploy
 from report import Figure
 from servers import Mini
 

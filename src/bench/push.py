@@ -95,7 +95,7 @@ class Pushed:
         self.environment = server.door.git()
         for file in ("Dockerfile",):
             shutil.copy(part.bench.source / "app" / file, self.folder)
-        shutil.copy(part.bench.app_binary(), self.folder / "server")
+        shutil.copy(part.bench.program("server"), self.folder / "server")
         self._git("init", "-q", "-b", "main")
         self._git("remote", "add", "bench", server.remote(APP))
 
@@ -169,7 +169,7 @@ class Raw:
         key, _, value = label.partition("=")
         self.labels = {key: value}
         source = part.bench.source / "app" / "Dockerfile"
-        self.files = {"Dockerfile": (source.read_bytes(), 0o644), "server": (part.bench.app_binary().read_bytes(), 0o755)}
+        self.files = {"Dockerfile": (source.read_bytes(), 0o644), "server": (part.bench.program("server").read_bytes(), 0o755)}
         self.network = f"mini-bench-{part.folder.name}"
         self.docker.call("POST", "/networks/create", {"Name": self.network, "Driver": "bridge", "Labels": self.labels})
         self.builds = {False: [], True: []}

@@ -65,6 +65,7 @@ class Mini:
         self.folder = part.folder / "mini"
         self.folder.mkdir()
         self.http = free_port()
+        self.https = free_port()
         self.door = SshDoor(self.folder, free_port())
         self.data = self.folder / "data"
         part.ends.callback(self._remove)
@@ -78,7 +79,8 @@ class Mini:
         if os.environ.get("MINI_LOG"):
             environment["MINI_LOG"] = os.environ["MINI_LOG"]
         words = ["server", "--dev", "--config", nothing, "--data-dir", self.data, "--authorized-key", f"{self.door.key}.pub"]
-        words += ["--ssh-listen", f"127.0.0.1:{self.door.port}", "--http-listen", f"127.0.0.1:{self.http}", "--https-listen", "off"]
+        words += ["--ssh-listen", f"127.0.0.1:{self.door.port}", "--http-listen", f"127.0.0.1:{self.http}"]
+        words += ["--https-listen", f"127.0.0.1:{self.https}"]
         self.process = self.part.serve([self.part.bench.mini, *words], log, self.http, "mini", env=environment)
         wait_until(lambda: accepts(self.door.port), "the SSH door of mini")
 
@@ -91,6 +93,14 @@ class Mini:
 
     def host(self, app):
         return f"{app}.localhost"
+
+    def secure(self, app, name, identity):
+        """Gives an app one more name, and a certificate for it."""
+        self.command("domains:add", app, name)
+        archive = self.folder / "certificate.tar"
+        run(["tar", "-cf", archive, "-C", identity.folder, identity.certificate.name, identity.key.name])
+        with archive.open("rb") as certificate:
+            run([*self.door.ssh(), "certs:add", app], stdin=certificate)
 
     def remote(self, app):
         return f"ssh://bench/{app}"

@@ -1,13 +1,15 @@
-//! The listening sockets: inherited from systemd, or bound here.
+//! The listening sockets: inherited from systemd, passed by the server before, or bound here.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
 use mini_proxy::{BindError, Listeners};
 
 use super::holder;
 use super::settings::Settings;
+use super::takeover::{Kept, Listening, Passed, Role};
 use crate::model::{Kind, Problem};
 
 /// What the server listens on, before it serves.
@@ -15,18 +17,114 @@ pub(super) struct Bound {
     pub ssh: Vec<TcpListener>,
     pub http: Vec<Listeners>,
     pub https: Vec<Listeners>,
+    /// Which of them are from systemd, whoever passed them to us.
+    inherited: Vec<Role>,
 }
 
 impl Bound {
     /// Takes the sockets systemd passed (sd_listen_fds(3), by the names `ssh`, `http` and `https`), and binds the
-    /// settings' addresses for those it did not pass.
-    pub(super) fn bind(settings: &Settings, proxy_threads: usize) -> Result<Bound, Problem> {
+    /// settings' addresses for those it did not pass, unless the server before has passed just these.
+    pub(super) fn bind(
+        settings: &Settings,
+        proxy_threads: usize,
+        before: &mut Passed,
+    ) -> Result<Bound, Problem> {
+        let mut bound = Self::inherit(proxy_threads)?;
+        if bound.ssh.is_empty() {
+            while let Some(sockets) = before.take_inherited(Role::Ssh) {
+                bound.ssh.extend(sockets);
+            }
+        }
+        for (role, listeners) in [
+            (Role::Http, &mut bound.http),
+            (Role::Https, &mut bound.https),
+        ] {
+            if listeners.is_empty() {
+                while let Some(sockets) = before.take_inherited(role) {
+                    listeners.push(passed(role, sockets, proxy_threads)?);
+                }
+            }
+        }
+        for (role, is_inherited) in [
+            (Role::Ssh, !bound.ssh.is_empty()),
+            (Role::Http, !bound.http.is_empty()),
+            (Role::Https, !bound.https.is_empty()),
+        ] {
+            if is_inherited {
+                bound.inherited.push(role);
+            }
+        }
+        if bound.ssh.is_empty() {
+            for address in &settings.ssh_listen {
+                match before.take(Role::Ssh, *address) {
+                    Some(sockets) => bound.ssh.extend(sockets),
+                    None => bound.ssh.push(
+                        listen(*address).map_err(|error| failed("ssh-listen", *address, &error))?,
+                    ),
+                }
+            }
+        }
+        for (role, setting, addresses, listeners) in [
+            (
+                Role::Http,
+                "http-listen",
+                &settings.http_listen,
+                &mut bound.http,
+            ),
+            (
+                Role::Https,
+                "https-listen",
+                &settings.https_listen,
+                &mut bound.https,
+            ),
+        ] {
+            if listeners.is_empty() {
+                for address in addresses {
+                    listeners.push(match before.take(role, *address) {
+                        Some(sockets) => passed(role, sockets, proxy_threads)?,
+                        None => for_role(role, visitors(setting, *address, proxy_threads)?),
+                    });
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Second handles on all of them.
+    pub(super) fn keep(&self) -> io::Result<Kept> {
+        let mut kept = Kept::default();
+        let mut keep = |role, address, sockets: Vec<TcpListener>| {
+            kept.0.push(Listening {
+                role,
+                address: Some(address),
+                is_inherited: self.inherited.contains(&role),
+                sockets: sockets.into_iter().map(OwnedFd::from).collect(),
+            });
+        };
+        for listener in &self.ssh {
+            keep(
+                Role::Ssh,
+                listener.local_addr()?,
+                vec![listener.try_clone()?],
+            );
+        }
+        for (role, listeners) in [(Role::Http, &self.http), (Role::Https, &self.https)] {
+            for listeners in listeners {
+                keep(role, listeners.local_address(), listeners.duplicates()?);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The sockets systemd passed.
+    fn inherit(proxy_threads: usize) -> Result<Bound, Problem> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut bound = Bound {
             ssh: Vec::new(),
             http: Vec::new(),
             https: Vec::new(),
+            inherited: Vec::new(),
         };
         let mut names = names.split(':');
         for index in 0..passed.len() {
@@ -49,27 +147,28 @@ impl Bound {
                 (name, Some(_)) => return Err(unknown(name)),
             }
         }
-        if bound.ssh.is_empty() {
-            for address in &settings.ssh_listen {
-                bound.ssh.push(
-                    listen(*address).map_err(|error| failed("ssh-listen", *address, &error))?,
-                );
-            }
-        }
-        if bound.http.is_empty() {
-            for address in &settings.http_listen {
-                bound
-                    .http
-                    .push(visitors("http-listen", *address, proxy_threads)?);
-            }
-        }
-        if bound.https.is_empty() {
-            for address in &settings.https_listen {
-                let listeners = visitors("https-listen", *address, proxy_threads)?;
-                bound.https.push(listeners.tls());
-            }
-        }
         Ok(bound)
+    }
+}
+
+/// Listens on what the server before has passed for one address.
+fn passed(role: Role, sockets: Vec<TcpListener>, threads: usize) -> Result<Listeners, Problem> {
+    let listeners = Listeners::from_passed(sockets, threads).map_err(|error| {
+        Problem::new(
+            Kind::Unavailable,
+            "A socket of the server before cannot be used",
+            error.to_string(),
+            "",
+        )
+    })?;
+    Ok(for_role(role, listeners))
+}
+
+fn for_role(role: Role, listeners: Listeners) -> Listeners {
+    if role == Role::Https {
+        listeners.tls()
+    } else {
+        listeners
     }
 }
 

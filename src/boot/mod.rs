@@ -2,12 +2,16 @@
 //! Must not decide anything about apps; it knows everyone and calls them.
 
 mod client;
+mod control;
+mod front;
 mod holder;
 mod listeners;
 mod log;
 mod ready;
 mod server;
 mod settings;
+mod signals;
+mod takeover;
 mod terminal;
 mod wiring;
 

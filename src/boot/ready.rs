@@ -12,9 +12,10 @@ use serde_json::json;
 
 use crate::commands::ServerFacts;
 
-/// `<data_dir>/run/server.json`: where the server is, for scripts. Removed when this is dropped.
+/// `<data_dir>/run/server.json`: where the server is, for scripts. Removed when this is dropped, unless it was left.
 pub(super) struct ServerFile {
     path: PathBuf,
+    is_left: bool,
 }
 
 impl ServerFile {
@@ -36,13 +37,23 @@ impl ServerFile {
         let beside = folder.join(".server.json.new");
         fs::write(&beside, format!("{content}\n"))?;
         fs::rename(&beside, &path)?;
-        Ok(ServerFile { path })
+        Ok(ServerFile {
+            path,
+            is_left: false,
+        })
+    }
+
+    /// Leaves it to the next server to replace.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
     }
 }
 
 impl Drop for ServerFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if !self.is_left {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -95,6 +106,24 @@ pub(super) fn notify(state: &str) {
     });
     if let Err(error) = sent {
         tracing::warn!(%error, "systemd could not be told that the server is {state}");
+    }
+}
+
+/// Tells systemd that another server takes over, so that it awaits the next word.
+pub(super) fn notify_reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
+/// Tells systemd which process is the server from now on. Said by the one it trusts so far, and before the other one has
+/// said that it is ready.
+pub(super) fn notify_successor(pid: Option<i32>) {
+    match pid {
+        Some(pid) => notify(&format!("MAINPID={pid}\nREADY=1")),
+        None => {
+            tracing::warn!("the process id of the new server is not known, systemd is not told")
+        }
     }
 }
 

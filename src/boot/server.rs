@@ -3,29 +3,21 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::time::Duration;
 
 use clap::ArgMatches;
-use mini_proxy::ProxySettings;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
-use super::listeners::Bound;
-use super::ready::{self, ServerFile};
+use super::control::Control;
+use super::front::Front;
 use super::settings::{self, Settings, Sources};
-use super::wiring::{self, Running, Stores};
-use super::{log, say};
+use super::signals::Signals;
+use super::takeover::{Given, Taken, give, leave, take};
+use super::wiring::Stores;
+use super::{log, ready, say};
 use crate::commands::ssh_keys;
-use crate::engine::{ContainerEngine, Stream};
+use crate::engine::Stream;
 use crate::git::Repositories;
-use crate::http::{self, ApiSocket};
 use crate::model::{Kind, Problem};
 use crate::store::Store;
-
-/// How long commands over SSH may go on after a signal. Pushes are over by then: their deploys are cancelled first.
-const SSH_DRAIN: Duration = Duration::from_secs(10);
-/// How long answers to API requests may take after a signal.
-const API_DRAIN: Duration = Duration::from_secs(10);
 
 /// Reads the settings and runs the server until a signal ends it.
 pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
@@ -40,7 +32,6 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
     }
     log::start(settings.has_json_log);
     make_data_dir(&settings.data_dir)?;
-    let stores = Stores::open(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mini")
@@ -53,10 +44,10 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
                 "The machine may be out of threads or memory",
             )
         })?;
-    runtime.block_on(serve(&settings, stores))?;
+    let served = runtime.block_on(serve(&settings, flags.get_flag("takeover")));
     // Blocking reads that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
-    Ok(0)
+    served.map(|()| 0)
 }
 
 pub(super) fn make_data_dir(path: &Path) -> Result<(), Problem> {
@@ -80,69 +71,110 @@ pub(super) fn make_data_dir(path: &Path) -> Result<(), Problem> {
         })
 }
 
-async fn serve(settings: &Settings, stores: Stores) -> Result<(), Problem> {
+async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
     check_git().await?;
-    add_keys(&stores.store, settings).await?;
-    let proxy_settings = ProxySettings::default();
-    let bound = Bound::bind(settings, proxy_settings.threads)?;
-    let running = wiring::start(settings, stores, bound, proxy_settings).await?;
-    warn_without_docker(running.platform.engine.as_ref()).await;
-    if let Err(error) = running.platform.engine.remove_leftovers().await {
-        tracing::warn!(%error, "one-off containers of an earlier run could not be removed");
+    let taken = match takes_over {
+        true => tokio::select! {
+            taken = take(settings) => taken?,
+            () = signals.next() => return Ok(()),
+        },
+        false => None,
+    };
+    if takes_over && taken.is_none() {
+        tracing::info!("no server runs on this data directory: an ordinary start");
     }
-
-    let api = ApiSocket::bind(&settings.data_dir).map_err(|error| {
-        Problem::new(
-            Kind::Unavailable,
-            "The socket of the API could not be made",
-            error.to_string(),
-            "Check that the data directory is on a local file system and may be written",
-        )
-    })?;
-    let Running {
-        platform,
-        proxy,
-        reconcile,
-        ssh_listeners,
-    } = running;
-    let stop_api = CancellationToken::new();
-    let api = tokio::spawn(http::serve(api, platform.clone(), stop_api.clone()));
-    let ssh = wiring::ssh(settings, &platform, ssh_listeners)?;
-    let file = ServerFile::write(&platform.facts).map_err(|error| {
-        Problem::new(
-            Kind::Unavailable,
-            "run/server.json could not be written",
-            error.to_string(),
-            "",
-        )
-    })?;
-    ready::announce(&platform.facts);
-    ready::notify("READY=1");
-
-    signals.next().await;
+    let Some((front, mut control)) = start(settings, taken, &mut signals).await? else {
+        return Ok(());
+    };
+    let stopped = loop {
+        let offer = tokio::select! {
+            offer = front.door.next() => offer,
+            () = signals.next() => break Ok(Some(control)),
+        };
+        match give(offer, control, &front, settings, &mut signals).await {
+            Ok(Given::Not(resumed)) => control = resumed,
+            Ok(Given::Stopped(control)) => break Ok(control),
+            Ok(Given::To(heir)) => {
+                tracing::info!("the new server serves; this one finishes what it has in flight");
+                tokio::select! {
+                    () = leave(front, heir, settings.drain) => {}
+                    () = signals.next() => tracing::warn!("ended at once on a signal"),
+                }
+                return Ok(());
+            }
+            Err(problem) => break Err(problem),
+        }
+    };
     tracing::info!("stopping; apps keep running");
     ready::notify("STOPPING=1");
-    drop(file);
-    stop_api.cancel();
+    let (control, result) = match stopped {
+        Ok(control) => (control, Ok(())),
+        Err(problem) => (None, Err(problem)),
+    };
+    // Whoever comes from here on is refused, or waits where systemd keeps the socket.
+    let proxy = match control {
+        Some(_) => front.close(),
+        // Who has the data directory has its sockets too.
+        None => front.leave().0,
+    };
+    let drained = proxy.shutdown(settings.drain);
     let orderly = async {
-        let ssh = async {
-            // Cancelled at once, so that a push learns of it while its connection is there.
-            tokio::join!(ssh.shutdown(SSH_DRAIN), platform.deploys.stop());
-        };
-        let api = tokio::time::timeout(API_DRAIN, api);
-        let _ = tokio::join!(ssh, api, proxy.shutdown(settings.drain));
-        reconcile.stop().await;
-        platform.journal.close().await;
-        if let Err(error) = platform.store.close().await {
-            tracing::error!(%error, "the store did not close in order");
+        match control {
+            Some(control) => control.stop(drained).await,
+            None => drained.await,
         }
     };
     tokio::select! {
         () = orderly => {}
         () = signals.next() => tracing::warn!("ended at once on a second signal"),
     }
-    Ok(())
+    result
+}
+
+/// Starts everything, on what was taken over if it was; `None` when a signal came before that was done. Dropped in the
+/// middle, or failed, it leaves all to the server before.
+async fn start(
+    settings: &Settings,
+    mut taken: Option<Taken>,
+    signals: &mut Signals,
+) -> Result<Option<(Front, Control)>, Problem> {
+    let (passed, in_use) = match &mut taken {
+        Some(taken) => (
+            std::mem::take(&mut taken.passed),
+            std::mem::take(&mut taken.in_use),
+        ),
+        None => Default::default(),
+    };
+    let takes_over = taken.is_some();
+    let started = async {
+        let stores = Stores::open(settings).await?;
+        add_keys(&stores.store, settings).await?;
+        let front = Front::open(settings, passed, in_use)?;
+        let control = Control::start(settings, stores, &front).await?;
+        if takes_over {
+            // From here on it does without the server before.
+            front.proxy.handle().accepts().await;
+        }
+        Ok::<_, Problem>((front, control))
+    };
+    let withdrawn = async {
+        match &mut taken {
+            Some(taken) => taken.withdrawn().await,
+            None => std::future::pending().await,
+        }
+    };
+    let (front, control) = tokio::select! {
+        started = started => started?,
+        problem = withdrawn => return Err(problem),
+        () = signals.next() => return Ok(None),
+    };
+    if let Some(taken) = taken {
+        tokio::spawn(taken.ready(front.used_before.clone()));
+    }
+    ready::announce(&front.facts);
+    ready::notify("READY=1");
+    Ok(Some((front, control)))
 }
 
 /// A server that cannot receive a push is no use to anyone.
@@ -157,16 +189,6 @@ async fn check_git() -> Result<(), Problem> {
     })?;
     tracing::debug!(version, "git");
     Ok(())
-}
-
-/// Without Docker the server runs all the same, and looks again until it comes.
-async fn warn_without_docker(engine: &dyn ContainerEngine) {
-    match engine.version().await {
-        Ok(version) => tracing::info!(name = version.name, version = version.version, "docker"),
-        Err(error) => {
-            tracing::warn!(%error, "apps are started when Docker answers; `mini doctor` says more");
-        }
-    }
 }
 
 async fn add_keys(store: &Store, settings: &Settings) -> Result<(), Problem> {
@@ -193,38 +215,4 @@ async fn add_keys(store: &Store, settings: &Settings) -> Result<(), Problem> {
         }
     }
     Ok(())
-}
-
-/// The signals that end the server. SIGHUP is taken and ignored: a terminal that closes must not take the server along.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    _hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Problem> {
-        let catch = |kind| {
-            signal(kind).map_err(|error| {
-                Problem::new(
-                    Kind::Internal,
-                    "Signals could not be set up",
-                    error.to_string(),
-                    "",
-                )
-            })
-        };
-        Ok(Self {
-            terminate: catch(SignalKind::terminate())?,
-            interrupt: catch(SignalKind::interrupt())?,
-            _hang_up: catch(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mini_proxy::{Listeners, Proxy, ProxySettings};
+use tokio::sync::watch;
 
-use super::listeners::Bound;
+use super::front::Front;
 use super::settings::Settings;
-use crate::commands::{self, Platform, ServerFacts};
+use crate::commands::{self, Platform};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
-use crate::model::{Kind, Problem, Timestamp};
+use crate::model::{Kind, Problem};
 use crate::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// What is open once the data directory is ours.
 pub(super) struct Stores {
@@ -26,70 +26,68 @@ pub(super) struct Stores {
 }
 
 impl Stores {
-    /// Opens the data directory, which must be there. Blocks.
-    pub(super) fn open(settings: &Settings) -> Result<Stores, Problem> {
-        let store = Store::open(&settings.data_dir)?;
-        let journal = Journal::open(&settings.data_dir)?;
-        let repositories = Repositories::open(&settings.data_dir, settings.upload)?;
-        Ok(Stores {
-            store,
-            journal,
-            repositories,
+    /// Opens the data directory, which must be there.
+    pub(super) async fn open(settings: &Settings) -> Result<Stores, Problem> {
+        let (data_dir, upload) = (settings.data_dir.clone(), settings.upload);
+        let open = move || {
+            let store = Store::open(&data_dir).map_err(in_use)?;
+            let journal = Journal::open(&data_dir)?;
+            let repositories = Repositories::open(&data_dir, upload)?;
+            Ok(Stores {
+                store,
+                journal,
+                repositories,
+            })
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
+        opened.unwrap_or_else(|panic| {
+            Err(Problem::new(
+                Kind::Internal,
+                "The data directory could not be opened",
+                panic.to_string(),
+                "",
+            ))
         })
     }
 }
 
-/// The parts that run.
-pub(super) struct Running {
-    pub platform: Platform,
-    pub proxy: Proxy,
-    pub reconcile: ReconcileTask,
-    pub ssh_listeners: Vec<std::net::TcpListener>,
+/// What to do about a data directory that has a server.
+fn in_use(error: StoreError) -> Problem {
+    let is_in_use = matches!(error, StoreError::InUse { .. });
+    let problem = Problem::from(error);
+    if !is_in_use {
+        return problem;
+    }
+    let next = "stop that server first, take over from it with `mini server --takeover`, or give this one another --data-dir";
+    Problem {
+        next: next.to_owned(),
+        ..problem
+    }
 }
 
-/// Starts proxy and reconciler on sockets that listen already, and settles what a crash left. SSH is started after that,
-/// with [`ssh`].
+/// Starts the reconciler for a proxy that runs, and settles what a crash left. SSH is started after that, with [`ssh`].
 pub(super) async fn start(
     settings: &Settings,
     stores: Stores,
-    bound: Bound,
-    proxy_settings: ProxySettings,
-) -> Result<Running, Problem> {
+    front: &Front,
+    leaving: watch::Receiver<bool>,
+) -> Result<(Platform, ReconcileTask), Problem> {
     let Stores {
         store,
         journal,
         repositories,
     } = stores;
-    let facts = ServerFacts {
-        data_dir: settings.data_dir.clone(),
-        ssh: bound
-            .ssh
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect(),
-        http: bound.http.iter().map(Listeners::local_address).collect(),
-        https: bound.https.iter().map(Listeners::local_address).collect(),
-        base_domains: settings.base_domains.clone(),
-        started_at: Timestamp::now(),
-    };
+    let facts = front.facts.clone();
     let engine: Arc<dyn ContainerEngine> = Arc::new(DockerEngine::connect(DockerSettings {
         socket: settings.docker_socket.clone(),
         instance: store.instance(),
         network_pool: settings.network_pool,
     }));
-    let listeners = bound.http.into_iter().chain(bound.https).collect();
-    let proxy = Proxy::start(listeners, proxy_settings).map_err(|error| {
-        Problem::new(
-            Kind::Unavailable,
-            "The proxy could not be started",
-            error.to_string(),
-            "",
-        )
-    })?;
     let (reconciler, reconcile) = Reconciler::start(Parts {
         store: store.clone(),
         engine: Arc::clone(&engine),
-        proxy: proxy.handle(),
+        proxy: front.proxy.handle(),
+        used_before: front.used_before.subscribe(),
         rules: Rules {
             stop_grace: settings.stop_grace,
             drain: settings.drain,
@@ -109,20 +107,17 @@ pub(super) async fn start(
         settings: deploy_settings(settings),
     });
     deploys.recover().await?;
-    Ok(Running {
-        platform: Platform {
-            store,
-            journal,
-            engine,
-            repositories,
-            deploys,
-            reconciler,
-            facts: Arc::new(facts),
-        },
-        proxy,
-        reconcile,
-        ssh_listeners: bound.ssh,
-    })
+    let platform = Platform {
+        store,
+        journal,
+        engine,
+        repositories,
+        deploys,
+        reconciler,
+        facts: Arc::new(facts),
+        leaving,
+    };
+    Ok((platform, reconcile))
 }
 
 fn deploy_settings(settings: &Settings) -> DeploySettings {

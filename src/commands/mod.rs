@@ -50,11 +50,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::deploy::Deploys;
 use crate::engine::ContainerEngine;
 use crate::events::Journal;
 use crate::git::Repositories;
-use crate::model::{DomainName, Timestamp};
+use crate::model::{DomainName, Kind, Problem, Timestamp};
 use crate::reconcile::Reconciler;
 use crate::store::Store;
 
@@ -75,6 +77,29 @@ pub struct Platform {
     pub reconciler: Reconciler,
     /// Facts about this server.
     pub facts: Arc<ServerFacts>,
+    /// Set when the server is about to end: a command without an end of its own ends with [`interrupted`].
+    pub leaving: watch::Receiver<bool>,
+}
+
+impl Platform {
+    /// Resolves when the server is about to end; never while it is not.
+    pub async fn leaves(&self) {
+        let mut leaving = self.leaving.clone();
+        if leaving.wait_for(|is_leaving| *is_leaving).await.is_err() {
+            // Nobody can say so any more.
+            std::future::pending().await
+        }
+    }
+}
+
+/// What a command says that would go on for ever, but for the end of the server.
+pub fn interrupted() -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "The server is being restarted",
+        "this would go on until you leave, so the server does not wait for it",
+        "run the same command again in a moment",
+    )
 }
 
 /// Facts about the running server that reports show.

@@ -51,7 +51,16 @@ pub(super) async fn build(
         vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
     );
     let limit = deployer.settings.build_timeout;
-    let built = tokio::time::timeout(limit, follow(deployer, run, &spec, context)).await;
+    // What does not depend on the image is made while it is built.
+    let (built, subject, prepared) = tokio::join!(
+        tokio::time::timeout(limit, follow(deployer, run, &spec, context)),
+        deployer.repositories.subject(app, &detected.commit),
+        deployer.engine.prepare(app),
+    );
+    if let Err(error) = prepared {
+        // The start needs the same and fails with its reason, where it still cannot be had then.
+        tracing::debug!(%app, %error, "the network could not be made ahead");
+    }
     let image = built.unwrap_or_else(|_| {
         Err(Problem::new(
             Kind::AppFailed,
@@ -63,11 +72,7 @@ pub(super) async fn build(
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
-    let subject = deployer
-        .repositories
-        .subject(app, &detected.commit)
-        .await
-        .unwrap_or_default();
+    let subject = subject.unwrap_or_default();
     let mut description = format!("Deploy {}", detected.commit.short());
     if !subject.is_empty() {
         description = format!(

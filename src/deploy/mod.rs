@@ -18,7 +18,7 @@ mod run;
 
 pub use queue::LockOut;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -204,6 +204,18 @@ impl Deploys {
         Ok(self.deployer.queue.lock_out(app).await)
     }
 
+    /// The apps for which a deploy is going on or waits.
+    pub fn apps_under_way(&self) -> Vec<AppName> {
+        let runs = self.deployer.queue.all();
+        let apps: BTreeSet<AppName> = runs.iter().map(|run| run.app.name.clone()).collect();
+        apps.into_iter().collect()
+    }
+
+    /// Resolves when no deploy is going on and none waits.
+    pub async fn idle(&self) {
+        self.deployer.queue.empty().await;
+    }
+
     /// Cancels all deploys and waits until they are over; called when the server stops.
     pub async fn stop(&self) {
         let runs = self.deployer.queue.all();
@@ -336,7 +348,7 @@ impl Deployer {
 
     /// Writes the step that begins now, before its work does.
     async fn step(&self, run: &Run, step: Step) -> Result<(), Problem> {
-        self.store.set_deploy_step(&run.id, step, None).await?;
+        self.store.set_deploy_step(&run.id, step).await?;
         run.emit(EventBody::StepStarted { step }).await;
         Ok(())
     }

@@ -8,6 +8,7 @@ use mini_buildpacks::Detection;
 
 use super::run::{Run, canceled};
 use super::{Deployer, build, check, detect, redeploy, release, route};
+use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
     Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, ReleaseVersion, Step,
@@ -129,7 +130,8 @@ async fn prepare(
     };
     deployer.step(run, Step::Release).await?;
     let released = release::release(deployer, run, built, command).await?;
-    deployer.step(run, Step::Check).await?;
+    // The row says so since the release was recorded.
+    run.emit(EventBody::StepStarted { step: Step::Check }).await;
     check::check(deployer, run, released).await
 }
 

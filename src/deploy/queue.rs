@@ -132,6 +132,19 @@ impl Queue {
         apps.iter().flat_map(|app| self.of(app)).collect()
     }
 
+    /// Resolves when no deploy of any app runs or waits.
+    pub(super) async fn empty(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.all().is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Keeps new deploys of an app out, and resolves when those that were there are gone.
     pub(super) async fn lock_out(self: &Arc<Self>, app: &AppName) -> LockOut {
         self.lock().entry(app.clone()).or_default().locks += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deployer, release};
+use super::Deployer;
 use crate::events::{EventBody, Subject};
 use crate::model::{
     App, Deploy, DeployStatus, Kind, Problem, Release, ReleaseStatus, Timestamp, Trigger,
@@ -36,7 +36,7 @@ pub(super) async fn recover(deployer: &Arc<Deployer>) -> Result<(), Problem> {
         settle(deployer, &app, &deploy, release, verdict).await?;
     }
     for app in deployer.store.apps().await? {
-        release::fail_unfinished(deployer, &app).await?;
+        deployer.store.fail_unfinished(app.id).await?;
     }
     deployer.reconciler.wake();
     Ok(())

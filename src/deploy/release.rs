@@ -10,11 +10,9 @@ use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
 use crate::model::{
-    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus,
-    ReleaseVersion, Step, Timestamp,
+    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, Timestamp,
 };
 use crate::reconcile::environment;
-use crate::store::StoreError;
 
 /// Whether the release command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +29,10 @@ pub(super) async fn release(
 ) -> Result<Released, Problem> {
     let app = run.app.name.clone();
     let what = format!("{app} was not deployed: its image is missing");
-    let facts = deployer.engine.image(built.image.as_str()).await;
+    let (facts, config) = tokio::join!(
+        deployer.engine.image(built.image.as_str()),
+        deployer.store.config(run.app.id),
+    );
     let facts = facts
         .map_err(|error| problem::engine(what.clone(), &error))?
         .ok_or_else(|| {
@@ -42,10 +43,11 @@ pub(super) async fn release(
                 format!("build it again with `ps:rebuild {app}`"),
             )
         })?;
-    let config = deployer.store.config(run.app.id).await?;
+    let config = config?;
     let release = Release {
         app: run.app.id,
-        version: next_version(deployer, run).await?,
+        // Deploys of an app are one at a time, so this is the number it is recorded with.
+        version: deployer.store.next_version(run.app.id).await?,
         status: ReleaseStatus::Candidate,
         image: built.image,
         commit: built.commit,
@@ -73,11 +75,7 @@ pub(super) async fn release(
     {
         run_release_command(deployer, run, &release, &line).await?;
     }
-    let release = deployer.store.add_release(release).await?;
-    deployer
-        .store
-        .set_deploy_step(&run.id, Step::Release, Some(release.version))
-        .await?;
+    let release = deployer.store.add_candidate(&run.id, release).await?;
     let app_now = deployer.store.app(&app).await?;
     let is_stopped = app_now.is_some_and(|app| app.is_stopped);
     let is_started = !is_stopped || release.starts_app();
@@ -85,17 +83,6 @@ pub(super) async fn release(
         release,
         is_started,
     })
-}
-
-/// Deploys of an app are one at a time, so the number that the store gives next is known before.
-async fn next_version(deployer: &Deployer, run: &Run) -> Result<ReleaseVersion, Problem> {
-    let releases = deployer.store.releases(run.app.id).await?;
-    let newest = releases
-        .iter()
-        .map(|release| release.version.0)
-        .max()
-        .unwrap_or(0);
-    Ok(ReleaseVersion(newest + 1))
 }
 
 /// The port `web` is told to listen on: the config var `PORT`, else the image's single exposed port, else 5000.
@@ -196,23 +183,14 @@ pub(super) async fn promise(
         return Ok(());
     };
     let app = &run.app.name;
+    let release = &healthy.release;
     let adopted = deployer
         .store
-        .adopt_branch(run.app.id, &movement.branch)
+        .prepare(&run.id, release.app, release.version, &movement.branch)
         .await?;
     if adopted != movement.branch {
         return Err(super::push::wrong_branch(app, &movement.branch, &adopted));
     }
-    let release = &healthy.release;
-    let status = ReleaseStatus::Prepared;
-    deployer
-        .store
-        .set_release_status(release.app, release.version, status)
-        .await?;
-    deployer
-        .store
-        .set_deploy_step(&run.id, Step::Prepared, Some(release.version))
-        .await?;
     run.set_prepared().await;
     let mut holders = run.holders.subscribe();
     let waited = holders
@@ -236,25 +214,8 @@ pub(super) async fn promise(
 /// No release of the app is on its way any more: what was marks itself failed, so that the reconciler removes what was
 /// started. Called with the turn held, so that it cannot meet another deploy's release.
 pub(super) async fn abandon(deployer: &Deployer, app: &App) {
-    if let Err(error) = fail_unfinished(deployer, app).await {
+    if let Err(error) = deployer.store.fail_unfinished(app.id).await {
         tracing::error!(app = %app.name, %error, "cannot mark a failed release");
     }
     deployer.reconciler.wake();
-}
-
-/// Marks every release of the app that is on its way as failed.
-pub(super) async fn fail_unfinished(deployer: &Deployer, app: &App) -> Result<(), StoreError> {
-    for release in deployer.store.releases(app.id).await? {
-        if matches!(
-            release.status,
-            ReleaseStatus::Candidate | ReleaseStatus::Prepared
-        ) {
-            let status = ReleaseStatus::Failed;
-            deployer
-                .store
-                .set_release_status(app.id, release.version, status)
-                .await?;
-        }
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use super::pipeline::Healthy;
 use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::ProcessState;
+use crate::events::EventBody;
 use crate::model::{App, Problem, ProcessType, Step, Timestamp};
 
 /// Makes the release current and resolves when requests go to it.
@@ -14,13 +15,18 @@ pub(super) async fn route(
     run: &Arc<Run>,
     healthy: Healthy,
 ) -> Result<(), Problem> {
-    deployer.step(run, Step::Route).await?;
     let version = healthy.release.version;
     let drain_until = deployer.reconciler.rules().drain_until(Timestamp::now());
     deployer
         .store
-        .promote(run.app.id, version, drain_until, healthy.is_started)
+        .promote_by(
+            &run.id,
+            (run.app.id, version),
+            drain_until,
+            healthy.is_started,
+        )
         .await?;
+    run.emit(EventBody::StepStarted { step: Step::Route }).await;
     let app = &run.app.name;
     let web = ProcessType::web();
     let is_routed = healthy.is_started

@@ -38,6 +38,10 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// removed) and after the connection to the engine was lost or made again. Carries no facts: look with `observe`.
     fn changes(&self) -> BoxStream<'static, Change>;
 
+    /// Makes ahead of its first start what an app needs beside its image: its network. Quick where that is there. If
+    /// cancelled, it goes on by itself.
+    async fn prepare(&self, app: &AppName) -> Result<(), EngineError>;
+
     /// Starts process number `index` (from 1) of a group: makes the app's network where it is missing, creates the
     /// container and starts it. A container of the same name that is not running is replaced; one that runs is returned
     /// as it is. If cancelled, the container may exist and will be seen by `observe`.

@@ -7,6 +7,7 @@ mod context;
 mod detection;
 mod error;
 mod hooks;
+mod large_files;
 mod repositories;
 mod symlink;
 mod tree;

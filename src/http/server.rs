@@ -1,5 +1,6 @@
 //! Accepting connections, whatever they arrive on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -35,8 +36,9 @@ impl Door {
     }
 }
 
-/// Serves the API on `socket` until `stop`, then waits for the requests that are being answered.
-pub async fn serve(socket: ApiSocket, platform: Platform, stop: CancellationToken) {
+/// Serves the API on `socket` until `stop`, then lets go of it and waits for the requests that are being answered. While
+/// someone else has it as well, who comes meanwhile waits in its queue.
+pub async fn serve(socket: Arc<ApiSocket>, platform: Platform, stop: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {

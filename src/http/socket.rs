@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, open, unlinkat};
 use rustix::io::Errno;
@@ -12,12 +13,13 @@ use tokio::net::{UnixListener, UnixStream};
 const FOLDER: &str = "run";
 const NAME: &str = "api.sock";
 
-/// The bound socket; its file goes when this is dropped.
+/// The bound socket; its file goes when this is dropped, unless it was passed on.
 #[derive(Debug)]
 pub struct ApiSocket {
     folder: OwnedFd,
     /// Where connections arrive.
     pub listener: UnixListener,
+    is_passed_on: AtomicBool,
 }
 
 impl ApiSocket {
@@ -35,13 +37,35 @@ impl ApiSocket {
         let short = short_path(&folder);
         let listener = UnixListener::bind(&short)?;
         std::fs::set_permissions(&short, PermissionsExt::from_mode(0o600))?;
-        Ok(ApiSocket { folder, listener })
+        Ok(ApiSocket {
+            folder,
+            listener,
+            is_passed_on: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes over one that another process has bound in `data_dir` and passed on.
+    pub fn from_passed(data_dir: &Path, listener: OwnedFd) -> io::Result<ApiSocket> {
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        Ok(ApiSocket {
+            folder: open_folder(&data_dir.join(FOLDER))?,
+            listener: UnixListener::from_std(listener)?,
+            is_passed_on: AtomicBool::new(false),
+        })
+    }
+
+    /// Says that another process serves on it from now on: its file stays.
+    pub fn set_passed_on(&self) {
+        self.is_passed_on.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for ApiSocket {
     fn drop(&mut self) {
-        let _ = unlinkat(&self.folder, NAME, AtFlags::empty());
+        if !self.is_passed_on.load(Ordering::Relaxed) {
+            let _ = unlinkat(&self.folder, NAME, AtFlags::empty());
+        }
     }
 }
 

@@ -2,13 +2,12 @@
 //!
 //! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::{ProxyHandle, RouteTable};
+use mini_proxy::ProxyHandle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +45,9 @@ pub struct Parts {
     pub engine: Arc<dyn ContainerEngine>,
     /// The routes in force.
     pub proxy: ProxyHandle,
+    /// Processes that the proxy of an earlier mini, which is about to end, may still send requests to: they count as
+    /// having one in flight.
+    pub used_before: watch::Receiver<BTreeSet<String>>,
     /// The rules to plan by.
     pub rules: Rules,
     /// The port of HTTP in URLs shown to users, if there is one.
@@ -129,6 +131,7 @@ impl Looker {
     async fn run(mut self, stop: CancellationToken) {
         let mut changes = self.parts.engine.changes();
         let mut drained = self.parts.proxy.drained();
+        let mut used_before = self.parts.used_before.clone();
         loop {
             let pause = self.look().await;
             tokio::select! {
@@ -136,6 +139,7 @@ impl Looker {
                 () = self.wake.notified() => {}
                 _ = changes.next() => {}
                 _ = drained.changed() => {}
+                Ok(()) = used_before.changed() => {}
                 Some(finished) = self.actions.join_next() => self.finish(finished),
                 () = tokio::time::sleep(pause) => {}
             }
@@ -181,14 +185,9 @@ impl Looker {
                 plan.look_again_at = now.saturating_add(jiff_duration(SHUT_PAUSE)).ok();
             }
         }
-        let apps: BTreeMap<AppId, AppName> = desired
-            .apps
-            .iter()
-            .map(|app| (app.id, app.name.clone()))
-            .collect();
         let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
         for action in plan.actions {
-            if let Some(app) = self.begin(action, &observed, &apps) {
+            if let Some(app) = self.begin(action, &observed, &desired) {
                 unsettled.insert(app);
             }
         }
@@ -210,7 +209,7 @@ impl Looker {
         let is_routes = |action: &Action| matches!(action, Action::SetRoutes(_));
         if !plan.actions.iter().any(is_routes) {
             plan.actions
-                .insert(0, Action::SetRoutes(RouteTable::default()));
+                .insert(0, Action::SetRoutes((*self.parts.proxy.table()).clone()));
         }
     }
 
@@ -265,11 +264,9 @@ impl Looker {
             .collect();
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
-            if let Some(address) = web_address(desired, process) {
-                self.readiness
-                    .probe(&process.id, process.started_at, address);
-            }
+            self.readiness.probe_web(desired, process);
         }
+        let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
         self.history.keep_refusals(|key| wanted.contains(key));
         Observed {
@@ -281,7 +278,10 @@ impl Looker {
             in_flight: running
                 .iter()
                 .filter(|id| !routed.contains(id))
-                .map(|id| ((*id).clone(), self.parts.proxy.in_flight(&id.0)))
+                .map(|id| {
+                    let before = usize::from(used_before.contains(&id.0));
+                    ((*id).clone(), self.parts.proxy.in_flight(&id.0) + before)
+                })
                 .collect(),
             routes,
             unrouted_since: self.history.unrouted_since(),
@@ -296,7 +296,7 @@ impl Looker {
         &mut self,
         action: Action,
         observed: &Observed,
-        apps: &BTreeMap<AppId, AppName>,
+        desired: &Arc<Desired>,
     ) -> Option<AppName> {
         let app_of = |id: &ProcessId| {
             observed
@@ -323,10 +323,14 @@ impl Looker {
                     index,
                 };
                 let starts = self.starts.clone();
+                let (readiness, desired) = (self.readiness.clone(), desired.clone());
                 let target = Target::Key(key);
                 self.spawn(target, app.clone(), async move {
                     let _permit = starts.acquire().await;
-                    engine.start(&group, index).await.map(|_| ())
+                    let process = engine.start(&group, index).await?;
+                    // Now, and not after the next look, which has to ask the engine for everything.
+                    readiness.probe_web(&desired, &process);
+                    Ok(())
                 });
                 Some(app)
             }
@@ -353,7 +357,8 @@ impl Looker {
             }
             Action::Retire(app, version) => {
                 let store = self.parts.store.clone();
-                let name = apps.get(&app)?.clone();
+                let mut apps = desired.apps.iter();
+                let name = apps.find(|candidate| candidate.id == app)?.name.clone();
                 self.spawn(Target::Release(app, version), name, async move {
                     let status = crate::model::ReleaseStatus::Retired;
                     if let Err(error) = store.set_release_status(app, version, status).await {
@@ -457,19 +462,6 @@ fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
         })
         .map(|process| process.app.clone())
         .collect()
-}
-
-/// Where a web process of a known release listens when it does.
-fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
-    if process.state != ProcessState::Running || !process.process_type.is_web() {
-        return None;
-    }
-    let app = desired.apps.iter().find(|app| app.name == process.app)?;
-    let release = desired
-        .releases
-        .iter()
-        .find(|release| release.app == app.id && release.version == process.release)?;
-    Some(SocketAddr::new(process.address?, release.port))
 }
 
 fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {

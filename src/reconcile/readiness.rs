@@ -9,14 +9,15 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::ProcessId;
+use crate::engine::{Process, ProcessId, ProcessState};
 use crate::model::Timestamp;
+use crate::store::Desired;
 
 /// How long one connection attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// The pause between attempts at first, so that a fast app is found as soon as it listens; it doubles up to
-/// [`SLOWEST`].
-const FASTEST: Duration = Duration::from_millis(3);
+/// The pause between attempts at first, so that a fast app is found as soon as it listens; it grows by a quarter each time
+/// up to [`SLOWEST`], so that a slow one waits little longer than it took.
+const FASTEST: Duration = Duration::from_millis(1);
 /// The longest pause between attempts.
 const SLOWEST: Duration = Duration::from_millis(500);
 
@@ -42,9 +43,16 @@ impl Readiness {
         }
     }
 
+    /// Begins to probe a web process of a known release that runs; does nothing for any other.
+    pub(super) fn probe_web(&self, desired: &Desired, process: &Process) {
+        if let Some(address) = web_address(desired, process) {
+            self.probe(&process.id, process.started_at, address);
+        }
+    }
+
     /// Begins to probe a process unless that is under way; one that was started again since is probed anew, for it may
     /// have another address and does not listen yet.
-    pub(super) fn probe(&self, id: &ProcessId, started_at: Option<Timestamp>, address: SocketAddr) {
+    fn probe(&self, id: &ProcessId, started_at: Option<Timestamp>, address: SocketAddr) {
         let mut probes = self.lock();
         if let Some(probe) = probes.get(id)
             && probe.address == address
@@ -84,6 +92,19 @@ impl Readiness {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ProcessId, Probe>> {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a web process of a known release listens when it does.
+fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
+    if process.state != ProcessState::Running || !process.process_type.is_web() {
+        return None;
+    }
+    let app = desired.apps.iter().find(|app| app.name == process.app)?;
+    let release = desired
+        .releases
+        .iter()
+        .find(|release| release.app == app.id && release.version == process.release)?;
+    Some(SocketAddr::new(process.address?, release.port))
 }
 
 /// Resolves once `address` accepts a connection.

@@ -12,6 +12,7 @@ use russh::server::{Handle, RunningSession, run_stream};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::admission::Admitted;
 use super::login::Visitor;
@@ -24,11 +25,11 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// How long a client that is told to leave has for it.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. It counts as arriving until its first channel is open.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    mut admitted: Admitted,
+    (mut admitted, arriving): (Admitted, TaskTrackerToken),
     shared: Arc<Shared>,
 ) {
     // Without it every small answer waits for the client's acknowledgement.
@@ -78,7 +79,11 @@ pub(super) async fn serve(
     };
     if is_logged_in {
         admitted.logged_in();
-        let result = logged_in_until(&mut session, open_channels, &handle, &shared).await;
+        let channels = Channels {
+            open: open_channels,
+            arriving: Some(arriving),
+        };
+        let result = logged_in_until(&mut session, channels, &handle, &shared).await;
         tracing::debug!(%peer, ?result, "connection closed");
     } else {
         tracing::debug!(%peer, "not logged in");
@@ -90,20 +95,30 @@ pub(super) async fn serve(
     }
 }
 
+/// The channels of a connection, as it waits for their coming and going.
+struct Channels {
+    open: watch::Receiver<usize>,
+    /// Held until there was one.
+    arriving: Option<TaskTrackerToken>,
+}
+
 /// Waits until the session is over, has idled too long, or the server ends.
 async fn logged_in_until(
     session: &mut Fuse<RunningSession<Visitor>>,
-    mut open_channels: watch::Receiver<usize>,
+    mut channels: Channels,
     handle: &Handle,
     shared: &Shared,
 ) -> Result<(), russh::Error> {
     loop {
-        let is_idle = *open_channels.borrow_and_update() == 0;
+        let is_idle = *channels.open.borrow_and_update() == 0;
+        if !is_idle {
+            channels.arriving = None;
+        }
         let idle = sleep_until(Instant::now() + shared.settings.idle);
         tokio::select! {
             result = &mut *session => return result,
             // Its sender lives in the session; without it the session is over.
-            changed = open_channels.changed() => if changed.is_err() {
+            changed = channels.open.changed() => if changed.is_err() {
                 return session.await;
             },
             () = idle, if is_idle => return say_goodbye(session, handle, "idle for too long").await,

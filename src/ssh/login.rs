@@ -151,12 +151,14 @@ impl Handler for Visitor {
             return Ok(());
         };
         reply.accept().await;
+        // Before it is counted: at no moment does the connection seem to have nothing to do.
+        let working = self.shared.work.token();
         let counted = Counted::new(&self.channels);
         let shared = self.shared.clone();
         let id = channel.id();
         tracing::debug!(channel = ?id, caller = caller.actor(), "channel opened");
         self.shared.work.spawn(async move {
-            let _counted = counted;
+            let _held = (counted, working);
             channel::serve(channel, caller, shared).await;
         });
         Ok(())

@@ -23,7 +23,7 @@ mod server;
 mod settings;
 mod spool;
 mod terminal;
-mod unix_socket;
+pub mod unix_socket;
 
 pub use admission::ConnectionLimits;
 pub use doors::{PushDoor, Registry, RunWords, SshDoors, TakesTerminal};

@@ -1,9 +1,10 @@
 //! The pushes that go on: what the random id that a hook presents stands for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::deploy::Push;
+use crate::model::AppName;
 
 /// All pushes that go on. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +52,13 @@ impl Pushes {
         let entry = by_id.get_mut(id)?;
         entry.push.options = options;
         Some(entry.push.clone())
+    }
+
+    /// The apps that are pushed to, each once.
+    pub(super) fn apps(&self) -> Vec<AppName> {
+        let by_id = self.lock();
+        let apps: BTreeSet<AppName> = by_id.values().map(|entry| entry.push.app.clone()).collect();
+        apps.into_iter().collect()
     }
 
     pub(super) fn set_failed(&self, id: &str) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use super::host_key::{self, HostKeyError};
 use super::pushes::Pushes;
 use super::spool::SpoolLimits;
 use super::{SshDoors, SshSettings, connection, hook_socket, unix_socket};
+use crate::model::AppName;
 
 /// Why the SSH server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,9 @@ pub enum SshError {
 /// How long to wait after `accept` has failed: it fails again at once when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection that has just come may take to ask for something before it is no longer waited for.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
 /// What is kept in memory for each direction of a channel, bytes; the rest goes to disk.
 const SPOOLED_IN_MEMORY_BYTES: u64 = 1 << 20;
 
@@ -67,6 +72,12 @@ pub(super) struct Shared {
     pub(super) end: CancellationToken,
     /// Channels and hooks.
     pub(super) work: TaskTracker,
+    /// Connections that have not opened their first channel yet.
+    pub(super) arriving: TaskTracker,
+    /// While set, connections wait in the queue of their socket.
+    is_paused: watch::Sender<bool>,
+    /// Accept loops that may take a connection now.
+    accepting: TaskTracker,
 }
 
 impl Shared {
@@ -126,6 +137,9 @@ impl SshServer {
             stop: CancellationToken::new(),
             end: CancellationToken::new(),
             work: TaskTracker::new(),
+            arriving: TaskTracker::new(),
+            is_paused: watch::Sender::new(false),
+            accepting: TaskTracker::new(),
             settings,
             doors,
         });
@@ -166,6 +180,45 @@ impl SshServer {
         &self.fingerprint
     }
 
+    /// Accepts no more connections until [`SshServer::resume`]; they wait in the queue of their socket. What is connected
+    /// goes on.
+    pub async fn pause(&self) {
+        self.shared.is_paused.send_replace(true);
+        self.shared.accepting.close();
+        self.shared.accepting.wait().await;
+    }
+
+    /// Accepts again, first what has waited.
+    pub fn resume(&self) {
+        self.shared.is_paused.send_replace(false);
+    }
+
+    /// Resolves when no push, fetch or command is going on. To be asked while paused: a connection that has just come
+    /// is given 10 seconds to say what it wants.
+    pub async fn idle(&self) {
+        let Shared { arriving, work, .. } = &*self.shared;
+        arriving.close();
+        if tokio::time::timeout(ARRIVAL, arriving.wait())
+            .await
+            .is_err()
+        {
+            tracing::debug!("a connection asks for nothing; it is not waited for");
+        }
+        // Closed, it still takes tasks; it only tells then that it is empty.
+        work.close();
+        work.wait().await;
+    }
+
+    /// The apps that are being pushed to now.
+    pub fn pushes(&self) -> Vec<AppName> {
+        self.shared.pushes.apps()
+    }
+
+    /// Whether any channel is at work, be it a push, a fetch or a command.
+    pub fn is_at_work(&self) -> bool {
+        !self.shared.work.is_empty()
+    }
+
     /// Stops accepting and lets pushes and commands that run finish, for `drain` at most; then ends all connections.
     /// Hooks are answered until the end. Returns whether everything had finished by itself.
     pub async fn shutdown(self, drain: Duration) -> bool {
@@ -188,15 +241,30 @@ async fn accept(
     connections: TaskTracker,
     shared: Arc<Shared>,
 ) {
+    let mut is_paused = shared.is_paused.subscribe();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let turn = tokio::select! {
+            biased;
             () = shared.stop.cancelled() => return,
+            // Its sender is in `shared`: it cannot fail.
+            _ = is_paused.wait_for(|is_paused| !is_paused) => shared.accepting.token(),
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            _ = is_paused.wait_for(|is_paused| *is_paused) => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => match admission.admit(peer.ip()) {
                 Ok(admitted) => {
-                    connections.spawn(connection::serve(stream, peer, admitted, shared.clone()));
+                    let arriving = shared.arriving.token();
+                    connections.spawn(connection::serve(
+                        stream,
+                        peer,
+                        (admitted, arriving),
+                        shared.clone(),
+                    ));
                 }
                 Err(limit) => tracing::warn!(%peer, limit, "connection refused"),
             },
@@ -205,6 +273,7 @@ async fn accept(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+        drop(turn);
     }
 }
 

@@ -15,7 +15,7 @@ const PATH_LIMIT_BYTES: usize = 107;
 ///
 /// # Errors
 /// `AddrInUse` when something still listens there.
-pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
@@ -30,7 +30,7 @@ pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Connects to the socket at `path`.
-pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let (short, _folder) = shorten(path)?;
     UnixStream::connect(short)
 }

@@ -98,17 +98,7 @@ impl Store {
         branch: &BranchName,
     ) -> Result<BranchName, StoreError> {
         let branch = branch.clone();
-        self.write(move |tx| {
-            tx.prepare_cached(
-                "UPDATE apps SET deploy_branch = coalesce(deploy_branch, ?2) WHERE id = ?1 RETURNING deploy_branch",
-            )?
-            .query_and_then(params![id.0, branch.as_str()], |found| {
-                row::text(found, "deploy_branch")
-            })?
-            .next()
-            .unwrap_or_else(|| Err(missing()))
-        })
-        .await
+        self.write(move |tx| adopt(tx, id, &branch)).await
     }
 
     /// Says whether the processes of an app are to run.
@@ -131,6 +121,22 @@ pub(super) fn all(tx: &Transaction<'_>) -> Result<Vec<App>, StoreError> {
     tx.prepare_cached(&format!("{SELECT} ORDER BY name"))?
         .query_and_then([], read)?
         .collect()
+}
+
+/// See [`Store::adopt_branch`].
+pub(super) fn adopt(
+    tx: &Transaction<'_>,
+    id: AppId,
+    branch: &BranchName,
+) -> Result<BranchName, StoreError> {
+    tx.prepare_cached(
+        "UPDATE apps SET deploy_branch = coalesce(deploy_branch, ?2) WHERE id = ?1 RETURNING deploy_branch",
+    )?
+    .query_and_then(params![id.0, branch.as_str()], |found| {
+        row::text(found, "deploy_branch")
+    })?
+    .next()
+    .unwrap_or_else(|| Err(missing()))
 }
 
 /// That the one row which was to change has changed.

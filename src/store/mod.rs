@@ -11,6 +11,7 @@
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
+//! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | until when requests for an app wait | `pauses` |
@@ -40,6 +41,7 @@ mod lock;
 mod migrate;
 mod open;
 mod pauses;
+mod pipeline;
 mod proxy_settings;
 mod releases;
 mod row;
@@ -58,7 +60,9 @@ use worker::Worker;
 /// clone is gone.
 ///
 /// A write that has been called for happens, whole or not at all, even when its caller stops waiting. A read sees every
-/// write that was answered before it.
+/// write that was answered before it. It is on the disk when it is answered, but for those that say "soon": what nobody
+/// was told yet need not wait for the disk (the steps of a deploy on its way). These survive the end of the process, and
+/// are on the disk with the next write that is not one of them.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -68,6 +72,7 @@ struct Inner {
     writer: Worker,
     readers: Worker,
     seal: Arc<seal::Seal>,
+    desired: desired::Memory,
     instance: String,
 }
 
@@ -92,6 +97,7 @@ impl Store {
     /// None so far.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.inner.readers.close().await;
+        self.inner.desired.clear();
         self.inner.writer.close().await;
         Ok(())
     }
@@ -107,6 +113,14 @@ impl Store {
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.writer.write(job).await
+    }
+
+    /// A write that a loss of power may take back until a later one of [`Store::write`] is answered.
+    async fn write_soon<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.inner.writer.write_soon(job).await
     }
 
     async fn read<T: Send + 'static>(

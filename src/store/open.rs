@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::connection::{self, Durability};
+use super::desired::Memory;
 use super::lock::DataDirLock;
 use super::seal::{self, Place, Seal};
 use super::worker::Worker;
@@ -58,6 +59,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         readers: Worker::start("store-read", readers).map_err(no_thread)?,
         writer: Worker::start("store-write", vec![(writer, finish)]).map_err(no_thread)?,
         seal: Arc::new(seal),
+        desired: Memory::default(),
         instance,
     })
 }

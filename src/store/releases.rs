@@ -22,20 +22,21 @@ impl Store {
     /// `NotFound` if there is no such app.
     pub async fn add_release(&self, release: Release) -> Result<Release, StoreError> {
         let seal = Arc::clone(&self.inner.seal);
-        self.write(move |tx| {
-            let mut release = release;
-            let version = tx
-                .prepare_cached(
-                    "UPDATE apps SET last_version = last_version + 1 WHERE id = ?1 RETURNING last_version",
-                )?
-                .query_row([release.app.0], |found| found.get(0))
+        self.write(move |tx| add(tx, &seal, release)).await
+    }
+
+    /// The number the next release of an app gets.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such app.
+    pub async fn next_version(&self, app: AppId) -> Result<ReleaseVersion, StoreError> {
+        self.read(move |tx| {
+            let newest: Option<u32> = tx
+                .prepare_cached("SELECT last_version FROM apps WHERE id = ?1")?
+                .query_row([app.0], |found| found.get(0))
                 .optional()?;
-            release.version = ReleaseVersion(version.unwrap_or_default());
-            apps::found(usize::from(version.is_some()))?;
-            release.created_at = row::rounded(release.created_at);
-            release.drain_until = release.drain_until.map(row::rounded);
-            insert(tx, &seal, &release)?;
-            Ok(release)
+            apps::found(usize::from(newest.is_some()))?;
+            Ok(ReleaseVersion(newest.unwrap_or_default() + 1))
         })
         .await
     }
@@ -84,20 +85,8 @@ impl Store {
         version: ReleaseVersion,
         status: ReleaseStatus,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            let changed = tx
-                .prepare_cached(
-                    "UPDATE releases SET status = ?3, \
-                     drain_until = CASE WHEN ?3 = 'draining' THEN drain_until END \
-                     WHERE app_id = ?1 AND version = ?2",
-                )?
-                .execute(params![app.0, version.0, status.as_str()])?;
-            if changed == 0 {
-                return Err(missing(version));
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |tx| set_status(tx, app, version, status))
+            .await
     }
 
     /// One transaction: `version` becomes current (and the app runs again if `start` is set), the one that was current
@@ -114,31 +103,23 @@ impl Store {
         drain_until: Timestamp,
         start: bool,
     ) -> Result<Option<ReleaseVersion>, StoreError> {
-        self.write(move |tx| {
-            if start {
-                tx.prepare_cached("UPDATE apps SET is_stopped = 0 WHERE id = ?1")?
-                    .execute([app.0])?;
-            }
-            match status(tx, app, version)? {
-                Some(ReleaseStatus::Current) => return Ok(None),
-                Some(ReleaseStatus::Candidate | ReleaseStatus::Prepared) => {}
-                Some(ReleaseStatus::Draining | ReleaseStatus::Retired | ReleaseStatus::Failed)
-                | None => return Err(missing(version)),
-            }
-            let previous = tx
-                .prepare_cached(
-                    "UPDATE releases SET status = 'draining', drain_until = ?2 \
-                     WHERE app_id = ?1 AND status = 'current' RETURNING version",
-                )?
-                .query_row(params![app.0, row::micros(drain_until)], |found| {
-                    found.get(0).map(ReleaseVersion)
-                })
-                .optional()?;
+        self.write(move |tx| promote(tx, app, version, drain_until, start))
+            .await
+    }
+
+    /// Every release of an app that is on its way, candidate or prepared, has failed. Written soon: what fails is not
+    /// promised.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn fail_unfinished(&self, app: AppId) -> Result<(), StoreError> {
+        self.write_soon(move |tx| {
             tx.prepare_cached(
-                "UPDATE releases SET status = 'current', drain_until = NULL WHERE app_id = ?1 AND version = ?2",
+                "UPDATE releases SET status = 'failed', drain_until = NULL \
+                 WHERE app_id = ?1 AND status IN ('candidate', 'prepared')",
             )?
-            .execute(params![app.0, version.0])?;
-            Ok(previous)
+            .execute([app.0])?;
+            Ok(())
         })
         .await
     }
@@ -219,14 +200,109 @@ fn to_forget(known: &[Known], keep: usize) -> Vec<u32> {
     forgotten
 }
 
-/// The releases the reconciler works with: candidate, prepared, current or draining, by app and number.
-pub(super) fn all_wanted(tx: &Transaction<'_>, seal: &Seal) -> Result<Vec<Release>, StoreError> {
-    tx.prepare_cached(
+/// Gives a config that was opened before, by its release and its sealed form.
+pub(super) type Opened<'a> = &'a dyn Fn(AppId, ReleaseVersion, &[u8]) -> Option<ConfigVars>;
+
+/// The releases the reconciler works with: candidate, prepared, current or draining, by app and number; and their sealed
+/// configs in the same order. What is `known` is not opened again.
+pub(super) fn all_wanted(
+    tx: &Transaction<'_>,
+    seal: &Seal,
+    known: Opened<'_>,
+) -> Result<(Vec<Release>, Vec<Vec<u8>>), StoreError> {
+    let mut query = tx.prepare_cached(
         "SELECT * FROM releases WHERE status IN ('candidate', 'prepared', 'current', 'draining') \
          ORDER BY app_id, version",
+    )?;
+    let mut rows = query.query([])?;
+    let (mut releases, mut sealed) = (Vec::new(), Vec::new());
+    while let Some(found) = rows.next()? {
+        let app = AppId(found.get("app_id")?);
+        let version = ReleaseVersion(found.get("version")?);
+        let config: Vec<u8> = found.get("config")?;
+        let opened = match known(app, version, &config) {
+            Some(opened) => opened,
+            None => thaw(seal, app, version, &config)?,
+        };
+        releases.push(read_with(found, opened)?);
+        sealed.push(config);
+    }
+    Ok((releases, sealed))
+}
+
+/// See [`Store::add_release`].
+pub(super) fn add(
+    tx: &Transaction<'_>,
+    seal: &Seal,
+    mut release: Release,
+) -> Result<Release, StoreError> {
+    let version = tx
+        .prepare_cached(
+            "UPDATE apps SET last_version = last_version + 1 WHERE id = ?1 RETURNING last_version",
+        )?
+        .query_row([release.app.0], |found| found.get(0))
+        .optional()?;
+    release.version = ReleaseVersion(version.unwrap_or_default());
+    apps::found(usize::from(version.is_some()))?;
+    release.created_at = row::rounded(release.created_at);
+    release.drain_until = release.drain_until.map(row::rounded);
+    insert(tx, seal, &release)?;
+    Ok(release)
+}
+
+/// See [`Store::set_release_status`].
+pub(super) fn set_status(
+    tx: &Transaction<'_>,
+    app: AppId,
+    version: ReleaseVersion,
+    status: ReleaseStatus,
+) -> Result<(), StoreError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE releases SET status = ?3, \
+             drain_until = CASE WHEN ?3 = 'draining' THEN drain_until END \
+             WHERE app_id = ?1 AND version = ?2",
+        )?
+        .execute(params![app.0, version.0, status.as_str()])?;
+    if changed == 0 {
+        return Err(missing(version));
+    }
+    Ok(())
+}
+
+/// See [`Store::promote`].
+pub(super) fn promote(
+    tx: &Transaction<'_>,
+    app: AppId,
+    version: ReleaseVersion,
+    drain_until: Timestamp,
+    start: bool,
+) -> Result<Option<ReleaseVersion>, StoreError> {
+    if start {
+        tx.prepare_cached("UPDATE apps SET is_stopped = 0 WHERE id = ?1")?
+            .execute([app.0])?;
+    }
+    match status(tx, app, version)? {
+        Some(ReleaseStatus::Current) => return Ok(None),
+        Some(ReleaseStatus::Candidate | ReleaseStatus::Prepared) => {}
+        Some(ReleaseStatus::Draining | ReleaseStatus::Retired | ReleaseStatus::Failed) | None => {
+            return Err(missing(version));
+        }
+    }
+    let previous = tx
+        .prepare_cached(
+            "UPDATE releases SET status = 'draining', drain_until = ?2 \
+             WHERE app_id = ?1 AND status = 'current' RETURNING version",
+        )?
+        .query_row(params![app.0, row::micros(drain_until)], |found| {
+            found.get(0).map(ReleaseVersion)
+        })
+        .optional()?;
+    tx.prepare_cached(
+        "UPDATE releases SET status = 'current', drain_until = NULL WHERE app_id = ?1 AND version = ?2",
     )?
-    .query_and_then([], |found| read(seal, found))?
-    .collect()
+    .execute(params![app.0, version.0])?;
+    Ok(previous)
 }
 
 fn status(
@@ -281,9 +357,14 @@ fn read(seal: &Seal, found: &Row<'_>) -> Result<Release, StoreError> {
         .get_ref("config")?
         .as_blob()
         .map_err(rusqlite::Error::from)?;
+    let config = thaw(seal, app, version, sealed)?;
+    read_with(found, config)
+}
+
+fn read_with(found: &Row<'_>, config: ConfigVars) -> Result<Release, StoreError> {
     Ok(Release {
-        app,
-        version,
+        app: AppId(found.get("app_id")?),
+        version: ReleaseVersion(found.get("version")?),
         status: row::text(found, "status")?,
         image: row::text(found, "image")?,
         commit: row::optional_text(found, "commit_id")?,
@@ -291,7 +372,7 @@ fn read(seal: &Seal, found: &Row<'_>) -> Result<Release, StoreError> {
         release_command: found.get("release_command")?,
         port: found.get("port")?,
         checks: row::json(found, "checks")?,
-        config: thaw(seal, app, version, sealed)?,
+        config,
         trigger: row::text(found, "origin")?,
         description: found.get("description")?,
         actor: found.get("actor")?,

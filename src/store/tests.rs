@@ -14,6 +14,7 @@ use crate::model::{
 
 mod certificates;
 mod opening;
+mod pipeline;
 mod releases;
 mod sealed;
 
@@ -225,10 +226,7 @@ async fn what_is_changed_for_an_app_that_is_gone_is_not_found() {
     let gone = DeployId::new(at(1), 0);
     check(
         "step",
-        store
-            .set_deploy_step(&gone, Step::Build, None)
-            .await
-            .unwrap_err(),
+        store.set_deploy_step(&gone, Step::Build).await.unwrap_err(),
     );
     let ended = store.finish_deploy(&gone, DeployStatus::Failed, None, at(1));
     check("finish", ended.await.unwrap_err());
@@ -307,23 +305,16 @@ async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
         std::slice::from_ref(&first)
     );
 
-    store
-        .set_deploy_step(&first.id, Step::Check, Some(ReleaseVersion(4)))
-        .await
-        .unwrap();
-    store
-        .set_deploy_step(&first.id, Step::Prepared, None)
-        .await
-        .unwrap();
+    store.set_deploy_step(&first.id, Step::Build).await.unwrap();
     let failure = Some("no process type `web`".to_owned());
     store
         .finish_deploy(&first.id, DeployStatus::Failed, failure.clone(), at(5))
         .await
         .unwrap();
     let failed = Deploy {
-        step: Step::Prepared,
+        step: Step::Build,
         status: DeployStatus::Failed,
-        release: Some(ReleaseVersion(4)),
+        release: None,
         finished_at: Some(at(5)),
         failure,
         ..first
@@ -396,7 +387,7 @@ async fn a_pause_outlives_a_restart_and_ends_when_it_is_told_to() {
     let store = &fixture.store;
     assert_eq!(store.paused_until(shop.id).await.unwrap(), Some(at(30)));
     assert_eq!(store.paused_until(blog.id).await.unwrap(), None);
-    let pauses = store.desired().await.unwrap().pauses;
+    let pauses = store.desired().await.unwrap().pauses.clone();
     assert_eq!(pauses, BTreeMap::from([(shop.id, at(30))]));
     assert_eq!(store.resume(shop.id).await.unwrap(), Some(at(30)));
     assert_eq!(store.resume(shop.id).await.unwrap(), None);

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
+use super::connection::{self, Durability};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 type Finish = Box<dyn FnOnce(Connection) + Send>;
@@ -16,9 +18,18 @@ type Finish = Box<dyn FnOnce(Connection) + Send>;
 /// How many closures wait before senders have to.
 const QUEUE: usize = 256;
 
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Read,
+    Write(Durability),
+}
+
 /// One or more threads that take closures from one queue, each with a connection of its own.
 pub(super) struct Worker {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    /// How many writes have ended, whether or not they changed anything.
+    writes: Arc<AtomicU64>,
     /// Errs once every thread has ended.
     ended: watch::Receiver<()>,
 }
@@ -59,12 +70,14 @@ impl Worker {
         }
         Ok(Worker {
             jobs: Mutex::new(Some(sender)),
+            writes: Arc::default(),
             ended,
         })
     }
 
     /// Runs a closure in a transaction that takes the write lock at once, and commits if it returns `Ok`. It runs, and
-    /// commits, even when the caller stops waiting.
+    /// commits, even when the caller stops waiting. What it wrote, and all that was written before, is on the disk when
+    /// this returns.
     ///
     /// # Errors
     /// What the closure returns; `Closed`; a database error of the commit.
@@ -72,7 +85,24 @@ impl Worker {
         &self,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.transact(TransactionBehavior::Immediate, job).await
+        self.transact(Mode::Write(Durability::Full), job).await
+    }
+
+    /// The same without waiting for the disk: others see what was written, and the end of this process takes nothing
+    /// back, but a loss of power may, until a later [`Worker::write`] has returned.
+    ///
+    /// # Errors
+    /// As [`Worker::write`].
+    pub(super) async fn write_soon<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.transact(Mode::Write(Durability::Relaxed), job).await
+    }
+
+    /// Grows with every write that may have changed something, before its caller is answered.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// Runs a closure in a read transaction: all its queries see one moment.
@@ -83,24 +113,25 @@ impl Worker {
         &self,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.transact(TransactionBehavior::Deferred, job).await
+        self.transact(Mode::Read, job).await
     }
 
     async fn transact<T: Send + 'static>(
         &self,
-        behavior: TransactionBehavior,
+        mode: Mode,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
+        let writes = Arc::clone(&self.writes);
         let run = move |connection: &mut Connection| {
-            let outcome = connection
-                .transaction_with_behavior(behavior)
-                .map_err(StoreError::from)
-                .and_then(|transaction| {
-                    let value = job(&transaction)?;
-                    transaction.commit()?;
-                    Ok(value)
-                });
+            let outcome = begin(connection, mode).and_then(|transaction| {
+                let value = job(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            });
+            if matches!(mode, Mode::Write(_)) {
+                writes.fetch_add(1, Ordering::Release);
+            }
             // The caller may have gone; what was done is done.
             let _ = answer.send(outcome);
         };
@@ -131,5 +162,58 @@ impl Worker {
         let mut ended = self.ended.clone();
         // Nothing is ever sent: this resolves when the last thread drops its end.
         while ended.changed().await.is_ok() {}
+    }
+}
+
+fn begin(connection: &mut Connection, mode: Mode) -> Result<Transaction<'_>, StoreError> {
+    let behavior = match mode {
+        Mode::Read => TransactionBehavior::Deferred,
+        Mode::Write(durability) => {
+            // Each time, so that no write depends on how the one before it ended.
+            connection::set_durability(connection, durability)?;
+            TransactionBehavior::Immediate
+        }
+    };
+    Ok(connection.transaction_with_behavior(behavior)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(folder: &std::path::Path) -> Worker {
+        let path = folder.join("test.db");
+        let connection = connection::open_writer(&path, Durability::Full).unwrap();
+        let finish: Finish = Box::new(drop);
+        Worker::start("test", vec![(connection, finish)]).unwrap()
+    }
+
+    /// 1 is NORMAL and 2 is FULL (<https://sqlite.org/pragma.html#pragma_synchronous>).
+    fn synchronous(tx: &Transaction<'_>) -> Result<i64, StoreError> {
+        Ok(tx.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn only_what_is_written_soon_does_not_wait_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = worker(folder.path());
+        assert_eq!(worker.write_soon(synchronous).await.unwrap(), 1);
+        assert_eq!(worker.write(synchronous).await.unwrap(), 2);
+        let panics = worker.write_soon::<()>(|_| panic!("a test of panics"));
+        assert!(matches!(panics.await, Err(StoreError::Closed)));
+        assert_eq!(worker.write(synchronous).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn writes_are_counted_before_they_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = worker(folder.path());
+        assert_eq!(worker.writes(), 0);
+        worker.write(|_| Ok(())).await.unwrap();
+        assert_eq!(worker.writes(), 1);
+        worker.write_soon(|_| Ok(())).await.unwrap();
+        assert_eq!(worker.writes(), 2);
+        worker.read(|_| Ok(())).await.unwrap();
+        assert_eq!(worker.writes(), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! Stopping: what is in flight finishes, what is idle closes, what lasts too long is cut.
 
-use crate::world::{App, Client, GET, World, patiently, read_head, settings};
+use crate::world::{App, Client, GET, World, patiently, read_head, settings, table};
+use mini_proxy::Service;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -81,4 +82,57 @@ async fn connections_made_before_the_start_are_served() {
     proxy.handle().set_table(mini_proxy::RouteTable::default());
     assert_eq!(client.reply().await.status, 404);
     patiently("the end", proxy.shutdown(Duration::ZERO)).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_hands_over_answers_once_more_where_it_was_connected() {
+    let (one, two) = (App::named("one").await, App::named("two").await);
+    let listeners = mini_proxy::Listeners::bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
+    let address = listeners.local_address();
+    let passed = listeners.duplicates().unwrap();
+    let start = |listeners, threads, app: &App| {
+        let proxy = mini_proxy::Proxy::start(vec![listeners], settings(threads)).unwrap();
+        let service = Service::serving("app", [app.upstream.clone()]);
+        proxy.handle().set_table(table("app", service));
+        proxy
+    };
+    let before = start(listeners, 2, &one);
+    let (mut first, mut second) = (
+        Client::connect(address).await,
+        Client::connect(address).await,
+    );
+    for client in [&mut first, &mut second] {
+        let reply = client.ask(GET).await;
+        assert_eq!(
+            (reply.body.as_str(), reply.header("connection")),
+            ("one", None)
+        );
+    }
+    let handle = before.handle();
+    assert!(handle.in_use().contains("one"));
+
+    // One thread takes over the sockets of two.
+    let listeners = mini_proxy::Listeners::from_passed(passed, 1).unwrap();
+    let after = start(listeners, 1, &two);
+    patiently("the new one", after.handle().accepts()).await;
+    let leaving = tokio::spawn(before.hand_over(Duration::from_secs(60)));
+    // Until the old one has heard of it, both accept.
+    patiently("the new one alone", async {
+        while Client::connect(address).await.ask(GET).await.body != "two" {}
+    })
+    .await;
+    assert!(!leaving.is_finished(), "two connections are open");
+    assert!(handle.in_use().contains("one"), "they may ask once more");
+    for mut client in [first, second] {
+        let reply = client.ask(GET).await;
+        assert_eq!(reply.body, "one");
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert_eq!(client.rest().await, "");
+    }
+    patiently("the end", leaving).await.unwrap();
+    assert!(handle.in_use().is_empty());
+    for _ in 0..20 {
+        assert_eq!(Client::connect(address).await.ask(GET).await.body, "two");
+    }
+    patiently("the other end", after.shutdown(Duration::ZERO)).await;
 }

@@ -1,6 +1,7 @@
 // The app that all measurements run: answers from memory, starts in no time, and needs no base image.
 //   /      the text of the file /version
-//   /1k    1 KiB        /100k  100 KiB
+//   /1k    1 KiB        /100k  100 KiB        /10m  10 MiB
+// A request with an Upgrade header is answered 101; from then on the connection sends back what it gets.
 // One thread and one listening socket per core, so that it is never what is measured.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,6 +25,7 @@ struct page {
 struct connection {
     int socket;
     int closes;         // whether the answer under way is the last one
+    int echoes;         // whether the connection has been upgraded
     const char *answer; // what is left to send
     size_t left;
     size_t filled;
@@ -31,7 +33,10 @@ struct connection {
 };
 
 // Each page twice: on a connection that stays, and as the last answer of one.
-static struct page version_page[2], small_page[2], large_page[2];
+static struct page version_page[2], small_page[2], large_page[2], huge_page[2];
+// The answer to the one key that echo_load sends (RFC 6455 section 1.3): haproxy looks at it.
+static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
 static int port = 5000;
 
 static void make_page(struct page pages[2], const char *body, size_t length) {
@@ -81,15 +86,31 @@ static void receive(int poll, struct connection *connection) {
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) return end(connection);
     connection->filled += (size_t)got;
+    if (connection->echoes) {
+        connection->answer = connection->request;
+        connection->left = connection->filled;
+        connection->filled = 0;
+        send_answer(poll, connection);
+        return;
+    }
     connection->request[connection->filled] = 0;
     // No body and no pipelining: the load has neither.
     if (!strstr(connection->request, "\r\n\r\n")) {
         if (connection->filled == sizeof connection->request - 1) end(connection);
         return;
     }
+    if (strcasestr(connection->request, "\r\nupgrade: ")) {
+        connection->echoes = 1;
+        connection->filled = 0;
+        connection->answer = switching;
+        connection->left = sizeof switching - 1;
+        send_answer(poll, connection);
+        return;
+    }
     const struct page *page = version_page;
     if (!strncmp(connection->request, "GET /1k ", 8)) page = small_page;
     if (!strncmp(connection->request, "GET /100k ", 10)) page = large_page;
+    if (!strncmp(connection->request, "GET /10m ", 9)) page = huge_page;
     connection->closes = strcasestr(connection->request, "\r\nconnection: close") != NULL;
     connection->filled = 0;
     connection->answer = page[connection->closes].bytes;
@@ -160,6 +181,7 @@ int main(void) {
     make_page(version_page, text, length > 0 ? (size_t)length : 0);
     fill_page(small_page, 1024);
     fill_page(large_page, 100 * 1024);
+    fill_page(huge_page, 10 * 1024 * 1024);
 
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (cores > 16) cores = 16;

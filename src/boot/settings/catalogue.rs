@@ -88,6 +88,8 @@ settings! {
         |s, v| { s.image_mirrors = each(v, mirror)?.into_iter().collect(); Ok(()) };
     "build-timeout" "DURATION" single "How long a build may take"
         |s, v| { s.build_timeout = duration(one(v))?; Ok(()) };
+    "takeover-wait" "DURATION" single "How long a takeover waits for pushes and commands that go on; otherwise the build timeout"
+        |s, v| { s.takeover_wait = Some(duration(one(v))?); Ok(()) };
     "builds-at-once" "NUMBER" single "How many builds may go on at once"
         |s, v| { s.builds_at_once = number(one(v), 1, 1000)?; Ok(()) };
     "keep-releases" "NUMBER" single "How many releases with an image of their own are kept of an app"

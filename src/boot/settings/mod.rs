@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub network_pool: Subnet,
     pub image_mirrors: BTreeMap<String, String>,
     pub build_timeout: Duration,
+    /// The build timeout, where it is not set.
+    pub takeover_wait: Option<Duration>,
     pub builds_at_once: usize,
     pub keep_releases: usize,
     pub disk_floor: DiskFloor,
@@ -75,6 +77,7 @@ impl Settings {
             network_pool: Subnet::DEFAULT_POOL,
             image_mirrors: BTreeMap::new(),
             build_timeout: Duration::from_secs(15 * 60),
+            takeover_wait: None,
             builds_at_once: (cores / 2).max(1),
             keep_releases: 5,
             disk_floor: DiskFloor {

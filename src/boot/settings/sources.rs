@@ -59,6 +59,15 @@ pub(in crate::boot) fn flags() -> clap::Command {
                 .help("Check the settings and do not start"),
         )
         .arg(
+            Arg::new("takeover")
+                .long("takeover")
+                .action(ArgAction::SetTrue)
+                .help(
+                    "Take over from the server that runs on this data directory, without losing a connection: \
+                     it finishes what it has begun, hands over and ends. Without one this is an ordinary start",
+                ),
+        )
+        .arg(
             Arg::new("dev")
                 .long("dev")
                 .action(ArgAction::SetTrue)

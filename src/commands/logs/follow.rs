@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::line::{Entry, Style};
 use super::selected;
 use super::selector::Selector;
-use crate::commands::{Dialog, Platform};
+use crate::commands::{Dialog, Platform, interrupted};
 use crate::engine::{Change, ContainerEngine, LogQuery, Process, ProcessId, ProcessState, Stream};
 use crate::model::{App, Problem, Timestamp};
 
@@ -77,6 +77,7 @@ impl Watch<'_> {
         loop {
             tokio::select! {
                 () = dialog.gone() => return Ok(()),
+                () = self.platform.leaves() => return Err(interrupted()),
                 Some(change) = changes.next() => {
                     let Change = change;
                     // While the engine does not answer there is nothing to attach to; its return is a change again.

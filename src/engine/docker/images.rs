@@ -1,6 +1,7 @@
 //! Images: what is known of one, fetching base images, and removing our own.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -28,7 +29,14 @@ impl Inner {
     pub(super) async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         let docker = self.connection.client().await?;
         match docker.inspect_image(reference).await {
-            Ok(image) => Ok(facts(image)),
+            Ok(image) => {
+                let entrypoint = entrypoint_of(&image);
+                let facts = facts(image);
+                if let Some(facts) = &facts {
+                    self.remember_entrypoint(&facts.id, entrypoint);
+                }
+                Ok(facts)
+            }
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(self.connection.error(error, About::Image(reference))),
         }
@@ -40,34 +48,32 @@ impl Inner {
         docker: &Docker,
         image: &ImageId,
     ) -> Result<Arc<[String]>, EngineError> {
-        let known = |inner: &Self| {
-            let entrypoints = inner
-                .entrypoints
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            entrypoints.get(image).cloned()
-        };
-        if let Some(entrypoint) = known(self) {
+        let known = self.entrypoints().get(image).cloned();
+        if let Some(entrypoint) = known {
             return Ok(entrypoint);
         }
         let found = docker
             .inspect_image(image.as_str())
             .await
             .map_err(|error| self.connection.error(error, About::Image(image.as_str())))?;
-        let entrypoint: Arc<[String]> = found
-            .config
-            .and_then(|config| config.entrypoint)
-            .unwrap_or_default()
-            .into();
-        let mut entrypoints = self
-            .entrypoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let entrypoint = entrypoint_of(&found);
+        self.remember_entrypoint(image, Arc::clone(&entrypoint));
+        Ok(entrypoint)
+    }
+
+    /// Spares the first start of an image the question: whoever deploys it has asked for its facts before.
+    fn remember_entrypoint(&self, image: &ImageId, entrypoint: Arc<[String]>) {
+        let mut entrypoints = self.entrypoints();
         if entrypoints.len() >= ENTRYPOINTS_KEPT {
             entrypoints.clear();
         }
-        entrypoints.insert(image.clone(), Arc::clone(&entrypoint));
-        Ok(entrypoint)
+        entrypoints.insert(image.clone(), entrypoint);
+    }
+
+    fn entrypoints(&self) -> MutexGuard<'_, HashMap<ImageId, Arc<[String]>>> {
+        self.entrypoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn pull(
@@ -186,6 +192,14 @@ impl Inner {
         }
         Ok(true)
     }
+}
+
+fn entrypoint_of(image: &ImageInspect) -> Arc<[String]> {
+    let config = image.config.as_ref();
+    config
+        .and_then(|config| config.entrypoint.as_deref())
+        .unwrap_or_default()
+        .into()
 }
 
 fn facts(image: ImageInspect) -> Option<ImageFacts> {

@@ -117,6 +117,18 @@ impl ContainerEngine for DockerEngine {
         changes::changes(Arc::clone(&self.inner))
     }
 
+    async fn prepare(&self, app: &AppName) -> Result<(), EngineError> {
+        // A task of its own, which keeps hold of the networks until Docker has answered, also when nobody waits any more:
+        // else the network of an app that is destroyed meanwhile could come after its removal.
+        let (inner, app) = (Arc::clone(&self.inner), app.clone());
+        let made = tokio::spawn(async move { inner.prepare(&app).await });
+        made.await.unwrap_or_else(|panic| {
+            Err(EngineError::Refused {
+                said: format!("the network could not be made: {panic}"),
+            })
+        })
+    }
+
     async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
         self.inner.start(group, index).await
     }

@@ -16,8 +16,17 @@ use super::errors::{About, is_conflict, is_network_missing, is_not_found};
 use super::labels::{INSTANCE, ProcessLabels};
 use super::{Inner, invocation, networks, observed};
 use crate::engine::{EngineError, GroupSpec, Process, ProcessId, ProcessState};
+use crate::model::AppName;
 
 impl Inner {
+    pub(super) async fn prepare(&self, app: &AppName) -> Result<(), EngineError> {
+        let docker = self.connection.client().await?;
+        self.networks
+            .ensure(&self.connection, &docker, app)
+            .await
+            .map(drop)
+    }
+
     pub(super) async fn start(
         &self,
         group: &GroupSpec,

@@ -112,6 +112,10 @@ impl ContainerEngine for MemoryEngine {
             .boxed()
     }
 
+    async fn prepare(&self, _app: &AppName) -> Result<(), EngineError> {
+        self.reach().map(drop)
+    }
+
     async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
         self.change(|world| world.start(group, index))?
     }

@@ -242,17 +242,26 @@ async fn the_context_has_kept_files_links_long_names_and_raw_bytes() {
 }
 
 #[tokio::test]
-async fn a_large_file_comes_whole() {
+async fn large_files_come_whole() {
     let fixture = fixture(TreeLimits::default()).await;
     let large: Vec<u8> = (0..(33_u32 << 20)).map(|n| (n >> 12) as u8).collect();
+    let other: Vec<u8> = large.iter().rev().take(200_001).copied().collect();
     let id = commit(
         &fixture,
-        &[("100644", b"large", &large), ("100644", b"z", b"z")],
+        &[
+            ("100644", b"large", &large),
+            ("100644", b"middle", b"small"),
+            ("100755", b"other", &other),
+            ("100644", b"z", b"z"),
+        ],
     );
     let tree = fixture.repositories.tree(&fixture.app, &id).await.unwrap();
     let found = entries(tar_of(&tree, Box::new(ALL), Vec::new()).await);
-    assert_eq!(found.len(), 2);
+    assert_eq!(found.len(), 4);
     assert!(found[0].3 == large);
+    assert_eq!(found[1].3, b"small");
+    assert!(found[2].3 == other);
+    assert_eq!(found[3].3, b"z");
     // A reader that leaves midway ends the thread; the runtime would wait for it at the end of this test.
     let mut stream = tree.context(Box::new(ALL), Vec::new());
     stream.next().await.unwrap().unwrap();

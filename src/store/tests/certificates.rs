@@ -103,7 +103,7 @@ async fn certificates_are_removed_by_origin_and_with_their_app() {
     assert_eq!(fixture.chains(blog.id).await.len(), 3);
 
     fixture.store.destroy_app(blog.id).await.unwrap();
-    let left = fixture.store.desired().await.unwrap().certificates;
+    let left = fixture.store.desired().await.unwrap().certificates.clone();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].0, shop.id);
     let refused = new(blog.id, CertificateOrigin::Custom, "late");

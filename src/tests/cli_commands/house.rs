@@ -73,6 +73,7 @@ impl House {
                 https_port: Some(8443),
             },
             http_port: Some(8080),
+            used_before: tokio::sync::watch::channel(Default::default()).1,
         });
         let deploys = Deploys::new(DeployParts {
             store: store.clone(),
@@ -114,6 +115,7 @@ impl House {
                 deploys,
                 reconciler,
                 facts: Arc::new(facts),
+                leaving: tokio::sync::watch::channel(false).1,
             },
             engine: memory,
             transcript: String::new(),

@@ -251,17 +251,24 @@ fn a_server_that_was_stopped_and_started_answers_without_a_deploy() {
 }
 
 #[test]
-fn no_visitor_is_lost_while_the_server_is_started_again_on_a_passed_socket() {
-    let server = Server::start_on_passed_socket();
+fn no_visitor_is_lost_while_the_server_is_started_again_on_passed_sockets() {
+    let server = Server::start_on_passed_sockets();
     let _repository = Repository::deployed(&server, "passed", "one");
     let load = server.load_on_new_connections("passed");
     for _ in 0..2 {
         load.wait_for_requests(100);
         server.stop();
+        let waits = server.ssh_begin(&["apps:list"]);
         server.launch();
+        waits.finish().says(&["passed"]).succeeds();
     }
+    // The sockets can also be handed on.
+    let successor = server.begin_takeover();
+    server.succeed(successor);
     load.wait_for_requests(100);
     load.stop().has_no_failure();
+    server.wait_for_leavers();
+    server.ssh(&["apps:list"]).says(&["passed"]).succeeds();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A point where something in a container waits for the test: it connects to us, and goes on when it is let.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use crate::docker::docker;
 use crate::wait::{PATIENCE, wait_for};
@@ -10,6 +10,21 @@ use crate::wait::{PATIENCE, wait_for};
 pub(crate) struct Gate {
     listener: TcpListener,
     host: String,
+}
+
+/// The host, as containers and builds reach it.
+#[track_caller]
+fn bridge_address() -> String {
+    let format = "{{with index .IPAM.Config 0}}{{.Gateway}},{{.Subnet}}{{end}}";
+    let said = docker(&["network", "inspect", "bridge", "--format", format]);
+    let (gateway, subnet) = said.succeeds().trim().split_once(',').expect("two facts");
+    if !gateway.is_empty() {
+        return gateway.to_owned();
+    }
+    // Docker 20.10 that found its bridge on the host does not name the gateway: it is the first address of the range.
+    let (network, _) = subnet.split_once('/').expect("a range of addresses");
+    let network: Ipv4Addr = network.parse().expect("the range of the bridge is IPv4");
+    Ipv4Addr::from_bits(network.to_bits() | 1).to_string()
 }
 
 /// One that waits at a gate.
@@ -22,11 +37,9 @@ impl Gate {
         listener
             .set_nonblocking(true)
             .expect("a listener can be set so");
-        let gateway = "{{(index .IPAM.Config 0).Gateway}}";
-        let host = docker(&["network", "inspect", "bridge", "--format", gateway]);
         Self {
             listener,
-            host: host.succeeds().trim().to_owned(),
+            host: bridge_address(),
         }
     }
 

@@ -32,5 +32,6 @@ mod refused;
 mod repository;
 mod server;
 mod starts;
+mod takeover;
 mod upstreams;
 mod wait;

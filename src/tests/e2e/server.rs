@@ -1,5 +1,7 @@
 //! One `mini server` in a folder of its own, and everything a test does with it.
 
+mod takeover;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -30,9 +32,11 @@ pub(crate) struct Server {
     client: Client,
     // Repositories borrow the server while tests end it and start it again.
     child: RefCell<Option<Child>>,
+    /// Servers that were taken over from.
+    leaving: RefCell<Vec<Child>>,
     environment: Vec<(String, String)>,
     is_key_given: bool,
-    passed: Option<TcpListener>,
+    passed: Option<[TcpListener; 2]>,
     addresses: Cell<Option<Addresses>>,
 }
 
@@ -62,12 +66,13 @@ impl Server {
         server
     }
 
-    /// A server that is ready, and whose visitors' socket stays open while it is away, as systemd can have it.
+    /// A server that is ready, and whose sockets for visitors and for ssh stay open while it is away, as systemd can have
+    /// it.
     #[track_caller]
-    pub(crate) fn start_on_passed_socket() -> Self {
+    pub(crate) fn start_on_passed_sockets() -> Self {
         let mut server = Self::new();
-        let passed = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        server.passed = Some(passed);
+        let socket = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        server.passed = Some([socket(), socket()]);
         server.launch();
         server
     }
@@ -83,6 +88,7 @@ impl Server {
             folder,
             client,
             child: RefCell::new(None),
+            leaving: RefCell::default(),
             environment: Vec::new(),
             is_key_given: true,
             passed: None,
@@ -171,28 +177,41 @@ impl Server {
         let ready = self.data_dir().join("run/server.json");
         // One from a server that was killed says nothing about this one.
         let _ = std::fs::remove_file(&ready);
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_file());
-        let log = log.expect("the log can be written");
+        let log = self.open_log();
         let mut command = self.command();
-        let stdin = match &self.passed {
-            None => Stdio::null(),
+        let (stdin, stdout) = match &self.passed {
+            None => {
+                let log = log.try_clone().expect("a file can be shared");
+                (Stdio::null(), Stdio::from(log))
+            }
             Some(passed) => {
-                command = passing_stdin(&command);
-                let passed = passed.try_clone().expect("a socket can be shared");
-                Stdio::from(OwnedFd::from(passed))
+                command = passing(&command);
+                let [http, ssh] = passed.each_ref().map(|socket| {
+                    let socket = socket.try_clone().expect("a socket can be shared");
+                    Stdio::from(OwnedFd::from(socket))
+                });
+                (http, ssh)
             }
         };
         let child = command
             .stdin(stdin)
-            .stdout(log.try_clone().expect("a file can be shared"))
+            .stdout(stdout)
             .stderr(log)
             .spawn()
             .expect("the binary can be started");
-        let pid = u64::from(child.id());
         self.child.replace(Some(child));
+        self.wait_until_ready();
+    }
+
+    /// Waits until the process that is to serve is ready, and learns where it listens.
+    #[track_caller]
+    fn wait_until_ready(&self) {
+        let ready = self.data_dir().join("run/server.json");
+        let pid = self
+            .child
+            .borrow()
+            .as_ref()
+            .map(|child| u64::from(child.id()));
         let facts = wait_for("the server to be ready", || {
             if let Some(child) = self.child.borrow_mut().as_mut()
                 && let Ok(Some(status)) = child.try_wait()
@@ -201,7 +220,7 @@ impl Server {
             }
             let text = std::fs::read_to_string(&ready).ok()?;
             let facts: Value = serde_json::from_str(&text).ok()?;
-            (facts["pid"].as_u64() == Some(pid)).then_some(facts)
+            (facts["pid"].as_u64() == pid).then_some(facts)
         });
         let address = |key: &str| {
             let found = facts[key]
@@ -241,6 +260,14 @@ impl Server {
 
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("server.log")
+    }
+
+    fn open_log(&self) -> File {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file());
+        log.expect("the log can be written")
     }
 
     /// All it has logged so far.
@@ -337,12 +364,15 @@ impl Server {
     }
 }
 
-/// The same command, given its standard input as systemd passes a socket: as descriptor 3, told in the environment (man 3
-/// sd_listen_fds).
-fn passing_stdin(command: &Command) -> Command {
+/// The same command, given its standard input and output as systemd passes sockets: as descriptors 3 and 4, told in the
+/// environment (man 3 sd_listen_fds). Its output goes where its errors go.
+fn passing(command: &Command) -> Command {
     const PASS: &str = "import os, sys\n\
         os.dup2(0, 3)\n\
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='http')\n\
+        os.dup2(1, 4)\n\
+        os.dup2(2, 1)\n\
+        os.dup2(os.open('/dev/null', os.O_RDONLY), 0)\n\
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='http:ssh')\n\
         os.execv(sys.argv[1], sys.argv[1:])";
     let mut passing = Command::new("python3");
     passing
@@ -377,6 +407,10 @@ impl Drop for Server {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
+        }
+        for mut child in self.leaving.take() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
         let has_failed = std::thread::panicking();
         if has_failed {

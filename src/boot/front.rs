@@ -1,0 +1,128 @@
+//! What is reached from outside: all listening sockets and the proxy. It outlives a control plane that is closed and
+//! started again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use mini_proxy::{Listeners, Proxy, ProxySettings};
+use tokio::sync::watch;
+
+use super::listeners::Bound;
+use super::settings::Settings;
+use super::takeover::{Door, Kept, Listening, Passed, Role};
+use crate::commands::ServerFacts;
+use crate::http::ApiSocket;
+use crate::model::{Kind, Problem, Timestamp};
+
+/// See the module.
+pub(super) struct Front {
+    pub proxy: Proxy,
+    /// Second handles on all sockets.
+    pub kept: Kept,
+    pub api: Arc<ApiSocket>,
+    pub door: Door,
+    /// The upstreams that the server before this one may still send requests to.
+    pub used_before: watch::Sender<BTreeSet<String>>,
+    pub facts: ServerFacts,
+}
+
+impl Front {
+    /// Listens, on what was passed where the settings name it, and starts the proxy, which accepts from its first table
+    /// on. Whoever calls holds the lock of the data directory.
+    pub(super) fn open(
+        settings: &Settings,
+        mut passed: Passed,
+        used_before: BTreeSet<String>,
+    ) -> Result<Front, Problem> {
+        let proxy_settings = ProxySettings::default();
+        let bound = Bound::bind(settings, proxy_settings.threads, &mut passed)?;
+        let facts = facts(settings, &bound);
+        let mut kept = bound.keep().map_err(|error| not_kept(&error))?;
+        let api = passed.take_unix(Role::Api);
+        let api = match api {
+            Some(socket) => ApiSocket::from_passed(&settings.data_dir, socket),
+            None => ApiSocket::bind(&settings.data_dir),
+        };
+        let api = api.map_err(|error| no_socket("The socket of the API", &error))?;
+        let door = Door::open(&settings.data_dir, passed.take_unix(Role::Door))
+            .map_err(|error| no_socket("The socket for takeovers", &error))?;
+        let api_socket = api.listener.as_fd().try_clone_to_owned();
+        kept.0.push(Listening {
+            role: Role::Api,
+            address: None,
+            is_inherited: false,
+            sockets: vec![api_socket.map_err(|error| not_kept(&error))?],
+        });
+        kept.0
+            .push(door.duplicate().map_err(|error| not_kept(&error))?);
+        passed.tell_rest();
+        let listeners = bound.http.into_iter().chain(bound.https).collect();
+        let proxy = Proxy::start(listeners, proxy_settings).map_err(|error| {
+            Problem::new(
+                Kind::Unavailable,
+                "The proxy could not be started",
+                error.to_string(),
+                "",
+            )
+        })?;
+        Ok(Front {
+            proxy,
+            kept,
+            api: Arc::new(api),
+            door,
+            used_before: watch::Sender::new(used_before),
+            facts,
+        })
+    }
+
+    /// Closes all sockets but those the proxy has.
+    pub(super) fn close(self) -> Proxy {
+        self.proxy
+    }
+
+    /// Lets go of all sockets but those the proxy has, as another process serves on them.
+    pub(super) fn leave(mut self) -> (Proxy, watch::Sender<BTreeSet<String>>) {
+        self.api.set_passed_on();
+        self.door.set_passed_on();
+        (self.proxy, self.used_before)
+    }
+}
+
+fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
+    let addresses = |listeners: &[Listeners]| -> Vec<SocketAddr> {
+        listeners.iter().map(Listeners::local_address).collect()
+    };
+    ServerFacts {
+        data_dir: settings.data_dir.clone(),
+        ssh: bound
+            .ssh
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect(),
+        http: addresses(&bound.http),
+        https: addresses(&bound.https),
+        base_domains: settings.base_domains.clone(),
+        started_at: Timestamp::now(),
+    }
+}
+
+fn no_socket(what: &str, error: &io::Error) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        format!("{what} could not be made"),
+        error.to_string(),
+        "Check that the data directory is on a local file system and may be written",
+    )
+}
+
+fn not_kept(error: &io::Error) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "The listening sockets could not be kept",
+        error.to_string(),
+        "Raise the limit of open files of this process",
+    )
+}

@@ -1,0 +1,104 @@
+//! `mini server --takeover` in the place of the server of a test.
+
+use std::process::{Child, Command, Stdio};
+
+use super::Server;
+use crate::wait::wait_until;
+
+/// A server that is about to take over. One that never does is killed with the test.
+pub(crate) struct Successor(Option<Child>);
+
+impl Server {
+    /// Starts a server that is to take over, and does not wait for it.
+    #[track_caller]
+    pub(crate) fn begin_takeover(&self) -> Successor {
+        self.begin_takeover_as(self.command())
+    }
+
+    /// The same, with `words` in front of the command line.
+    #[track_caller]
+    pub(crate) fn begin_takeover_under(&self, words: &[&str]) -> Successor {
+        let command = self.command();
+        let mut under = Command::new(words[0]);
+        under
+            .args(&words[1..])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            under.env(name, value.expect("no variable is taken away"));
+        }
+        self.begin_takeover_as(under)
+    }
+
+    /// The same, of any command.
+    #[track_caller]
+    pub(crate) fn begin_takeover_as(&self, mut command: Command) -> Successor {
+        let log = self.open_log();
+        let child = command
+            .arg("--takeover")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn();
+        Successor(Some(child.expect("the binary can be started")))
+    }
+
+    /// Waits until the successor serves. It is the server from then on; the one before is still there, until
+    /// [`Server::wait_for_leavers`].
+    #[track_caller]
+    pub(crate) fn succeed(&self, mut successor: Successor) {
+        let child = successor.0.take().expect("it was not killed");
+        let before = self.child.replace(Some(child));
+        self.leaving.borrow_mut().extend(before);
+        self.wait_until_ready();
+    }
+
+    /// Waits until all servers that were taken over from have ended, in order.
+    #[track_caller]
+    pub(crate) fn wait_for_leavers(&self) {
+        for mut child in self.leaving.take() {
+            let mut ended = None;
+            wait_until("a server that was taken over from to end", || {
+                ended = child.try_wait().expect("a child can be waited for");
+                ended.is_some()
+            });
+            let status = ended.expect("it was waited for");
+            assert!(status.success(), "{status}\n{}", self.log());
+        }
+    }
+
+    /// How many servers that were taken over from are still there.
+    pub(crate) fn leavers(&self) -> usize {
+        let mut leaving = self.leaving.borrow_mut();
+        let running = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_none());
+        leaving
+            .iter_mut()
+            .map(|child| usize::from(running(child)))
+            .sum()
+    }
+}
+
+impl Successor {
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.as_ref().expect("it was not killed").id()
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a child can be waited for");
+        }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
