@@ -33,10 +33,13 @@ fn the_only_container_is_killed_and_requests_wait_for_it_to_come_back() {
     let _repository = Repository::deployed(&server, "single", "one");
     let before = server.instance().running("single");
     docker(&["kill", &before[0]]).succeeds();
-    // Perhaps before the server knows of it, perhaps after.
-    for _ in 0..5 {
-        assert_eq!(server.body("single", "/"), "version one\n");
-    }
+    // The first ones come perhaps before the server knows of it, perhaps after. A process that is slow to come back, on a
+    // machine that is busy, may outlast their patience; that nobody listened is not told to anybody.
+    wait_until("an answer", || {
+        let answer = server.get("single", "/");
+        assert!([200, 503].contains(&answer.status), "{answer:?}");
+        answer.body == "version one\n"
+    });
 }
 
 #[test]
