@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             None => address,
         };
         service.upstreams.push(Upstream {
-            id: address.to_owned(),
+            id: address.into(),
             address: address.parse()?,
         });
     }

@@ -1,16 +1,30 @@
 //! Bodies on their way through: streamed frame by frame, counted, never collected.
 
-use crate::gate::Gate;
+use crate::fault::Fault;
+use crate::gate::InFlight;
+use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
+use crate::protocol::Protocol;
 use crate::routes::LocalService;
 use crate::silence::Silence;
 use bytes::Bytes;
+use http::Request;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// How much of an unwanted body is read, and for how long.
+const DISCARD_BYTES: usize = 16 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Why a body was not passed on to its end.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +38,31 @@ pub(crate) enum BodyError {
     /// An answer's, after which nothing came for as long as its service may be silent.
     #[error("the upstream fell silent within its answer")]
     Silent,
+    /// An answer's, which a coder did not take.
+    #[error("the answer could not be compressed")]
+    Packing(#[source] io::Error),
 }
+
+/// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
+/// answer if the connection were closed before. One that waits to be asked for its body is not asked.
+pub(crate) fn discard(request: Request<Incoming>) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
+    spawn_local(timeout(DISCARD_TIME, async move {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    }));
+}
+
+/// Largest body that is kept until its upstream has begun to answer, in case it refuses the request unread.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 /// How far the body of a request has come.
 #[derive(Debug, Default)]
@@ -33,14 +71,64 @@ pub(crate) struct Progress {
     pub(crate) frames: Cell<u64>,
     /// The client has sent less than the upstream is ready to take.
     pub(crate) waits_for_client: Cell<bool>,
+    /// Why it went no further, if that was not the upstream's doing.
+    pub(crate) failed: Cell<Option<Fault>>,
+    kept: RefCell<Kept>,
+}
+
+/// What was passed on of a body that may be wanted again: over HTTP/2 an upstream can say that it has not
+/// looked at a request, and its body has been sent by then.
+#[derive(Debug, Default)]
+struct Kept {
+    is_wanted: bool,
+    is_whole: bool,
+    frames: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref().filter(|_| self.is_wanted) else {
+            // Trailers are rare enough not to be sent twice.
+            *self = Kept::default();
+            return;
+        };
+        self.bytes += data.len();
+        if self.bytes > MAX_KEPT_BYTES {
+            *self = Kept::default();
+        } else {
+            self.frames.push(data.clone());
+        }
+    }
+}
+
+impl Progress {
+    /// The body once more, if all of it has been passed on and little enough to be kept.
+    pub(crate) fn again(&self) -> Option<RequestBody> {
+        let kept = self.kept.borrow();
+        (kept.is_wanted && kept.is_whole).then(|| RequestBody::Again {
+            bytes: kept.bytes as u64,
+            frames: kept.frames.clone().into_iter(),
+        })
+    }
 }
 
 /// A request's body on its way to an upstream.
 #[derive(Debug)]
-pub(crate) struct RequestBody(Option<Upload>);
+pub(crate) enum RequestBody {
+    /// There is none.
+    None,
+    /// From the client.
+    Upload(Upload),
+    /// Passed on before, to an upstream that refused the request.
+    Again {
+        frames: std::vec::IntoIter<Bytes>,
+        bytes: u64,
+    },
+}
 
 #[derive(Debug)]
-struct Upload {
+pub(crate) struct Upload {
     incoming: Incoming,
     service: Rc<LocalService>,
     progress: Rc<Progress>,
@@ -49,23 +137,65 @@ struct Upload {
 }
 
 impl RequestBody {
-    /// The body of a request that has none.
-    pub(crate) fn none() -> RequestBody {
-        RequestBody(None)
-    }
-
     pub(crate) fn new(incoming: Incoming, service: &Rc<LocalService>) -> RequestBody {
-        RequestBody((!incoming.is_end_stream()).then(|| Upload {
+        if incoming.is_end_stream() {
+            return RequestBody::None;
+        }
+        let progress = Progress::default();
+        progress.kept.borrow_mut().is_wanted = service.service.protocol == Protocol::H2c;
+        RequestBody::Upload(Upload {
             incoming,
             service: Rc::clone(service),
-            progress: Rc::default(),
-            left: service.gate.as_ref().map_or(u64::MAX, Gate::body_limit),
-        }))
+            progress: Rc::new(progress),
+            left: service
+                .gate
+                .as_ref()
+                .map_or(u64::MAX, |gate| gate.body_limit()),
+        })
     }
 
     /// `None` for a request that has no body.
     pub(crate) fn progress(&self) -> Option<Rc<Progress>> {
-        self.0.as_ref().map(|upload| Rc::clone(&upload.progress))
+        match self {
+            RequestBody::Upload(upload) => Some(Rc::clone(&upload.progress)),
+            RequestBody::None | RequestBody::Again { .. } => None,
+        }
+    }
+}
+
+impl Upload {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        let progress = &self.progress;
+        progress.waits_for_client.set(frame.is_pending());
+        let mut kept = progress.kept.borrow_mut();
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                progress.frames.set(progress.frames.get() + 1);
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.service.tally.received(bytes);
+                let Some(left) = self.left.checked_sub(bytes as u64) else {
+                    progress.failed.set(Some(Fault::BodyTooLarge));
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                };
+                self.left = left;
+                if kept.is_wanted {
+                    kept.keep(frame);
+                    kept.is_whole = self.incoming.is_end_stream();
+                }
+            }
+            Poll::Ready(Some(Err(_))) => progress.failed.set(Some(Fault::BodyBroken)),
+            Poll::Ready(None) => {
+                // The end counts as progress: the time an upstream may be silent begins here.
+                progress.frames.set(progress.frames.get() + 1);
+                kept.is_whole = true;
+            }
+            Poll::Pending => {}
+        }
+        frame.map_err(BodyError::from)
     }
 }
 
@@ -77,37 +207,30 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(upload) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        let frame = Pin::new(&mut upload.incoming).poll_frame(cx);
-        let progress = &upload.progress;
-        progress.waits_for_client.set(frame.is_pending());
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            progress.frames.set(progress.frames.get() + 1);
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            upload.service.tally.received(bytes);
-            let Some(left) = upload.left.checked_sub(bytes as u64) else {
-                return Poll::Ready(Some(Err(BodyError::TooLarge)));
-            };
-            upload.left = left;
-        } else if let Poll::Ready(None) = &frame {
-            // The end counts as progress: the time an upstream may be silent begins here.
-            progress.frames.set(progress.frames.get() + 1);
+        match &mut *self {
+            RequestBody::None => Poll::Ready(None),
+            RequestBody::Upload(upload) => upload.poll_frame(cx),
+            RequestBody::Again { frames, bytes } => {
+                let frame = frames.next();
+                *bytes -= frame.as_ref().map_or(0, Bytes::len) as u64;
+                Poll::Ready(frame.map(|data| Ok(Frame::data(data))))
+            }
         }
-        frame.map_err(BodyError::from)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|upload| upload.incoming.is_end_stream())
+        match self {
+            RequestBody::None => true,
+            RequestBody::Upload(upload) => upload.incoming.is_end_stream(),
+            RequestBody::Again { frames, .. } => frames.as_slice().is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Some(upload) => upload.incoming.size_hint(),
-            None => SizeHint::with_exact(0),
+        match self {
+            RequestBody::None => SizeHint::with_exact(0),
+            RequestBody::Upload(upload) => upload.incoming.size_hint(),
+            RequestBody::Again { bytes, .. } => SizeHint::with_exact(*bytes),
         }
     }
 }
@@ -122,7 +245,10 @@ pub(crate) enum ResponseBody {
         lease: Option<Lease>,
         service: Rc<LocalService>,
         silence: Option<Box<Silence>>,
+        in_flight: Option<InFlight>,
     },
+    /// From an upstream, packed on its way.
+    Packed(Box<Packed>),
     /// One of our own pages.
     Page(Option<Bytes>),
 }
@@ -132,6 +258,7 @@ impl ResponseBody {
         incoming: Incoming,
         lease: Lease,
         service: Rc<LocalService>,
+        in_flight: Option<InFlight>,
     ) -> ResponseBody {
         let mut lease = Some(lease);
         finish_at_end(&incoming, &mut lease);
@@ -142,7 +269,16 @@ impl ResponseBody {
             lease,
             service,
             silence,
+            in_flight,
         }
+    }
+}
+
+impl ResponseBody {
+    /// The same, packed on its way. `bytes` is its length, if that is known.
+    pub(crate) fn packed(self, coding: Coding, bytes: Option<u64>) -> io::Result<ResponseBody> {
+        let packed = Packed::new(self, coding, bytes)?;
+        Ok(ResponseBody::Packed(Box::new(packed)))
     }
 }
 
@@ -163,6 +299,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
+            ResponseBody::Packed(packed) => packed.poll_frame(cx),
             ResponseBody::Page(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -171,6 +308,7 @@ impl Body for ResponseBody {
                 lease,
                 service,
                 silence,
+                in_flight,
             } => {
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
@@ -190,6 +328,7 @@ impl Body for ResponseBody {
                     }
                     Some(Err(_)) => *lease = None,
                     None => {
+                        *in_flight = None;
                         if let Some(lease) = lease.take() {
                             lease.finish();
                         }
@@ -203,6 +342,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.is_end_stream(),
+            ResponseBody::Packed(packed) => packed.is_at_end(),
             ResponseBody::Page(bytes) => bytes.is_none(),
         }
     }
@@ -210,6 +350,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             ResponseBody::Upstream { incoming, .. } => incoming.size_hint(),
+            ResponseBody::Packed(_) => SizeHint::default(),
             ResponseBody::Page(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }

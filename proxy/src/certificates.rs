@@ -44,6 +44,11 @@ impl Certificates {
         self.challenges.insert(normal(name).into(), certificate);
     }
 
+    /// Ends [`Certificates::answer_challenge`] for a host.
+    pub(crate) fn end_challenge(&mut self, name: &str) {
+        self.challenges.remove(normal(name).as_str());
+    }
+
     /// The certificate shown for a server name: that of the exact name, else that of the wildcard one label
     /// above. The name is lower case, without trailing dot, as TLS clients send it.
     pub fn find(&self, name: &str) -> Option<&Arc<Certificate>> {

@@ -7,6 +7,7 @@
 use crate::body::ResponseBody;
 use crate::drain::Open;
 use crate::forward;
+use crate::gate::Visit;
 use crate::http2;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
@@ -23,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -36,11 +37,15 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     /// The peer's address. No peer is trusted to forward for another yet: what it says itself is replaced.
     pub(crate) address: HeaderValue,
+    /// The same, for rules about addresses.
+    pub(crate) ip: IpAddr,
     pub(crate) scheme: HeaderValue,
     pub(crate) port: HeaderValue,
     /// What it was shown, if it speaks TLS.
     pub(crate) tls: Option<Shown>,
     pub(crate) open: Open,
+    /// Its place among the connections of its address, where those are limited.
+    _visit: Option<Visit>,
 }
 
 /// Where a connection comes from and goes to.
@@ -51,16 +56,25 @@ pub(crate) struct Ends {
 }
 
 impl Client {
-    fn new(worker: Rc<Worker>, ends: Ends, open: Open, tls: Option<Shown>) -> Client {
+    fn new(
+        worker: Rc<Worker>,
+        ends: Ends,
+        open: Open,
+        tls: Option<Shown>,
+        visit: Option<Visit>,
+    ) -> Client {
         // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let address = ends.peer.ip().to_canonical().to_string();
+        let ip = ends.peer.ip().to_canonical();
+        let address = ip.to_string();
         Client {
             worker,
             address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
+            ip,
             scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
             port: HeaderValue::from(ends.local.port()),
             tls,
             open,
+            _visit: visit,
         }
     }
 }
@@ -78,9 +92,9 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
     let open = worker.open.enter();
-    let client = Rc::new(Client::new(worker, ends, open, None));
+    let client = Rc::new(Client::new(worker, ends, open, None, visit));
     let ended = match serve_http1(&client, TokioIo::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
@@ -90,7 +104,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends) {
+pub(crate) async fn serve_tls(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    ends: Ends,
+    visit: Option<Visit>,
+) {
     // A handshake under way counts as open: it may be about to bring a request.
     let open = worker.open.enter();
     let Some(tls) = worker.tls.clone() else {
@@ -116,7 +135,7 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends)
             return;
         }
     };
-    let client = Rc::new(Client::new(worker, ends, open, Some(shown)));
+    let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
         http2::serve(client, io).await

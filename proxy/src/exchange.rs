@@ -3,13 +3,14 @@
 //! What is tried again, and only that (RFC 9110 section 9.2.2):
 //! - a connection that could not be made: another upstream, whatever the method is;
 //! - a request hyper gives back unsent, whatever the method is: nothing of it was written;
-//! - one without a body that an upstream refused over HTTP/2, whatever the method is: it has not been looked at;
+//! - one that an upstream refused over HTTP/2, whatever the method is: it has not been looked at. Its body is none, or
+//!   was small and sent in full;
 //! - one without a body, of an idempotent method, whose connection closed before any answer: once.
 //!
 //! The last two have cost an upstream something, and are held to a budget: see [`crate::budget`].
 //! A request for which there is no upstream, or not yet, waits: see [`crate::hold`].
 
-use crate::body::{BodyError, Progress, RequestBody};
+use crate::body::{Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
 use crate::hold::Wait;
@@ -257,8 +258,7 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let host = std::str::from_utf8(self.host.as_bytes()).map_err(|_| Fault::HostMalformed)?;
-        let routed = self.client.worker.routes.route(host);
+        let routed = self.client.worker.routes.route_again(&self.service);
         self.service = routed.map_err(|_| Fault::HostUnknown)?;
         Ok(())
     }
@@ -280,6 +280,17 @@ impl Exchange {
         Ok(())
     }
 
+    /// Gives the copy of a request its body again, or lets it go if that is not to be had.
+    fn refill(&mut self) {
+        let Some(progress) = &self.progress else {
+            return;
+        };
+        self.request = match (self.request.take(), progress.again()) {
+            (Some(request), Some(body)) => Some(request.map(|_| body)),
+            _ => None,
+        };
+    }
+
     async fn send(&mut self, sender: &mut Sender) -> Sent {
         let Some(mut request) = self.request.take() else {
             return Sent::Lost(Lost::Broken);
@@ -288,7 +299,7 @@ impl Exchange {
             return Sent::Failed(fault);
         }
         // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if self.is_repeatable || (sender.is_http2() && self.progress.is_none()) {
+        if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
@@ -298,13 +309,22 @@ impl Exchange {
             let waited = timeout(limit, &mut answer).await;
             match (waited, &self.progress) {
                 (Ok(Ok(response)), _) => return Sent::Answered(response),
+                // Too large, and nothing goes on any more.
+                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                    return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
+                }
                 (Ok(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);
                         return Sent::Lost(Lost::Unsent);
                     }
                     let error = error.into_error();
+                    let failed = self.progress.as_ref().and_then(|body| body.failed.get());
+                    if let Some(fault) = failed {
+                        return Sent::Failed(fault);
+                    }
                     if is_refused(&error) {
+                        self.refill();
                         return Sent::Lost(Lost::Refused);
                     }
                     if !self.is_repeatable {
@@ -331,9 +351,9 @@ impl Exchange {
     }
 }
 
-/// The same request once more; only for one without a body.
+/// The same request once more, without its body.
 fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none());
+    let mut copy = Request::new(RequestBody::None);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
@@ -393,12 +413,7 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
     if error.is_parse() || is_broken {
         Sent::Failed(Fault::NotHttp)
     } else if error.is_user() {
-        let cause = std::error::Error::source(error);
-        let cause = cause.and_then(|cause| cause.downcast_ref::<BodyError>());
-        Sent::Failed(match cause {
-            Some(BodyError::TooLarge) => Fault::BodyTooLarge,
-            Some(BodyError::Broken(_) | BodyError::Silent) | None => Fault::BodyBroken,
-        })
+        Sent::Failed(Fault::BodyBroken)
     } else {
         Sent::Lost(Lost::Broken)
     }

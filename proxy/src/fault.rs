@@ -1,6 +1,7 @@
 //! Why a request got a page of ours instead of an app's answer, and whose side failed.
 
 use http::StatusCode;
+use std::time::Duration;
 
 /// The situations in which we answer ourselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +12,8 @@ pub(crate) enum Fault {
     HostRepeated,
     /// What it names is no host name.
     HostMalformed,
+    /// A path that leads to different places, depending on how it is read.
+    PathAmbiguous,
     /// Over HTTP/2: its `Host` field is another than its `:authority`.
     HostDisagrees,
     /// The connection was made for another host, and its certificate does not cover this one.
@@ -27,6 +30,20 @@ pub(crate) enum Fault {
     BodyBroken,
     /// The body is larger than the app takes.
     BodyTooLarge,
+    /// The app does not answer this address.
+    AddressDenied,
+    /// The client asks more often than the app lets it.
+    RateExceeded,
+    /// The app answers those with a password only.
+    PasswordWanted,
+    /// The client gave too many wrong passwords.
+    GuessesExceeded,
+    /// Too many passwords wait to be looked at.
+    GuardsBusy,
+    /// The app is being worked on.
+    Maintenance,
+    /// The app has as many requests under way as it may.
+    TooManyRequests,
     /// No app has this host.
     HostUnknown,
     /// The app exists, but nothing has been deployed.
@@ -75,6 +92,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::TargetMalformed
             | Fault::FramingRefused
@@ -83,6 +101,12 @@ impl Fault {
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Fault::AddressDenied => StatusCode::FORBIDDEN,
+            Fault::RateExceeded | Fault::GuessesExceeded => StatusCode::TOO_MANY_REQUESTS,
+            Fault::PasswordWanted => StatusCode::UNAUTHORIZED,
+            Fault::GuardsBusy | Fault::Maintenance | Fault::TooManyRequests => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Fault::HostUnknown => StatusCode::NOT_FOUND,
             Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
                 StatusCode::BAD_GATEWAY
@@ -96,9 +120,10 @@ impl Fault {
         }
     }
 
-    /// After how many seconds it is worth trying again, where that is likely (RFC 9110 section 10.2.3).
-    pub(crate) fn retry_after(self) -> Option<u64> {
-        matches!(self, Fault::NoProcess | Fault::Paused | Fault::Crowded).then_some(5)
+    /// After what time it is worth trying again, where that is likely (RFC 9110 section 10.2.3).
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        matches!(self, Fault::NoProcess | Fault::Paused | Fault::Crowded)
+            .then_some(Duration::from_secs(5))
     }
 
     pub(crate) fn side(self) -> Side {
@@ -106,6 +131,7 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::Misdirected
             | Fault::TargetMalformed
@@ -114,6 +140,10 @@ impl Fault {
             | Fault::BodyStalled
             | Fault::BodyBroken
             | Fault::BodyTooLarge
+            | Fault::AddressDenied
+            | Fault::RateExceeded
+            | Fault::PasswordWanted
+            | Fault::GuessesExceeded
             | Fault::HostUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
@@ -125,7 +155,8 @@ impl Fault {
             | Fault::ClosedEarly
             | Fault::NotHttp
             | Fault::Silent => Side::App,
-            Fault::Exhausted => Side::Server,
+            Fault::Maintenance | Fault::TooManyRequests => Side::App,
+            Fault::Exhausted | Fault::GuardsBusy => Side::Server,
         }
     }
 
@@ -135,24 +166,33 @@ impl Fault {
             Fault::HostMissing
             | Fault::HostRepeated
             | Fault::HostMalformed
+            | Fault::PathAmbiguous
             | Fault::HostDisagrees
             | Fault::Misdirected
             | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
             | Fault::BodyBroken => "http_request_error",
-            Fault::MethodRefused | Fault::BodyTooLarge => "http_request_denied",
+            Fault::MethodRefused
+            | Fault::BodyTooLarge
+            | Fault::AddressDenied
+            | Fault::RateExceeded
+            | Fault::PasswordWanted
+            | Fault::GuessesExceeded => "http_request_denied",
+            Fault::TooManyRequests => "connection_limit_reached",
             Fault::HostUnknown => "destination_not_found",
-            Fault::NotDeployed | Fault::Stopped | Fault::NoProcess | Fault::Paused => {
-                "destination_unavailable"
-            }
+            Fault::NotDeployed
+            | Fault::Stopped
+            | Fault::NoProcess
+            | Fault::Paused
+            | Fault::Maintenance => "destination_unavailable",
             Fault::Crowded => "connection_limit_reached",
             Fault::Refused => "connection_refused",
             Fault::ConnectTimedOut => "connection_timeout",
             Fault::ClosedEarly => "connection_terminated",
             Fault::NotHttp => "http_protocol_error",
             Fault::Silent => "http_response_timeout",
-            Fault::Exhausted => "proxy_internal_error",
+            Fault::Exhausted | Fault::GuardsBusy => "proxy_internal_error",
         }
     }
 
@@ -172,6 +212,11 @@ impl Fault {
                 "This request names no valid host",
                 "The Host header holds something that is not a host name.",
                 "Check the address and try again.",
+            ),
+            Fault::PathAmbiguous => (
+                "The path of this request is not clear",
+                "It can be read in two ways, which lead to different apps.",
+                "Send it without `.` and `..`, empty segments, backslashes and encoded slashes.",
             ),
             Fault::HostDisagrees => (
                 "This request names more than one host",
@@ -212,6 +257,41 @@ impl Fault {
                 "The body of this request is too large",
                 "It is larger than what this app accepts.",
                 "Send less. If the app is yours, raise the limit: proxy:set APP max-body-size SIZE.",
+            ),
+            Fault::AddressDenied => (
+                "This app is not open to you",
+                "Its owner chose the addresses that may use it, and yours is not among them.",
+                "If the app is yours, see allow-list and deny-list in proxy:report.",
+            ),
+            Fault::RateExceeded => (
+                "You ask too often",
+                "This app answers so many requests of one client in a time, and no more.",
+                "Try again in a moment. If the app is yours, see rate-limit in proxy:report.",
+            ),
+            Fault::PasswordWanted => (
+                "This app asks for a password",
+                "There was none with the request, or not the right one.",
+                "Log in. If the app is yours, see who may with http-auth:report.",
+            ),
+            Fault::GuessesExceeded => (
+                "There were too many wrong passwords",
+                "More of them from this address are not looked at for a while.",
+                "Try again in a moment.",
+            ),
+            Fault::GuardsBusy => (
+                "This server is overloaded",
+                "Too many passwords wait to be looked at.",
+                "Try again in a moment.",
+            ),
+            Fault::Maintenance => (
+                "This app is being worked on",
+                "Its owner has closed it for a while.",
+                "Try again later. If the app is yours, open it with maintenance:off.",
+            ),
+            Fault::TooManyRequests => (
+                "This app is busy",
+                "It has as many requests under way as it takes at once.",
+                "Try again in a moment. If the app is yours, see max-in-flight in proxy:report.",
             ),
             Fault::HostUnknown => (
                 "No app lives at this address",

@@ -1,24 +1,31 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{RequestBody, ResponseBody, discard};
 use crate::challenge;
 use crate::connection::Client;
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
+use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
 use crate::headers;
 use crate::host::routing_name;
 use crate::https;
+use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
-use crate::routes::{LocalService, Unrouted};
+use crate::path::PathPrefix;
+use crate::redirect::Asked;
+use crate::routes::{LocalRedirect, LocalService, Routed};
+use crate::table::Unrouted;
 use crate::tunnel;
 use crate::websocket;
+use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
 
 /// Answers a request: with an upstream's answer, or with a page that says why there is none.
@@ -29,19 +36,91 @@ pub(crate) fn answer(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
     if let Some(answer) = challenge::answer(client, &request) {
-        return Either::Right(ready(Ok(answer)));
+        return Either::Right(Either::Left(ready(Ok(answer))));
     }
-    match Forwarding::begin(client, request) {
+    match Forwarding::begin(client, request, false) {
         Ok(forwarding) => Either::Left(forwarding.run()),
-        Err(page) => Either::Right(ready(Ok(*page))),
+        Err(Turned::Away(page)) => Either::Right(Either::Left(ready(Ok(*page)))),
+        Err(Turned::Aside(waiting)) => {
+            Either::Right(Either::Right(waiting.answer(Rc::clone(client))))
+        }
     }
 }
 
-/// Which service a request is for, and the host it names.
-fn route(
-    client: &Client,
-    request: &Request<Incoming>,
-) -> Result<(HeaderValue, Rc<LocalService>), Fault> {
+/// A request that is not forwarded, or not yet.
+enum Turned {
+    /// It gets this page.
+    Away(Box<Response<ResponseBody>>),
+    /// Its password has to be looked at first.
+    Aside(Box<Waiting>),
+}
+
+impl From<Response<ResponseBody>> for Turned {
+    fn from(page: Response<ResponseBody>) -> Turned {
+        Turned::Away(Box::new(page))
+    }
+}
+
+/// A request whose password is being looked at.
+struct Waiting {
+    request: Request<Incoming>,
+    service: Rc<LocalService>,
+    verification: Verification,
+}
+
+type Answered = Result<Response<ResponseBody>, Infallible>;
+
+impl Waiting {
+    /// Boxed: it happens once for each password and thread.
+    fn answer(self: Box<Self>, client: Rc<Client>) -> Pin<Box<dyn Future<Output = Answered>>> {
+        Box::pin(async move {
+            let Waiting {
+                request,
+                service,
+                verification,
+            } = *self;
+            let verified = match &service.gate {
+                Some(gate) => gate.verify(verification, client.ip).await,
+                None => Ok(()),
+            };
+            if let Err(refusal) = verified {
+                return Ok(refused(refusal, &service, request));
+            }
+            // Routed anew: the table may have changed meanwhile.
+            match Forwarding::begin(&client, request, true) {
+                Ok(forwarding) => forwarding.run().await,
+                Err(Turned::Away(page)) => Ok(*page),
+                // The password was changed in this very moment.
+                Err(Turned::Aside(waiting)) => {
+                    let refusal = Refusal::from(Fault::PasswordWanted);
+                    Ok(refused(refusal, &waiting.service, waiting.request))
+                }
+            }
+        })
+    }
+}
+
+/// The page for a request that its service's gate holds back.
+fn refused(
+    refusal: Refusal,
+    service: &LocalService,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let reader = Reader {
+        accept: request.headers().get(ACCEPT),
+        app: Some(&service.service.name),
+        policy: Some(&service.service.policy),
+        retry_after: refusal.retry_after,
+        ..Reader::default()
+    };
+    let page = page(refusal.fault, reader);
+    service.tally.answered(page.status());
+    discard(request);
+    page
+}
+
+/// Where a request goes, and the host it names.
+fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, Routed), Fault> {
     if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
     }
@@ -62,10 +141,11 @@ fn route(
             return Err(Fault::Misdirected);
         }
     }
-    match client.worker.routes.route(name) {
-        Ok(service) => Ok((host, service)),
+    match client.worker.routes.route(name, request.uri().path()) {
+        Ok(routed) => Ok((host, routed)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
         Err(Unrouted::Unknown) => Err(Fault::HostUnknown),
+        Err(Unrouted::Ambiguous) => Err(Fault::PathAmbiguous),
     }
 }
 
@@ -110,20 +190,24 @@ struct Forwarding {
     upgrade: Option<OnUpgrade>,
     /// It asks so by an extended CONNECT.
     by_connect: bool,
+    in_flight: Option<InFlight>,
+    /// How the client would have its answer packed.
+    coding: Option<Coding>,
 }
 
 impl Forwarding {
-    /// Checks, routes and cleans a request; answers with a page if it goes nowhere.
+    /// Checks, routes and cleans a request. `is_again` says that it was turned aside before.
     fn begin(
         client: &Rc<Client>,
         mut request: Request<Incoming>,
-    ) -> Result<Forwarding, Box<Response<ResponseBody>>> {
+        is_again: bool,
+    ) -> Result<Forwarding, Turned> {
         let accept = request.headers().get(ACCEPT).cloned();
         let mut reader = Reader {
             accept: accept.as_ref(),
             ..Reader::default()
         };
-        let (host, service) = route(client, &request).map_err(|fault| {
+        let (host, routed) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
             let mut page = page(fault, reader);
             if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
@@ -131,19 +215,40 @@ impl Forwarding {
                 let close = HeaderValue::from_static("close");
                 page.headers_mut().insert(CONNECTION, close);
             }
-            Box::new(page)
+            Turned::from(page)
         })?;
+        let service = match routed {
+            Routed::Service(service) => service,
+            Routed::Redirect(redirect) => {
+                let response = redirected(&redirect, client, &host, request.uri());
+                redirect.tally.answered(response.status());
+                return Err(response.into());
+            }
+        };
         if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
             service.tally.answered(redirect.status());
-            return Err(Box::new(redirect));
+            return Err(redirect.into());
         }
-        if let Some(gate) = &service.gate {
-            gate.admit(&request).map_err(|fault| {
-                reader.app = Some(&service.service.name);
-                service.tally.answered(fault.status());
-                page(fault, reader)
-            })?;
-        }
+        let admitted = match &service.gate {
+            None => Admitted::default(),
+            Some(gate) => match gate.admit(client, &mut request, is_again) {
+                Ok(admitted) => admitted,
+                Err(Held::Refused(refusal)) => {
+                    return Err(refused(refusal, &service, request).into());
+                }
+                Err(Held::Unverified(verification)) => {
+                    return Err(Turned::Aside(Box::new(Waiting {
+                        request,
+                        service,
+                        verification,
+                    })));
+                }
+            },
+        };
+        let coding = match service.service.policy.compression {
+            true => Coding::wanted(&request),
+            false => None,
+        };
         let upgrade = headers::clean_request(request.headers_mut());
         let by_connect = websocket::is_connect(&request);
         let upgrade = (upgrade.is_some() || by_connect).then(|| hyper::upgrade::on(&mut request));
@@ -157,14 +262,26 @@ impl Forwarding {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
         }
+        if let Some(prefix) = &service.stripped {
+            *request.uri_mut() = stripped(request.uri(), prefix);
+        }
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
         let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
+        if let Some(prefix) = &service.stripped {
+            headers::set_prefix(request.headers_mut(), prefix);
+        }
+        if let Some(user) = admitted.user {
+            request
+                .headers_mut()
+                .insert(headers::X_FORWARDED_USER, user);
+        }
         let request = request.map(|incoming| RequestBody::new(incoming, &service));
         let exchange =
             Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
                 reader.app = Some(&service.service.name);
+                reader.policy = Some(&service.service.policy);
                 reader.request_id = Some(&request_id);
                 service.tally.answered(fault.status());
                 page(fault, reader)
@@ -175,6 +292,8 @@ impl Forwarding {
             request_id,
             upgrade,
             by_connect,
+            in_flight: admitted.in_flight,
+            coding,
         })
     }
 
@@ -208,7 +327,10 @@ impl Forwarding {
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let service = Rc::clone(self.exchange.service());
-            return Ok(response.map(|body| ResponseBody::upstream(body, lease, service)));
+            let in_flight = self.in_flight.take();
+            let response =
+                response.map(|body| ResponseBody::upstream(body, lease, service, in_flight));
+            return self.pack(response);
         }
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
@@ -222,11 +344,32 @@ impl Forwarding {
         Ok(response.map(|_| ResponseBody::Page(None)))
     }
 
+    /// Compresses an answer that is worth it, if its client takes that.
+    fn pack(&self, response: Response<ResponseBody>) -> Result<Response<ResponseBody>, Fault> {
+        if !self.exchange.service().service.policy.compression {
+            return Ok(response);
+        }
+        let (mut parts, body) = response.into_parts();
+        let may = packing::may_be_packed(&mut parts);
+        let body = match self.coding.filter(|_| may) {
+            Some(coding) => {
+                let bytes = packing::mark(&mut parts.headers, coding);
+                // A coder refuses to begin only for want of memory.
+                body.packed(coding, bytes).map_err(|_| Fault::Exhausted)?
+            }
+            None => body,
+        };
+        Ok(Response::from_parts(parts, body))
+    }
+
     fn page(&self, fault: Fault) -> Response<ResponseBody> {
+        let service = &self.exchange.service().service;
         let reader = Reader {
             accept: self.accept.as_ref(),
-            app: Some(&self.exchange.service().service.name),
+            app: Some(&service.name),
             request_id: Some(&self.request_id),
+            policy: Some(&service.policy),
+            retry_after: None,
         };
         page(fault, reader)
     }
@@ -236,4 +379,42 @@ impl Forwarding {
 fn origin_form(target: &Uri) -> Uri {
     let path = target.path_and_query().cloned();
     Uri::from(path.unwrap_or(PathAndQuery::from_static("/")))
+}
+
+/// A target in origin form as the service behind a stripped route gets it.
+fn stripped(target: &Uri, prefix: &PathPrefix) -> Uri {
+    let mut path = prefix.strip_from(target.path());
+    if let Some(query) = target.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    // A part of what was a target already is one, too.
+    Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+/// The answer that sends a client elsewhere, with a line of text for readers that do not follow.
+fn redirected(
+    redirect: &LocalRedirect,
+    client: &Client,
+    host: &HeaderValue,
+    target: &Uri,
+) -> Response<ResponseBody> {
+    let location = redirect.redirect.to.location(Asked {
+        scheme: client.scheme.to_str().unwrap_or("http"),
+        host: host.to_str().unwrap_or_default(),
+        target,
+        prefix: redirect.prefix.as_ref(),
+    });
+    let text = Bytes::from(format!("This has moved to {location}\n"));
+    let mut response = Response::new(ResponseBody::Page(Some(text)));
+    *response.status_mut() = redirect.redirect.status.status();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(LOCATION, location);
+    }
+    response
 }

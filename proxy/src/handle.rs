@@ -9,15 +9,16 @@
 //! upstream that is not in the table, a thread which has not written down the present epoch is therefore
 //! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
 
+use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
+use crate::gate::{AllInFlight, Crowd, Guards, Rates};
 use crate::health::Healths;
 use crate::ledger::Ledger;
-use crate::table::{RouteTable, Upstream};
+use crate::table::RouteTable;
 use arc_swap::ArcSwap;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -29,19 +30,12 @@ pub(crate) struct Published {
     /// The newest epoch, up to this one, whose table lacks an upstream the one before had.
     pub(crate) last_removal: u64,
     pub(crate) table: Arc<RouteTable>,
-    upstreams: HashMap<String, HashSet<SocketAddr>>,
-}
-
-impl Published {
-    pub(crate) fn holds(&self, upstream: &Upstream) -> bool {
-        self.upstreams
-            .get(&upstream.id)
-            .is_some_and(|addresses| addresses.contains(&upstream.address))
-    }
 }
 
 /// Answers to HTTP-01 challenges (RFC 8555 section 8.3): key authorizations by token.
 pub type HttpChallenges = HashMap<String, String>;
+/// Answers to TLS-ALPN-01 challenges (RFC 8737): certificates ([`Certificate::for_challenge`]) by host.
+pub type TlsChallenges = HashMap<String, Arc<Certificate>>;
 
 /// What the data threads are told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,25 +62,37 @@ pub(crate) struct Shared {
     pub(crate) published: Arc<ArcSwap<Published>>,
     pub(crate) certificates: Arc<ArcSwap<Certificates>>,
     pub(crate) http_challenges: Arc<ArcSwap<HttpChallenges>>,
+    /// Those that are in `certificates` beside what was given there; held while they are swapped.
+    tls_challenges: Mutex<TlsChallenges>,
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) healths: Healths,
     started: Instant,
+    pub(crate) in_flight: AllInFlight,
+    pub(crate) guards: Guards,
+    /// Connections by client address, where those are limited.
+    pub(crate) crowd: Option<Arc<Crowd>>,
+    rates: OnceLock<Rates>,
     swapping: Mutex<()>,
 }
 
 impl Shared {
-    pub(crate) fn new(threads: usize) -> Shared {
+    pub(crate) fn new(threads: usize, max_connections_per_address: Option<u32>) -> Shared {
         Shared {
             published: Arc::default(),
             certificates: Arc::default(),
             http_challenges: Arc::default(),
+            tls_challenges: Mutex::default(),
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
             healths: Healths::default(),
             started: Instant::now(),
+            in_flight: AllInFlight::default(),
+            guards: Guards::default(),
+            crowd: max_connections_per_address.map(|most| Arc::new(Crowd::new(most))),
+            rates: OnceLock::new(),
             swapping: Mutex::default(),
         }
     }
@@ -100,6 +106,11 @@ impl Shared {
     pub(crate) fn announce_revived(&self) {
         self.signal
             .send_modify(|signal| signal.revived = signal.revived.wrapping_add(1));
+    }
+
+    /// The table of rates, made when the first service limits one.
+    pub(crate) fn rates(&self) -> &Rates {
+        self.rates.get_or_init(Rates::new)
     }
 
     /// Tells whoever waits that an upstream which left the table may have become free.
@@ -121,34 +132,49 @@ impl ProxyHandle {
     /// Requests in flight finish on the upstream they have. Idle connections to upstreams that are no
     /// longer in the table are closed by each thread as it follows. An equal table changes nothing. Connections are
     /// accepted from the first table on; until then they wait in the queue of their socket.
-    pub fn set_table(&self, table: RouteTable) {
-        let _swapping = self
-            .shared
-            .swapping
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let old = self.shared.published.load();
+    ///
+    /// What the new table has in common with the one in force is found here, by comparing them, so that the data
+    /// threads only have to do with what changed. [`Self::update`] spares the comparison as well.
+    pub fn set_table(&self, mut table: RouteTable) {
+        let swapping = self.swapping();
+        let old = self.shared.published.load_full();
+        let is_equal = table.share_with(&old.table);
         // The first table always counts: it opens the doors.
-        if old.epoch > 0 && *old.table == table {
-            return;
+        if old.epoch == 0 || !is_equal {
+            self.publish(&swapping, &old, table);
         }
-        let mut upstreams: HashMap<String, HashSet<SocketAddr>> = HashMap::new();
-        for upstream in table.upstreams() {
-            match upstreams.get_mut(&upstream.id) {
-                Some(addresses) => addresses.insert(upstream.address),
-                None => upstreams
-                    .entry(upstream.id.clone())
-                    .or_default()
-                    .insert(upstream.address),
-            };
+    }
+
+    /// Changes the table in force, as [`Self::set_table`] does, at the cost of what is changed: some
+    /// microseconds for one route, however many there are.
+    pub fn update(&self, change: impl FnOnce(&mut RouteTable)) {
+        let swapping = self.swapping();
+        let old = self.shared.published.load_full();
+        let mut table = RouteTable::clone(&old.table);
+        change(&mut table);
+        if old.epoch == 0 || !table.is_shared_with(&old.table) {
+            self.publish(&swapping, &old, table);
         }
+    }
+
+    /// A panic inside `update`'s closure leaves the table in force as it was.
+    fn swapping(&self) -> MutexGuard<'_, ()> {
+        let swapping = self.shared.swapping.lock();
+        swapping.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, _swapping: &MutexGuard<'_, ()>, old: &Published, table: RouteTable) {
         let epoch = old.epoch + 1;
-        let removal = old.upstreams.keys().any(|id| !upstreams.contains_key(id));
+        let references = table.references();
+        let last_removal = if references.lacks_id_of(old.table.references()) {
+            epoch
+        } else {
+            old.last_removal
+        };
         self.shared.published.store(Arc::new(Published {
             epoch,
-            last_removal: if removal { epoch } else { old.last_removal },
+            last_removal,
             table: Arc::new(table),
-            upstreams,
         }));
         self.shared
             .signal
@@ -163,8 +189,32 @@ impl ProxyHandle {
     /// Replaces all certificates in one swap: a handshake that begins after this returns sees the new ones.
     ///
     /// Connections that are open stay as they are. Set them before the first table, which opens the doors.
-    pub fn set_certificates(&self, certificates: Certificates) {
+    pub fn set_certificates(&self, mut certificates: Certificates) {
+        let challenges = self.tls_challenges();
+        for (name, certificate) in challenges.iter() {
+            certificates.answer_challenge(name, Arc::clone(certificate));
+        }
         self.shared.certificates.store(Arc::new(certificates));
+    }
+
+    /// Shows these certificates to authorities that ask with `acme-tls/1`, in place of those set here earlier;
+    /// what [`Self::set_certificates`] sets and has set stays.
+    pub fn set_tls_challenges(&self, challenges: TlsChallenges) {
+        let mut earlier = self.tls_challenges();
+        let mut certificates = Certificates::clone(&self.shared.certificates.load());
+        for name in earlier.keys() {
+            certificates.end_challenge(name);
+        }
+        for (name, certificate) in &challenges {
+            certificates.answer_challenge(name, Arc::clone(certificate));
+        }
+        *earlier = challenges;
+        self.shared.certificates.store(Arc::new(certificates));
+    }
+
+    fn tls_challenges(&self) -> MutexGuard<'_, TlsChallenges> {
+        let challenges = self.shared.tls_challenges.lock();
+        challenges.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The certificates in force.
@@ -193,7 +243,7 @@ impl ProxyHandle {
     /// For an upstream in the table the figure is a snapshot.
     pub fn in_flight(&self, upstream_id: &str) -> usize {
         let published = self.shared.published.load();
-        let removed = !published.upstreams.contains_key(upstream_id);
+        let removed = !published.table.references().holds_id(upstream_id);
         let in_flight = |ledger: &Arc<Ledger>| {
             // The epoch first: what a thread routed before it wrote the epoch down is then in its counts.
             let behind = removed && ledger.followed() < published.epoch;
@@ -207,7 +257,7 @@ impl ProxyHandle {
     ///
     /// For whoever stops upstreams while this proxy drains in another process.
     pub fn in_use(&self) -> BTreeSet<String> {
-        let table = self.shared.published.load();
+        let table = self.table();
         let mut in_use = BTreeSet::new();
         let mut is_closed = true;
         for ledger in &self.shared.ledgers {
@@ -215,7 +265,7 @@ impl ProxyHandle {
             is_closed &= ledger.is_closed(in_flight);
         }
         if !is_closed {
-            in_use.extend(table.upstreams.keys().cloned());
+            in_use.extend(table.upstream_ids().into_iter().map(str::to_owned));
         }
         in_use
     }
@@ -257,10 +307,7 @@ impl ProxyHandle {
     }
 
     fn table_holds(&self, upstream_id: &str) -> bool {
-        self.shared
-            .published
-            .load()
-            .upstreams
-            .contains_key(upstream_id)
+        let published = self.shared.published.load();
+        published.table.references().holds_id(upstream_id)
     }
 }

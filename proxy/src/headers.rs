@@ -1,6 +1,7 @@
 //! Header hygiene: what must not pass a proxy, and what it adds.
 
 use crate::connection::Client;
+use crate::path::PathPrefix;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -10,6 +11,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(crate) const X_FORWARDED_USER: HeaderName = HeaderName::from_static("x-forwarded-user");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -100,6 +103,13 @@ pub(crate) fn set_forwarded(
     headers.insert(X_FORWARDED_HOST, host.clone());
     headers.insert(X_REQUEST_START, stamps.request_start());
     id
+}
+
+/// Tells the upstream what was taken from the beginning of the path, so that it can write links that work.
+pub(crate) fn set_prefix(headers: &mut HeaderMap, prefix: &PathPrefix) {
+    if let Ok(value) = HeaderValue::from_str(prefix.as_str()) {
+        headers.insert(X_FORWARDED_PREFIX, value);
+    }
 }
 
 fn is_acceptable_id(id: &HeaderValue) -> bool {

@@ -285,7 +285,7 @@ mod tests {
     fn threads_share_the_health_of_an_upstream_for_as_long_as_one_has_it() {
         let healths = Healths::default();
         let upstream = |id: usize| Upstream {
-            id: id.to_string(),
+            id: id.to_string().into(),
             address: ([127, 0, 0, 1], 1).into(),
         };
         let kept = healths.of(&upstream(0));

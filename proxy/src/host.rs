@@ -4,6 +4,7 @@ use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest host name in bytes (RFC 1035 section 2.3.4, without the root dot).
 const MAX_HOST_BYTES: usize = 253;
@@ -15,7 +16,20 @@ const MAX_LABEL_BYTES: usize = 63;
 /// Made with [`FromStr`], which lowers the case and drops one trailing dot. Names in other scripts are
 /// expected in their ASCII form (`xn--...`); an IPv6 address is written in brackets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Host(Box<str>);
+pub struct Host(Arc<str>);
+
+/// What a route is for: one host name, or every name with one more label in front of one.
+///
+/// `*.example.com` is for `www.example.com`, not for `example.com` nor `a.b.example.com`: as far as a
+/// certificate for the same name reaches (RFC 9525 section 6.3), so that no name is routed which cannot be
+/// served over TLS, and one look-up finds it. An exact name always goes before a wildcard.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HostPattern {
+    /// This name alone.
+    Exact(Host),
+    /// One label in front of this name.
+    Wildcard(Host),
+}
 
 /// Why a text is not a host name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -76,7 +90,33 @@ impl fmt::Display for Host {
     }
 }
 
-// `Box<str>` hashes and compares as `str` does, so a map keyed by `Host` can be asked with a `&str`.
+impl FromStr for HostPattern {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<HostPattern, HostError> {
+        match text.strip_prefix("*.") {
+            Some(rest) => rest.parse().map(HostPattern::Wildcard),
+            None => text.parse().map(HostPattern::Exact),
+        }
+    }
+}
+
+impl From<Host> for HostPattern {
+    fn from(host: Host) -> HostPattern {
+        HostPattern::Exact(host)
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(host) => host.fmt(f),
+            HostPattern::Wildcard(host) => write!(f, "*.{host}"),
+        }
+    }
+}
+
+// `Arc<str>` hashes and compares as `str` does, so a map keyed by `Host` can be asked with a `&str`.
 impl Borrow<str> for Host {
     fn borrow(&self) -> &str {
         &self.0
@@ -114,9 +154,16 @@ pub(crate) fn routing_name(header: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The name a wildcard would have to be for: what stands behind the first label.
+pub(crate) fn parent(name: &str) -> Option<&str> {
+    name.split_once('.')
+        .filter(|(label, _)| !label.is_empty())
+        .map(|(_, parent)| parent)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Host, HostError, routing_name};
+    use super::{Host, HostError, HostPattern, parent, routing_name};
     use proptest::prelude::{prop_assert_eq, proptest};
 
     fn check(text: &str, expected: Result<&str, HostError>) {
@@ -145,6 +192,19 @@ mod tests {
         check(&"a".repeat(64), Err(HostError::TooLong));
         check(&"a.".repeat(127), Ok(&"a.".repeat(127)[..253]));
         check(&"a.".repeat(128), Err(HostError::TooLong));
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_or_one_label_in_front_of_one() {
+        let shown = |text: &str| text.parse::<HostPattern>().map(|found| found.to_string());
+        assert_eq!(shown("*.Example.com").as_deref(), Ok("*.example.com"));
+        assert_eq!(shown("example.com.").as_deref(), Ok("example.com"));
+        for refused in ["*", "*.", "a.*.b", "*.*.b", "*a.b"] {
+            assert!(shown(refused).is_err(), "{refused:?}");
+        }
+        assert_eq!(parent("a.b.c"), Some("b.c"));
+        assert_eq!(parent("a"), None);
+        assert_eq!(parent(".a"), None);
     }
 
     fn check_name(header: &str, expected: Option<&str>) {

@@ -4,7 +4,9 @@
 //! changes and when somebody reads; never for a request.
 
 use crate::counters::{Counters, Tally};
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +16,7 @@ const ENDED: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     followed: AtomicU64,
-    usage: Mutex<HashMap<String, Arc<Usage>>>,
+    usage: Mutex<HashMap<Arc<str>, Arc<Usage>>>,
     tallies: Mutex<HashMap<String, Arc<Tally>>>,
     pub(crate) unrouted: Tally,
     open_connections: AtomicUsize,
@@ -59,12 +61,12 @@ impl Ledger {
         self.followed.load(Ordering::Acquire)
     }
 
-    pub(crate) fn usage_of(&self, upstream_id: &str) -> Arc<Usage> {
+    pub(crate) fn usage_of(&self, upstream_id: &Arc<str>) -> Arc<Usage> {
         let mut usage = lock(&self.usage);
         if let Some(known) = usage.get(upstream_id) {
             return Arc::clone(known);
         }
-        Arc::clone(usage.entry(upstream_id.to_owned()).or_default())
+        Arc::clone(usage.entry(Arc::clone(upstream_id)).or_default())
     }
 
     pub(crate) fn in_flight(&self, upstream_id: &str) -> usize {
@@ -81,10 +83,15 @@ impl Ledger {
         Arc::clone(tallies.entry(service.to_owned()).or_default())
     }
 
-    /// Forgets upstreams that nothing of the thread refers to, and tallies of services `known` denies.
-    pub(crate) fn forget_unused(&self, known: impl Fn(&str) -> bool) {
-        lock(&self.usage).retain(|_, usage| Arc::strong_count(usage) > 1);
-        lock(&self.tallies).retain(|name, tally| Arc::strong_count(tally) > 1 || known(name));
+    /// Forgets an upstream unless something of the thread refers to it; answers whether it is forgotten.
+    pub(crate) fn forget_usage(&self, upstream_id: &str) -> bool {
+        forget(&mut lock(&self.usage), upstream_id)
+    }
+
+    /// Forgets what a service counted unless something of the thread refers to it; answers whether it is
+    /// forgotten.
+    pub(crate) fn forget_tally(&self, service: &str) -> bool {
+        forget(&mut lock(&self.tallies), service)
     }
 
     /// Adds the upstreams that have something in flight; answers how much that is, over all of them.
@@ -94,7 +101,7 @@ impl Ledger {
             let now = usage.now();
             if now > 0 {
                 all += now;
-                used.insert(id.clone());
+                used.insert(id.to_string());
             }
         }
         all
@@ -123,6 +130,16 @@ impl Ledger {
         self.unrouted.add_to(&mut counters.unrouted);
         counters.open_connections += self.open_connections.load(Ordering::Relaxed);
     }
+}
+
+fn forget<K: Borrow<str> + Hash + Eq, T>(all: &mut HashMap<K, Arc<T>>, name: &str) -> bool {
+    let is_used = all
+        .get(name)
+        .is_some_and(|counts| Arc::strong_count(counts) > 1);
+    if !is_used {
+        all.remove(name);
+    }
+    !is_used
 }
 
 /// A panic while one of these locks was held leaves a whole map behind: no step of ours is half done.

@@ -1,9 +1,11 @@
-//! A reverse proxy as a library: host names to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both sides,
-//! forwarded by one runtime per core.
+//! A reverse proxy as a library: host names and paths to upstreams, over TLS or not, HTTP/1.1 and HTTP/2 on both
+//! sides, forwarded by one runtime per core.
 //!
-//! Owns: listening sockets, TLS and which certificate is shown, the route table and its atomic swap, pooled
-//! upstream connections, forwarding in both directions, upgraded connections, leaving out upstreams that fail,
-//! requests that wait for one, the pages shown when there is nothing to forward to, drain.
+//! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
+//! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
+//! connections, leaving out upstreams that fail, requests that wait for one, the pages shown when there is nothing to
+//! forward to, drain; and what the [`Policy`] of a service asks for: who may pass, how often, with which password,
+//! limits, compression of answers.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -24,6 +26,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod acme;
 mod body;
 mod budget;
 mod certificate;
@@ -48,15 +51,20 @@ mod http2;
 mod https;
 mod ledger;
 mod listen;
+mod packing;
 mod pages;
+mod path;
 mod policy;
 mod pool;
 mod protocol;
 mod proxy;
+mod redirect;
+mod references;
 mod rewound;
 mod routes;
 mod self_signed;
 mod settings;
+mod sharded;
 mod shared_connection;
 mod silence;
 mod stamps;
@@ -69,13 +77,18 @@ mod worker;
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
-pub use handle::{HttpChallenges, ProxyHandle};
-pub use host::{Host, HostError};
+pub use gate::{BasicAuth, Network, PasswordError, PasswordHash, Rate};
+pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
+pub use host::{Host, HostError, HostPattern};
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
-pub use policy::Policy;
+pub use path::{PathPrefix, PathPrefixError};
+pub use policy::{Maintenance, Policy};
 pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
+pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
 pub use self_signed::SelfSigned;
 pub use settings::ProxySettings;
-pub use table::{RouteTable, Service, ServiceState, Upstream};
+pub use table::{
+    Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,
+};

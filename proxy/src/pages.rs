@@ -2,10 +2,12 @@
 
 use crate::body::ResponseBody;
 use crate::fault::{Fault, Side};
+use crate::policy::Policy;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -18,6 +20,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) app: Option<&'a str>,
     /// The request's id, if it got one.
     pub(crate) request_id: Option<&'a HeaderValue>,
+    /// What the app has pages of its own in.
+    pub(crate) policy: Option<&'a Policy>,
+    /// When to come again, if that is known.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// How a page is written.
@@ -59,23 +65,41 @@ impl Form {
 /// `Proxy-Status` (RFC 9209) tells tools that this came from the proxy, and why.
 pub(crate) fn page(fault: Fault, reader: Reader<'_>) -> Response<ResponseBody> {
     let form = Form::of(reader.accept);
-    let body = match form {
-        Form::Html => html(fault, reader),
-        Form::Json => json(fault, reader),
-        Form::Text => text(fault, reader),
+    let own = reader.policy.and_then(|policy| policy.page(fault));
+    let (form, body) = match (form, own) {
+        // Programs that ask for JSON get it: a page for people would only break them.
+        (Form::Json, _) => (form, json(fault, reader)),
+        (Form::Html | Form::Text, Some(own)) => (
+            Form::Html,
+            own.replace("{{status}}", fault.status().as_str()),
+        ),
+        (Form::Html, None) => (form, html(fault, reader)),
+        (Form::Text, None) => (form, text(fault, reader)),
     };
     let mut response = Response::new(ResponseBody::Page(Some(Bytes::from(body))));
     *response.status_mut() = fault.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, form.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = fault.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(wait) = reader.retry_after.or(fault.retry_after()) {
+        // Whole seconds (RFC 9110 section 10.2.3), never too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if fault == Fault::PasswordWanted {
+        headers.insert(WWW_AUTHENTICATE, basic(reader.app.unwrap_or_default()));
     }
     if let Ok(status) = HeaderValue::try_from(format!("mini; error={}", fault.code())) {
         headers.insert(PROXY_STATUS, status);
     }
     response
+}
+
+/// The challenge of RFC 7617 section 2, with the app's name as the realm.
+fn basic(app: &str) -> HeaderValue {
+    let realm: String = app.chars().filter(|c| !['"', '\\'].contains(c)).collect();
+    let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+    HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Basic realm=\"app\""))
 }
 
 fn side(fault: Fault) -> &'static str {

@@ -61,7 +61,7 @@ impl Proxy {
                 }
             }
         }
-        let shared = Arc::new(Shared::new(count));
+        let shared = Arc::new(Shared::new(count, settings.max_connections_per_address));
         let tls = match https_port {
             Some(_) => Some(Tls::new(Arc::clone(&shared.certificates)).map_err(StartError::Tls)?),
             None => None,

@@ -2,31 +2,64 @@
 
 use crate::choice::{Standing, choose, two_of};
 use crate::counters::Tally;
-use crate::gate::Gate;
+use crate::gate::{Gate, Gates};
 use crate::handle::{Published, Shared};
-use crate::host::{Host, routing_name};
+use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
+use crate::path::PathPrefix;
 use crate::pool::{IdleClock, InUse, LocalUpstream};
+use crate::redirect::Redirect;
 use crate::settings::ProxySettings;
 use crate::stamps::Random;
-use crate::table::{Service, Upstream};
+use crate::table::{HostRoutes, Level, Place, Service, Target, Unrouted, Upstream, find};
 use arc_swap::{ArcSwap, Cache};
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{RefCell, RefMut};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A service as one thread sees it.
+/// A service as one thread sees it, behind one route.
 #[derive(Debug)]
 pub(crate) struct LocalService {
     pub(crate) service: Arc<Service>,
     pub(crate) tally: Arc<Tally>,
+    /// What is taken from the beginning of paths, where anything is.
+    pub(crate) stripped: Option<PathPrefix>,
     /// What a request must pass first; `None` for most services.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) gate: Option<Rc<Gate>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
+    /// The route it is behind: by it a request is routed again.
+    level: Level,
+    host: Host,
+    prefix: Option<PathPrefix>,
+}
+
+/// A redirect as one thread sees it.
+#[derive(Debug)]
+pub(crate) struct LocalRedirect {
+    pub(crate) redirect: Arc<Redirect>,
+    pub(crate) tally: Arc<Tally>,
+    /// The path it is for, if not the whole host.
+    pub(crate) prefix: Option<PathPrefix>,
+}
+
+/// Where a route leads, as one thread sees it.
+#[derive(Clone, Debug)]
+pub(crate) enum Routed {
+    Service(Rc<LocalService>),
+    Redirect(Rc<LocalRedirect>),
+}
+
+/// A host as one thread sees it.
+#[derive(Debug)]
+struct LocalHost {
+    routes: Arc<HostRoutes>,
+    whole: Option<Routed>,
+    /// As many as the routes have, in their order.
+    paths: Box<[Routed]>,
 }
 
 /// What a request is to keep away from.
@@ -108,15 +141,6 @@ impl LocalService {
     }
 }
 
-/// Why no service was found for a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Unrouted {
-    /// The text is no host name.
-    Malformed,
-    /// No route for this host.
-    Unknown,
-}
-
 /// The table as one thread has met it so far.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -128,11 +152,56 @@ pub(crate) struct Routes {
     settings: Arc<ProxySettings>,
 }
 
+/// What one thread has met of the table it follows. Names that no route has leave nothing here.
 #[derive(Debug, Default)]
 struct Met {
-    epoch: u64,
-    services: HashMap<Host, Rc<LocalService>>,
+    table: Arc<Published>,
+    exact: HashMap<Host, Rc<LocalHost>>,
+    wildcard: HashMap<Host, Rc<LocalHost>>,
+    gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
+    /// Ids of upstreams and names of services that left and whose counts the ledger may still have.
+    left: Left,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    upstreams: HashSet<Arc<str>>,
+    names: HashSet<Box<str>>,
+}
+
+impl Met {
+    /// Lets go of what is not in the newest table any more. Costs as much as has changed.
+    fn advance(&mut self, newest: &Arc<Published>) {
+        if self.table.epoch == newest.epoch {
+            return;
+        }
+        let before = std::mem::replace(&mut self.table, Arc::clone(newest));
+        let (old, new) = (&before.table, &newest.table);
+        for (level, host, routes) in new.changed_since(old) {
+            match level {
+                Level::Exact => self.exact.remove(host),
+                Level::Wildcard => self.wildcard.remove(host),
+            };
+            let names = routes.targets().map(Target::name);
+            let gone = names.filter(|name| !new.references().holds_name(name));
+            self.left.names.extend(gone.map(Box::from));
+        }
+        for (id, address) in new.references().upstreams_gone_since(old.references()) {
+            let id = Arc::clone(id);
+            self.left.upstreams.insert(Arc::clone(&id));
+            if let Some(local) = self.upstreams.remove(&Upstream { id, address }) {
+                local.retire();
+            }
+        }
+    }
+
+    fn host(&self, level: Level, name: &str) -> Option<&Rc<LocalHost>> {
+        match level {
+            Level::Exact => self.exact.get(name),
+            Level::Wildcard => self.wildcard.get(name),
+        }
+    }
 }
 
 impl Routes {
@@ -156,41 +225,121 @@ impl Routes {
         &self.clock
     }
 
-    /// The service for a `Host` header or an authority, by the newest table.
+    /// Where a request goes by the newest table, by its `Host` header or authority and the path of its target.
+    /// The rule is that of [`crate::RouteTable::choose`].
     ///
     /// To be followed by [`LocalService::pick`] without an await between: see [`crate::handle`].
-    pub(crate) fn route(&self, host: &str) -> Result<Rc<LocalService>, Unrouted> {
-        let mut published = self.published.borrow_mut();
-        let published = published.load();
-        let mut met = self.met.borrow_mut();
-        if met.epoch != published.epoch {
-            met.services.clear();
-            met.epoch = published.epoch;
-        }
+    pub(crate) fn route(&self, host: &str, path: &str) -> Result<Routed, Unrouted> {
+        let mut met = self.newest();
         let name = routing_name(host).ok_or(Unrouted::Malformed)?;
-        if let Some(known) = met.services.get(name.as_ref()) {
-            return Ok(Rc::clone(known));
+        let exact = self.meet_host(&mut met, Level::Exact, &name);
+        // Nearly all hosts: one look-up, and the path does not matter.
+        if let Some(exact) = &exact
+            && exact.paths.is_empty()
+            && let Some(whole) = &exact.whole
+        {
+            return Ok(whole.clone());
         }
-        let (host, service) = published.table.find(&name).ok_or(Unrouted::Unknown)?;
-        let policy = &service.policy;
-        let local = Rc::new(LocalService {
-            service: Arc::clone(service),
-            tally: self.ledger.tally_of(&service.name),
-            gate: Gate::of(service),
-            connect_timeout: policy
-                .connect_timeout
-                .unwrap_or(self.settings.connect_timeout),
-            first_byte_timeout: policy
-                .first_byte_timeout
-                .unwrap_or(self.settings.first_byte_timeout),
-            upstreams: service
-                .upstreams
+        let above = parent(&name);
+        let above = above.and_then(|above| self.meet_host(&mut met, Level::Wildcard, above));
+        let routes =
+            |host: &Option<Rc<LocalHost>>| host.as_ref().map(|host| Arc::clone(&host.routes));
+        let (of_exact, of_above) = (routes(&exact), routes(&above));
+        let (level, place) = find(of_exact.as_deref(), of_above.as_deref(), path)?;
+        let host = match level {
+            Level::Exact => exact,
+            Level::Wildcard => above,
+        };
+        let host = host.ok_or(Unrouted::Unknown)?;
+        let routed = match place {
+            Place::Whole => host.whole.as_ref(),
+            Place::Path(at) => host.paths.get(at),
+        };
+        routed.cloned().ok_or(Unrouted::Unknown)
+    }
+
+    /// The service that is now behind the route a request was sent by before, if that still leads to one.
+    pub(crate) fn route_again(&self, before: &LocalService) -> Result<Rc<LocalService>, Unrouted> {
+        let mut met = self.newest();
+        let host = self.meet_host(&mut met, before.level, before.host.as_str());
+        let host = host.ok_or(Unrouted::Unknown)?;
+        let routed = match &before.prefix {
+            None => host.whole.as_ref(),
+            Some(prefix) => {
+                let mut paths = host.routes.paths().iter();
+                let at = paths.position(|route| route.prefix == *prefix);
+                at.and_then(|at| host.paths.get(at))
+            }
+        };
+        match routed {
+            Some(Routed::Service(service)) if service.stripped == before.stripped => {
+                Ok(Rc::clone(service))
+            }
+            // It leads elsewhere now, where this request, as it has been prepared, does not belong.
+            Some(_) | None => Err(Unrouted::Unknown),
+        }
+    }
+
+    fn newest(&self) -> RefMut<'_, Met> {
+        let mut met = self.met.borrow_mut();
+        met.advance(self.published.borrow_mut().load());
+        met
+    }
+
+    /// The host of this name, if any route is for it.
+    fn meet_host(&self, met: &mut Met, level: Level, name: &str) -> Option<Rc<LocalHost>> {
+        if let Some(known) = met.host(level, name) {
+            return Some(Rc::clone(known));
+        }
+        let published = Arc::clone(&met.table);
+        let (host, routes) = published.table.find(level, name)?;
+        let mut routed = |target: &Target, prefix: Option<&PathPrefix>, is_stripped: bool| {
+            let tally = self.ledger.tally_of(target.name());
+            match target {
+                Target::Service(service) => Routed::Service(Rc::new(LocalService {
+                    service: Arc::clone(service),
+                    tally,
+                    gate: met.gates.of(service, &self.shared),
+                    connect_timeout: service
+                        .policy
+                        .connect_timeout
+                        .unwrap_or(self.settings.connect_timeout),
+                    first_byte_timeout: service
+                        .policy
+                        .first_byte_timeout
+                        .unwrap_or(self.settings.first_byte_timeout),
+                    stripped: prefix.filter(|_| is_stripped).cloned(),
+                    upstreams: service
+                        .upstreams
+                        .iter()
+                        .map(|upstream| self.meet(met, upstream))
+                        .collect(),
+                    level,
+                    host: host.clone(),
+                    prefix: prefix.cloned(),
+                })),
+                Target::Redirect(redirect) => Routed::Redirect(Rc::new(LocalRedirect {
+                    redirect: Arc::clone(redirect),
+                    tally,
+                    prefix: prefix.cloned(),
+                })),
+            }
+        };
+        let local = Rc::new(LocalHost {
+            whole: routes.whole().map(|target| routed(target, None, false)),
+            paths: routes
+                .paths()
                 .iter()
-                .map(|upstream| self.meet(&mut met, upstream))
+                .map(|route| routed(&route.target, Some(&route.prefix), route.is_stripped))
                 .collect(),
+            routes: Arc::clone(routes),
         });
-        met.services.insert(host.clone(), Rc::clone(&local));
-        Ok(local)
+        let hosts = match level {
+            Level::Exact => &mut met.exact,
+            Level::Wildcard => &mut met.wildcard,
+        };
+        hosts.insert(host.clone(), Rc::clone(&local));
+        Some(local)
     }
 
     fn meet(&self, met: &mut Met, upstream: &Upstream) -> Rc<LocalUpstream> {
@@ -212,29 +361,24 @@ impl Routes {
 
     /// Takes note of the newest table: lets go of upstreams that left it, then says so in the ledger.
     pub(crate) fn follow(&self) {
-        let mut published = self.published.borrow_mut();
-        let published = published.load();
-        let mut met = self.met.borrow_mut();
-        met.services.clear();
-        met.epoch = published.epoch;
-        met.upstreams.retain(|upstream, local| {
-            let stays = published.holds(upstream);
-            if !stays {
-                local.retire();
-            }
-            stays
-        });
+        let mut met = self.newest();
         let before = self.ledger.followed();
-        self.ledger.follow(published.epoch);
-        if published.last_removal > before {
+        self.ledger.follow(met.table.epoch);
+        if met.table.last_removal > before {
             self.shared.announce_drained();
-            let services = published
-                .table
-                .iter()
-                .map(|(_, service)| service.name.as_str());
-            let names: std::collections::HashSet<&str> = services.collect();
-            self.ledger.forget_unused(|name| names.contains(name));
         }
+        let Met {
+            table, left, gates, ..
+        } = &mut *met;
+        let references = table.table.references();
+        if !left.names.is_empty() {
+            gates.keep(|name| references.holds_name(name));
+        }
+        // What is still in use is asked for again with the next table.
+        left.upstreams
+            .retain(|id| !references.holds_id(id) && !self.ledger.forget_usage(id));
+        left.names
+            .retain(|name| !references.holds_name(name) && !self.ledger.forget_tally(name));
     }
 
     /// Closes connections that have been idle for too long; answers whether any are left.

@@ -36,6 +36,9 @@ pub struct ProxySettings {
     /// How long requests wait for a service that has lost its last upstream, counted from the first that found none.
     /// Default 5 s: a process that crashed is back within one or two.
     pub restart_wait: Duration,
+    /// Connections one client address may have open, an IPv6 one by its first half; more are closed at once. Default
+    /// none, for behind one address may be a whole company, or a proxy in front of this one.
+    pub max_connections_per_address: Option<u32>,
 }
 
 impl Default for ProxySettings {
@@ -52,6 +55,7 @@ impl Default for ProxySettings {
             max_waiting: 1000,
             pause_wait: Duration::from_secs(30),
             restart_wait: Duration::from_secs(5),
+            max_connections_per_address: None,
         }
     }
 }

@@ -1,10 +1,14 @@
-//! The route table: a plain value that says which service answers for which host.
+//! The route table: a plain value that says which service answers for which host and path.
 
-use crate::host::{Host, routing_name};
+use crate::host::{Host, HostPattern, parent, routing_name};
 use crate::https::{Hsts, PlainHttp};
+use crate::path::{PathPrefix, Readings};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
-use std::collections::{BTreeSet, HashMap};
+use crate::redirect::Redirect;
+use crate::references::References;
+use crate::sharded::Sharded;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,7 +20,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Upstream {
     /// The id of what listens there, for example a container id.
-    pub id: String,
+    pub id: Arc<str>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -76,131 +80,325 @@ impl Service {
     }
 }
 
-/// Which service answers for which host.
+/// Where a route leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// To the processes of an app.
+    Service(Arc<Service>),
+    /// Elsewhere.
+    Redirect(Arc<Redirect>),
+}
+
+impl Target {
+    /// Whose it is.
+    pub fn name(&self) -> &str {
+        match self {
+            Target::Service(service) => &service.name,
+            Target::Redirect(redirect) => &redirect.name,
+        }
+    }
+}
+
+impl From<Arc<Service>> for Target {
+    fn from(service: Arc<Service>) -> Target {
+        Target::Service(service)
+    }
+}
+
+impl From<Arc<Redirect>> for Target {
+    fn from(redirect: Arc<Redirect>) -> Target {
+        Target::Redirect(redirect)
+    }
+}
+
+/// A path of a host that leads elsewhere than the rest of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PathRoute {
+    /// The paths it is for.
+    pub prefix: PathPrefix,
+    /// Whether the service gets its requests without the prefix, which `X-Forwarded-Prefix` then names.
+    pub is_stripped: bool,
+    /// Where they go.
+    pub target: Target,
+}
+
+/// Where the requests for one host go.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HostRoutes {
+    /// All that no path has; `None` leaves it to the wildcard above, if there is one.
+    whole: Option<Target>,
+    /// Longest first, so that the first that fits is the one.
+    paths: Vec<PathRoute>,
+}
+
+impl HostRoutes {
+    /// Where requests go that no path route is for.
+    pub fn whole(&self) -> Option<&Target> {
+        self.whole.as_ref()
+    }
+
+    /// The routes of paths, longer ones before shorter ones.
+    pub fn paths(&self) -> &[PathRoute] {
+        &self.paths
+    }
+
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let of_paths = self.paths.iter().map(|route| &route.target);
+        self.whole.iter().chain(of_paths)
+    }
+}
+
+/// Which service answers for which host and path.
 ///
 /// A plain value: build one, compare it, hand it to [`ProxyHandle::set_table`](crate::ProxyHandle::set_table).
+/// Copies share what they have in common, so a copy with one change is made in microseconds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RouteTable {
-    services: HashMap<Host, Arc<Service>>,
+    exact: Sharded<Host, Arc<HostRoutes>>,
+    /// By the name behind the `*.`.
+    wildcard: Sharded<Host, Arc<HostRoutes>>,
+    references: References,
+}
+
+/// Whether a name was found itself or as one label in front of a wildcard's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    Exact,
+    Wildcard,
+}
+
+/// Which of a host's routes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Whole,
+    /// The index of a path route.
+    Path(usize),
+}
+
+/// What a table says about a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Chosen<'a> {
+    /// Where the request goes.
+    pub target: &'a Target,
+    /// The path it was chosen by, if not the whole host.
+    pub path: Option<&'a PathRoute>,
+}
+
+impl<'a> Chosen<'a> {
+    /// The service, if the request is not redirected.
+    pub fn service(&self) -> Option<&'a Arc<Service>> {
+        match self.target {
+            Target::Service(service) => Some(service),
+            Target::Redirect(_) => None,
+        }
+    }
+}
+
+/// Why a table says nothing about a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unrouted {
+    /// The text is no host name.
+    #[error("the request names no valid host")]
+    Malformed,
+    /// No route for this host, or for this path of it.
+    #[error("no route is for this host")]
+    Unknown,
+    /// The path can be read in two ways that lead to different places.
+    #[error("the path can be read in two ways that lead to different places")]
+    Ambiguous,
 }
 
 impl RouteTable {
-    /// Sends a host's requests to a service, in place of the one it had.
-    pub fn insert(&mut self, host: Host, service: Arc<Service>) {
-        self.services.insert(host, service);
+    /// Sends a host's requests, those that no path route is for, to a service, in place of where they went.
+    pub fn insert(&mut self, host: HostPattern, service: Arc<Service>) {
+        self.insert_target(host, Target::Service(service));
     }
 
-    /// Forgets a host; answers the service it had.
-    pub fn remove(&mut self, host: &Host) -> Option<Arc<Service>> {
-        self.services.remove(host)
+    /// The same, to a service or a redirect.
+    pub fn insert_target(&mut self, host: HostPattern, target: Target) {
+        self.change(host, |routes| routes.whole = Some(target));
     }
 
-    /// The service for a `Host` header or an authority; port, case and one trailing dot do not matter.
-    pub fn choose(&self, host_header: &str) -> Option<&Arc<Service>> {
-        self.services.get(routing_name(host_header)?.as_ref())
+    /// Sends some paths of a host elsewhere than the rest, in place of the route the same path had.
+    pub fn insert_path(&mut self, host: HostPattern, route: PathRoute) {
+        self.change(host, |routes| {
+            let paths = &mut routes.paths;
+            paths.retain(|known| known.prefix != route.prefix);
+            let segments = route.prefix.segments();
+            let at = paths.partition_point(|known| {
+                (known.prefix.segments(), &route.prefix) > (segments, &known.prefix)
+            });
+            paths.insert(at, route);
+        });
     }
 
-    /// The service for a name that [`routing_name`] has already read, with the host as the table has it.
-    pub(crate) fn find(&self, name: &str) -> Option<(&Host, &Arc<Service>)> {
-        self.services.get_key_value(name)
+    /// Forgets a host with all its paths; answers what it had.
+    pub fn remove(&mut self, host: &HostPattern) -> Option<Arc<HostRoutes>> {
+        let (hosts, name) = self.hosts_mut(host);
+        let removed = hosts.remove(name)?;
+        for target in removed.targets() {
+            self.references.remove(target);
+        }
+        Some(removed)
     }
 
-    /// All hosts with their services, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Host, &Arc<Service>)> {
-        self.services.iter()
+    fn hosts_mut<'a>(
+        &mut self,
+        host: &'a HostPattern,
+    ) -> (&mut Sharded<Host, Arc<HostRoutes>>, &'a Host) {
+        match host {
+            HostPattern::Exact(name) => (&mut self.exact, name),
+            HostPattern::Wildcard(name) => (&mut self.wildcard, name),
+        }
+    }
+
+    fn change(&mut self, host: HostPattern, change: impl FnOnce(&mut HostRoutes)) {
+        let (hosts, name) = self.hosts_mut(&host);
+        let old = hosts.get(name).cloned().unwrap_or_default();
+        let mut new = HostRoutes::clone(&old);
+        change(&mut new);
+        let new = Arc::new(new);
+        hosts.insert(name.clone(), Arc::clone(&new));
+        // First what is new, so that what is in both never leaves.
+        for target in new.targets() {
+            self.references.add(target);
+        }
+        for target in old.targets() {
+            self.references.remove(target);
+        }
+    }
+
+    /// Where a request goes, by its `Host` header or authority, of which port, case and one trailing dot do not
+    /// matter, and by the path of its target without the query.
+    ///
+    /// An exact name goes before a wildcard, a longer path before a shorter one, a path before the whole host. A
+    /// wildcard is also asked for paths that the exact name leaves open.
+    ///
+    /// # Errors
+    /// Nothing is chosen for what is no host name, for a host without a route, and for a path that leads to two
+    /// places, depending on how it is read.
+    pub fn choose(&self, host_header: &str, path: &str) -> Result<Chosen<'_>, Unrouted> {
+        let name = routing_name(host_header).ok_or(Unrouted::Malformed)?;
+        let exact = self.exact.get(name.as_ref()).map(Arc::as_ref);
+        let above = parent(&name).and_then(|above| self.wildcard.get(above));
+        let above = above.map(Arc::as_ref);
+        let (level, place) = find(exact, above, path)?;
+        let routes = match level {
+            Level::Exact => exact,
+            Level::Wildcard => above,
+        };
+        let routes = routes.ok_or(Unrouted::Unknown)?;
+        let path = match place {
+            Place::Whole => None,
+            Place::Path(at) => Some(routes.paths.get(at).ok_or(Unrouted::Unknown)?),
+        };
+        let whole = routes.whole.as_ref();
+        let target = path.map(|route| &route.target).or(whole);
+        let target = target.ok_or(Unrouted::Unknown)?;
+        Ok(Chosen { target, path })
+    }
+
+    /// The routes of a name that [`routing_name`] has read, or for a wildcard of what [`parent`] says of it, with
+    /// the host as the table has it.
+    pub(crate) fn find(&self, level: Level, name: &str) -> Option<(&Host, &Arc<HostRoutes>)> {
+        match level {
+            Level::Exact => self.exact.get_key_value(name),
+            Level::Wildcard => self.wildcard.get_key_value(name),
+        }
+    }
+
+    /// All hosts with their routes, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (HostPattern, &HostRoutes)> {
+        let exact = self.exact.iter();
+        let wildcard = self.wildcard.iter();
+        exact
+            .map(|(host, routes)| (HostPattern::Exact(host.clone()), routes.as_ref()))
+            .chain(
+                wildcard
+                    .map(|(host, routes)| (HostPattern::Wildcard(host.clone()), routes.as_ref())),
+            )
     }
 
     /// How many hosts are routed.
     pub fn len(&self) -> usize {
-        self.services.len()
+        self.exact.len() + self.wildcard.len()
     }
 
     /// True when no host is routed.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty()
+        self.exact.is_empty() && self.wildcard.is_empty()
     }
 
     /// The ids of all upstreams of all services, each once.
     pub fn upstream_ids(&self) -> BTreeSet<&str> {
-        self.upstreams()
-            .map(|upstream| upstream.id.as_str())
-            .collect()
+        self.references.upstream_ids().collect()
     }
 
-    /// All upstreams; one that serves several hosts comes several times.
-    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
-        self.services
-            .values()
-            .flat_map(|service| &service.upstreams)
+    pub(crate) fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// The hosts of `old` whose routes are not the very same here.
+    pub(crate) fn changed_since<'a>(
+        &'a self,
+        old: &'a RouteTable,
+    ) -> impl Iterator<Item = (Level, &'a Host, &'a HostRoutes)> {
+        let exact = self.exact.changed_since(&old.exact);
+        let wildcard = self.wildcard.changed_since(&old.wildcard);
+        exact
+            .map(|change| (Level::Exact, change))
+            .chain(wildcard.map(|change| (Level::Wildcard, change)))
+            .filter(|(_, (_, before, now))| !now.is_some_and(|now| Arc::ptr_eq(before, now)))
+            .map(|(level, (host, before, _))| (level, host, before.as_ref()))
+    }
+
+    /// Shares with `old` all that is equal; answers whether that is everything.
+    pub(crate) fn share_with(&mut self, old: &RouteTable) -> bool {
+        self.exact.share_with(&old.exact);
+        self.wildcard.share_with(&old.wildcard);
+        self.references.share_with(&old.references);
+        self.is_shared_with(old)
+    }
+
+    /// Whether nothing was changed since one was copied from the other.
+    pub(crate) fn is_shared_with(&self, old: &RouteTable) -> bool {
+        self.exact.is_shared_with(&old.exact) && self.wildcard.is_shared_with(&old.wildcard)
+    }
+}
+
+/// Where a path leads, in both of its readings.
+///
+/// # Errors
+/// `Unknown` if nowhere, `Ambiguous` if the readings lead to different places.
+pub(crate) fn find(
+    exact: Option<&HostRoutes>,
+    wildcard: Option<&HostRoutes>,
+    path: &str,
+) -> Result<(Level, Place), Unrouted> {
+    if let Some(exact) = exact
+        && exact.paths.is_empty()
+        && exact.whole.is_some()
+    {
+        return Ok((Level::Exact, Place::Whole));
+    }
+    let readings = Readings::of(path);
+    let (mut written, mut resolved) = (None, None);
+    let levels = [(Level::Exact, exact), (Level::Wildcard, wildcard)];
+    for (level, routes) in levels {
+        let Some(routes) = routes else { continue };
+        let prefixes = routes.paths.iter().map(|route| &route.prefix);
+        let found = readings.longest(prefixes);
+        let whole = routes.whole.as_ref().map(|_| Place::Whole);
+        let at = |found: Option<usize>| Some((level, found.map(Place::Path).or(whole)?));
+        written = written.or_else(|| at(found.0));
+        resolved = resolved.or_else(|| at(found.1));
+    }
+    if written == resolved {
+        written.ok_or(Unrouted::Unknown)
+    } else {
+        Err(Unrouted::Ambiguous)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{RouteTable, Service, Upstream};
-    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-    use std::collections::BTreeSet;
-    use std::sync::Arc;
-
-    fn upstream(id: &str, port: u16) -> Upstream {
-        Upstream {
-            id: id.to_owned(),
-            address: ([127, 0, 0, 1], port).into(),
-        }
-    }
-
-    fn table(hosts: &[&str]) -> RouteTable {
-        let mut table = RouteTable::default();
-        for (port, host) in (1000..).zip(hosts) {
-            let service = Service::serving(*host, [upstream(host, port)]);
-            table.insert(host.parse().unwrap(), Arc::new(service));
-        }
-        table
-    }
-
-    fn check(header: &str, expected: Option<&str>) {
-        let table = table(&["shop.localhost", "blog.localhost"]);
-        assert_eq!(
-            table.choose(header).map(|s| s.name.as_str()),
-            expected,
-            "{header:?}"
-        );
-    }
-
-    #[test]
-    fn a_host_is_chosen_exactly() {
-        check("shop.localhost", Some("shop.localhost"));
-        check("SHOP.LOCALHOST.:8080", Some("shop.localhost"));
-        check("blog.localhost", Some("blog.localhost"));
-        check("localhost", None);
-        check("x.shop.localhost", None);
-        check("", None);
-    }
-
-    #[test]
-    fn tables_are_compared_by_value_and_later_inserts_win() {
-        assert_eq!(table(&["a", "b"]), table(&["a", "b"]));
-        assert_ne!(table(&["a", "b"]), table(&["b", "a"]), "the ports differ");
-        let mut table = table(&["a"]);
-        table.insert("A".parse().unwrap(), Arc::new(Service::serving("new", [])));
-        assert_eq!(table.choose("a").unwrap().name, "new");
-        assert_eq!(table.len(), 1);
-        assert!(table.upstream_ids().is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn a_table_answers_for_its_hosts_and_no_other(
-            hosts in proptest::collection::btree_set("[a-z]{1,3}\\.[a-z]{1,2}", 0..20),
-            other in "[a-z]{1,3}\\.[a-z]{1,2}",
-        ) {
-            let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-            let table = table(&hosts);
-            for host in &hosts {
-                prop_assert_eq!(&table.choose(host).unwrap().name, host);
-            }
-            prop_assert_eq!(table.choose(&other).is_some(), hosts.contains(&other.as_str()));
-            prop_assert!(table.upstream_ids() == hosts.into_iter().collect::<BTreeSet<_>>());
-        }
-    }
-}
+mod tests;

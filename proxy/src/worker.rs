@@ -197,10 +197,24 @@ impl Worker {
         let worker = Rc::clone(self);
         let local = listener.address;
         let ends = Ends { peer, local };
+        let visit = match self
+            .shared
+            .crowd
+            .as_ref()
+            .map(|crowd| crowd.enter(peer.ip()))
+        {
+            None => None,
+            Some(Some(visit)) => Some(visit),
+            // Closed without a word: who makes so many of them does not read.
+            Some(None) => {
+                tracing::debug!(%peer, "this address has too many connections open");
+                return;
+            }
+        };
         if listener.is_tls {
-            spawn_local(connection::serve_tls(worker, stream, ends));
+            spawn_local(connection::serve_tls(worker, stream, ends, visit));
         } else {
-            spawn_local(connection::serve(worker, stream, ends));
+            spawn_local(connection::serve(worker, stream, ends, visit));
         }
     }
 

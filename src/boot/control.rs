@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mini_proxy::acme::Acme;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +14,7 @@ use super::front::Front;
 use super::ready::ServerFile;
 use super::settings::Settings;
 use super::takeover::Role;
-use super::wiring::{self, Stores};
+use super::wiring::{self, Running, Stores};
 use crate::commands::Platform;
 use crate::engine::ContainerEngine;
 use crate::http;
@@ -23,6 +24,8 @@ use crate::ssh::SshServer;
 
 /// How long commands over SSH may go on after a signal. Pushes are over by then: their deploys are cancelled first.
 const SSH_DRAIN: Duration = Duration::from_secs(10);
+/// How long orders for certificates may take to clear up after a signal: a DNS hook may have a record to remove.
+const ACME_DRAIN: Duration = Duration::from_secs(15);
 /// How long answers to API requests may take after a signal.
 const API_DRAIN: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,7 @@ const API_DRAIN: Duration = Duration::from_secs(10);
 pub(super) struct Control {
     platform: Platform,
     reconcile: ReconcileTask,
+    acme: Option<Acme>,
     ssh: SshServer,
     stop_api: CancellationToken,
     api: TaskTracker,
@@ -45,8 +49,11 @@ impl Control {
         front: &Front,
     ) -> Result<Control, Problem> {
         let leaving = watch::Sender::new(false);
-        let (platform, reconcile) =
-            wiring::start(settings, stores, front, leaving.subscribe()).await?;
+        let Running {
+            platform,
+            reconcile,
+            acme,
+        } = wiring::start(settings, stores, front, leaving.subscribe()).await?;
         warn_without_docker(platform.engine.as_ref()).await;
         if let Err(error) = platform.engine.remove_leftovers().await {
             tracing::warn!(%error, "one-off containers of an earlier run could not be removed");
@@ -71,6 +78,7 @@ impl Control {
         let mut control = Control {
             platform,
             reconcile,
+            acme,
             ssh,
             stop_api: CancellationToken::new(),
             api: TaskTracker::new(),
@@ -151,6 +159,7 @@ impl Control {
         let Control {
             platform,
             reconcile,
+            acme,
             ssh,
             stop_api,
             api,
@@ -166,7 +175,14 @@ impl Control {
         };
         api.close();
         let api = tokio::time::timeout(API_DRAIN, api.wait());
-        let _ = tokio::join!(ssh, api, meanwhile);
+        let acme = async {
+            if let Some(acme) = acme
+                && tokio::time::timeout(ACME_DRAIN, acme.stop()).await.is_err()
+            {
+                tracing::warn!("an order for a certificate was cut short");
+            }
+        };
+        let _ = tokio::join!(ssh, api, acme, meanwhile);
         reconcile.stop().await;
         platform.journal.close().await;
         if let Err(error) = platform.store.close().await {

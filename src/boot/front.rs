@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::listeners::Bound;
 use super::settings::Settings;
 use super::takeover::{Door, Kept, Listening, Passed, Role};
-use crate::commands::ServerFacts;
+use crate::commands::{CertificateAuthority, ServerFacts};
 use crate::http::ApiSocket;
 use crate::model::{Kind, Problem, Timestamp};
 
@@ -37,7 +37,10 @@ impl Front {
         mut passed: Passed,
         used_before: BTreeSet<String>,
     ) -> Result<Front, Problem> {
-        let proxy_settings = ProxySettings::default();
+        let proxy_settings = ProxySettings {
+            max_connections_per_address: settings.max_connections_per_address,
+            ..ProxySettings::default()
+        };
         let bound = Bound::bind(settings, proxy_settings.threads, &mut passed)?;
         let facts = facts(settings, &bound);
         let mut kept = bound.keep().map_err(|error| not_kept(&error))?;
@@ -105,6 +108,13 @@ fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
         http: addresses(&bound.http),
         https: addresses(&bound.https),
         base_domains: settings.base_domains.clone(),
+        certificate_authority: settings
+            .automatic
+            .settings()
+            .map(|acme| CertificateAuthority {
+                directory: acme.authority.directory.clone(),
+                has_wildcards: acme.dns_hook.is_some(),
+            }),
         started_at: Timestamp::now(),
     }
 }

@@ -149,6 +149,7 @@ mod tests {
             ],
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
+            certificate_authority: None,
             started_at: Timestamp::UNIX_EPOCH,
         }
     }

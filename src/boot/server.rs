@@ -77,7 +77,10 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
     let taken = match takes_over {
         true => tokio::select! {
             taken = take(settings) => taken?,
-            () = signals.next() => return Ok(()),
+            () = signals.next() => {
+                tracing::info!("the takeover is called off; the running server goes on");
+                return Ok(());
+            }
         },
         false => None,
     };
@@ -170,6 +173,7 @@ async fn start(
         () = signals.next() => return Ok(None),
     };
     if let Some(taken) = taken {
+        // It ends with the server before. Who has to know waits for what it writes.
         tokio::spawn(taken.ready(front.used_before.clone()));
     }
     ready::announce(&front.facts);

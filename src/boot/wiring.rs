@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mini_proxy::ProxyHandle;
+use mini_proxy::acme::{Acme, AcmeSettings};
 use tokio::sync::watch;
 
 use super::front::Front;
@@ -14,7 +16,7 @@ use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
 use crate::model::{Kind, Problem};
-use crate::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
+use crate::reconcile::{Orders, Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
 use crate::store::{Store, StoreError};
 
@@ -65,13 +67,20 @@ fn in_use(error: StoreError) -> Problem {
     }
 }
 
+/// The parts that run, but SSH and API.
+pub(super) struct Running {
+    pub platform: Platform,
+    pub reconcile: ReconcileTask,
+    pub acme: Option<Acme>,
+}
+
 /// Starts the reconciler for a proxy that runs, and settles what a crash left. SSH is started after that, with [`ssh`].
 pub(super) async fn start(
     settings: &Settings,
     stores: Stores,
     front: &Front,
     leaving: watch::Receiver<bool>,
-) -> Result<(Platform, ReconcileTask), Problem> {
+) -> Result<Running, Problem> {
     let Stores {
         store,
         journal,
@@ -107,17 +116,46 @@ pub(super) async fn start(
         settings: deploy_settings(settings),
     });
     deploys.recover().await?;
-    let platform = Platform {
-        store,
-        journal,
-        engine,
-        repositories,
-        deploys,
-        reconciler,
-        facts: Arc::new(facts),
-        leaving,
+    let acme = match settings.automatic.settings() {
+        Some(automatic) => Some(acme(automatic, &store, &reconciler, front.proxy.handle()).await?),
+        None => None,
     };
-    Ok((platform, reconcile))
+    Ok(Running {
+        platform: Platform {
+            store,
+            journal,
+            engine,
+            repositories,
+            deploys,
+            reconciler,
+            facts: Arc::new(facts),
+            leaving,
+        },
+        reconcile,
+        acme,
+    })
+}
+
+/// Begins to look after automatic certificates.
+async fn acme(
+    settings: AcmeSettings,
+    store: &Store,
+    reconciler: &Reconciler,
+    proxy: ProxyHandle,
+) -> Result<Acme, Problem> {
+    let orders = Orders::open(store.clone(), reconciler.clone()).await?;
+    let wake = reconciler.names_changed();
+    Acme::start(settings, Arc::new(orders), proxy, wake).map_err(|error| {
+        let why = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Problem::new(
+            Kind::Invalid,
+            format!("Automatic certificates cannot be had: {error}"),
+            why,
+            "Check acme-ca-file, or install the system's roots: `apt-get install ca-certificates`",
+        )
+    })
 }
 
 fn deploy_settings(settings: &Settings) -> DeploySettings {

@@ -7,7 +7,8 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    logs, proxy, ps, releases, rollback, run, ssh_keys, url, urls, version,
+    http_auth, logs, maintenance, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys,
+    url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -129,6 +130,7 @@ commands! {
     "certs:add" or "certs:update" => CertsAdd(certs::Add),
     "certs:generate" => CertsGenerate(certs::Generate),
     "certs:remove" => CertsRemove(certs::Remove),
+    "certs:renew" => CertsRenew(certs::Renew),
     "certs:report" or "certs" => CertsReport(certs::Report),
     "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),
@@ -140,9 +142,28 @@ commands! {
     "config:unset" => ConfigUnset(config::Unset),
     "doctor" => Doctor(doctor::Doctor),
     "domains:add" => DomainsAdd(domains::Add),
+    "domains:add-global" => DomainsAddGlobal(domains::AddGlobal),
+    "domains:clear" => DomainsClear(domains::Clear),
+    "domains:clear-global" => DomainsClearGlobal(domains::ClearGlobal),
+    "domains:disable" => DomainsDisable(domains::Disable),
+    "domains:enable" => DomainsEnable(domains::Enable),
     "domains:remove" => DomainsRemove(domains::Remove),
+    "domains:remove-global" => DomainsRemoveGlobal(domains::RemoveGlobal),
     "domains:report" or "domains" => DomainsReport(domains::Report),
+    "domains:reset" => DomainsReset(domains::Reset),
+    "domains:set" => DomainsSet(domains::Set),
+    "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
+    "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
+    "http-auth:off" or "http-auth:disable" => HttpAuthOff(http_auth::Off),
+    "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
+    "http-auth:remove-user" => HttpAuthRemoveUser(http_auth::RemoveUser),
+    "http-auth:report" or "http-auth" => HttpAuthReport(http_auth::Report),
     "logs" or "apps:logs" => Logs(logs::Logs),
+    "maintenance:custom-page" => MaintenanceCustomPage(maintenance::CustomPage),
+    "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
+    "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),
+    "maintenance:report" or "maintenance" => MaintenanceReport(maintenance::Report),
+    "proxy:error-page" => ProxyErrorPage(proxy::ErrorPage),
     "proxy:pause" => ProxyPause(proxy::Pause),
     "proxy:report" or "nginx:report" => ProxyReport(proxy::Report),
     "proxy:resume" => ProxyResume(proxy::Resume),
@@ -153,8 +174,14 @@ commands! {
     "ps:scale" => PsScale(ps::Scale),
     "ps:start" => PsStart(ps::Start),
     "ps:stop" => PsStop(ps::Stop),
+    "redirects:report" or "redirects" => RedirectsReport(redirects::Report),
+    "redirects:set" => RedirectsSet(redirects::Set),
+    "redirects:unset" => RedirectsUnset(redirects::Unset),
     "releases" => Releases(releases::Releases),
     "rollback" => Rollback(rollback::Rollback),
+    "routes:add" => RoutesAdd(routes::Add),
+    "routes:remove" => RoutesRemove(routes::Remove),
+    "routes:report" or "routes" => RoutesReport(routes::Report),
     "run" => Run(run::Run),
     "ssh-keys:add" => SshKeysAdd(ssh_keys::Add),
     "ssh-keys:list" => SshKeysList(ssh_keys::List),
@@ -175,7 +202,12 @@ impl AnyCommand {
             AnyCommand::CertsAdd(add) => add.reads_input(),
             command => matches!(
                 command,
-                AnyCommand::Run(_) | AnyCommand::AppsDestroy(_) | AnyCommand::SshKeysAdd(_)
+                AnyCommand::Run(_)
+                    | AnyCommand::AppsDestroy(_)
+                    | AnyCommand::HttpAuthAddUser(_)
+                    | AnyCommand::MaintenanceCustomPage(_)
+                    | AnyCommand::ProxyErrorPage(_)
+                    | AnyCommand::SshKeysAdd(_)
             ),
         }
     }

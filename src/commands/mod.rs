@@ -14,17 +14,22 @@ pub mod doctor;
 pub mod domains;
 mod door;
 pub mod help;
+mod html_page;
+pub mod http_auth;
 mod list;
 pub mod logs;
+pub mod maintenance;
 mod options;
 mod page;
 mod problems;
 mod progress;
 pub mod proxy;
 pub mod ps;
+pub mod redirects;
 pub mod releases;
 pub mod report;
 pub mod rollback;
+pub mod routes;
 pub mod run;
 mod session;
 pub mod ssh_keys;
@@ -102,6 +107,15 @@ pub fn interrupted() -> Problem {
     )
 }
 
+/// Who issues certificates to this server.
+#[derive(Debug, Clone)]
+pub struct CertificateAuthority {
+    /// The URL of its directory.
+    pub directory: String,
+    /// Whether wildcards can be had, which needs a DNS hook.
+    pub has_wildcards: bool,
+}
+
 /// Facts about the running server that reports show.
 #[derive(Debug, Clone)]
 pub struct ServerFacts {
@@ -115,6 +129,8 @@ pub struct ServerFacts {
     pub https: Vec<SocketAddr>,
     /// Base domains, the first is shown first.
     pub base_domains: Vec<DomainName>,
+    /// Who issues certificates, when they are ordered automatically.
+    pub certificate_authority: Option<CertificateAuthority>,
     /// When the server started.
     pub started_at: Timestamp,
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Format, Options, Output, Page};
 use crate::model::{AppName, Kind, Problem};
 
-/// Width of the column of keys, at least.
+/// Width of the column of keys with its blank, at least.
 const KEY_COLUMN: usize = 31;
 
 /// Facts about one app under one heading.
@@ -17,6 +17,8 @@ pub struct Report {
     pub app: AppName,
     /// Facts by key, as in JSON: `ps-can-scale`.
     pub facts: BTreeMap<String, String>,
+    /// What stands before a value in text, where the key does not say it well.
+    titles: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -25,12 +27,24 @@ impl Report {
         Self {
             app: app.clone(),
             facts: BTreeMap::new(),
+            titles: BTreeMap::new(),
         }
     }
 
     /// Adds a fact.
     pub(super) fn fact(&mut self, key: &str, value: impl ToString) {
         self.facts.insert(key.to_owned(), value.to_string());
+    }
+
+    /// Adds a fact whose key has a name with dots and hyphens in it, which its title keeps.
+    pub(super) fn titled(&mut self, key: &str, title: &str, value: impl ToString) {
+        self.titles.insert(key.to_owned(), title.to_owned());
+        self.fact(key, value);
+    }
+
+    fn title(&self, key: &str) -> String {
+        let own = self.titles.get(key).cloned();
+        own.unwrap_or_else(|| title(key))
     }
 }
 
@@ -119,11 +133,11 @@ fn print(page: &mut Page, topic: &str, report: &Report) {
     let titles: Vec<(String, &String)> = report
         .facts
         .iter()
-        .map(|(key, value)| (format!("{}:", title(key)), value))
+        .map(|(key, value)| (format!("{}:", report.title(key)), value))
         .collect();
     let width = titles
         .iter()
-        .map(|(title, _)| title.chars().count())
+        .map(|(title, _)| title.chars().count() + 1)
         .fold(KEY_COLUMN, usize::max);
     for (title, value) in titles {
         page.detail(format!("{title:<width$}{value}").trim_end());

@@ -39,8 +39,11 @@ impl Command for Url {
             None => Err(Problem::new(
                 Kind::NotFound,
                 format!("{} has no address", app.name),
-                "the server has no base domain, and the app has no domain",
-                format!("Give it one: `domains:add {} www.example.com`", app.name),
+                "its domains are disabled, or it has none and the server has no base domain",
+                format!(
+                    "See `domains:report {0}`; then `domains:enable {0}`, or `domains:add {0} www.example.com`",
+                    app.name
+                ),
             )),
         }
     }

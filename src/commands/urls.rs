@@ -38,8 +38,8 @@ impl Command for Urls {
 
 /// The addresses of an app, the one to show first first.
 pub(super) async fn of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
-    let domains = platform.store.domains(app.id).await?;
-    Ok(platform.reconciler.urls(&app.name, &domains))
+    let exposure = platform.store.exposure(app.id).await?;
+    Ok(platform.reconciler.urls(&app.name, &exposure))
 }
 
 impl Output for Addresses {

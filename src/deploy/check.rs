@@ -12,7 +12,7 @@ use super::http_check::{Expectation, get};
 use super::pipeline::{Healthy, Released};
 use super::run::Run;
 use crate::engine::{LogQuery, Process, ProcessState};
-use crate::model::{Check, CheckKind, Kind, Problem, ProcessType, Release};
+use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release};
 use crate::reconcile::{ProcessKey, View};
 
 /// How many lines of a failed process's log are shown.
@@ -34,6 +34,7 @@ pub(super) async fn check(
         });
     }
     let scale = deployer.store.scale(release.app).await?;
+    let routed = deployer.store.routed_types(release.app).await?;
     let mut keys = Vec::new();
     for process_type in release.processes.keys() {
         let quantity = scale.quantity(process_type);
@@ -49,10 +50,11 @@ pub(super) async fn check(
         }));
     }
     deployer.reconciler.wake();
-    try_join_all(
-        keys.iter()
-            .map(|key| check_process(deployer, run, &release, key)),
-    )
+    try_join_all(keys.iter().map(|key| {
+        let process_type = &key.process_type;
+        let takes_requests = process_type.is_web() || routed.contains(process_type);
+        check_process(deployer, run, &release, key, takes_requests)
+    }))
     .await?;
     Ok(Healthy {
         release,
@@ -65,9 +67,10 @@ async fn check_process(
     run: &Run,
     release: &Release,
     key: &ProcessKey,
+    takes_requests: bool,
 ) -> Result<(), Problem> {
     let process = started(deployer, run, key).await?;
-    let default = default_check(deployer, &key.process_type);
+    let default = default_check(deployer, takes_requests);
     let declared = release
         .checks
         .get(&key.process_type)
@@ -78,7 +81,7 @@ async fn check_process(
     let is_listening_declared = checks
         .iter()
         .any(|check| matches!(check.kind, CheckKind::Listening));
-    if checks.is_empty() || (key.process_type.is_web() && !is_listening_declared) {
+    if checks.is_empty() || (takes_requests && !is_listening_declared) {
         checks.insert(0, &default);
     }
     for check in checks {
@@ -88,7 +91,7 @@ async fn check_process(
         }
     }
     let name = name(key);
-    let text = if key.process_type.is_web() {
+    let text = if takes_requests {
         format!("{name} is ready on port {}", release.port)
     } else {
         format!("{name} is running")
@@ -97,9 +100,10 @@ async fn check_process(
     Ok(())
 }
 
-fn default_check(deployer: &Deployer, process_type: &ProcessType) -> Check {
+/// A process that takes requests must listen, any other stay up.
+fn default_check(deployer: &Deployer, takes_requests: bool) -> Check {
     let policy = deployer.settings.checks;
-    if process_type.is_web() {
+    if takes_requests {
         Check::listening(policy.listen_within)
     } else {
         Check::uptime(policy.uptime)
@@ -216,7 +220,12 @@ async fn pass(
             host,
         } => {
             let address = process.address.ok_or_else(super::run::lost)?;
-            let hosts = deployer.reconciler.host_names(&run.app.name, &[]);
+            // The name it answers at whatever domains it is given.
+            let exposure = Exposure {
+                global: deployer.store.global_domains().await?,
+                ..Exposure::default()
+            };
+            let hosts = deployer.reconciler.host_names(&run.app.name, &exposure);
             let host = host
                 .clone()
                 .or_else(|| hosts.first().map(ToString::to_string));

@@ -68,9 +68,9 @@ async fn announce(
         .await;
         return Ok(());
     }
-    let domains = deployer.store.domains(run.app.id).await?;
+    let exposure = deployer.store.exposure(run.app.id).await?;
     run.section("Application deployed:").await;
-    for url in deployer.reconciler.urls(&run.app.name, &domains) {
+    for url in deployer.reconciler.urls(&run.app.name, &exposure) {
         run.line(url).await;
     }
     Ok(())

@@ -1,9 +1,12 @@
 //! Owns the words of mini as types: names, apps, releases, deploys, checks, permissions and `Problem`.
 //! Must not know anything else: no async, no clock, no randomness, no files. Time and ids arrive as arguments.
 
+mod address;
 mod app;
+mod app_proxy;
 mod caller;
 mod certificate;
+mod certificate_order;
 mod check;
 mod deploy;
 mod name;
@@ -13,14 +16,17 @@ mod release;
 mod secret;
 mod value_kind;
 
+pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
+pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
+pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
-    ProcessType, ReleaseVersion,
+    ProcessType, ReleaseVersion, UserName,
 };
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting};

@@ -71,6 +71,17 @@ macro_rules! name_type {
 }
 
 name_type!(
+    /// Who may pass where an app asks for a password. Without a colon, which ends the name on the wire (RFC 7617 section 2).
+    UserName,
+    "user",
+    "A user name has letters, digits and any of . _ @ + -, 64 characters at most",
+    |text| is_within(text, 64)
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b))
+);
+
+name_type!(
     /// An app's name: also its folder, its repository and the first label of its default host name, hence at most 63
     /// characters (RFC 1035, section 2.3.4). The alphabet is Dokku's.
     AppName,
@@ -93,13 +104,13 @@ name_type!(
 );
 
 name_type!(
-    /// A host name given to an app, in lower case.
+    /// A host name given to an app, in lower case; `*.example.com` stands for any one label in front of `example.com`.
     DomainName,
     "domain",
-    "A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path, no `*`",
+    "A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path; `*.` may stand in front",
     |text| {
         is_within(text, 253)
-            && text.split('.').all(|label| {
+            && text.strip_prefix("*.").unwrap_or(text).split('.').all(|label| {
                 is_within(label, 63)
                     && !label.starts_with('-')
                     && !label.ends_with('-')
@@ -107,6 +118,13 @@ name_type!(
             })
     }
 );
+
+impl DomainName {
+    /// Whether it stands for many names.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+}
 
 name_type!(
     /// The key of a config var: a name every shell accepts.
@@ -252,8 +270,10 @@ mod tests {
     fn other_names_keep_to_their_rules() {
         check::<ProcessType>(&["web", "worker_2", "A-b"], &["", "a b", "a:b", "ä"]);
         check::<DomainName>(
-            &["a.b", "localhost"],
-            &["", "A.b", "a..b", "a.b:80", "-a.b", "*.a.b", "a.*.b"],
+            &["a.b", "localhost", "*.a.b"],
+            &[
+                "", "A.b", "a..b", "a.b:80", "-a.b", "*", "*.", "*.*.b", "a.*.b", "*a.b",
+            ],
         );
         check::<ConfigKey>(&["PORT", "_x", "a1"], &["", "1a", "a-b", "a=b", "a\n"]);
         check::<BranchName>(
@@ -261,6 +281,7 @@ mod tests {
             &["", "a..b", "a b", "-x", "a.lock", "x~1"],
         );
         check::<ReleaseVersion>(&["v1", "12"], &["", "v0", "v-1", "vv1", "latest"]);
+        check::<UserName>(&["me", "me@example.com"], &["", "a:b", "a b", "ä", "a\n"]);
         check::<KeyName>(&["me", "ci@github"], &["", "-x", "a b", "a\n"]);
     }
 }

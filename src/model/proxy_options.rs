@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::value_kind::{OffOr, Size, Span, Switch, ValueKind};
+use super::value_kind::{
+    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+};
 
 /// One setting of the catalogue.
 #[derive(Debug)]
@@ -46,6 +48,12 @@ impl ProxySetting {
         (self.form)()
     }
 }
+
+/// Enough for the address ranges of a content delivery network.
+const NETWORKS: ListOf<Networks> = ListOf {
+    each: Networks,
+    most: 256,
+};
 
 macro_rules! proxy_settings {
     ($($name:literal $(| $alias:literal)? $field:ident: $type:ty = $default:expr, $kind:expr, $help:literal;)+) => {
@@ -107,6 +115,24 @@ proxy_settings! {
     "max-body-size" | "client-max-body-size" max_body_bytes: Option<u64> = None,
         OffOr(Size { least: 1, most: 1 << 44 }),
         "Largest body of a request, more is answered 413; off, for bodies pass through and fill no memory of ours";
+    "allow-list" allow: Vec<Network> = Vec::new(),
+        NETWORKS,
+        "Who may ask, others are answered 403; with none, everybody may";
+    "deny-list" deny: Vec<Network> = Vec::new(),
+        NETWORKS,
+        "Who may not ask, even if on the allow-list";
+    "rate-limit" rate: Option<Rate> = None,
+        OffOr(PerTime { most: 1_000_000 }),
+        "How often one client may ask, an IPv6 one by the first half of its address; more is answered 429";
+    "rate-limit-burst" rate_burst: Option<u32> = None,
+        OffOr(Count { least: 1, most: 1_000_000 }),
+        "How many requests of one client pass at once after a pause; off for as many as the rate names";
+    "compression" | "gzip" compression: bool = true,
+        Switch,
+        "Whether answers of text and its like are compressed for visitors that take it (zstd, gzip, brotli)";
+    "max-in-flight" max_in_flight: Option<u32> = None,
+        OffOr(Count { least: 1, most: 1_000_000 }),
+        "How many requests may be under way at once, more are answered 503; WebSockets do not count";
     "https-redirect" https_redirect: bool = true,
         Switch,
         "Whether HTTP is sent to HTTPS (308) on host names with a certificate; off serves both";

@@ -66,6 +66,11 @@ impl Shelf {
         Ok(())
     }
 
+    /// The certificate with this id, if it was read and can be used.
+    pub(super) fn get(&self, id: CertificateId) -> Option<&Arc<Certificate>> {
+        self.readable.get(&id)
+    }
+
     /// The certificate for each host name of each app: the preferred one of the app's own that cover it. A name that no
     /// certificate of its app covers gets none, whatever other apps have.
     pub(super) fn certificates(&self, desired: &Desired, rules: &Rules) -> Certificates {

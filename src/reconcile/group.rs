@@ -4,22 +4,27 @@ use super::plan::{ProcessKey, Rules};
 use crate::engine::GroupSpec;
 use crate::model::{App, ConfigKey, ConfigVars, ProcessType, Release, ReleaseVersion, Secret};
 
-/// The group of `key`, as the engine starts it.
+/// The group of `key`, as the engine starts it. A type a route leads to gets `PORT` as `web` does.
 pub(super) fn group_spec(
     app: &App,
     release: &Release,
     key: &ProcessKey,
+    takes_requests: bool,
     rules: &Rules,
 ) -> GroupSpec {
     let command = release.processes.get(&key.process_type).cloned().flatten();
     let process = format!("{}.{}", key.process_type, key.index);
+    let mut environment = environment(app, release, release.version, &key.process_type, &process);
+    if takes_requests {
+        set_port(&mut environment, release);
+    }
     GroupSpec {
         app: app.name.clone(),
         release: release.version,
         process_type: key.process_type.clone(),
         image: release.image.clone(),
         command,
-        environment: environment(app, release, release.version, &key.process_type, &process),
+        environment,
         limits: rules.limits,
         stop_grace: rules.stop_grace,
     }
@@ -49,10 +54,14 @@ pub fn environment(
         add("GIT_REV", commit.to_string());
     }
     environment.extend(release.config.clone());
-    if process_type.is_web()
-        && let Ok(key) = "PORT".parse::<ConfigKey>()
-    {
-        environment.insert(key, Secret::new(release.port.to_string()));
+    if process_type.is_web() {
+        set_port(&mut environment, release);
     }
     environment
+}
+
+fn set_port(environment: &mut ConfigVars, release: &Release) {
+    if let Ok(key) = "PORT".parse::<ConfigKey>() {
+        environment.insert(key, Secret::new(release.port.to_string()));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,13 @@ use super::history::History;
 use super::plan::{
     Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
 };
-use super::readiness::Readiness;
+use super::readiness::{Readiness, listening_address};
 use super::routes::route_table;
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
-use crate::model::{AppId, AppName, ReleaseStatus, Timestamp};
+use crate::model::{
+    AppId, AppName, AppRedirect, CertificateId, Domain, DomainName, ReleaseStatus, Timestamp,
+};
 use crate::store::{Desired, Store};
 
 /// How often it looks when nothing happens: the net under a lost event.
@@ -82,6 +84,7 @@ impl Reconciler {
             rules: Arc::new(parts.rules.clone()),
             proxy: parts.proxy.clone(),
             http_port: parts.http_port,
+            names_changed: Arc::default(),
         };
         let stop = CancellationToken::new();
         let looker = Looker {
@@ -92,6 +95,8 @@ impl Reconciler {
             view,
             history: History::default(),
             shelf: Shelf::default(),
+            names: Names::default(),
+            names_changed: reconciler.names_changed(),
             busy: HashMap::new(),
             actions: JoinSet::new(),
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
@@ -120,6 +125,8 @@ struct Looker {
     view: watch::Sender<Arc<View>>,
     history: History,
     shelf: Shelf,
+    names: Names,
+    names_changed: Arc<Notify>,
     busy: HashMap<Target, AppName>,
     actions: JoinSet<Finished>,
     starts: Arc<Semaphore>,
@@ -213,8 +220,13 @@ impl Looker {
         }
     }
 
-    /// Has the certificates shown that should be.
+    /// Has the certificates shown that should be, and says when others may be wanted.
     async fn certify(&mut self, desired: &Desired) {
+        let names = Names::of(desired);
+        if names != self.names {
+            self.names = names;
+            self.names_changed.notify_one();
+        }
         if let Err(error) = self.shelf.follow(&self.parts.store, desired).await {
             tracing::error!(%error, "cannot read the certificates; those that are shown stay");
             return;
@@ -264,7 +276,7 @@ impl Looker {
             .collect();
         self.readiness.keep_only(|id| running.contains(id));
         for process in &processes {
-            self.readiness.probe_web(desired, process);
+            self.readiness.probe_requested(desired, process);
         }
         let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
@@ -329,7 +341,7 @@ impl Looker {
                     let _permit = starts.acquire().await;
                     let process = engine.start(&group, index).await?;
                     // Now, and not after the next look, which has to ask the engine for everything.
-                    readiness.probe_web(&desired, &process);
+                    readiness.probe_requested(&desired, &process);
                     Ok(())
                 });
                 Some(app)
@@ -439,6 +451,32 @@ impl Looker {
     }
 }
 
+/// What decides which certificates are wanted.
+#[derive(Default, PartialEq, Eq)]
+struct Names {
+    apps: Vec<(AppId, AppName)>,
+    domains: Vec<Domain>,
+    global_domains: Vec<DomainName>,
+    exposures: BTreeMap<AppId, (bool, bool)>,
+    redirects: Vec<AppRedirect>,
+    certificates: Vec<CertificateId>,
+}
+
+impl Names {
+    fn of(desired: &Desired) -> Names {
+        let apps = desired.apps.iter();
+        let certificates = desired.certificates.iter();
+        Names {
+            apps: apps.map(|app| (app.id, app.name.clone())).collect(),
+            domains: desired.domains.clone(),
+            global_domains: desired.global_domains.clone(),
+            exposures: desired.exposures.clone(),
+            redirects: desired.redirects.clone(),
+            certificates: certificates.map(|(_, id, _)| *id).collect(),
+        }
+    }
+}
+
 /// Apps with running processes that are to end, be it after their routes have gone or their last request is answered.
 /// Those of a release that drains take their time: what was asked for does not depend on them.
 fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
@@ -482,7 +520,7 @@ fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
     keys
 }
 
-/// Apps with a wanted web process that was started a short while ago and does not listen yet.
+/// Apps with a wanted process for requests that was started a short while ago and does not listen yet.
 fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppName> {
     let wanted = wanted_keys(desired);
     observed
@@ -490,7 +528,7 @@ fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppNa
         .iter()
         .filter(|process| {
             process.state == ProcessState::Running
-                && process.process_type.is_web()
+                && listening_address(desired, process).is_some()
                 && !observed.ready.contains(&process.id)
                 && wanted.contains(&ProcessKey::of(process))
                 && process

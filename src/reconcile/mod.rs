@@ -6,6 +6,7 @@ mod certificates;
 mod group;
 mod history;
 mod look;
+mod orders;
 mod plan;
 mod policy;
 mod readiness;
@@ -16,6 +17,7 @@ mod tests;
 pub use certificates::preference;
 pub use group::environment;
 pub use look::{Parts, ReconcileTask};
+pub use orders::Orders;
 pub use plan::{
     Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities,
 };
@@ -23,11 +25,12 @@ pub use plan::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mini_proxy::{Certificate, Certificates, PlainHttp, ProxyHandle};
+use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
-use crate::model::{AppName, DomainName};
+use crate::model::{App, AppName, DomainName, Exposure};
+use crate::store::Desired;
 
 /// A way to the running reconciler. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,7 @@ pub struct Reconciler {
     rules: Arc<Rules>,
     proxy: ProxyHandle,
     http_port: Option<u16>,
+    names_changed: Arc<Notify>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -137,19 +141,26 @@ impl Reconciler {
     }
 
     /// All host names an app answers at, the one to show first: its own domains, then `<app>.<base>`.
-    pub fn host_names(&self, app: &AppName, domains: &[DomainName]) -> Vec<DomainName> {
-        routes::host_names(app, domains, &self.rules.base_domains)
+    pub fn host_names(&self, app: &AppName, exposure: &Exposure) -> Vec<DomainName> {
+        exposure.names(app, &self.rules.base_domains)
     }
 
-    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there.
-    pub fn urls(&self, app: &AppName, domains: &[DomainName]) -> Vec<String> {
+    /// The names under which visitors may come to an app, redirected ones included, the one to show first.
+    pub fn visited_names(&self, desired: &Desired, app: &App) -> Vec<DomainName> {
+        routes::names_of(desired, app, &self.rules)
+    }
+
+    /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there. A wildcard is no
+    /// address.
+    pub fn urls(&self, app: &AppName, exposure: &Exposure) -> Vec<String> {
         let table = self.proxy.table();
         let is_redirected = |host: &DomainName| {
-            let service = table.choose(host.as_str());
+            let chosen = table.choose(host.as_str(), "/");
+            let service = chosen.ok().and_then(|chosen| chosen.service());
             service.is_some_and(|service| service.plain_http == PlainHttp::Redirect)
         };
-        let hosts = self.host_names(app, domains);
-        let each = hosts.iter().map(|host| {
+        let hosts = self.host_names(app, exposure);
+        let each = hosts.iter().filter(|host| !host.is_wildcard()).map(|host| {
             let (scheme, port, usual) = if self.has_https(host) && is_redirected(host) {
                 ("https", self.rules.https_port, 443)
             } else {
@@ -170,11 +181,6 @@ impl Reconciler {
         counts.map_or(0, |counts| counts.waiting)
     }
 
-    /// The certificates that are shown now.
-    pub fn certificates(&self) -> Arc<Certificates> {
-        self.proxy.certificates()
-    }
-
     /// Whether a host is served over HTTPS.
     pub fn has_https(&self, host: &DomainName) -> bool {
         self.rules.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()
@@ -185,6 +191,11 @@ impl Reconciler {
         let certificates = self.proxy.certificates();
         let shown = certificates.find(host.as_str());
         self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
+    }
+
+    /// Notified when host names or certificates have come or gone, and so perhaps a certificate is to be ordered.
+    pub fn names_changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.names_changed)
     }
 
     /// The rules it plans by.

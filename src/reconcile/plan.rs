@@ -7,7 +7,7 @@ use std::time::Duration;
 use mini_proxy::RouteTable;
 
 use super::group::group_spec;
-use super::routes::{paused_until, route_table};
+use super::routes::{paused_until, route_table, takes_requests};
 use crate::engine::{GroupSpec, Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppName, DomainName, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
@@ -232,7 +232,10 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
                     Some(_) if release.status == ReleaseStatus::Candidate => {}
                     Some(refusal) if refusal.retry_at > now => plan.wait_until(refusal.retry_at),
                     Some(_) | None => plan.actions.push(Action::Start {
-                        group: Box::new(group_spec(app, release, &key, rules)),
+                        group: {
+                            let takes_requests = takes_requests(desired, app.id, &process_type);
+                            Box::new(group_spec(app, release, &key, takes_requests, rules))
+                        },
                         index,
                     }),
                 }

@@ -1,4 +1,4 @@
-//! Which web processes accept connections: each new one is tried until it does, and the loop is told.
+//! Which processes that take requests accept connections: each new one is tried until it does, and the loop is told.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::routes::takes_requests;
 use crate::engine::{Process, ProcessId, ProcessState};
 use crate::model::Timestamp;
 use crate::store::Desired;
@@ -43,9 +44,9 @@ impl Readiness {
         }
     }
 
-    /// Begins to probe a web process of a known release that runs; does nothing for any other.
-    pub(super) fn probe_web(&self, desired: &Desired, process: &Process) {
-        if let Some(address) = web_address(desired, process) {
+    /// Begins to probe a process of a known release that runs and is to take requests; does nothing for any other.
+    pub(super) fn probe_requested(&self, desired: &Desired, process: &Process) {
+        if let Some(address) = listening_address(desired, process) {
             self.probe(&process.id, process.started_at, address);
         }
     }
@@ -94,12 +95,15 @@ impl Readiness {
     }
 }
 
-/// Where a web process of a known release listens when it does.
-fn web_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
-    if process.state != ProcessState::Running || !process.process_type.is_web() {
+/// Where a process of a known release that is to take requests listens when it does.
+pub(super) fn listening_address(desired: &Desired, process: &Process) -> Option<SocketAddr> {
+    if process.state != ProcessState::Running {
         return None;
     }
     let app = desired.apps.iter().find(|app| app.name == process.app)?;
+    if !takes_requests(desired, app.id, &process.process_type) {
+        return None;
+    }
     let release = desired
         .releases
         .iter()

@@ -100,7 +100,7 @@ impl Store {
     }
 }
 
-fn insert(
+pub(super) fn insert(
     tx: &Transaction<'_>,
     seal: &Seal,
     certificate: &NewCertificate,

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Store, StoreError, apps, certificates, domains, pauses, proxy_settings, releases, scale,
+    Store, StoreError, apps, certificates, domains, pauses, proxy, releases, routes, scale,
 };
 use crate::model::{
-    App, AppId, CertificateId, CertificateOrigin, Domain, ProcessType, ProxyOptions, Release,
-    Scale, Timestamp,
+    App, AppId, AppProxy, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName,
+    ProcessType, Release, Route, Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -18,6 +18,14 @@ pub struct Desired {
     pub apps: Vec<App>,
     /// Host names by app.
     pub domains: Vec<Domain>,
+    /// The domains of the server that were added to those of its settings.
+    pub global_domains: Vec<DomainName>,
+    /// By app, where it differs from the default: whether it is reached, and whether at `<app>.<global domain>`.
+    pub exposures: BTreeMap<AppId, (bool, bool)>,
+    /// Addresses that lead to other processes.
+    pub routes: Vec<Route>,
+    /// Addresses that send visitors elsewhere.
+    pub redirects: Vec<AppRedirect>,
     /// Which certificates there are, by app. What they hold is read once each, with [`Store::certificate_pems`].
     pub certificates: Vec<(AppId, CertificateId, CertificateOrigin)>,
     /// Scale by app.
@@ -26,8 +34,8 @@ pub struct Desired {
     pub releases: Vec<Release>,
     /// Process types asked to be started anew, and when.
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
-    /// Settings of the proxy, of each app that has any.
-    pub proxy: BTreeMap<AppId, ProxyOptions>,
+    /// What was decided about requests, for each app with any such decision.
+    pub proxy: BTreeMap<AppId, AppProxy>,
     /// Until when requests for an app wait; moments that have passed mean nothing.
     pub pauses: BTreeMap<AppId, Timestamp>,
 }
@@ -64,8 +72,8 @@ impl Memory {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: eight queries, however many apps there are, and none when
-    /// nothing was written since the last call.
+    /// Everything the reconciler has to know, as of one moment: twelve queries, however many apps there are, one for each
+    /// page that is new, and none when nothing was written since the last call.
     ///
     /// # Errors
     /// `Damaged` if a row or a config does not read.
@@ -79,6 +87,7 @@ impl Store {
             return Ok(Arc::clone(&before.desired));
         }
         let seal = Arc::clone(&self.inner.seal);
+        let pages = Arc::clone(&self.inner.pages);
         let read = self
             .read(move |tx| {
                 let known = |app, version, sealed: &[u8]| {
@@ -92,11 +101,15 @@ impl Store {
                 let desired = Desired {
                     apps: apps::all(tx)?,
                     domains: domains::all(tx)?,
+                    global_domains: domains::global(tx)?,
+                    exposures: domains::all_switches(tx)?,
+                    routes: routes::all(tx)?,
+                    redirects: routes::all_redirects(tx)?,
                     certificates: certificates::all(tx)?,
                     scales: scale::all(tx)?,
                     releases,
                     restarts: scale::all_restarts(tx)?,
-                    proxy: proxy_settings::all(tx)?,
+                    proxy: proxy::all(tx, &pages)?,
                     pauses: pauses::all(tx)?,
                 };
                 Ok(Remembered {

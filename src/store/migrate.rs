@@ -9,7 +9,10 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_proxy.sql"),
     include_str!("migrations/003_certificates.sql"),
-    include_str!("migrations/004_pauses.sql"),
+    include_str!("migrations/004_routing.sql"),
+    include_str!("migrations/005_orders.sql"),
+    include_str!("migrations/006_policy.sql"),
+    include_str!("migrations/007_pauses.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

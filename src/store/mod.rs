@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | open, close, instance id | `mod`, `open` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
-//! | domains | `domains` |
+//! | domains of apps and of the server | `domains` |
+//! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
+//! | orders for certificates, our account at the authority | `orders` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -14,6 +16,7 @@
 //! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
 //! | settings of the proxy, by app | `proxy_settings` |
+//! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | until when requests for an app wait | `pauses` |
 //! | everything for the reconciler | `desired` |
 //!
@@ -36,14 +39,20 @@ mod domains;
 mod durable_file;
 mod error;
 mod event_log;
+mod http_auth;
 mod keys;
 mod lock;
+mod maintenance;
 mod migrate;
 mod open;
+mod orders;
 mod pauses;
 mod pipeline;
+mod proxy;
+mod proxy_pages;
 mod proxy_settings;
 mod releases;
+mod routes;
 mod row;
 mod scale;
 mod seal;
@@ -53,6 +62,7 @@ pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
+pub use orders::OrderBook;
 
 use worker::Worker;
 
@@ -74,6 +84,7 @@ struct Inner {
     seal: Arc<seal::Seal>,
     desired: desired::Memory,
     instance: String,
+    pages: Arc<proxy_pages::Kept>,
 }
 
 impl Store {

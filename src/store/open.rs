@@ -61,6 +61,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         seal: Arc::new(seal),
         desired: Memory::default(),
         instance,
+        pages: Arc::default(),
     })
 }
 

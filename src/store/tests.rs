@@ -7,15 +7,18 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    App, AppId, AppName, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus, Domain,
-    ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus, ReleaseVersion,
-    Scale, Secret, SshKey, Step, Timestamp, Trigger,
+    App, AppId, AppName, AppProxy, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus,
+    Domain, ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus,
+    ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
 mod certificates;
 mod opening;
+mod orders;
 mod pipeline;
+mod proxy;
 mod releases;
+mod routing;
 mod sealed;
 
 struct Fixture {
@@ -535,7 +538,11 @@ async fn settings_of_the_proxy_are_kept_by_app_and_go_with_it() {
         first_byte_timeout: Duration::from_secs(5),
         ..ProxyOptions::default()
     };
-    assert_eq!(desired.proxy, BTreeMap::from([(shop.id, options)]));
+    let decided = AppProxy {
+        options,
+        ..AppProxy::default()
+    };
+    assert_eq!(desired.proxy, BTreeMap::from([(shop.id, decided)]));
 
     store.destroy_app(shop.id).await.unwrap();
     assert_eq!(store.desired().await.unwrap().proxy, BTreeMap::new());

@@ -225,7 +225,7 @@ async fn domains_are_added_and_removed() {
             "apps:create blog",
             "apps:create shop",
             "domains:add blog www.Example.com shop.example.org",
-            "domains:add blog *.example.org",
+            "domains:add blog *.example.org Bücher.example",
             "domains:add blog www.example.com --format json",
             "domains:add shop www.example.com",
             "domains:add blog shop.localhost",
@@ -239,6 +239,117 @@ async fn domains_are_added_and_removed() {
             "url nope",
             "domains:remove blog www.example.com never.example.com",
             "domains:remove blog www.example.com --format json",
+        ]
+    );
+    transcript!(
+        "domains_set",
+        house,
+        [
+            "domains:set blog www.example.com shop.localhost",
+            "domains:set shop shop.example.org",
+            "domains:report shop",
+            "domains:set blog www.example.com example.com",
+            "domains:report blog",
+            "domains:clear blog --format json",
+            "url blog",
+            "domains:reset blog",
+            "urls blog",
+            "domains:set shop a.example.org b.example.org --format json",
+            "domains:disable shop",
+            "domains:report shop",
+            "urls shop",
+            "domains:disable nope",
+            "domains:enable shop --format json",
+            "urls shop",
+        ]
+    );
+    transcript!(
+        "domains_global",
+        house,
+        [
+            "domains:report --global",
+            "domains:add-global Apps.example.com localhost",
+            "domains:add-global *.example.com",
+            "domains:report --global",
+            "domains:report --global --format json",
+            "urls blog",
+            "domains:add blog shop.apps.example.com",
+            "domains:set-global a.example.com b.example.com --format json",
+            "domains:remove-global a.example.com c.example.com",
+            "domains:remove-global localhost",
+            "urls blog --format json",
+            "domains:clear-global",
+            "domains:report --global --format json",
+            "domains:report blog --global",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_routed_to_other_processes_and_apps() {
+    let mut house = House::new();
+    house
+        .deploy("shop", &[("web", "sleep"), ("api", "sleep")])
+        .await;
+    house.types("ps:scale shop api=1 --quiet").await;
+    house.transcript();
+    transcript!(
+        "routes",
+        house,
+        [
+            "apps:create blog",
+            "routes:report",
+            "routes:add shop /api --process api --strip",
+            "routes:add shop shop.localhost/blog --to blog --format json",
+            "routes:add shop /x",
+            "routes:add shop shop.localhost --to blog --strip",
+            "routes:add shop other.test/x --to blog",
+            "routes:add shop /x --to nope",
+            "routes:add shop /x --process clock",
+            "routes:add shop /a/../b --to blog",
+            "routes:add shop / --to blog",
+            "routes:add blog /x --process later",
+            "routes shop",
+            "routes:report --format json",
+            "routes:remove shop /api",
+            "routes:remove shop /api",
+            "routes:report shop",
+            "routes:report nope",
+        ]
+    );
+    // What was deployed again for its route listens on the port it was told.
+    house.types("builds:list shop --num 1 --format json").await;
+    assert!(house.transcript().contains("succeeded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_are_redirected() {
+    let mut house = House::new();
+    transcript!(
+        "redirects",
+        house,
+        [
+            "apps:create shop",
+            "apps:create blog",
+            "redirects shop",
+            "domains:add shop example.com",
+            "redirects:set shop www.Example.com example.com 308",
+            "redirects:set shop /old https://example.org/new/* --format json",
+            "redirects:set shop example.com www.example.com",
+            "redirects:set shop /old2 /old2/x",
+            "redirects:set shop a.example.com b.example.com 200",
+            "redirects:set shop a.example.com javascript:alert(1)",
+            "redirects:set blog example.com blog.example.com",
+            "redirects:set blog shop.localhost blog.localhost",
+            "redirects:set blog www.example.com blog.example.com",
+            "domains:add blog www.example.com",
+            "routes:add shop /old --to blog",
+            "redirects:report shop",
+            "redirects:report --format json",
+            "redirects:unset shop www.example.com",
+            "redirects:unset shop www.example.com",
+            "domains:add blog www.example.com",
+            "redirects:report nope",
         ]
     );
 }
@@ -426,4 +537,81 @@ async fn the_proxy_is_set_for_an_app() {
         house.transcript(),
         "$ proxy:report news --proxy-max-body-size\n2m\n"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_closed_for_maintenance_and_opened_again() {
+    let mut house = House::new();
+    transcript!(
+        "maintenance",
+        house,
+        [
+            "apps:create blog",
+            "maintenance:on blog",
+            "maintenance:on blog --retry-after 2h --allow 192.0.2.7,10.0.0.0/8",
+            "maintenance:on blog --retry-after soon",
+            "maintenance:on blog --allow everybody",
+            "maintenance:report blog --maintenance-allow",
+            "maintenance:report blog --maintenance-retry-after-seconds",
+            "maintenance:on blog --retry-after 90s --format json",
+            "maintenance:off blog",
+            "maintenance:off blog",
+            "maintenance:disable blog --format json",
+            "maintenance:report blog",
+            "maintenance:report --format json",
+            "maintenance:custom-page blog",
+            "maintenance:custom-page blog --remove",
+            "maintenance:on nope",
+        ]
+    );
+    let page = "<h1>Back soon</h1>";
+    house.types_with("maintenance:custom-page blog", page).await;
+    house
+        .types("maintenance:report blog --maintenance-custom-page")
+        .await;
+    house.types("maintenance:custom-page blog --remove").await;
+    house.types_with("proxy:error-page blog 502", page).await;
+    house.types_with("proxy:error-page blog 200", page).await;
+    house
+        .types("proxy:error-page blog 502 --remove --format json")
+        .await;
+    house.types("proxy:error-page blog 502 --remove").await;
+    insta::assert_snapshot!("proxy_pages", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_asks_for_passwords_which_are_never_shown() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    house.types("http-auth:on blog").await;
+    let line = "http-auth:add-user blog me";
+    house.types_with(line, "open sesame\n").await;
+    house.types_with(line, "hunter2").await;
+    house.types_with(line, "\n").await;
+    house.types(line).await;
+    house.types_with("http-auth:add-user blog a:b", "x").await;
+    house
+        .types_with("http-auth:add-user blog you --format json", "hunter2\n")
+        .await;
+    transcript!(
+        "http_auth",
+        house,
+        [
+            "http-auth:add-user blog me hunter2",
+            "http-auth:on blog",
+            "http-auth:report blog",
+            "http-auth:report blog --http-auth-users",
+            "http-auth:remove-user blog you",
+            "http-auth:remove-user blog you",
+            "http-auth:off blog",
+            "http-auth:off blog",
+            "http-auth:report blog --format json",
+            "http-auth:on nope",
+        ]
+    );
+    house.types_with(line, "hunter2").await;
+    let text = house.transcript();
+    assert!(text.contains("does not ask for passwords yet"), "{text}");
+    let desired = house.platform.store.desired().await.unwrap();
+    assert!(!format!("{desired:?}").contains("argon2"), "{desired:?}");
 }

@@ -22,7 +22,7 @@ impl Absent {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let upstream = Upstream {
-            id: id.to_owned(),
+            id: id.into(),
             address: socket.local_addr().unwrap(),
         };
         Absent { socket, upstream }
@@ -30,7 +30,7 @@ impl Absent {
 
     /// Begins to listen, and answers everything with its id.
     fn arrive(self) -> App {
-        let id: Arc<str> = self.upstream.id.as_str().into();
+        let id = Arc::clone(&self.upstream.id);
         let listener = self.socket.listen(64).unwrap();
         App::on(listener, &self.upstream.id, move |stream, _| {
             let id = Arc::clone(&id);
@@ -113,7 +113,7 @@ impl Full {
         }
         Full {
             upstream: Upstream {
-                id: "full".to_owned(),
+                id: "full".into(),
                 address,
             },
             _queued: (listener, queued),

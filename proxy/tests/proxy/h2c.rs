@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::{Request, Response};
-use mini_proxy::{Protocol, Service};
+use mini_proxy::{Policy, Protocol, Service};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -343,6 +343,9 @@ async fn what_an_upstream_refuses_unprocessed_is_sent_again() {
     let app = app("h2c", |mut asked| async move {
         if asked.number % 2 == 1 {
             asked.respond.send_reset(Reason::REFUSED_STREAM);
+        } else if asked.request.method() == "PUT" {
+            let data = asked.request.body_mut().data().await.unwrap().unwrap();
+            answer(&mut asked, data);
         } else {
             let method = asked.request.method().clone();
             answer(&mut asked, method.as_str().to_owned());
@@ -356,7 +359,32 @@ async fn what_an_upstream_refuses_unprocessed_is_sent_again() {
         let reply = world.ask(&request).await;
         assert_eq!((reply.status, &*reply.body), (200, method));
     }
-    assert_eq!(world.handle.counters().services["app"].retries, 3);
+    // A small body that was sent in full is sent again, one that is still under way is not.
+    let put = "PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: 3\r\n\r\n";
+    assert_eq!(world.ask(&format!("{put}PUT")).await.body, "PUT");
+    assert_eq!(world.handle.counters().services["app"].retries, 4);
+    assert_eq!(world.ask(put).await.status, 502);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_over_http_2_as_well() {
+    let app = app("h2c", |mut asked| async move {
+        while let Some(Ok(_)) = asked.request.body_mut().data().await {}
+    })
+    .await;
+    let world = World::with(&[]);
+    let service = Service {
+        protocol: Protocol::H2c,
+        policy: Arc::new(Policy {
+            max_body_bytes: Some(3),
+            ..Policy::default()
+        }),
+        ..Service::serving("app", [app.upstream.clone()])
+    };
+    world.handle.set_table(table("app", service));
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    assert_eq!(world.ask(chunked).await.status, 413);
 }
 
 #[tokio::test]

@@ -10,11 +10,14 @@
 mod care;
 mod faults;
 mod forwarding;
+mod gate;
 mod h2c;
 mod holding;
 mod http2;
+mod packing;
 mod policy;
 mod requests;
+mod routing;
 mod secure;
 mod shutdown;
 mod smuggling;

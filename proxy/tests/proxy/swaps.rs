@@ -152,7 +152,7 @@ async fn a_new_upstream_at_an_old_address_gets_no_old_connection() {
     assert_eq!(client.ask(GET).await.status, 200);
     assert_eq!(app.connections(), 1);
     let mut successor = app.upstream.clone();
-    successor.id = "two".to_owned();
+    successor.id = "two".into();
     let service = mini_proxy::Service::serving("app", [successor]);
     world.handle.set_table(crate::world::table("app", service));
     assert_eq!(client.ask(GET).await.status, 200);

@@ -1,14 +1,14 @@
 //! HTTPS: which certificate is shown to whom, who is refused, and what it changes for requests.
 
 use crate::secure::{Caller, SecureWorld, certificate, certificates};
-use crate::world::{App, Client, GET, Reply, header, patiently, settings};
+use crate::world::{App, Client, GET, Reply, header, patiently, read_head, settings};
 use mini_proxy::{Certificate, Hsts, PlainHttp, ProxySettings, Service};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, HandshakeKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 fn get(host: &str) -> String {
@@ -242,9 +242,7 @@ async fn a_client_that_does_not_shake_hands_is_let_go() {
     assert_eq!(silent.rest().await, "");
     // A record that announces more than ever comes.
     let mut slow = TcpStream::connect(world.https).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut slow, &[22, 3, 1, 2, 0, 1])
-        .await
-        .unwrap();
+    slow.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     let mut rest = Vec::new();
     let _ = patiently("the end", slow.read_to_end(&mut rest)).await;
 }
@@ -348,4 +346,45 @@ async fn stopping_lets_a_request_over_tls_finish() {
     assert_eq!(busy.reply().await.body, "done");
     assert_eq!(busy.rest().await, "");
     patiently("the end", stopping).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_websocket_over_tls_echoes_and_ends_when_either_side_does() {
+    let app = App::raw("echo", |stream, _| async move {
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream).await;
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nwelcome";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let mut buffer = [0; 1024];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            stream.write_all(&buffer[..read]).await.unwrap();
+            if buffer.starts_with(b"bye") {
+                return;
+            }
+        }
+    })
+    .await;
+    let shown = certificate(&["app"]);
+    let world = SecureWorld::with(&app, &["app"], &[&shown]);
+    let caller = Caller::trusting(&[&shown]);
+    let upgrade =
+        "GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for last in ["bye", ""] {
+        let mut client = world.client(&caller, "app").await.unwrap();
+        client.send(&format!("{upgrade}early")).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+        assert_eq!(client.read_text(12).await, "welcomeearly");
+        client.send("more").await;
+        assert_eq!(client.read_text(4).await, "more");
+        assert_eq!(world.handle.in_flight("echo"), 1);
+        if last.is_empty() {
+            client.stream.shutdown().await.unwrap();
+        } else {
+            client.send(last).await;
+        }
+        assert_eq!(client.rest().await, last);
+        drop(client);
+    }
+    world.handle.set_table(mini_proxy::RouteTable::default());
+    patiently("the drain", world.handle.wait_drained("echo")).await;
 }

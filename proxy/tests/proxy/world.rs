@@ -99,7 +99,7 @@ impl App {
         });
         App {
             upstream: Upstream {
-                id: id.to_owned(),
+                id: id.into(),
                 address,
             },
             connections,
@@ -227,7 +227,9 @@ pub(crate) struct Client<S = TcpStream> {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) head: String,
+    /// The body as text; what is none is replaced.
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Reply {
@@ -270,9 +272,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let head = self.head().await;
         let mut body = Vec::new();
         if header(&head, "transfer-encoding") == Some("chunked") {
-            while let Some(chunk) = self.chunk().await {
-                body.extend(chunk.into_bytes());
+            while let Some(chunk) = self.chunk_bytes().await {
+                body.extend(chunk);
             }
+            assert_eq!(self.head().await, "", "trailers");
         } else if let Some(length) = header(&head, "content-length") {
             body.resize(length.parse().unwrap(), 0);
             patiently("a body", self.stream.read_exact(&mut body))
@@ -286,7 +289,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Reply {
             status,
             head,
-            body: String::from_utf8(body).unwrap(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body,
         }
     }
 
@@ -297,17 +301,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Reads one chunk of a chunked body; `None` is the last one.
     pub(crate) async fn chunk(&mut self) -> Option<String> {
+        let chunk = self.chunk_bytes().await?;
+        Some(String::from_utf8(chunk).unwrap())
+    }
+
+    /// The same, of bytes that need not be text. Trailers are left for [`Client::head`].
+    pub(crate) async fn chunk_bytes(&mut self) -> Option<Vec<u8>> {
         let mut size = String::new();
         patiently("a chunk", self.stream.read_line(&mut size))
             .await
             .unwrap();
         let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        if size == 0 {
+            return None;
+        }
         let mut chunk = vec![0; size + 2];
         patiently("a chunk", self.stream.read_exact(&mut chunk))
             .await
             .unwrap();
         chunk.truncate(size);
-        (size > 0).then(|| String::from_utf8(chunk).unwrap())
+        Some(chunk)
     }
 
     pub(crate) async fn read_text(&mut self, length: usize) -> String {

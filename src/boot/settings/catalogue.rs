@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Settings;
+use super::automatic::{challenge, directory, email, hmac_key, self_check};
 use super::values::{bytes, duration, number, parsed, yes_or_no};
+use crate::model::DomainName;
 
 /// One setting. `ssh-listen` is the flag `--ssh-listen`, the variable `MINI_SSH_LISTEN` and the key `ssh-listen`.
 pub(in crate::boot) struct Setting {
@@ -16,6 +18,8 @@ pub(in crate::boot) struct Setting {
     pub help: &'static str,
     /// Whether it may be given several times.
     pub is_list: bool,
+    /// Whether its value must not be seen: then it is no flag, for flags are in the process list.
+    pub is_secret: bool,
     /// Puts the values of one source, at least one, into the settings; they replace those of a weaker source.
     pub apply: fn(&mut Settings, &[String]) -> Result<(), String>,
 }
@@ -27,6 +31,18 @@ fn each<T>(values: &[String], read: impl Fn(&str) -> Result<T, String>) -> Resul
 /// The last of the values; a setting that is no list is given once.
 fn one(values: &[String]) -> &str {
     values.last().map_or("", String::as_str)
+}
+
+fn base_domain(text: &str) -> Result<DomainName, String> {
+    let name: DomainName = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a domain, give a name such as apps.example.com"))?;
+    match text.strip_prefix("*.") {
+        Some(rest) => Err(format!(
+            "`{text}` stands for many names; give `{rest}`, every app answers one label in front of it"
+        )),
+        None => Ok(name),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -58,11 +74,13 @@ macro_rules! settings {
     ($($name:literal $value:literal $kind:ident $help:literal $apply:expr;)+) => {
         /// All settings, in the order of the help page.
         pub(in crate::boot) const SETTINGS: &[Setting] = &[
-            $(Setting { name: $name, value: $value, help: $help, is_list: settings!(@$kind), apply: $apply },)+
+            $(Setting { name: $name, value: $value, help: $help, is_list: settings!(@list $kind), is_secret: settings!(@secret $kind), apply: $apply },)+
         ];
     };
-    (@many) => { true };
-    (@single) => { false };
+    (@list many) => { true };
+    (@list $other:ident) => { false };
+    (@secret secret) => { true };
+    (@secret $other:ident) => { false };
 }
 
 settings! {
@@ -75,7 +93,25 @@ settings! {
     "https-listen" "ADDR:PORT" many "The same with HTTPS, for apps that have a certificate; off for none"
         |s, v| { s.https_listen = addresses_or_off(v)?; Ok(()) };
     "base-domain" "NAME" many "Every app answers at APP.NAME"
-        |s, v| { s.base_domains = each(v, parsed)?; Ok(()) };
+        |s, v| { s.base_domains = each(v, base_domain)?; Ok(()) };
+    "acme-email" "ADDRESS" single "Order certificates for all domains, as this address; by setting it you agree to the terms of the authority"
+        |s, v| { s.automatic.email = Some(email(one(v))?); Ok(()) };
+    "acme-directory" "URL" single "The authority that issues them: letsencrypt (the default), letsencrypt-staging or the URL of a directory"
+        |s, v| { s.automatic.directory = directory(one(v))?; Ok(()) };
+    "acme-eab-kid" "ID" single "The account there that ours is bound to, for authorities that ask for one"
+        |s, v| { s.automatic.eab_kid = Some(one(v).to_owned()); Ok(()) };
+    "acme-eab-hmac-key" "KEY" secret "The key of that account, in base64"
+        |s, v| { s.automatic.eab_hmac_key = Some(hmac_key(one(v))?); Ok(()) };
+    "acme-ca-file" "FILE" single "Roots the authority itself is trusted by instead of the system's, in PEM form"
+        |s, v| { s.automatic.ca_file = Some(PathBuf::from(one(v))); Ok(()) };
+    "acme-challenge" "KIND" many "How domains are proved, the preferred way first: http-01, tls-alpn-01, dns-01"
+        |s, v| { s.automatic.challenges = Some(each(v, challenge)?); Ok(()) };
+    "acme-dns-hook" "PROGRAM" single "Sets DNS records, which wildcards need: PROGRAM present|cleanup NAME VALUE"
+        |s, v| { s.automatic.dns_hook = Some(PathBuf::from(one(v))); Ok(()) };
+    "acme-self-check" "on|off|PORTS" single "Whether a domain must reach this server before its certificate is ordered; off behind routers that do not lead back"
+        |s, v| { s.automatic.self_check = self_check(one(v))?; Ok(()) };
+    "acme-resolver" "ADDR:PORT" single "The DNS server the check asks instead of the system's"
+        |s, v| { s.automatic.resolver = Some(address(one(v))?); Ok(()) };
     "authorized-key" "FILE" many "Public SSH keys that may log in, added at start"
         |s, v| { s.authorized_keys = each(v, |path| Ok(PathBuf::from(path)))?; Ok(()) };
     "create-apps" "BOOL" single "Whether the first push to a name creates the app"
@@ -116,6 +152,8 @@ settings! {
         |s, v| { s.drain = duration(one(v))?; Ok(()) };
     "restart-limit" "NUMBER" single "How often a process that ends by itself is started again"
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
+    "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open; 0 for no limit, as behind a proxy"
+        |s, v| { s.max_connections_per_address = Some(number(one(v), 0, 1_000_000)?).filter(|most| *most > 0); Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

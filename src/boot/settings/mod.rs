@@ -1,6 +1,7 @@
 //! The settings of the server: each is declared once in [`catalogue`], and can come from the file, a `MINI_` variable or
 //! a flag.
 
+mod automatic;
 mod catalogue;
 mod sources;
 mod values;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use automatic::Automatic;
 pub(super) use sources::{Sources, flags, read};
 
 use crate::deploy::DiskFloor;
@@ -30,6 +32,7 @@ pub(super) struct Settings {
     pub http_listen: Vec<SocketAddr>,
     pub https_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
+    pub automatic: Automatic,
     pub authorized_keys: Vec<PathBuf>,
     pub creates_apps: bool,
     pub docker_socket: Option<String>,
@@ -47,6 +50,8 @@ pub(super) struct Settings {
     pub stop_grace: Duration,
     pub drain: Duration,
     pub restart_limit: u32,
+    /// How many connections one visitor's address may have open; none for any number.
+    pub max_connections_per_address: Option<u32>,
     pub has_json_log: bool,
 }
 
@@ -71,6 +76,7 @@ impl Settings {
             } else {
                 Vec::new()
             },
+            automatic: Automatic::default(),
             authorized_keys: Vec::new(),
             creates_apps: true,
             docker_socket: None,
@@ -96,6 +102,7 @@ impl Settings {
             stop_grace: Duration::from_secs(30),
             drain: Duration::from_secs(60),
             restart_limit: 10,
+            max_connections_per_address: None,
             has_json_log: false,
         }
     }

@@ -43,7 +43,8 @@ pub(in crate::boot) fn flags() -> clap::Command {
         .about("Run the server: SSH, builds, processes and proxy in one")
         .after_help(
             "Each setting is also a key in the file (`ssh-listen = [\"0.0.0.0:2222\"]`) and a variable \
-             (MINI_SSH_LISTEN, several values with commas). Flags win over variables, variables over the file.",
+             (MINI_SSH_LISTEN, several values with commas). Flags win over variables, variables over the file. \
+             acme-eab-hmac-key, a secret, is no flag.",
         )
         .arg(
             Arg::new("config")
@@ -73,7 +74,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Defaults that need no root: 127.0.0.1, ports 2222, 8080 and 8443, base domain localhost"),
         );
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter().filter(|setting| !setting.is_secret) {
         command = command.arg(
             Arg::new(setting.name)
                 .long(setting.name)
@@ -114,6 +115,8 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
     if settings.data_dir.as_os_str().is_empty() {
         mistakes.push("data-dir: a folder is needed".to_owned());
     }
+    let has_https = !settings.https_listen.is_empty();
+    mistakes.extend(settings.automatic.mistakes(has_https));
     if mistakes.is_empty() {
         Ok(settings)
     } else {
@@ -229,6 +232,9 @@ fn from_variable(sources: &Sources<'_>, setting: &Setting, mistakes: &mut Vec<St
 }
 
 fn from_flags(sources: &Sources<'_>, setting: &Setting) -> Sourced {
+    if setting.is_secret {
+        return None;
+    }
     let values = sources.flags.get_many::<String>(setting.name)?;
     Some((format!("--{}", setting.name), values.cloned().collect()))
 }

@@ -91,7 +91,7 @@ fn all_mistakes_are_told_together_each_with_its_place() {
     /etc/mini/mini.toml: `memory-limit` is a text, a number, true or false, or a list of these
     /etc/mini/mini.toml: there is no setting `ssh-listn`, did you mean `ssh-listen`?
     MINI_HTTP_LISTEN: `nowhere` is not an address, give ADDR:PORT such as 0.0.0.0:2222 or [::]:2222
-    --base-domain: `A B`: A domain is a host name in lower case such as `shop.example.com`: labels of letters, digits and hyphens, no port, no path, no `*`
+    --base-domain: `A B` is not a domain, give a name such as apps.example.com
     /etc/mini/mini.toml: pids-limit: `0` is not a number from 1 to 4194304
     --stop-grace: `1y` is not a duration, give one such as 30s, 15m or 500ms
     MINI_DRAIN: `soon` is not a duration, give one such as 30s, 15m or 500ms
@@ -121,4 +121,21 @@ fn mirrors_may_be_a_table() {
 #[test]
 fn every_setting_is_a_flag_with_a_help_line() {
     flags().debug_assert();
+}
+
+#[test]
+fn automatic_certificates_need_what_belongs_together() {
+    let file = "acme-email = \"ops@example.com\"\nacme-eab-hmac-key = \"c2VjcmV0\"\nhttps-listen = \"off\"";
+    let mistakes = read_all(file, &[("MINI_ACME_CHALLENGE", "http-01,dns-01")], &[]).unwrap_err();
+    insta::assert_snapshot!(mistakes.join("\n"), @r"
+    acme-email: certificates are of no use while https-listen is off
+    acme-eab-kid and acme-eab-hmac-key: an account is bound with both or not at all
+    acme-challenge: dns-01 needs a program that sets records, give acme-dns-hook
+    ");
+    let file = "acme-email = \"ops@example.com\"";
+    let key = [("MINI_ACME_EAB_HMAC_KEY", "c2VjcmV0")];
+    let settings = read_all(file, &key, &["--acme-eab-kid", "kid-1"]).unwrap();
+    let settings = settings.automatic.settings().unwrap();
+    assert_eq!(settings.authority.email, "ops@example.com");
+    assert_eq!(*settings.authority.binding.unwrap().hmac_key, b"secret");
 }

@@ -55,8 +55,8 @@ pub(super) async fn install(
     // Whoever is told that it was added may be visited over HTTPS at once.
     platform.reconciler.wait_for(|_| true).await;
 
-    let own = platform.store.domains(app.id).await?;
-    let hosts = platform.reconciler.host_names(&app.name, &own);
+    let exposure = platform.store.exposure(app.id).await?;
+    let hosts = platform.reconciler.host_names(&app.name, &exposure);
     let served = hosts
         .iter()
         .filter(|host| platform.reconciler.is_shown(&certificate, host));

@@ -1,17 +1,21 @@
-//! `certs:*`: certificates that an app's owner brings along, or has made for a trial.
+//! `certs:*`: certificates that an app's owner brings along, has made for a trial, or that mini orders.
 
 mod add;
 mod archive;
 mod generate;
+mod hosts;
 mod installed;
 mod remove;
+mod renew;
 mod report;
 mod show;
 
 pub use add::Add;
 pub use generate::Generate;
+pub(in crate::commands) use hosts::{Host, State, hosts};
 pub use installed::Installed;
 pub use remove::Remove;
+pub use renew::Renew;
 pub use report::Report;
 pub use show::Show;
 

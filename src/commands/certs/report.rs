@@ -3,10 +3,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{kept, moment};
+use super::{hosts, kept, moment};
 use crate::commands::report::{self, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, DomainName, Permission, Problem};
+use crate::model::{App, AppName, DomainName, Permission, Problem, Timestamp};
+use crate::store::OrderBook;
 
 /// Dokku's word in the heading.
 const TOPIC: &str = "ssl";
@@ -14,7 +15,8 @@ const TOPIC: &str = "ssl";
 /// Report the certificate of an app, or of all apps
 ///
 /// Where an app has several, it is the one that is preferred: one that was added before one of an authority before one
-/// that was generated, then the one that expires last.
+/// that was generated, then the one that expires last. Below it is how each host name stands: with which certificate,
+/// until when, when it is renewed, and why the last order failed and when the next try is, if it did.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -41,23 +43,25 @@ impl Command for Report {
         dialog: &mut Dialog,
     ) -> Result<Reports, Problem> {
         if self.app.is_none() {
+            let book = platform.store.order_book().await?;
             let mut reports = Vec::new();
             for app in authorized.visible_apps(platform).await? {
-                reports.push(of(platform, &app).await?);
+                reports.push(of(platform, &app, &book).await?);
             }
             return Ok(Reports::All(TOPIC, reports));
         }
-        let report = of(platform, authorized.app()?).await?;
+        let book = platform.store.order_book().await?;
+        let report = of(platform, authorized.app()?, &book).await?;
         Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
     }
 }
 
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+async fn of(platform: &Platform, app: &App, book: &OrderBook) -> Result<report::Report, Problem> {
     let kept = kept(platform, app).await?;
-    let own = platform.store.domains(app.id).await?;
+    let exposure = platform.store.exposure(app.id).await?;
     let served: Vec<DomainName> = platform
         .reconciler
-        .host_names(&app.name, &own)
+        .host_names(&app.name, &exposure)
         .into_iter()
         .filter(|host| platform.reconciler.has_https(host))
         .collect();
@@ -99,5 +103,25 @@ async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
         "ssl-expires-at",
         fact(read.map(|read| moment(read.not_after()).to_string())),
     );
+    let authority = platform.facts.certificate_authority.as_ref();
+    let directory = authority.map_or("off", |authority| authority.directory.as_str());
+    report.fact("ssl-automatic", directory);
+    for host in hosts(platform, app, book).await? {
+        let name = &host.name;
+        let mut about = |what: &str, value: Option<String>| {
+            if let Some(value) = value {
+                let key = format!("ssl-hostname-{name}-{}", what.replace(' ', "-"));
+                report.titled(&key, &format!("{name} {what}"), value);
+            }
+        };
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        about("state", Some(host.state.words()));
+        about("expires at", text(host.expires_at));
+        about("renewal at", text(host.renewal_at));
+        let failed = host.failed.as_ref();
+        about("failures", failed.map(|failed| failed.failures.to_string()));
+        about("last error", failed.map(|failed| failed.reason.clone()));
+        about("next try", text(failed.map(|failed| failed.next_try)));
+    }
     Ok(report)
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::report::{self, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Check, CheckKind, Permission, Problem, Release};
+use crate::model::{App, AppName, Check, CheckKind, Permission, Problem, ProcessType, Release};
 
 const TOPIC: &str = "checks";
 
@@ -55,14 +55,15 @@ async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
     let mut report = report::Report::new(&app.name);
     report.fact("checks-disabled-list", "none");
     report.fact("checks-skipped-list", "none");
-    for (key, text) in release.iter().flat_map(checks) {
+    let routed = platform.store.routed_types(app.id).await?;
+    for (key, text) in release.iter().flat_map(|release| checks(release, &routed)) {
         report.fact(&key, text);
     }
     Ok(report)
 }
 
 /// One fact for each process type of a release.
-fn checks(release: &Release) -> Vec<(String, String)> {
+fn checks(release: &Release, routed: &[ProcessType]) -> Vec<(String, String)> {
     release
         .processes
         .keys()
@@ -77,7 +78,7 @@ fn checks(release: &Release) -> Vec<(String, String)> {
                     .map(|c| described(c, release.port))
                     .collect();
                 each.join("; ")
-            } else if process_type.is_web() {
+            } else if process_type.is_web() || routed.contains(process_type) {
                 format!("listens on port {} (default)", release.port)
             } else {
                 "stays up (default)".to_owned()

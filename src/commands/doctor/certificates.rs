@@ -1,117 +1,133 @@
-//! Certificates that visitors are shown and that end soon.
-
-use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
-
-use mini_proxy::Certificates;
+//! Certificates that will be missed.
 
 use super::{Finding, Status};
-use crate::model::Timestamp;
+use crate::commands::certs::{Host, State, hosts};
+use crate::commands::{Authorized, Platform};
+use crate::model::{CertificateOrigin, Problem};
 
-/// How long before its end a certificate is told of. Those that renew themselves do so earlier: one that gets here has
-/// failed to, or is an owner's own.
-const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// How many names are listed.
-const SHOWN: usize = 5;
-
-/// How the certificates stand; nothing where there are none.
-pub(super) fn shown(certificates: &Certificates, now: SystemTime) -> Option<Finding> {
-    if certificates.is_empty() {
-        return None;
+/// Each host name whose certificate fails or ends soon; in one line those that are well.
+pub(super) async fn all(
+    platform: &Platform,
+    authorized: &Authorized,
+) -> Result<Vec<Finding>, Problem> {
+    let book = platform.store.order_book().await?;
+    let mut findings = Vec::new();
+    let mut well: Vec<Host> = Vec::new();
+    for app in authorized.visible_apps(platform).await? {
+        for host in hosts(platform, &app, &book).await? {
+            match finding(&host) {
+                Some(finding) => findings.push(finding),
+                None if host.expires_at.is_some() => well.push(host),
+                None => {}
+            }
+        }
     }
-    let ending: BTreeSet<(SystemTime, String)> = certificates
-        .iter()
-        .map(|(name, certificate)| (certificate.not_after(), name))
-        .filter(|(until, _)| *until <= now + SOON)
-        .collect();
-    let Some((first, _)) = ending.first() else {
-        let names = certificates.len();
-        let names = if names == 1 {
-            "one host name has one".to_owned()
-        } else {
-            format!("{names} host names have one")
+    if let Some(first) = well.iter().min_by_key(|host| host.expires_at) {
+        let until = first.expires_at.unwrap_or_default();
+        let found = match well.len() {
+            1 => format!("{} until {until}", first.name),
+            count => format!(
+                "{count} names, the first to end is {} at {until}",
+                first.name
+            ),
         };
-        return Some(Finding::ok(
-            "certificates",
-            format!("{names}, none ends soon"),
-        ));
-    };
-    let status = if *first <= now {
-        Status::Failed
-    } else {
-        Status::Warning
-    };
-    let mut listed: Vec<String> = ending
-        .iter()
-        .take(SHOWN)
-        .map(|(until, name)| {
-            let word = if *until <= now { "ended" } else { "ends" };
-            let at = Timestamp::try_from(*until).unwrap_or(Timestamp::MAX);
-            format!("that of {name} {word} at {at}")
-        })
-        .collect();
-    if let Some(more @ 1..) = ending.len().checked_sub(SHOWN) {
-        listed.push(format!("and {more} more"));
+        findings.insert(0, Finding::ok("certificates", found));
     }
-    Some(Finding::new(
-        "certificates",
-        status,
-        listed.join(", "),
-        "add the next one with `certs:add`",
-    ))
+    Ok(findings)
+}
+
+/// What is wrong with a host name, if anything is.
+fn finding(host: &Host) -> Option<Finding> {
+    let check = format!("certificate {}", host.name);
+    let reason = host.failed.as_ref().map(|failed| failed.reason.as_str());
+    let until = host.expires_at.unwrap_or_default();
+    let (status, found) = match (host.state, reason) {
+        (State::Failing, Some(reason)) => (Status::Failed, format!("none: {reason}")),
+        (State::Invalid(_), Some(reason)) => (Status::Failed, format!("not valid now: {reason}")),
+        (State::Invalid(_), None) => (Status::Failed, format!("valid until {until}, not now")),
+        (State::Expiring(_), Some(reason)) => {
+            (Status::Failed, format!("ends at {until}: {reason}"))
+        }
+        (State::Expiring(_), None) => (Status::Warning, format!("ends at {until}")),
+        (State::Valid(_), Some(reason)) => {
+            (Status::Warning, format!("valid until {until}: {reason}"))
+        }
+        (State::NeedsHook, _) => (Status::Warning, host.state.words()),
+        (State::Valid(_), None)
+        | (State::Failing, None)
+        | (State::Without | State::Refused(_) | State::Ordering, _) => return None,
+    };
+    Some(Finding::new(check, status, found, remedy(host)))
+}
+
+fn remedy(host: &Host) -> String {
+    match (host.state, &host.failed) {
+        (_, Some(failed)) => format!("it is tried again at {}", failed.next_try),
+        (
+            State::Expiring(CertificateOrigin::Custom) | State::Invalid(CertificateOrigin::Custom),
+            None,
+        ) => "bring a newer one: `certs:update`".to_owned(),
+        (
+            State::Expiring(CertificateOrigin::SelfSigned)
+            | State::Invalid(CertificateOrigin::SelfSigned),
+            None,
+        ) => "make a newer one: `certs:generate`".to_owned(),
+        (State::NeedsHook, None) => "set `acme-dns-hook`".to_owned(),
+        (_, None) => "`certs:report` says more".to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use mini_proxy::Certificate;
-
     use super::*;
+    use crate::model::{FailedOrder, Timestamp};
 
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-    /// One name for each certificate, which ends that many days after the year 2030 began.
-    fn check(ends: &[(&str, u32)], after_days: u32) -> Option<(Status, String)> {
-        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
-        let mut certificates = Certificates::default();
-        for (name, days) in ends {
-            let made = Certificate::self_signed(&[name], begin, DAY * *days).unwrap();
-            certificates.insert(name, Arc::new(made.certificate));
-        }
-        let finding = shown(&certificates, begin + DAY * after_days)?;
-        Some((finding.status, finding.found))
+    fn check(state: State, reason: Option<&str>, expected: Option<(Status, &str)>) {
+        let host = Host {
+            name: "shop.test".parse().unwrap(),
+            state,
+            expires_at: Some(Timestamp::UNIX_EPOCH),
+            renewal_at: None,
+            failed: reason.map(|reason| FailedOrder {
+                name: "shop.test".to_owned(),
+                failures: 2,
+                reason: reason.to_owned(),
+                failed_at: Timestamp::UNIX_EPOCH,
+                next_try: Timestamp::UNIX_EPOCH,
+            }),
+        };
+        let found = finding(&host);
+        let found = found
+            .as_ref()
+            .map(|found| (found.status, found.found.as_str()));
+        assert_eq!(found, expected, "{state:?}");
     }
 
     #[test]
-    fn what_ends_soon_is_listed_with_the_first_to_end_first() {
-        assert_eq!(check(&[], 0), None);
-        let two = [("a.test", 90), ("b.test", 40)];
-        let found = |after| check(&two, after).unwrap();
-        assert_eq!(
-            found(0),
-            (
-                Status::Ok,
-                "2 host names have one, none ends soon".to_owned()
-            )
+    fn what_will_be_missed_is_told_the_louder_the_nearer_it_is() {
+        let acme = CertificateOrigin::Acme;
+        check(State::Valid(acme), None, None);
+        check(
+            State::Valid(acme),
+            Some("no"),
+            Some((Status::Warning, "valid until 1970-01-01T00:00:00Z: no")),
         );
-        assert_eq!(
-            found(30),
-            (
-                Status::Warning,
-                "that of b.test ends at 2030-02-10T00:00:00Z".to_owned()
-            )
+        check(
+            State::Expiring(CertificateOrigin::Custom),
+            None,
+            Some((Status::Warning, "ends at 1970-01-01T00:00:00Z")),
         );
-        assert_eq!(
-            found(80),
-            (
-                Status::Failed,
-                "that of b.test ended at 2030-02-10T00:00:00Z, that of a.test ends at 2030-04-01T00:00:00Z"
-                    .to_owned()
-            )
+        check(
+            State::Expiring(acme),
+            Some("no"),
+            Some((Status::Failed, "ends at 1970-01-01T00:00:00Z: no")),
         );
-        let many = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, 1));
-        let (_, text) = check(&many, 0).unwrap();
-        assert!(text.ends_with("and 2 more"), "{text}");
+        check(
+            State::Failing,
+            Some("no"),
+            Some((Status::Failed, "none: no")),
+        );
+        check(State::Ordering, None, None);
+        check(State::Without, None, None);
     }
 }

@@ -6,8 +6,6 @@ mod folder;
 mod network;
 mod programs;
 
-use std::time::SystemTime;
-
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +73,7 @@ impl Command for Doctor {
     async fn run(
         self,
         platform: &Platform,
-        _authorized: &Authorized,
+        authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Findings, Problem> {
         let mut findings = vec![
@@ -83,13 +81,12 @@ impl Command for Doctor {
             programs::git().await,
         ];
         findings.extend(network::listeners(&platform.facts));
-        let shown = platform.reconciler.certificates();
-        findings.extend(certificates::shown(&shown, SystemTime::now()));
         findings.push(folder::data_dir(&platform.facts.data_dir));
         findings.extend(disk::all(&platform.facts.data_dir));
         for domain in &platform.facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.extend(certificates::all(platform, authorized).await?);
         Ok(Findings(findings))
     }
 }

@@ -3,14 +3,15 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::typed;
+use super::{refuse_address_of_other_app, taken, typed};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{App, AppName, DomainName, Kind, Permission, Problem};
+use crate::model::{AppName, DomainName, Permission, Problem};
 use crate::store::StoreError;
 
 /// Let an app answer at more host names
 ///
-/// They work as soon as their DNS records point to this server. `*.example.com` stands for any one label.
+/// They work as soon as their DNS records point to this server. `*.example.com` stands for any one label in front of
+/// `example.com`, except for names that some app has for its own.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
@@ -67,7 +68,7 @@ impl Command for Add {
                 }
                 Err(StoreError::Taken { by, .. }) => {
                     platform.reconciler.wake();
-                    return Err(taken(&domain, by.as_ref()));
+                    return Err(taken(domain.as_str(), by.as_ref()));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -76,39 +77,6 @@ impl Command for Add {
         platform.reconciler.wait_for(|_| true).await;
         Ok(answer)
     }
-}
-
-/// `shop.example.com` belongs to the app `shop` where `example.com` is a base domain.
-async fn refuse_address_of_other_app(
-    platform: &Platform,
-    app: &App,
-    domain: &DomainName,
-) -> Result<(), Problem> {
-    for base in &platform.facts.base_domains {
-        let owner = domain
-            .as_str()
-            .strip_suffix(base.as_str())
-            .and_then(|rest| rest.strip_suffix('.'))
-            .and_then(|name| name.parse::<AppName>().ok());
-        if let Some(owner) = owner
-            && owner != app.name
-            && platform.store.app(&owner).await?.is_some()
-        {
-            return Err(taken(domain, Some(&owner)));
-        }
-    }
-    Ok(())
-}
-
-fn taken(domain: &DomainName, by: Option<&AppName>) -> Problem {
-    let (why, next) = match by {
-        Some(by) => (
-            format!("it belongs to the app {by}"),
-            format!("Remove it there first: `domains:remove {by} {domain}`"),
-        ),
-        None => (String::new(), String::new()),
-    };
-    Problem::new(Kind::Taken, format!("{domain} is already taken"), why, next)
 }
 
 impl Output for Added {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::report::{self, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Kind, Permission, Problem, ProxyOptions, Timestamp};
+use crate::model::{App, AppName, Kind, PageName, Permission, Problem, ProxyOptions, Timestamp};
 
 const TOPIC: &str = "proxy";
 
@@ -57,6 +57,13 @@ async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
             .map_err(|why| Problem::new(Kind::Internal, "A setting does not read", why, ""))?;
     }
     let mut report = report::Report::new(&app.name);
+    let pages = platform.store.proxy_pages(app.id).await?;
+    let statuses: Vec<String> = pages
+        .into_keys()
+        .filter(|name| *name != PageName::Maintenance)
+        .map(|name| name.to_string())
+        .collect();
+    report.fact("proxy-error-pages", statuses.join(" "));
     for setting in ProxyOptions::SETTINGS {
         let name = setting.name;
         report.fact(

@@ -57,6 +57,8 @@ async fn certificates_are_added_reported_and_removed() {
             "certs:generate nope a.test",
             "certs:generate blog",
             "certs:generate blog 'not a host'",
+            "certs:renew blog",
+            "certs:renew nope",
             "certs:report nope",
             "certs:remove nope",
             "certs:show nope key",

@@ -104,6 +104,7 @@ impl House {
             http: vec!["127.0.0.1:8080".parse().unwrap()],
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
+            certificate_authority: None,
             started_at: Timestamp::now(),
         };
         House {

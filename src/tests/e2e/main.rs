@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and its harness with it"
 )]
 
+mod acme;
 mod apps;
 mod branches;
 mod certificates;
@@ -23,6 +24,9 @@ mod gate;
 mod http;
 mod keys;
 mod load;
+#[path = "../../../proxy/tests/acme/pebble.rs"]
+mod pebble;
+mod policy;
 mod process;
 mod processes;
 mod proxied;
@@ -30,6 +34,7 @@ mod pushes;
 mod queue;
 mod refused;
 mod repository;
+mod routing;
 mod server;
 mod starts;
 mod takeover;

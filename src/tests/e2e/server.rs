@@ -102,6 +102,14 @@ impl Server {
         self
     }
 
+    /// Gives it these environment variables when it is started again.
+    pub(crate) fn set_environment(&mut self, environment: &[(&str, String)]) {
+        let pairs = environment.iter();
+        self.environment = pairs
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+    }
+
     /// Takes back the environment variables it was to be started with.
     pub(crate) fn clear_environment(&mut self) {
         self.environment.clear();

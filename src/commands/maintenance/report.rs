@@ -1,0 +1,75 @@
+//! `maintenance:report`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::report::{self, Reports};
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::model::{App, AppName, Network, PageName, Permission, Problem};
+
+const TOPIC: &str = "maintenance";
+
+/// Report whether an app is closed for its visitors, or all apps
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The app; all of them when it is not given
+    pub app: Option<AppName>,
+    /// One key of the report, such as --maintenance-enabled, to see its value only
+    #[arg(allow_hyphen_values = true, value_name = "--KEY")]
+    pub flag: Option<String>,
+}
+
+impl Command for Report {
+    type Output = Reports;
+
+    fn permission(&self) -> Permission {
+        self.app
+            .clone()
+            .map_or(Permission::Anyone, Permission::ReadApp)
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Reports, Problem> {
+        if self.app.is_none() {
+            let mut reports = Vec::new();
+            for app in authorized.visible_apps(platform).await? {
+                reports.push(of(platform, &app).await?);
+            }
+            return Ok(Reports::All(TOPIC, reports));
+        }
+        let report = of(platform, authorized.app()?).await?;
+        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+    }
+}
+
+async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+    let maintenance = platform.store.maintenance(app.id).await?;
+    let pages = platform.store.proxy_pages(app.id).await?;
+    let mut report = report::Report::new(&app.name);
+    report.fact("maintenance-enabled", maintenance.is_some());
+    let text = |fact: Option<String>| fact.unwrap_or_default();
+    let closed = maintenance.as_ref();
+    report.fact(
+        "maintenance-since",
+        text(closed.map(|closed| closed.since.to_string())),
+    );
+    report.fact(
+        "maintenance-retry-after-seconds",
+        text(closed.map(|closed| closed.retry_after.as_secs().to_string())),
+    );
+    let allow = closed.map(|closed| {
+        let allow: Vec<String> = closed.allow.iter().map(Network::to_string).collect();
+        allow.join(",")
+    });
+    report.fact("maintenance-allow", text(allow));
+    report.fact(
+        "maintenance-custom-page",
+        pages.contains_key(&PageName::Maintenance),
+    );
+    Ok(report)
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use mini_proxy::Certificate;
+
+use super::*;
+use crate::model::{App, Domain};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn app(id: i64, name: &str) -> App {
+    App {
+        id: AppId(id),
+        name: name.parse().unwrap(),
+        created_at: Timestamp::UNIX_EPOCH,
+        deploy_branch: None,
+        is_stopped: false,
+        current: None,
+    }
+}
+
+fn domain(app: i64, name: &str) -> Domain {
+    Domain {
+        app: AppId(app),
+        name: name.parse().unwrap(),
+    }
+}
+
+fn kept(app: i64, origin: CertificateOrigin, names: &[&str]) -> Kept {
+    let made = Certificate::self_signed(names, SystemTime::now(), DAY * 90).unwrap();
+    Kept {
+        app: AppId(app),
+        id: CertificateId(1),
+        origin,
+        certificate: Arc::new(made.certificate),
+    }
+}
+
+fn look(kept: Vec<Kept>) -> Look {
+    let desired = Desired {
+        apps: vec![app(1, "shop"), app(2, "blog")],
+        domains: vec![
+            domain(1, "shop.test"),
+            domain(1, "www.shop.test"),
+            domain(2, "*.shop.test"),
+            domain(2, "blog.test"),
+        ],
+        ..Desired::default()
+    };
+    let rules = Rules {
+        stop_grace: DAY,
+        drain: DAY,
+        limits: crate::engine::Limits {
+            memory_bytes: None,
+            pids: 1024,
+        },
+        restart_limit: 10,
+        base_domains: vec!["localhost".parse().unwrap(), "apps.test".parse().unwrap()],
+        https_port: Some(443),
+    };
+    Look {
+        wanted: wanted(&desired, &rules),
+        kept,
+        book: OrderBook::default(),
+    }
+}
+
+#[test]
+fn every_name_an_authority_can_certify_is_wanted_once() {
+    let world = look(Vec::new()).world();
+    let wanted: Vec<&str> = world.wanted.iter().map(CertName::as_str).collect();
+    assert_eq!(
+        wanted,
+        [
+            "shop.test",
+            "www.shop.test",
+            "shop.apps.test",
+            "*.shop.test",
+            "blog.test",
+            "blog.apps.test"
+        ]
+    );
+}
+
+#[test]
+fn a_name_below_another_app_s_wildcard_gets_its_own() {
+    let world = look(Vec::new()).world();
+    let alone: Vec<&str> = world.alone.iter().map(CertName::as_str).collect();
+    assert_eq!(alone, ["www.shop.test"]);
+}
+
+#[test]
+fn a_certificate_counts_for_names_of_its_own_app_and_a_self_signed_one_for_none() {
+    let world = look(vec![
+        kept(1, CertificateOrigin::Custom, &["*.test", "blog.apps.test"]),
+        kept(2, CertificateOrigin::SelfSigned, &["blog.test"]),
+        kept(2, CertificateOrigin::Acme, &["gone.test"]),
+    ])
+    .world();
+    let held: Vec<(Vec<&str>, bool)> = world
+        .held
+        .iter()
+        .map(|held| {
+            let names = held.names.iter().map(CertName::as_str).collect();
+            (names, held.origin == Origin::Given)
+        })
+        .collect();
+    assert_eq!(
+        held,
+        [(vec!["shop.test"], true), (vec!["gone.test"], false)]
+    );
+}
+
+#[test]
+fn failures_of_names_that_nobody_wants_are_forgotten() {
+    let failed = |name: &str| FailedOrder {
+        name: name.to_owned(),
+        failures: 3,
+        reason: String::new(),
+        failed_at: Timestamp::UNIX_EPOCH,
+        next_try: Timestamp::UNIX_EPOCH,
+    };
+    let mut look = look(Vec::new());
+    look.book.failed = vec![failed("shop.test"), failed("gone.test")];
+    assert_eq!(look.unwanted(), ["gone.test"]);
+    let world = look.world();
+    assert_eq!(world.tries.len(), 1);
+    assert_eq!(world.tries[&"shop.test".parse().unwrap()].failures, 3);
+}
