@@ -1,6 +1,7 @@
 //! mini: a git-push platform as a service. `README.md` beside this file draws how the modules stand to each other; a
 //! module imports only from those below it in this list.
 
+pub mod access_log;
 pub mod boot;
 pub mod commands;
 pub mod deploy;

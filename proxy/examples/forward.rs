@@ -4,11 +4,12 @@
 //!
 //! A host may come several times, with an upstream each; `HOST=h2c:ADDRESS` speaks HTTP/2 to it. With
 //! `https=ADDRESS`, TLS is spoken there with certificates made for the hosts, written to `forward.pem`, and
-//! both listeners serve. Runs until its standard input ends.
+//! both listeners serve. With the word `--access-log`, requests are recorded, and their number is told at the end.
+//! Runs until its standard input ends.
 
 use mini_proxy::{
-    Certificate, Certificates, Listeners, PlainHttp, Protocol, Proxy, ProxySettings, RouteTable,
-    Service, Upstream,
+    AccessLogOptions, Certificate, Certificates, Listeners, PlainHttp, Protocol, Proxy,
+    ProxySettings, RouteTable, Service, Upstream,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,7 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = ProxySettings::default();
     let mut listeners = vec![Listeners::bind(address.parse()?, settings.threads)?];
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    let mut is_logged = false;
     for route in words {
+        if route == "--access-log" {
+            is_logged = true;
+            continue;
+        }
         let (host, address) = route
             .split_once('=')
             .ok_or("a route is HOST=ADDRESS:PORT")?;
@@ -67,10 +73,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (host, service) in services {
         table.insert(host.parse()?, service.into());
     }
+    let log = is_logged.then(|| proxy.handle().access_log(AccessLogOptions::default()));
+    let counting = log.map(|mut log| {
+        std::thread::spawn(move || {
+            let mut records = 0;
+            while let Some(batch) = log.blocking_next() {
+                records += batch.len();
+            }
+            records
+        })
+    });
     proxy.handle().set_table(table);
     std::io::stdin().read_to_end(&mut Vec::new())?;
     eprintln!("{:#?}", proxy.handle().counters());
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(proxy.shutdown(Duration::from_secs(10)));
+    if let Some(Ok(records)) = counting.map(std::thread::JoinHandle::join) {
+        eprintln!("{records} records");
+    }
     Ok(())
 }

@@ -69,6 +69,8 @@ const MAX_KEPT_BYTES: usize = 64 * 1024;
 pub(crate) struct Progress {
     /// Frames passed on.
     pub(crate) frames: Cell<u64>,
+    /// Bytes passed on.
+    pub(crate) bytes: Cell<u64>,
     /// The client has sent less than the upstream is ready to take.
     pub(crate) waits_for_client: Cell<bool>,
     /// Why it went no further, if that was not the upstream's doing.
@@ -176,6 +178,7 @@ impl Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 progress.frames.set(progress.frames.get() + 1);
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
+                progress.bytes.set(progress.bytes.get() + bytes as u64);
                 self.service.tally.received(bytes);
                 let Some(left) = self.left.checked_sub(bytes as u64) else {
                     progress.failed.set(Some(Fault::BodyTooLarge));

@@ -4,7 +4,7 @@
 //! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2. So HTTP/1 pays nothing
 //! for the choice.
 
-use crate::body::ResponseBody;
+use crate::access_log::Logged;
 use crate::drain::Open;
 use crate::forward;
 use crate::gate::Visit;
@@ -131,10 +131,12 @@ pub(crate) async fn serve_tls(
             return;
         }
         Err(unsecured) => {
+            worker.ledger.tls_handshake(false);
             tracing::debug!(error = %unsecured, cause = ?unsecured, peer = %ends.peer, "no TLS");
             return;
         }
     };
+    worker.ledger.tls_handshake(true);
     let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
@@ -182,8 +184,8 @@ where
 
 /// The answer to the last request of a connection, which says so.
 async fn last(
-    answer: impl Future<Output = Result<Response<ResponseBody>, Infallible>>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    answer: impl Future<Output = Result<Response<Logged>, Infallible>>,
+) -> Result<Response<Logged>, Infallible> {
     let mut answer = answer.await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
@@ -203,7 +205,7 @@ pub(crate) trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
 
 impl<IO, S> Finish for UpgradeableConnection<IO, S>
 where
-    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S: HttpService<Incoming, ResBody = Logged>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     IO: Read + Write + Unpin + Send + 'static,
 {

@@ -1,10 +1,12 @@
 //! What has been served, counted per service: each thread counts for itself, readers add up.
 
 use crate::budget::Budget;
+use crate::histogram::{Histogram, SharedHistogram, add};
 use crate::hold::Waiting;
 use http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The figures of all threads at one moment, since the proxy started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,6 +17,14 @@ pub struct Counters {
     pub unrouted: ServiceCounts,
     /// Client connections open now, upgraded ones included.
     pub open_connections: usize,
+    /// Client connections accepted.
+    pub accepted_connections: u64,
+    /// TLS handshakes that ended as they should.
+    pub tls_handshakes: u64,
+    /// TLS handshakes that did not: broken off, too slow, or for a host without a certificate.
+    pub failed_tls_handshakes: u64,
+    /// Requests whose record did not fit into the access log: see [`crate::AccessLog`].
+    pub dropped_log_records: u64,
 }
 
 /// The figures of one service.
@@ -35,6 +45,13 @@ pub struct ServiceCounts {
     pub held: u64,
     /// Those that wait now.
     pub waiting: usize,
+    /// Requests and upgraded connections that have begun and not ended.
+    pub in_flight: u64,
+    /// Time from a request's head to the end of its answer. Upgraded connections are left out: theirs says
+    /// how long a visitor stayed.
+    pub durations: Histogram,
+    /// Time from a request's head to the head of the upstream's answer.
+    pub first_bytes: Histogram,
 }
 
 impl ServiceCounts {
@@ -55,6 +72,9 @@ pub(crate) struct Tally {
     held: AtomicU64,
     pub(crate) waiting: Waiting,
     budget: Budget,
+    in_flight: AtomicU64,
+    durations: SharedHistogram,
+    first_bytes: SharedHistogram,
 }
 
 impl Tally {
@@ -92,6 +112,23 @@ impl Tally {
         self.budget.spend(answered, now_ms)
     }
 
+    pub(crate) fn begun(&self) {
+        add(&self.in_flight, 1);
+    }
+
+    /// A request has ended that was counted by [`Tally::begun`].
+    pub(crate) fn ended(&self) {
+        add(&self.in_flight, u64::MAX);
+    }
+
+    pub(crate) fn took(&self, duration: Duration) {
+        self.durations.observe(duration);
+    }
+
+    pub(crate) fn first_byte_after(&self, duration: Duration) {
+        self.first_bytes.observe(duration);
+    }
+
     /// Adds this thread's counts to a sum.
     pub(crate) fn add_to(&self, sum: &mut ServiceCounts) {
         for (total, count) in sum.by_class.iter_mut().zip(&self.by_class) {
@@ -103,12 +140,8 @@ impl Tally {
         sum.ejections += self.ejections.load(Ordering::Relaxed);
         sum.held += self.held.load(Ordering::Relaxed);
         sum.waiting += self.waiting.count();
+        sum.in_flight += self.in_flight.load(Ordering::Relaxed);
+        self.durations.add_to(&mut sum.durations);
+        self.first_bytes.add_to(&mut sum.first_bytes);
     }
-}
-
-fn add(count: &AtomicU64, more: u64) {
-    count.store(
-        count.load(Ordering::Relaxed).wrapping_add(more),
-        Ordering::Relaxed,
-    );
 }

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
 use crate::routes::{Avoided, LocalService};
-use crate::table::ServiceState;
+use crate::table::{ServiceState, Upstream};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
@@ -52,6 +52,7 @@ pub(crate) struct Exchange {
     /// Without a body, of a method that may be repeated (RFC 9110 section 9.2.2), and not yet repeated.
     is_repeatable: bool,
     avoided: Avoided,
+    retries: u32,
     last: Fault,
 }
 
@@ -95,6 +96,7 @@ impl Exchange {
             in_use: None,
             is_trial: false,
             avoided: Avoided::default(),
+            retries: 0,
             last: Fault::NoProcess,
         };
         match exchange.choose() {
@@ -110,6 +112,17 @@ impl Exchange {
 
     pub(crate) fn service(&self) -> &Rc<LocalService> {
         &self.service
+    }
+
+    /// How often another attempt was needed.
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// The upstream that has the request, or was asked last.
+    pub(crate) fn upstream(&self) -> Option<&Upstream> {
+        let in_use = self.in_use.as_ref().map(InUse::upstream);
+        in_use.or_else(|| self.avoided.tried.last())
     }
 
     /// Sends the request until it is answered or there is nothing left to try.
@@ -142,7 +155,7 @@ impl Exchange {
                         self.may_go_on(lost)?;
                     }
                 }
-                self.service.tally.retried();
+                self.retry();
             }
         }
         Box::pin(self.run_anew()).await
@@ -207,7 +220,7 @@ impl Exchange {
             if self.avoided.tried.len() >= MOST_TRIED {
                 return Err(self.last);
             }
-            self.service.tally.retried();
+            self.retry();
         }
     }
 
@@ -248,6 +261,11 @@ impl Exchange {
         }
         self.service.tally.waiting.over();
         self.answered(response, sender)
+    }
+
+    fn retry(&mut self) {
+        self.retries += 1;
+        self.service.tally.retried();
     }
 
     fn answered(&mut self, response: Response<Incoming>, sender: Sender) -> Result<Answer, Fault> {

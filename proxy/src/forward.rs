@@ -1,5 +1,6 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
+use crate::access_log::{Entry, Logged};
 use crate::body::{RequestBody, ResponseBody, discard};
 use crate::challenge;
 use crate::connection::Client;
@@ -34,15 +35,19 @@ use std::rc::Rc;
 pub(crate) fn answer(
     client: &Rc<Client>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
+    let mut entry = Entry::open(client, &request);
     if let Some(answer) = challenge::answer(client, &request) {
-        return Either::Right(Either::Left(ready(Ok(answer))));
+        entry.unrouted(&request);
+        return Either::Right(Either::Left(ready(Ok(Logged::answer(answer, entry)))));
     }
-    match Forwarding::begin(client, request, false) {
-        Ok(forwarding) => Either::Left(forwarding.run()),
-        Err(Turned::Away(page)) => Either::Right(Either::Left(ready(Ok(*page)))),
+    match Forwarding::begin(client, request, &mut entry, false) {
+        Ok(forwarding) => Either::Left(forwarding.run(entry)),
+        Err(Turned::Away(page)) => {
+            Either::Right(Either::Left(ready(Ok(Logged::answer(*page, entry)))))
+        }
         Err(Turned::Aside(waiting)) => {
-            Either::Right(Either::Right(waiting.answer(Rc::clone(client))))
+            Either::Right(Either::Right(waiting.answer(Rc::clone(client), entry)))
         }
     }
 }
@@ -68,11 +73,15 @@ struct Waiting {
     verification: Verification,
 }
 
-type Answered = Result<Response<ResponseBody>, Infallible>;
+type Answered = Result<Response<Logged>, Infallible>;
 
 impl Waiting {
     /// Boxed: it happens once for each password and thread.
-    fn answer(self: Box<Self>, client: Rc<Client>) -> Pin<Box<dyn Future<Output = Answered>>> {
+    fn answer(
+        self: Box<Self>,
+        client: Rc<Client>,
+        mut entry: Entry,
+    ) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
             let Waiting {
                 request,
@@ -84,18 +93,20 @@ impl Waiting {
                 None => Ok(()),
             };
             if let Err(refusal) = verified {
-                return Ok(refused(refusal, &service, request));
+                let page = refused(refusal, &service, request, &mut entry);
+                return Ok(Logged::answer(page, entry));
             }
             // Routed anew: the table may have changed meanwhile.
-            match Forwarding::begin(&client, request, true) {
-                Ok(forwarding) => forwarding.run().await,
-                Err(Turned::Away(page)) => Ok(*page),
+            let page = match Forwarding::begin(&client, request, &mut entry, true) {
+                Ok(forwarding) => return forwarding.run(entry).await,
+                Err(Turned::Away(page)) => *page,
                 // The password was changed in this very moment.
                 Err(Turned::Aside(waiting)) => {
                     let refusal = Refusal::from(Fault::PasswordWanted);
-                    Ok(refused(refusal, &waiting.service, waiting.request))
+                    refused(refusal, &waiting.service, waiting.request, &mut entry)
                 }
-            }
+            };
+            Ok(Logged::answer(page, entry))
         })
     }
 }
@@ -105,7 +116,9 @@ fn refused(
     refusal: Refusal,
     service: &LocalService,
     request: Request<Incoming>,
+    entry: &mut Entry,
 ) -> Response<ResponseBody> {
+    entry.failed(refusal.fault);
     let reader = Reader {
         accept: request.headers().get(ACCEPT),
         app: Some(&service.service.name),
@@ -200,6 +213,7 @@ impl Forwarding {
     fn begin(
         client: &Rc<Client>,
         mut request: Request<Incoming>,
+        entry: &mut Entry,
         is_again: bool,
     ) -> Result<Forwarding, Turned> {
         let accept = request.headers().get(ACCEPT).cloned();
@@ -209,6 +223,8 @@ impl Forwarding {
         };
         let (host, routed) = route(client, &request).map_err(|fault| {
             client.worker.ledger.unrouted.answered(fault.status());
+            entry.unrouted(&request);
+            entry.failed(fault);
             let mut page = page(fault, reader);
             if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
                 // Where its next request begins, it may see elsewhere than we do.
@@ -220,11 +236,13 @@ impl Forwarding {
         let service = match routed {
             Routed::Service(service) => service,
             Routed::Redirect(redirect) => {
+                entry.routed(&host, &redirect.redirect.name, &redirect.tally);
                 let response = redirected(&redirect, client, &host, request.uri());
                 redirect.tally.answered(response.status());
                 return Err(response.into());
             }
         };
+        entry.routed(&host, &service.service.name, &service.tally);
         if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
             service.tally.answered(redirect.status());
             return Err(redirect.into());
@@ -234,7 +252,7 @@ impl Forwarding {
             Some(gate) => match gate.admit(client, &mut request, is_again) {
                 Ok(admitted) => admitted,
                 Err(Held::Refused(refusal)) => {
-                    return Err(refused(refusal, &service, request).into());
+                    return Err(refused(refusal, &service, request, entry).into());
                 }
                 Err(Held::Unverified(verification)) => {
                     return Err(Turned::Aside(Box::new(Waiting {
@@ -278,12 +296,14 @@ impl Forwarding {
                 .insert(headers::X_FORWARDED_USER, user);
         }
         let request = request.map(|incoming| RequestBody::new(incoming, &service));
+        entry.forwarded(&request_id, request.body().progress());
         let exchange =
             Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
                 reader.app = Some(&service.service.name);
                 reader.policy = Some(&service.service.policy);
                 reader.request_id = Some(&request_id);
                 service.tally.answered(fault.status());
+                entry.failed(fault);
                 page(fault, reader)
             })?;
         Ok(Forwarding {
@@ -297,28 +317,43 @@ impl Forwarding {
         })
     }
 
-    /// An access log has its place at the end of this: what it tells is known here, or when the body ends.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would hold `self` twice: as argument and as local"
     )]
-    fn run(mut self) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    fn run(
+        mut self,
+        mut entry: Entry,
+    ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
             let answer = self.exchange.run().await;
-            let response = match answer.and_then(|answer| self.pass_on(answer)) {
+            let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
                 Ok(response) => response,
-                Err(fault) => self.page(fault),
+                Err(fault) => {
+                    let upstream = self.exchange.upstream();
+                    let upstream = upstream.map(|upstream| &*upstream.id);
+                    entry.asked(upstream, self.exchange.retries());
+                    entry.failed(fault);
+                    self.page(fault)
+                }
             };
             self.exchange.service().tally.answered(response.status());
-            Ok(response)
+            Ok(Logged::answer(response, entry))
         }
     }
 
-    fn pass_on(&mut self, answer: Answer) -> Result<Response<ResponseBody>, Fault> {
+    fn pass_on(
+        &mut self,
+        answer: Answer,
+        entry: &mut Entry,
+    ) -> Result<Response<ResponseBody>, Fault> {
         let Answer {
             mut response,
             lease,
         } = answer;
+        entry.first_byte();
+        let upstream = &*lease.in_use.upstream().id;
+        entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let client = self.exchange.client();
@@ -335,12 +370,15 @@ impl Forwarding {
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
         let from_upstream = hyper::upgrade::on(&mut response);
+        let mut entry = entry.upgraded(protocol.as_ref());
         if self.by_connect {
             websocket::agree(&mut response);
         } else if let Some(protocol) = protocol {
             headers::ask_upgrade(response.headers_mut(), protocol);
         }
-        tunnel::start(from_client, from_upstream, lease, self.exchange.client());
+        entry.answered(response.status());
+        let client = self.exchange.client();
+        tunnel::start(from_client, from_upstream, lease, client, entry);
         Ok(response.map(|_| ResponseBody::Page(None)))
     }
 

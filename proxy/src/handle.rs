@@ -9,6 +9,7 @@
 //! upstream that is not in the table, a thread which has not written down the present epoch is therefore
 //! taken to have one request on it. When all have followed and all counts are 0, none is left nor can come.
 
+use crate::access_log::{AccessLog, AccessLogOptions, Outlets};
 use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     /// Connections by client address, where those are limited.
     pub(crate) crowd: Option<Arc<Crowd>>,
     rates: OnceLock<Rates>,
+    pub(crate) outlets: Outlets,
     swapping: Mutex<()>,
 }
 
@@ -93,6 +95,7 @@ impl Shared {
             guards: Guards::default(),
             crowd: max_connections_per_address.map(|most| Arc::new(Crowd::new(most))),
             rates: OnceLock::new(),
+            outlets: Outlets::default(),
             swapping: Mutex::default(),
         }
     }
@@ -295,6 +298,13 @@ impl ProxyHandle {
                 return;
             }
         }
+    }
+
+    /// Begins to record every request; see [`AccessLog`] for the records, and for how it ends.
+    ///
+    /// There is one reader: one that was there before is told that it is over.
+    pub fn access_log(&self, options: AccessLogOptions) -> AccessLog {
+        AccessLog::begin(&self.shared.outlets, options)
     }
 
     /// What has been served so far.

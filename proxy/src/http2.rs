@@ -1,6 +1,6 @@
 //! HTTP/2 with clients: its limits, and the end of connections that nothing uses.
 
-use crate::body::ResponseBody;
+use crate::access_log::Logged;
 use crate::connection::{Client, Finish, Serving};
 use crate::forward;
 use crate::gathered::Gathered;
@@ -37,7 +37,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a body can fail with.
-type BodyError = <ResponseBody as Body>::Error;
+type BodyError = <Logged as Body>::Error;
 
 /// How often a connection is looked at: nothing used it from one look to the next, and it is closed.
 const IDLE_LOOK: Duration = Duration::from_secs(60);
@@ -139,14 +139,14 @@ where
 /// A body that shows, as long as it lives, that its connection is in use.
 pub(crate) struct Counted {
     first: Option<Result<Frame<Bytes>, BodyError>>,
-    body: ResponseBody,
+    body: Logged,
     _in_use: Rc<Client>,
 }
 
 impl Counted {
     /// Takes the body's first frame if it is as good as there. An answer goes out as soon as it is known;
     /// with its body a moment later, it would take two records of TLS and two writes.
-    async fn begin(mut body: ResponseBody, in_use: Rc<Client>) -> Counted {
+    async fn begin(mut body: Logged, in_use: Rc<Client>) -> Counted {
         let mut first = None;
         if !body.is_end_stream() {
             // The first look asks the upstream's connection for it, which has one turn to bring it.
@@ -164,10 +164,7 @@ impl Counted {
     }
 }
 
-fn poll_now(
-    body: &mut ResponseBody,
-    cx: &mut Context<'_>,
-) -> Option<Result<Frame<Bytes>, BodyError>> {
+fn poll_now(body: &mut Logged, cx: &mut Context<'_>) -> Option<Result<Frame<Bytes>, BodyError>> {
     match Pin::new(body).poll_frame(cx) {
         Poll::Ready(frame) => frame,
         Poll::Pending => None,

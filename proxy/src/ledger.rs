@@ -4,6 +4,7 @@
 //! changes and when somebody reads; never for a request.
 
 use crate::counters::{Counters, Tally};
+use crate::histogram::add;
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -20,6 +21,10 @@ pub(crate) struct Ledger {
     tallies: Mutex<HashMap<String, Arc<Tally>>>,
     pub(crate) unrouted: Tally,
     open_connections: AtomicUsize,
+    accepted_connections: AtomicU64,
+    tls_handshakes: AtomicU64,
+    failed_tls_handshakes: AtomicU64,
+    dropped_log_records: AtomicU64,
     is_finishing: AtomicBool,
 }
 
@@ -123,12 +128,34 @@ impl Ledger {
         self.open_connections.store(open, Ordering::Relaxed);
     }
 
+    pub(crate) fn accepted_connection(&self) {
+        add(&self.accepted_connections, 1);
+    }
+
+    pub(crate) fn tls_handshake(&self, has_succeeded: bool) {
+        add(
+            match has_succeeded {
+                true => &self.tls_handshakes,
+                false => &self.failed_tls_handshakes,
+            },
+            1,
+        );
+    }
+
+    pub(crate) fn dropped_log_records(&self, number: u64) {
+        add(&self.dropped_log_records, number);
+    }
+
     pub(crate) fn add_to(&self, counters: &mut Counters) {
         for (name, tally) in lock(&self.tallies).iter() {
             tally.add_to(counters.services.entry(name.clone()).or_default());
         }
         self.unrouted.add_to(&mut counters.unrouted);
         counters.open_connections += self.open_connections.load(Ordering::Relaxed);
+        counters.accepted_connections += self.accepted_connections.load(Ordering::Relaxed);
+        counters.tls_handshakes += self.tls_handshakes.load(Ordering::Relaxed);
+        counters.failed_tls_handshakes += self.failed_tls_handshakes.load(Ordering::Relaxed);
+        counters.dropped_log_records += self.dropped_log_records.load(Ordering::Relaxed);
     }
 }
 

@@ -26,6 +26,7 @@
 //! # Ok(()) }
 //! ```
 
+mod access_log;
 pub mod acme;
 mod body;
 mod budget;
@@ -45,12 +46,14 @@ mod handle;
 mod headers;
 mod health;
 mod health_probe;
+mod histogram;
 mod hold;
 mod host;
 mod http2;
 mod https;
 mod ledger;
 mod listen;
+mod metered;
 mod packing;
 mod pages;
 mod path;
@@ -74,12 +77,15 @@ mod tunnel;
 mod websocket;
 mod worker;
 
+pub use access_log::{AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut};
 pub use certificate::{Certificate, CertificateError};
 pub use certificates::Certificates;
 pub use counters::{Counters, ServiceCounts};
 pub use gate::{BasicAuth, Network, PasswordError, PasswordHash, Rate};
 pub use handle::{HttpChallenges, ProxyHandle, TlsChallenges};
+pub use histogram::Histogram;
 pub use host::{Host, HostError, HostPattern};
+pub use http::Version as HttpVersion;
 pub use https::{Hsts, PlainHttp};
 pub use listen::{BindError, Listeners};
 pub use path::{PathPrefix, PathPrefixError};

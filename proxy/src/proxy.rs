@@ -135,6 +135,8 @@ impl Proxy {
                 tracing::error!("a thread of the proxy had panicked");
             }
         }
+        // The last records are on their way: their reader comes to its end after them.
+        self.handle.shared.outlets.store(None);
     }
 
     fn stop(&self, stop: Stop) {
@@ -148,6 +150,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
+            self.handle.shared.outlets.store(None);
             self.stop(Stop::default());
         }
     }

@@ -1,5 +1,6 @@
 //! A data thread: its runtime, its accept loops, its following of the table, its end.
 
+use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
 use crate::connection::{self, Ends};
 use crate::drain::OpenConnections;
@@ -53,6 +54,7 @@ pub(crate) struct Worker {
     pub(crate) open: Rc<OpenConnections>,
     pub(crate) stamps: Stamps,
     pub(crate) http: http1::Builder,
+    pub(crate) log: Rc<LogBuffer>,
     pub(crate) http2: http2::Builder<LocalExecutor>,
     pub(crate) tls: Option<Arc<Tls>>,
     /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
@@ -95,6 +97,7 @@ impl Setup {
             open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
             stamps: Stamps::new(),
             http: connection::builder(&self.settings),
+            log: Rc::new(LogBuffer::new(&self.shared.outlets, Arc::clone(&ledger))),
             http2: crate::http2::builder(&self.settings),
             tls: self.tls.clone(),
             https_port: self.https_port,
@@ -146,6 +149,8 @@ impl Worker {
             .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
             .collect();
         spawn_local(Rc::clone(&self).close_idle_upstreams());
+        let log = Rc::clone(&self.log);
+        spawn_local(async move { log.flush_in_time().await });
         let (stop, stopped) = oneshot::channel();
         spawn_local(Rc::clone(&self).follow(stop));
         let Stop { drain, patience } = stopped.await.unwrap_or_default();
@@ -194,6 +199,7 @@ impl Worker {
     }
 
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
+        self.ledger.accepted_connection();
         let worker = Rc::clone(self);
         let local = listener.address;
         let ends = Ends { peer, local };

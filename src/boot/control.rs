@@ -96,6 +96,15 @@ impl Control {
             self.platform.clone(),
             self.stop_api.clone(),
         ));
+        match front.kept.listeners(Role::Metrics) {
+            Ok(listeners) => {
+                let platform = self.platform.clone();
+                let stop = self.stop_api.clone();
+                self.api
+                    .spawn(http::serve_metrics(listeners, platform, stop));
+            }
+            Err(error) => tracing::error!(%error, "the figures for monitoring cannot be served"),
+        }
     }
 
     /// Lets nothing new begin over SSH, and resolves when neither pushes nor deploys nor commands go on. Commands of this

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::listeners::Bound;
 use super::settings::Settings;
 use super::takeover::{Door, Kept, Listening, Passed, Role};
+use crate::access_log::AccessLogs;
 use crate::commands::{CertificateAuthority, ServerFacts};
 use crate::http::ApiSocket;
 use crate::model::{Kind, Problem, Timestamp};
@@ -20,6 +21,8 @@ use crate::model::{Kind, Problem, Timestamp};
 /// See the module.
 pub(super) struct Front {
     pub proxy: Proxy,
+    /// Ends with the proxy, some time after it: see [`AccessLogs::close`].
+    pub access_logs: AccessLogs,
     /// Second handles on all sockets.
     pub kept: Kept,
     pub api: Arc<ApiSocket>,
@@ -71,8 +74,17 @@ impl Front {
                 "",
             )
         })?;
+        let access_logs = AccessLogs::open(&settings.data_dir, settings.access_log_bytes)
+            .map_err(|error| no_access_log(&error))?;
+        if settings.has_access_log {
+            let records = proxy.handle().access_log(settings.access_log);
+            access_logs
+                .write(records)
+                .map_err(|error| no_access_log(&error))?;
+        }
         Ok(Front {
             proxy,
+            access_logs,
             kept,
             api: Arc::new(api),
             door,
@@ -98,15 +110,16 @@ fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
     let addresses = |listeners: &[Listeners]| -> Vec<SocketAddr> {
         listeners.iter().map(Listeners::local_address).collect()
     };
+    let plain = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        addresses.filter_map(Result::ok).collect()
+    };
     ServerFacts {
         data_dir: settings.data_dir.clone(),
-        ssh: bound
-            .ssh
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect(),
+        ssh: plain(&bound.ssh),
         http: addresses(&bound.http),
         https: addresses(&bound.https),
+        metrics: plain(&bound.metrics),
         base_domains: settings.base_domains.clone(),
         certificate_authority: settings
             .automatic
@@ -125,6 +138,15 @@ fn no_socket(what: &str, error: &io::Error) -> Problem {
         format!("{what} could not be made"),
         error.to_string(),
         "Check that the data directory is on a local file system and may be written",
+    )
+}
+
+fn no_access_log(error: &io::Error) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "The access log could not be opened",
+        error.to_string(),
+        "Check that `logs` in the data directory may be written, or turn it off: `access-log = false`",
     )
 }
 

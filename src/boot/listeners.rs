@@ -16,6 +16,7 @@ use crate::model::{Kind, Problem};
 pub(super) struct Bound {
     pub ssh: Vec<TcpListener>,
     pub http: Vec<Listeners>,
+    pub metrics: Vec<TcpListener>,
     pub https: Vec<Listeners>,
     /// Which of them are from systemd, whoever passed them to us.
     inherited: Vec<Role>,
@@ -64,6 +65,14 @@ impl Bound {
                 }
             }
         }
+        for address in &settings.metrics_listen {
+            match before.take(Role::Metrics, *address) {
+                Some(sockets) => bound.metrics.extend(sockets),
+                None => bound.metrics.push(
+                    listen(*address).map_err(|error| failed("metrics-listen", *address, &error))?,
+                ),
+            }
+        }
         for (role, setting, addresses, listeners) in [
             (
                 Role::Http,
@@ -101,12 +110,10 @@ impl Bound {
                 sockets: sockets.into_iter().map(OwnedFd::from).collect(),
             });
         };
-        for listener in &self.ssh {
-            keep(
-                Role::Ssh,
-                listener.local_addr()?,
-                vec![listener.try_clone()?],
-            );
+        for (role, listeners) in [(Role::Ssh, &self.ssh), (Role::Metrics, &self.metrics)] {
+            for listener in listeners {
+                keep(role, listener.local_addr()?, vec![listener.try_clone()?]);
+            }
         }
         for (role, listeners) in [(Role::Http, &self.http), (Role::Https, &self.https)] {
             for listeners in listeners {
@@ -123,6 +130,7 @@ impl Bound {
         let mut bound = Bound {
             ssh: Vec::new(),
             http: Vec::new(),
+            metrics: Vec::new(),
             https: Vec::new(),
             inherited: Vec::new(),
         };

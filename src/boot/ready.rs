@@ -27,6 +27,7 @@ impl ServerFile {
             "version": env!("CARGO_PKG_VERSION"),
             "ssh": facts.ssh,
             "http": facts.http,
+            "metrics": facts.metrics,
             "https": facts.https,
             "base_domains": facts.base_domains,
             "urls": urls(facts),
@@ -64,6 +65,7 @@ pub(super) fn lines(facts: &ServerFacts) -> String {
         ("ssh", &facts.ssh),
         ("http", &facts.http),
         ("https", &facts.https),
+        ("metrics", &facts.metrics),
     ];
     for (name, addresses) in listening {
         for address in addresses {
@@ -147,6 +149,7 @@ mod tests {
                 "127.0.0.1:8080".parse().unwrap(),
                 "[::1]:8080".parse().unwrap(),
             ],
+            metrics: vec!["127.0.0.1:9100".parse().unwrap()],
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
             certificate_authority: None,
@@ -162,6 +165,7 @@ mod tests {
         http  127.0.0.1:8080
         http  [::1]:8080
         https 127.0.0.1:8443
+        metrics 127.0.0.1:9100
         apps  http://<app>.localhost:8080
         ");
     }

@@ -115,13 +115,17 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
         Ok(control) => (control, Ok(())),
         Err(problem) => (None, Err(problem)),
     };
+    let access_logs = front.access_logs.clone();
     // Whoever comes from here on is refused, or waits where systemd keeps the socket.
     let proxy = match control {
         Some(_) => front.close(),
         // Who has the data directory has its sockets too.
         None => front.leave().0,
     };
-    let drained = proxy.shutdown(settings.drain);
+    let drained = async {
+        proxy.shutdown(settings.drain).await;
+        access_logs.close().await;
+    };
     let orderly = async {
         match control {
             Some(control) => control.stop(drained).await,

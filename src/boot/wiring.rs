@@ -107,6 +107,10 @@ pub(super) async fn start(
         },
         http_port: facts.http.first().map(SocketAddr::port),
     });
+    let names = store.apps().await?.into_iter().map(|app| app.name);
+    if let Err(error) = front.access_logs.keep_only(names).await {
+        tracing::warn!(%error, "access logs of apps that are gone could not be cleared away");
+    }
     let deploys = Deploys::new(DeployParts {
         store: store.clone(),
         journal: journal.clone(),
@@ -128,6 +132,8 @@ pub(super) async fn start(
             repositories,
             deploys,
             reconciler,
+            proxy: front.proxy.handle(),
+            access_logs: front.access_logs.clone(),
             facts: Arc::new(facts),
             leaving,
         },

@@ -55,8 +55,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mini_proxy::ProxyHandle;
 use tokio::sync::watch;
 
+use crate::access_log::AccessLogs;
 use crate::deploy::Deploys;
 use crate::engine::ContainerEngine;
 use crate::events::Journal;
@@ -80,6 +82,10 @@ pub struct Platform {
     pub deploys: Deploys,
     /// The reconciler.
     pub reconciler: Reconciler,
+    /// The proxy, for what it has counted.
+    pub proxy: ProxyHandle,
+    /// The access logs.
+    pub access_logs: AccessLogs,
     /// Facts about this server.
     pub facts: Arc<ServerFacts>,
     /// Set when the server is about to end: a command without an end of its own ends with [`interrupted`].
@@ -125,6 +131,8 @@ pub struct ServerFacts {
     pub ssh: Vec<SocketAddr>,
     /// Where the proxy listens for HTTP.
     pub http: Vec<SocketAddr>,
+    /// Where only the figures for monitoring are served.
+    pub metrics: Vec<SocketAddr>,
     /// Where the proxy listens for HTTPS.
     pub https: Vec<SocketAddr>,
     /// Base domains, the first is shown first.

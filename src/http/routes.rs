@@ -1,4 +1,4 @@
-//! `GET /health` and `POST /api/commands/NAME`.
+//! `GET /health`, `GET /metrics` and `POST /api/commands/NAME`.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::server::Door;
-use super::session;
+use super::{exposition, metrics, session};
 use crate::commands::{self, AnyCommand, Platform, Session, problem_json};
 use crate::model::{Kind, Problem};
 
@@ -17,6 +17,8 @@ use crate::model::{Kind, Problem};
 pub(super) const PROTOCOL: &str = "mini-session";
 /// Path of commands, before the name.
 pub(super) const COMMANDS: &str = "/api/commands/";
+/// Path of the figures.
+const METRICS: &str = "/metrics";
 /// Longest arguments, bytes.
 const BODY_LIMIT: usize = 1 << 20;
 
@@ -31,6 +33,7 @@ pub(super) async fn answer(
             StatusCode::OK,
             &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
         )),
+        (&Method::GET, METRICS) => figures(&platform).await,
         (method, path) => match path.strip_prefix(COMMANDS) {
             Some(_) if *method != Method::POST => Ok(refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -48,13 +51,38 @@ pub(super) async fn answer(
             )),
         },
     };
-    answered.unwrap_or_else(|problem| {
-        let status = StatusCode::from_u16(problem.http_status());
-        refusal(
-            status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            &problem,
-        )
-    })
+    answered.unwrap_or_else(|problem| failure(&problem))
+}
+
+/// Answers a request where only the figures are served.
+pub(super) async fn answer_metrics(
+    request: Request<Incoming>,
+    platform: &Platform,
+) -> Response<Full<Bytes>> {
+    let answered = match (request.method(), request.uri().path()) {
+        (&Method::GET, METRICS) => figures(platform).await,
+        _ => Err(Problem::new(
+            Kind::NotFound,
+            "There is nothing at this path",
+            "",
+            "The figures are at `GET /metrics`",
+        )),
+    };
+    answered.unwrap_or_else(|problem| failure(&problem))
+}
+
+async fn figures(platform: &Platform) -> Result<Response<Full<Bytes>>, Problem> {
+    let mut response = Response::new(Full::from(metrics::text(platform).await?));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(exposition::CONTENT_TYPE),
+    );
+    Ok(response)
+}
+
+fn failure(problem: &Problem) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(problem.http_status());
+    refusal(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem)
 }
 
 async fn command(

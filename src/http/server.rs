@@ -15,9 +15,9 @@ use crate::commands::Platform;
 use crate::model::Caller;
 
 /// How long the head of a request may take.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after accepting failed for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a connection came in, which decides who may be asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,7 @@
 //! | deploys: add, step, finish, list | `deploys` |
 //! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
+//! | how much there is of everything | `census` |
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | until when requests for an app wait | `pauses` |
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod census;
 mod certificates;
 mod config;
 mod connection;
@@ -58,6 +60,7 @@ mod scale;
 mod seal;
 mod worker;
 
+pub use census::Census;
 pub use certificates::CertificatePem;
 pub use desired::Desired;
 pub use error::StoreError;

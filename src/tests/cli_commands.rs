@@ -615,3 +615,87 @@ async fn an_app_asks_for_passwords_which_are_never_shown() {
     let desired = house.platform.store.desired().await.unwrap();
     assert!(!format!("{desired:?}").contains("argon2"), "{desired:?}");
 }
+
+/// The next thing a command says.
+async fn next_said(said: &mut tokio::sync::mpsc::Receiver<(Stream, bytes::Bytes)>) -> String {
+    let part = tokio::time::timeout(Duration::from_secs(30), said.recv()).await;
+    String::from_utf8_lossy(&part.unwrap().unwrap().1).into_owned()
+}
+
+/// A line of an access log, with what differs from run to run taken out.
+fn steadied_record(line: &str) -> String {
+    let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+    for varying in ["time", "duration_ms"] {
+        record[varying].take();
+    }
+    record.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_on_record_with_their_app_until_it_goes() {
+    let mut house = House::new();
+    transcript!(
+        "access_logs",
+        house,
+        [
+            "apps:create blog",
+            "proxy:access-logs blog",
+            "proxy:access-logs blog --format json",
+            "proxy:access-logs --unrouted",
+            "proxy:access-logs",
+            "proxy:access-logs blog --unrouted",
+            "proxy:access-logs nope",
+            "proxy:access-logs blog -n many",
+            "proxy:stats",
+            "proxy:stats nope",
+        ]
+    );
+    house.platform.reconciler.wait_for(|_| true).await;
+    let mut said = house.begins("nginx:access-logs blog -t");
+    let answer = house
+        .visit("blog.localhost", "/a?token=secret", "first")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    let line = next_said(&mut said).await;
+    insta::assert_snapshot!(steadied_record(&line));
+    house.visit("blog.localhost", "/b", "second").await;
+    assert!(next_said(&mut said).await.contains(r#""id":"second""#));
+
+    let records = house.json("proxy:access-logs blog --format json").await;
+    let ids: Vec<&str> = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["first", "second"]);
+    let last = house
+        .json("proxy:access-logs blog -n 1 --format json")
+        .await;
+    assert_eq!(last[0]["path"], "/b");
+
+    let mut unrouted = house.begins("proxy:access-logs --unrouted -t");
+    house.visit("nobody.localhost", "/", "third").await;
+    let line = next_said(&mut unrouted).await;
+    assert!(line.contains(r#""host":"nobody.localhost""#), "{line}");
+
+    let stats = house.json("proxy:stats blog --format json").await;
+    assert_eq!(
+        (&stats[0]["requests"], &stats[0]["errors"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(stats[0]["error_share"], 1.0);
+    assert!(stats[0]["p99_ms"].as_f64().unwrap() > 0.0);
+
+    house.types("apps:rename blog news").await;
+    assert!(
+        said.recv().await.is_none(),
+        "a log that moves is followed no more"
+    );
+    let moved = house.json("proxy:access-logs news --format json").await;
+    assert_eq!(moved.as_array().map(Vec::len), Some(2));
+    house.types("apps:destroy news --force").await;
+    house.types("apps:create news").await;
+    let after = house.json("proxy:access-logs news --format json").await;
+    assert_eq!(after, serde_json::json!([]));
+}

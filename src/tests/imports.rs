@@ -19,7 +19,7 @@ const RANKS: &[&[&str]] = &[
     &["deploy", "functions"],
     &["reconcile"],
     &["events"],
-    &["engine", "store", "git"],
+    &["engine", "store", "git", "access_log"],
     &["model"],
 ];
 

@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 512;
 pub(crate) enum ResolveError {
     #[error("it has no address in DNS")]
     NoAddress,
-    #[error("its address cannot be looked up")]
+    #[error("its address cannot be looked up ({0})")]
     Lookup(#[source] io::Error),
     #[error("the DNS server {server} did not answer")]
     Silent { server: SocketAddr },
@@ -52,10 +52,20 @@ async fn of_the_system(name: &str) -> Result<Vec<IpAddr>, ResolveError> {
     // The dot keeps search domains out of it.
     match tokio::net::lookup_host((format!("{name}."), 0)).await {
         Ok(found) => Ok(found.map(|address| address.ip()).collect()),
-        // What the C library means by this is not told apart further: no such name, or no server.
-        Err(error) if error.raw_os_error().is_none() => Err(ResolveError::NoAddress),
+        // The C library's code is not passed on, only its words: those of glibc and of musl for a name without address.
+        Err(error) if is_no_address(&error.to_string()) => Err(ResolveError::NoAddress),
         Err(error) => Err(ResolveError::Lookup(error)),
     }
+}
+
+fn is_no_address(words: &str) -> bool {
+    let known = [
+        "not known",
+        "No address associated",
+        "does not resolve",
+        "has no usable address",
+    ];
+    known.iter().any(|known| words.contains(known))
 }
 
 async fn ask(server: SocketAddr, name: &str, kind: u16) -> Result<Vec<IpAddr>, ResolveError> {

@@ -70,7 +70,7 @@ impl Pebbled {
             let config = folder.path().join("pebble.json");
             let text = self.config(&roots, &key, own, management);
             std::fs::write(&config, text).unwrap();
-            let pebble = self.start_authority(&config, dns);
+            let pebble = self.start_authority(&config, dns, &[own, management]);
             if let (Some(challtestsrv), Some(pebble)) = (challtestsrv, pebble) {
                 return Pebble {
                     directory: format!("https://localhost:{}/dir", own.port()),
@@ -120,7 +120,12 @@ impl Pebbled {
         )
     }
 
-    fn start_authority(&self, config: &Path, dns: SocketAddr) -> Option<Server> {
+    fn start_authority(
+        &self,
+        config: &Path,
+        dns: SocketAddr,
+        listens: &[SocketAddr],
+    ) -> Option<Server> {
         let mut command = Command::new("pebble");
         command.arg("-config").arg(config);
         command.args(["-dnsserver", &dns.to_string()]);
@@ -128,7 +133,7 @@ impl Pebbled {
         command.env("PEBBLE_WFE_NONCEREJECT", self.refused_nonces.to_string());
         // Each order is to be proved, as tests are about that.
         command.env("PEBBLE_AUTHZREUSE", "0");
-        Server::start(command, "ACME directory available at")
+        Server::start(command, "ACME directory available at", listens)
     }
 }
 
@@ -208,16 +213,7 @@ fn start_dns(dns: SocketAddr, management: SocketAddr) -> Option<Server> {
     command.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]);
     command.args(["-dns01", &dns.to_string()]);
     command.args(["-management", &management.to_string()]);
-    let mut server = Server::start(command, "Starting management server")?;
-    // It says so before it does so, and ends where another has been quicker to take the port.
-    let start = std::time::Instant::now();
-    while TcpStream::connect(management).is_err() {
-        if start.elapsed() > PATIENCE || !matches!(server.0.try_wait(), Ok(None)) {
-            return None;
-        }
-        std::thread::yield_now();
-    }
-    Some(server)
+    Server::start(command, "Starting management server", &[management])
 }
 
 /// Ports that were free a moment ago, for TCP and UDP.
@@ -240,8 +236,9 @@ fn free_ports() -> [SocketAddr; 4] {
 struct Server(Child);
 
 impl Server {
-    /// Starts it and waits until it has printed this; `None` if it ends before.
-    fn start(mut command: Command, ready: &str) -> Option<Server> {
+    /// Starts it and waits until it has printed this and then listens; `None` if it ends before, as it does where
+    /// another has been quicker to take a port.
+    fn start(mut command: Command, ready: &str, listens: &[SocketAddr]) -> Option<Server> {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command.stdout(Stdio::piped()).process_group(0);
         let child = command.spawn().ok()?;
@@ -256,6 +253,16 @@ impl Server {
         }
         // It would stop at a full pipe.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        // Both programs say so before they do so.
+        let start = std::time::Instant::now();
+        for address in listens {
+            while TcpStream::connect(address).is_err() {
+                if start.elapsed() > PATIENCE || !matches!(server.0.try_wait(), Ok(None)) {
+                    return None;
+                }
+                std::thread::yield_now();
+            }
+        }
         Some(server)
     }
 }

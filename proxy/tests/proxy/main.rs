@@ -7,6 +7,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod access_log;
 mod care;
 mod faults;
 mod forwarding;

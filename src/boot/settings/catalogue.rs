@@ -90,6 +90,8 @@ settings! {
         |s, v| { s.ssh_listen = each(v, address)?; Ok(()) };
     "http-listen" "ADDR:PORT" many "Where visitors of the apps connect; port 0 picks a free one"
         |s, v| { s.http_listen = each(v, address)?; Ok(()) };
+    "metrics-listen" "ADDR:PORT" many "Where /metrics and nothing else is served, to whoever connects; without it only on the socket of the API"
+        |s, v| { s.metrics_listen = each(v, address)?; Ok(()) };
     "https-listen" "ADDR:PORT" many "The same with HTTPS, for apps that have a certificate; off for none"
         |s, v| { s.https_listen = addresses_or_off(v)?; Ok(()) };
     "base-domain" "NAME" many "Every app answers at APP.NAME"
@@ -154,6 +156,12 @@ settings! {
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
     "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open; 0 for no limit, as behind a proxy"
         |s, v| { s.max_connections_per_address = Some(number(one(v), 0, 1_000_000)?).filter(|most| *most > 0); Ok(()) };
+    "access-log" "BOOL" single "Whether the requests of the apps are logged"
+        |s, v| { s.has_access_log = yes_or_no(one(v))?; Ok(()) };
+    "access-log-max-size" "SIZE" single "Largest file of an access log; each app has two"
+        |s, v| { s.access_log_bytes = bytes(one(v))?; Ok(()) };
+    "access-log-queries" "BOOL" single "Whether access logs keep the queries of paths and referrers, which may hold secrets"
+        |s, v| { s.access_log.with_queries = yes_or_no(one(v))?; Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

@@ -14,6 +14,8 @@ use std::time::Duration;
 use automatic::Automatic;
 pub(super) use sources::{Sources, flags, read};
 
+use mini_proxy::AccessLogOptions;
+
 use crate::deploy::DiskFloor;
 use crate::engine::{Limits, Subnet};
 use crate::git::TreeLimits;
@@ -30,6 +32,7 @@ pub(super) struct Settings {
     pub data_dir: PathBuf,
     pub ssh_listen: Vec<SocketAddr>,
     pub http_listen: Vec<SocketAddr>,
+    pub metrics_listen: Vec<SocketAddr>,
     pub https_listen: Vec<SocketAddr>,
     pub base_domains: Vec<DomainName>,
     pub automatic: Automatic,
@@ -52,6 +55,9 @@ pub(super) struct Settings {
     pub restart_limit: u32,
     /// How many connections one visitor's address may have open; none for any number.
     pub max_connections_per_address: Option<u32>,
+    pub has_access_log: bool,
+    pub access_log_bytes: u64,
+    pub access_log: AccessLogOptions,
     pub has_json_log: bool,
 }
 
@@ -70,6 +76,7 @@ impl Settings {
             data_dir: PathBuf::from(DATA_DIR),
             ssh_listen: listen(2222, 2222),
             http_listen: listen(80, 8080),
+            metrics_listen: Vec::new(),
             https_listen: listen(443, 8443),
             base_domains: if dev {
                 "localhost".parse().into_iter().collect()
@@ -103,6 +110,9 @@ impl Settings {
             drain: Duration::from_secs(60),
             restart_limit: 10,
             max_connections_per_address: None,
+            has_access_log: true,
+            access_log_bytes: 10 << 20,
+            access_log: AccessLogOptions::default(),
             has_json_log: false,
         }
     }

@@ -173,11 +173,13 @@ fn in_use(proxy: &ProxyHandle, before: &watch::Sender<BTreeSet<String>>) -> BTre
 /// Accepts no more, finishes what is in flight within the drain time, and tells the new server what that concerns. The
 /// server before this one is waited for as well, so that the new one hears of its requests too.
 pub(in crate::boot) async fn leave(front: Front, Heir(mut link): Heir, drain: Duration) {
+    let access_logs = front.access_logs.clone();
     let (proxy, used_before) = front.leave();
     let handle = proxy.handle();
     let mut before = used_before.subscribe();
     let left = async {
         proxy.hand_over(drain).await;
+        access_logs.close().await;
         // Its sender is here: it cannot fail.
         let _ = before.wait_for(BTreeSet::is_empty).await;
     };

@@ -18,6 +18,8 @@ pub(in crate::boot) enum Role {
     Http,
     /// The same with TLS.
     Https,
+    /// Figures for monitoring.
+    Metrics,
     /// The API on the socket in the data directory.
     Api,
     /// Takeovers.

@@ -78,6 +78,10 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     platform.repositories.remove(&app.name).await?;
     // Its address answers 404 by the time the caller is told that it is gone.
     platform.reconciler.wait_for(|_| true).await;
+    if let Err(error) = platform.access_logs.remove(&app.name).await {
+        // The next start of the server clears it away.
+        tracing::warn!(app = %app.name, %error, "an access log could not be removed");
+    }
     for deploy in deploys {
         platform.journal.forget(&Subject::Deploy(deploy.id)).await;
     }

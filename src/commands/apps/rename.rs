@@ -85,6 +85,9 @@ async fn rename(platform: &Platform, app: &App, new_name: &AppName) -> Result<()
         }
         return Err(error.into());
     }
+    if let Err(error) = platform.access_logs.rename(&app.name, new_name).await {
+        tracing::warn!(app = %app.name, %new_name, %error, "an access log could not be moved");
+    }
     Ok(())
 }
 

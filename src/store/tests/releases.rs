@@ -251,3 +251,20 @@ async fn a_forgotten_number_does_not_come_back() {
     let next = add(store, shop.id, 1, ReleaseStatus::Candidate).await;
     assert_eq!(next, ReleaseVersion(3));
 }
+
+#[tokio::test]
+async fn everything_is_counted_by_what_it_is() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.store.census().await.unwrap(), Census::default());
+    let shop = fixture.app("shop").await;
+    fixture.app("blog").await;
+    add(&fixture.store, shop.id, 1, ReleaseStatus::Retired).await;
+    add(&fixture.store, shop.id, 2, ReleaseStatus::Failed).await;
+    add(&fixture.store, shop.id, 3, ReleaseStatus::Current).await;
+    let census = fixture.store.census().await.unwrap();
+    let counts = |pairs: [(&str, u32); 3]| pairs.map(|(status, count)| (status.to_owned(), count));
+    assert_eq!(census.apps, 2);
+    let releases = counts([("retired", 1), ("failed", 1), ("current", 1)]);
+    assert_eq!(census.releases, releases.into());
+    assert_eq!(census.deploys, BTreeMap::new());
+}

@@ -1,11 +1,12 @@
 //! A whole platform on the in-memory engine, and a caller who types lines at it.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mini::access_log::AccessLogs;
 use mini::commands::{self, Platform, ServerFacts, Session};
 use mini::deploy::{DeployParts, DeploySettings, Deploys, DiskFloor};
 use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
@@ -16,7 +17,9 @@ use mini::model::{
 };
 use mini::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
 use mini::store::Store;
-use mini_proxy::{Proxy, ProxySettings};
+use mini_proxy::{AccessLogOptions, Listeners, Proxy, ProxySettings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 /// Ends a test that hangs.
@@ -28,6 +31,8 @@ pub(crate) struct House {
     pub(crate) engine: MemoryEngine,
     /// What was typed and what came back.
     transcript: String,
+    /// Where visitors connect.
+    http: SocketAddr,
     /// Where the web processes of the apps "listen".
     port: u16,
     _listener: TcpListener,
@@ -54,12 +59,17 @@ impl House {
             threads: 1,
             ..ProxySettings::default()
         };
-        let proxy = Proxy::start(Vec::new(), settings).unwrap();
+        let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let http = listeners.local_address();
+        let proxy = Proxy::start(vec![listeners], settings).unwrap();
         let limits = Limits {
             memory_bytes: None,
             pids: 64,
         };
         let base_domains = vec!["localhost".parse().unwrap()];
+        let access_logs = AccessLogs::open(folder.path(), 1 << 20).unwrap();
+        let records = proxy.handle().access_log(AccessLogOptions::default());
+        access_logs.write(records).unwrap();
         let (reconciler, reconcile) = Reconciler::start(Parts {
             store: store.clone(),
             engine: Arc::clone(&engine),
@@ -102,6 +112,7 @@ impl House {
             data_dir: folder.path().to_owned(),
             ssh: vec!["127.0.0.1:2222".parse().unwrap()],
             http: vec!["127.0.0.1:8080".parse().unwrap()],
+            metrics: Vec::new(),
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
             certificate_authority: None,
@@ -115,11 +126,14 @@ impl House {
                 repositories,
                 deploys,
                 reconciler,
+                proxy: proxy.handle(),
+                access_logs,
                 facts: Arc::new(facts),
                 leaving: tokio::sync::watch::channel(false).1,
             },
             engine: memory,
             transcript: String::new(),
+            http,
             port,
             _listener: listener,
             _proxy: proxy,
@@ -164,6 +178,23 @@ impl House {
             .await
             .unwrap();
         self.platform.reconciler.settled(&name).await.unwrap();
+    }
+
+    /// Visits a path of a host, under a request id, and hangs up after the answer.
+    pub(crate) async fn visit(&self, host: &str, path: &str, id: &str) -> String {
+        let visit = async {
+            let mut stream = TcpStream::connect(self.http).await.unwrap();
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        tokio::time::timeout(HANGS_AFTER, visit)
+            .await
+            .expect("there was no answer")
     }
 
     /// Waits until no release of an app is draining any more.

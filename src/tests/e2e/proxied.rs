@@ -1,5 +1,9 @@
 //! What an app sees of its visitors through the proxy, and they of it.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::http::{self, Connection};
@@ -82,6 +86,69 @@ fn a_websocket_passes_through() {
         let echoed = connection.read(2 + text.len()).unwrap();
         assert_eq!(&echoed[2..], text.as_bytes());
     }
+}
+
+#[test]
+fn requests_are_seen_in_the_access_log_and_in_the_figures() {
+    let server = Server::start_with(&[("MINI_METRICS_LISTEN", "127.0.0.1:0")]);
+    let _repository = Repository::deployed(&server, "seen", "one");
+    let mut following = server.ssh_begin(&["proxy:access-logs", "seen", "-t"]);
+    let mut connection = Connection::open(server.http()).unwrap();
+    let more = "x-request-id: mine-1\r\nuser-agent: tests\r\n";
+    connection
+        .get("seen.localhost", "/headers?token=secret", more)
+        .unwrap();
+    following.wait_for_text("mine-1");
+    following.signal(Signal::INT);
+    following.finish();
+    server
+        .ssh(&["proxy:access-logs", "seen"])
+        .says_not("secret")
+        .says(&[r#""app":"seen""#, r#""path":"/headers""#]);
+    let records = server.json(&["nginx:access-logs", "seen"]);
+    let mut records = records.as_array().unwrap().iter();
+    let record = records.find(|record| record["id"] == "mine-1").unwrap();
+    assert_eq!(record["status"], 200, "{record}");
+    assert_eq!(record["client"], "127.0.0.1");
+    assert_eq!(record["user_agent"], "tests");
+    assert_eq!(record["upstream"].as_str().map(str::len), Some(12));
+    assert!(record["first_byte_ms"].as_f64() <= record["duration_ms"].as_f64());
+
+    let stats = server.json(&["proxy:stats", "seen"]);
+    assert!(stats[0]["requests"].as_u64() >= Some(1), "{stats}");
+    // The figures are the same on the socket of the API and on the address that was asked for.
+    let file = std::fs::read(server.data_dir().join("run/server.json")).unwrap();
+    let facts: Value = serde_json::from_slice(&file).unwrap();
+    let address = facts["metrics"][0].as_str().unwrap().parse().unwrap();
+    let metrics = http::get(address, "localhost", "/metrics").unwrap();
+    assert_eq!(metrics.status, 200);
+    let answered = r#"mini_http_requests_total{app="seen",class="2xx"} "#;
+    let lines = [
+        answered,
+        r#"mini_http_request_duration_seconds_count{app="seen"} "#,
+        "mini_apps 1\n",
+        r#"mini_releases{status="current"} 1"#,
+        r#"mini_deploys{status="succeeded"} 1"#,
+        "process_resident_memory_bytes ",
+    ];
+    for line in lines {
+        assert!(metrics.body.contains(line), "{line} in {}", metrics.body);
+    }
+    assert_eq!(
+        http::get(address, "localhost", "/health").unwrap().status,
+        404
+    );
+    let mut api = UnixStream::connect(server.data_dir().join("run/api.sock")).unwrap();
+    api.write_all(b"GET /metrics HTTP/1.1\r\nhost: mini\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    api.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(answered), "{answer}");
+
+    let log = server.data_dir().join("logs/access/seen.log");
+    assert!(log.exists());
+    server.ssh(&["apps:destroy", "seen", "--force"]).succeeds();
+    assert!(!log.exists());
 }
 
 #[test]

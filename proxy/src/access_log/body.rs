@@ -1,0 +1,62 @@
+//! An answer's body with the record of its request, which ends with it.
+
+use super::batch::Cut;
+use super::entry::Entry;
+use crate::body::ResponseBody;
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// An answer's body on its way to a client, counted for the record of its request.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    body: ResponseBody,
+    entry: Entry,
+}
+
+impl Logged {
+    /// Puts an answer's status and, as it passes, its body on record.
+    pub(crate) fn answer(response: Response<ResponseBody>, mut entry: Entry) -> Response<Logged> {
+        entry.answered(response.status());
+        response.map(|body| {
+            if body.is_end_stream() || entry.has_no_answer_body() {
+                entry.finish();
+            }
+            Logged { body, entry }
+        })
+    }
+}
+
+impl Body for Logged {
+    type Data = Bytes;
+    type Error = <ResponseBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Logged { body, entry } = &mut *self;
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                entry.sent(frame.data_ref().map_or(0, Bytes::len));
+                if body.is_end_stream() {
+                    entry.finish();
+                }
+            }
+            Some(Err(_)) => entry.cut(Cut::Upstream),
+            None => entry.finish(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
