@@ -1,6 +1,8 @@
 //! What has been served, counted per service: each thread counts for itself, readers add up.
 
+use crate::budget::Budget;
 use crate::histogram::{Histogram, SharedHistogram, add};
+use crate::hold::Waiting;
 use http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +38,13 @@ pub struct ServiceCounts {
     pub response_bytes: u64,
     /// Attempts repeated, because a kept connection had died or another upstream refused.
     pub retries: u64,
+    /// How often an upstream was left out for a while, because it refused connections, took none in time, or closed
+    /// several without an answer. Trials that failed later are not counted again.
+    pub ejections: u64,
+    /// Requests that waited, because the service was paused or had no upstream, whatever became of them.
+    pub held: u64,
+    /// Those that wait now.
+    pub waiting: usize,
     /// Requests and upgraded connections that have begun and not ended.
     pub in_flight: u64,
     /// Time from a request's head to the end of its answer. Upgraded connections are left out: theirs says
@@ -59,6 +68,10 @@ pub(crate) struct Tally {
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     retries: AtomicU64,
+    ejections: AtomicU64,
+    held: AtomicU64,
+    pub(crate) waiting: Waiting,
+    budget: Budget,
     in_flight: AtomicU64,
     durations: SharedHistogram,
     first_bytes: SharedHistogram,
@@ -82,6 +95,21 @@ impl Tally {
 
     pub(crate) fn retried(&self) {
         add(&self.retries, 1);
+    }
+
+    pub(crate) fn ejected(&self) {
+        add(&self.ejections, 1);
+    }
+
+    pub(crate) fn held(&self) {
+        add(&self.held, 1);
+    }
+
+    /// Whether a request that was sent may be sent once more; it is paid for then.
+    pub(crate) fn spend_repeat(&self, now_ms: u64) -> bool {
+        let answered = self.by_class.iter();
+        let answered = answered.map(|count| count.load(Ordering::Relaxed)).sum();
+        self.budget.spend(answered, now_ms)
     }
 
     pub(crate) fn begun(&self) {
@@ -109,6 +137,9 @@ impl Tally {
         sum.request_bytes += self.request_bytes.load(Ordering::Relaxed);
         sum.response_bytes += self.response_bytes.load(Ordering::Relaxed);
         sum.retries += self.retries.load(Ordering::Relaxed);
+        sum.ejections += self.ejections.load(Ordering::Relaxed);
+        sum.held += self.held.load(Ordering::Relaxed);
+        sum.waiting += self.waiting.count();
         sum.in_flight += self.in_flight.load(Ordering::Relaxed);
         self.durations.add_to(&mut sum.durations);
         self.first_bytes.add_to(&mut sum.first_bytes);

@@ -1,17 +1,21 @@
 //! Getting one request answered by one of a service's upstreams: choose, connect, send, wait, try again.
 //!
-//! What is tried again, and only that: a connection that could not be made (another upstream), a request
-//! hyper gives back unsent (any method: nothing of it was written), one that an upstream refused over HTTP/2
-//! (any method: it has not been looked at) and whose body is none or was small and sent in full, and a safe request without a body whose kept
-//! connection was closed before any answer.
+//! What is tried again, and only that (RFC 9110 section 9.2.2):
+//! - a connection that could not be made: another upstream, whatever the method is;
+//! - a request hyper gives back unsent, whatever the method is: nothing of it was written;
+//! - one that an upstream refused over HTTP/2, whatever the method is: it has not been looked at. Its body is none, or
+//!   was small and sent in full;
+//! - one without a body, of an idempotent method, whose connection closed before any answer: once.
 //!
-//! Waking a sleeping upstream belongs where [`Exchange::choose`] finds none.
+//! The last two have cost an upstream something, and are held to a budget: see [`crate::budget`].
+//! A request for which there is no upstream, or not yet, waits: see [`crate::hold`].
 
 use crate::body::{Progress, RequestBody};
 use crate::connection::Client;
 use crate::fault::Fault;
+use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
-use crate::routes::LocalService;
+use crate::routes::{Avoided, LocalService};
 use crate::table::{ServiceState, Upstream};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
@@ -21,6 +25,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use tokio::task::yield_now;
 use tokio::time::timeout;
+
+/// How many upstreams are asked to take one request: each may cost a connect timeout.
+const MOST_TRIED: usize = 5;
 
 /// What an upstream answered, and the connection it answers on.
 pub(crate) struct Answer {
@@ -39,11 +46,12 @@ pub(crate) struct Exchange {
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
     progress: Option<Rc<Progress>>,
+    /// The upstream; none as long as the request waits for one.
     in_use: Option<InUse>,
-    /// Without a body, and of a method that may be repeated (RFC 9110 section 9.2.1).
-    safe: bool,
-    /// Upstreams that did not accept a connection.
-    tried: Vec<Upstream>,
+    is_trial: bool,
+    /// Without a body, of a method that may be repeated (RFC 9110 section 9.2.2), and not yet repeated.
+    is_repeatable: bool,
+    avoided: Avoided,
     retries: u32,
     last: Fault,
 }
@@ -51,13 +59,24 @@ pub(crate) struct Exchange {
 /// How a request fared on one connection.
 enum Sent {
     Answered(Response<Incoming>),
-    /// The connection closed without an answer. The request is back if it may be sent again.
-    Lost,
+    /// There is no answer. The request is back if it may be sent again.
+    Lost(Lost),
     Failed(Fault),
 }
 
+/// How a request was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lost {
+    /// The connection closed before anything of it was written.
+    Unsent,
+    /// The upstream said that it has not looked at it.
+    Refused,
+    /// The connection closed, and how far it had come is not known.
+    Broken,
+}
+
 impl Exchange {
-    /// Prepares a request and picks an upstream for it, which counts it from now on.
+    /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
     /// No await may come between routing to `service` and this: see [`crate::handle`].
     pub(crate) fn new(
@@ -71,16 +90,20 @@ impl Exchange {
             client: Rc::clone(client),
             host,
             service,
-            safe: progress.is_none() && request.method().is_safe(),
+            is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
             progress,
             in_use: None,
-            tried: Vec::new(),
+            is_trial: false,
+            avoided: Avoided::default(),
             retries: 0,
             last: Fault::NoProcess,
         };
-        exchange.in_use = Some(exchange.choose()?);
-        Ok(exchange)
+        match exchange.choose() {
+            // That may pass: it is waited for.
+            Ok(()) | Err(Fault::NoProcess | Fault::Paused) => Ok(exchange),
+            Err(fault) => Err(fault),
+        }
     }
 
     pub(crate) fn client(&self) -> &Rc<Client> {
@@ -99,7 +122,7 @@ impl Exchange {
     /// The upstream that has the request, or was asked last.
     pub(crate) fn upstream(&self) -> Option<&Upstream> {
         let in_use = self.in_use.as_ref().map(InUse::upstream);
-        in_use.or_else(|| self.tried.last())
+        in_use.or_else(|| self.avoided.tried.last())
     }
 
     /// Sends the request until it is answered or there is nothing left to try.
@@ -107,23 +130,30 @@ impl Exchange {
     /// Cancelled, it closes the connection the request is on.
     pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
         let protocol = self.service.service.protocol;
+        // What is tried after a while is tried over a connection of its own: a process about to end answers over old
+        // ones.
         let open = self
             .in_use
             .as_ref()
+            .filter(|_| !self.is_trial)
             .and_then(|in_use| in_use.take_open(protocol));
         if let Some(mut sender) = open {
-            if !self.safe {
+            if !self.is_repeatable {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
                 // this connection meanwhile, that is known.
                 yield_now().await;
             }
             if sender.is_ready() {
-                match self.send(&mut sender, self.safe).await {
+                match self.send(&mut sender).await {
                     Sent::Answered(response) => return self.answered(response, sender),
                     Sent::Failed(fault) => return Err(fault),
-                    Sent::Lost if self.request.is_none() => return Err(Fault::ClosedEarly),
                     // Other kept connections may have died as well: from here on new ones.
-                    Sent::Lost => self.in_use = None,
+                    Sent::Lost(lost) => {
+                        let in_use = self.in_use.take();
+                        self.avoided.lost =
+                            in_use.map(|in_use| Box::new(in_use.upstream().clone()));
+                        self.may_go_on(lost)?;
+                    }
                 }
                 self.retry();
             }
@@ -131,33 +161,106 @@ impl Exchange {
         Box::pin(self.run_anew()).await
     }
 
-    /// The same over new connections.
+    /// The same over new connections, and as soon as there is an upstream.
     async fn run_anew(&mut self) -> Result<Answer, Fault> {
+        let client = Rc::clone(&self.client);
+        let worker = &client.worker;
+        let mut wait = Wait::default();
         loop {
             if self.in_use.is_none() {
+                let changed = worker.changed.notified();
                 self.route()?;
-                self.in_use = Some(self.choose()?);
+                if let Err(fault) = self.choose() {
+                    let now_ms = worker.shared.now_ms();
+                    wait.wait(&self.service, fault, changed, &worker.settings, now_ms)
+                        .await?;
+                    self.avoided = Avoided::default();
+                    self.last = Fault::NoProcess;
+                    continue;
+                }
             }
             let in_use = self.in_use.as_ref().ok_or(Fault::NoProcess)?;
             let timeout = self.service.connect_timeout;
-            let connected = in_use.connect(self.service.service.protocol, timeout).await;
-            let fault = match connected {
-                Ok(mut sender) => match self.send(&mut sender, false).await {
-                    Sent::Answered(response) => return self.answered(response, sender),
+            // The address of a container that has ended answers nothing for some seconds: one that leaves the table is
+            // waited for no longer.
+            let connected = tokio::select! {
+                biased;
+                connected = in_use.connect(self.service.service.protocol, timeout) => connected,
+                () = in_use.left() => {
+                    self.in_use = None;
+                    continue;
+                }
+            };
+            self.last = match connected {
+                Ok(mut sender) => match self.send(&mut sender).await {
+                    Sent::Answered(response) => return self.answered_anew(response, sender),
                     Sent::Failed(fault) => return Err(fault),
-                    Sent::Lost if self.request.is_none() => return Err(Fault::ClosedEarly),
-                    // It accepted the connection and closed it at once.
-                    Sent::Lost => Fault::ClosedEarly,
+                    Sent::Lost(lost) => {
+                        if lost != Lost::Refused {
+                            self.note(InUse::closed);
+                        }
+                        self.may_go_on(lost)?;
+                        Fault::ClosedEarly
+                    }
                 },
-                Err(fault) => fault,
+                Err(fault) => {
+                    match fault {
+                        Fault::Refused | Fault::ConnectTimedOut => self.note(InUse::unreachable),
+                        // It took the connection and closed it, or said something that is not HTTP/2.
+                        Fault::NotHttp => self.note(InUse::closed),
+                        _ => {}
+                    }
+                    fault
+                }
             };
             if let Some(in_use) = self.in_use.take() {
-                tracing::debug!(upstream = %in_use.upstream().id, ?fault, "no connection to an upstream");
-                self.tried.push(in_use.upstream().clone());
+                tracing::debug!(upstream = %in_use.upstream().id, fault = ?self.last, "no answer of an upstream");
+                self.avoided.tried.push(in_use.upstream().clone());
             }
-            self.last = fault;
+            if self.avoided.tried.len() >= MOST_TRIED {
+                return Err(self.last);
+            }
             self.retry();
         }
+    }
+
+    /// Whether a request that was lost may be sent again; it counts as repeated then, if it may have cost something.
+    fn may_go_on(&mut self, lost: Lost) -> Result<(), Fault> {
+        let is_back = self.request.is_some();
+        let may = match lost {
+            Lost::Unsent => is_back,
+            Lost::Refused | Lost::Broken => {
+                let now_ms = self.client.worker.shared.now_ms();
+                is_back && self.service.tally.spend_repeat(now_ms)
+            }
+        };
+        if lost == Lost::Broken {
+            self.is_repeatable = false;
+        }
+        may.then_some(()).ok_or(Fault::ClosedEarly)
+    }
+
+    /// Has what happened noted of the upstream, and counts if it is left out for that.
+    fn note(&self, happened: impl Fn(&InUse) -> bool) {
+        if let Some(in_use) = &self.in_use
+            && happened(in_use)
+        {
+            self.service.tally.ejected();
+            let service = &self.service.service.name;
+            tracing::info!(%service, upstream = %in_use.upstream().id, "an upstream fails and is left out for a while");
+        }
+    }
+
+    fn answered_anew(
+        &mut self,
+        response: Response<Incoming>,
+        sender: Sender,
+    ) -> Result<Answer, Fault> {
+        if let Some(in_use) = &self.in_use {
+            in_use.answered();
+        }
+        self.service.tally.waiting.over();
+        self.answered(response, sender)
     }
 
     fn retry(&mut self) {
@@ -178,14 +281,21 @@ impl Exchange {
         Ok(())
     }
 
-    fn choose(&self) -> Result<InUse, Fault> {
+    /// Picks an upstream, which counts the request from now on.
+    fn choose(&mut self) -> Result<(), Fault> {
         match self.service.service.state {
             ServiceState::NotDeployed => return Err(Fault::NotDeployed),
             ServiceState::Stopped => return Err(Fault::Stopped),
             ServiceState::Serving => {}
         }
+        if self.service.service.pause_left().is_some() {
+            return Err(Fault::Paused);
+        }
         let random = &self.client.worker.stamps.random;
-        self.service.pick(&self.tried, random).ok_or(self.last)
+        let picked = self.service.pick(&self.avoided, random).ok_or(self.last)?;
+        self.is_trial = picked.is_trial;
+        self.in_use = Some(picked.in_use);
+        Ok(())
     }
 
     /// Gives the copy of a request its body again, or lets it go if that is not to be had.
@@ -199,15 +309,15 @@ impl Exchange {
         };
     }
 
-    async fn send(&mut self, sender: &mut Sender, keep_copy: bool) -> Sent {
+    async fn send(&mut self, sender: &mut Sender) -> Sent {
         let Some(mut request) = self.request.take() else {
-            return Sent::Lost;
+            return Sent::Lost(Lost::Broken);
         };
         if let Err(fault) = shape(&mut request, sender.is_http2(), &self.host) {
             return Sent::Failed(fault);
         }
         // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if keep_copy || sender.is_http2() {
+        if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
@@ -224,7 +334,7 @@ impl Exchange {
                 (Ok(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);
-                        return Sent::Lost;
+                        return Sent::Lost(Lost::Unsent);
                     }
                     let error = error.into_error();
                     let failed = self.progress.as_ref().and_then(|body| body.failed.get());
@@ -233,7 +343,9 @@ impl Exchange {
                     }
                     if is_refused(&error) {
                         self.refill();
-                    } else if !keep_copy {
+                        return Sent::Lost(Lost::Refused);
+                    }
+                    if !self.is_repeatable {
                         self.request = None;
                     }
                     return lost_or_failed(&error);
@@ -321,6 +433,6 @@ fn lost_or_failed(error: &hyper::Error) -> Sent {
     } else if error.is_user() {
         Sent::Failed(Fault::BodyBroken)
     } else {
-        Sent::Lost
+        Sent::Lost(Lost::Broken)
     }
 }

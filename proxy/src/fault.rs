@@ -1,6 +1,7 @@
 //! Why a request got a page of ours instead of an app's answer, and whose side failed.
 
 use http::StatusCode;
+use std::time::Duration;
 
 /// The situations in which we answer ourselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +52,10 @@ pub(crate) enum Fault {
     Stopped,
     /// The app should serve, but has no process now.
     NoProcess,
+    /// The app is paused, and the request has waited long enough.
+    Paused,
+    /// Too many requests wait for the app already.
+    Crowded,
     /// No process of the app accepts connections.
     Refused,
     /// No process of the app accepted a connection in time.
@@ -106,9 +111,19 @@ impl Fault {
             Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
                 StatusCode::BAD_GATEWAY
             }
-            Fault::Stopped | Fault::NoProcess | Fault::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Stopped
+            | Fault::NoProcess
+            | Fault::Paused
+            | Fault::Crowded
+            | Fault::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Fault::ConnectTimedOut | Fault::Silent => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// After what time it is worth trying again, where that is likely (RFC 9110 section 10.2.3).
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        matches!(self, Fault::NoProcess | Fault::Paused | Fault::Crowded)
+            .then_some(Duration::from_secs(5))
     }
 
     pub(crate) fn side(self) -> Side {
@@ -133,6 +148,8 @@ impl Fault {
             Fault::NotDeployed
             | Fault::Stopped
             | Fault::NoProcess
+            | Fault::Paused
+            | Fault::Crowded
             | Fault::Refused
             | Fault::ConnectTimedOut
             | Fault::ClosedEarly
@@ -164,9 +181,12 @@ impl Fault {
             | Fault::GuessesExceeded => "http_request_denied",
             Fault::TooManyRequests => "connection_limit_reached",
             Fault::HostUnknown => "destination_not_found",
-            Fault::NotDeployed | Fault::Stopped | Fault::NoProcess | Fault::Maintenance => {
-                "destination_unavailable"
-            }
+            Fault::NotDeployed
+            | Fault::Stopped
+            | Fault::NoProcess
+            | Fault::Paused
+            | Fault::Maintenance => "destination_unavailable",
+            Fault::Crowded => "connection_limit_reached",
             Fault::Refused => "connection_refused",
             Fault::ConnectTimedOut => "connection_timeout",
             Fault::ClosedEarly => "connection_terminated",
@@ -292,6 +312,16 @@ impl Fault {
                 "This app is not running right now",
                 "None of its processes is ready for requests.",
                 "Try again in a moment. If the app is yours, look at ps:report and logs.",
+            ),
+            Fault::Paused => (
+                "This app is paused",
+                "Its owner has requests wait, and this one has waited as long as it may.",
+                "Try again in a moment. If the app is yours, let it go on with proxy:resume.",
+            ),
+            Fault::Crowded => (
+                "This app is not running right now",
+                "As many requests as may wait for it do so already.",
+                "Try again in a moment. If the app is yours, look at proxy:report and ps:report.",
             ),
             Fault::Refused => (
                 "This app does not accept connections",

@@ -14,12 +14,13 @@ use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::counters::Counters;
 use crate::gate::{AllInFlight, Crowd, Guards, Rates};
+use crate::health::Healths;
 use crate::ledger::Ledger;
 use crate::table::RouteTable;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A table with what the threads need to follow it.
@@ -41,6 +42,8 @@ pub type TlsChallenges = HashMap<String, Arc<Certificate>>;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signal {
     pub(crate) epoch: u64,
+    /// Counts upstreams that can be reached again.
+    pub(crate) revived: u64,
     /// Set once: stop accepting, and finish what is in flight.
     pub(crate) stop: Option<Stop>,
 }
@@ -65,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) healths: Healths,
+    started: Instant,
     pub(crate) in_flight: AllInFlight,
     pub(crate) guards: Guards,
     /// Connections by client address, where those are limited.
@@ -84,6 +89,8 @@ impl Shared {
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
+            healths: Healths::default(),
+            started: Instant::now(),
             in_flight: AllInFlight::default(),
             guards: Guards::default(),
             crowd: max_connections_per_address.map(|most| Arc::new(Crowd::new(most))),
@@ -91,6 +98,17 @@ impl Shared {
             outlets: Outlets::default(),
             swapping: Mutex::default(),
         }
+    }
+
+    /// Milliseconds since the proxy was made: the clock of what is known of upstreams.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Tells all threads, and those that wait in them, that an upstream can be reached again.
+    pub(crate) fn announce_revived(&self) {
+        self.signal
+            .send_modify(|signal| signal.revived = signal.revived.wrapping_add(1));
     }
 
     /// The table of rates, made when the first service limits one.

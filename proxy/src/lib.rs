@@ -3,8 +3,9 @@
 //!
 //! Owns: listening sockets, TLS and which certificate is shown, getting certificates from an authority ([`acme`]),
 //! the route table and its atomic swap, pooled upstream connections, forwarding in both directions, upgraded
-//! connections, the pages shown when there is nothing to forward to, drain; and what the [`Policy`] of a service asks
-//! for: who may pass, how often, with which password, limits, compression of answers.
+//! connections, leaving out upstreams that fail, requests that wait for one, the pages shown when there is nothing to
+//! forward to, drain; and what the [`Policy`] of a service asks for: who may pass, how often, with which password,
+//! limits, compression of answers.
 //!
 //! Must not know: Docker, SQLite, what an app or a deploy is. It is handed a [`RouteTable`] and reports
 //! which upstreams are still in use ([`ProxyHandle::in_flight`]); whoever starts and stops upstreams decides.
@@ -28,9 +29,11 @@
 mod access_log;
 pub mod acme;
 mod body;
+mod budget;
 mod certificate;
 mod certificates;
 mod challenge;
+mod choice;
 mod connection;
 mod counters;
 mod drain;
@@ -41,7 +44,10 @@ mod gate;
 mod gathered;
 mod handle;
 mod headers;
+mod health;
+mod health_probe;
 mod histogram;
+mod hold;
 mod host;
 mod http2;
 mod https;

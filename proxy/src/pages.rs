@@ -81,7 +81,7 @@ pub(crate) fn page(fault: Fault, reader: Reader<'_>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, form.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(wait) = reader.retry_after {
+    if let Some(wait) = reader.retry_after.or(fault.retry_after()) {
         // Whole seconds (RFC 9110 section 10.2.3), never too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));

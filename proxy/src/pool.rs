@@ -3,6 +3,8 @@
 use crate::body::RequestBody;
 use crate::fault::Fault;
 use crate::handle::Shared;
+use crate::health::Health;
+use crate::health_probe;
 use crate::ledger::Usage;
 use crate::protocol::Protocol;
 use crate::shared_connection::{self, Place, SharedConnections};
@@ -61,12 +63,15 @@ impl Sender {
 #[derive(Debug)]
 pub(crate) struct LocalUpstream {
     pub(crate) upstream: Upstream,
+    pub(crate) health: Arc<Health>,
     usage: Arc<Usage>,
     /// Last in, first out: the surplus of a busy time grows old at the front and is closed.
     idle: RefCell<Vec<Idle>>,
     pub(crate) shared_connections: SharedConnections,
     max_idle: usize,
     retired: Cell<bool>,
+    /// Wakes those who wait for a connection to it when it leaves the table.
+    left: Notify,
     shared: Arc<Shared>,
     clock: Rc<IdleClock>,
 }
@@ -100,12 +105,14 @@ impl LocalUpstream {
         max_idle: usize,
     ) -> LocalUpstream {
         LocalUpstream {
+            health: shared.healths.of(&upstream),
             upstream,
             usage,
             idle: RefCell::default(),
             shared_connections: SharedConnections::default(),
             max_idle,
             retired: Cell::new(false),
+            left: Notify::new(),
             shared,
             clock,
         }
@@ -116,9 +123,22 @@ impl LocalUpstream {
         self.usage.now()
     }
 
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.shared.now_ms()
+    }
+
+    pub(crate) fn announce_revived(&self) {
+        self.shared.announce_revived();
+    }
+
     /// The upstream left the table: closes what is idle, and keeps nothing from now on.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        self.left.notify_waiters();
         self.idle.borrow_mut().clear();
         self.shared_connections.clear();
     }
@@ -225,6 +245,31 @@ impl InUse {
 
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.0.upstream
+    }
+
+    /// Waits until the upstream leaves the table.
+    pub(crate) async fn left(&self) {
+        let left = self.0.left.notified();
+        if !self.0.is_retired() {
+            left.await;
+        }
+    }
+
+    /// A new connection was answered.
+    pub(crate) fn answered(&self) {
+        self.0.health.answered();
+    }
+
+    /// No connection could be made. Answers whether the upstream is left out from now on.
+    pub(crate) fn unreachable(&self) -> bool {
+        let is_left_out = self.0.health.unreachable(self.0.now_ms());
+        health_probe::start(&self.0);
+        is_left_out
+    }
+
+    /// A new connection was closed before an answer. Answers whether the upstream is left out from now on.
+    pub(crate) fn closed(&self) -> bool {
+        self.0.health.closed(self.0.now_ms())
     }
 
     /// A connection that is there already, if one can take a request.

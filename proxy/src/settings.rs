@@ -27,6 +27,15 @@ pub struct ProxySettings {
     /// How long an idle connection to an upstream is kept, to within a quarter. Default 4 s: below the 5 s
     /// after which Node's and uvicorn's servers close theirs, so that a request rarely meets a closing one.
     pub idle_timeout: Duration,
+    /// How many requests of one service may wait in one thread, while it is paused or has no upstream. Default 1000;
+    /// more are answered 503 with `Retry-After`.
+    pub max_waiting: usize,
+    /// How long one request waits for a paused service, then it is answered 503 with `Retry-After`. Default 30 s:
+    /// what most clients wait for an answer.
+    pub pause_wait: Duration,
+    /// How long requests wait for a service that has lost its last upstream, counted from the first that found none.
+    /// Default 5 s: a process that crashed is back within one or two.
+    pub restart_wait: Duration,
     /// Connections one client address may have open, an IPv6 one by its first half; more are closed at once. Default
     /// none, for behind one address may be a whole company, or a proxy in front of this one.
     pub max_connections_per_address: Option<u32>,
@@ -43,6 +52,9 @@ impl Default for ProxySettings {
             max_header_bytes: 64 * 1024,
             max_idle_per_upstream: 256,
             idle_timeout: Duration::from_secs(4),
+            max_waiting: 1000,
+            pause_wait: Duration::from_secs(30),
+            restart_wait: Duration::from_secs(5),
             max_connections_per_address: None,
         }
     }

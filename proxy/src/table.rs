@@ -11,6 +11,7 @@ use crate::sharded::Sharded;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// An address the proxy forwards to, believed only together with the id that holds it.
 ///
@@ -41,12 +42,15 @@ pub struct Service {
     pub plain_http: PlainHttp,
     /// What browsers are told over HTTPS about coming back, if anything.
     pub hsts: Option<Hsts>,
+    /// While set and not yet reached, requests wait: for this time, or for a table without it. Upgraded connections
+    /// and requests that have an upstream already go on.
+    pub paused_until: Option<SystemTime>,
 }
 
 /// Whether a service answers, and if not, what its visitors are told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ServiceState {
-    /// Requests are forwarded; without any upstream they get a 503 page.
+    /// Requests are forwarded; without any upstream they wait for one for some seconds, and get a 503 page then.
     Serving,
     /// Nothing has been deployed yet: a 502 page.
     NotDeployed,
@@ -65,7 +69,14 @@ impl Service {
             protocol: Protocol::default(),
             plain_http: PlainHttp::default(),
             hsts: None,
+            paused_until: None,
         }
+    }
+
+    /// For how much longer requests wait because the service is paused.
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
+        let left = self.paused_until?.duration_since(SystemTime::now()).ok();
+        left.filter(|left| !left.is_zero())
     }
 }
 

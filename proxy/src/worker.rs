@@ -22,7 +22,7 @@ use std::sync::{Arc, mpsc as blocking};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 use tokio::time::Instant;
 
@@ -59,7 +59,9 @@ pub(crate) struct Worker {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
     pub(crate) https_port: Option<u16>,
-    shared: Arc<Shared>,
+    /// Wakes requests that wait for an upstream: there may be one now.
+    pub(crate) changed: Notify,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Setup {
@@ -99,6 +101,7 @@ impl Setup {
             http2: crate::http2::builder(&self.settings),
             tls: self.tls.clone(),
             https_port: self.https_port,
+            changed: Notify::new(),
             ledger,
             shared: Arc::clone(&self.shared),
         });
@@ -231,6 +234,7 @@ impl Worker {
             if now.epoch != self.ledger.followed() {
                 self.routes.follow();
             }
+            self.changed.notify_waiters();
             if let Some(how) = now.stop
                 && let Some(stop) = stop.take()
             {

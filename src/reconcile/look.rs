@@ -249,7 +249,12 @@ impl Looker {
         };
         let left = shut_until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let table = route_table(&desired, &Observed::default(), &self.parts.rules);
+            let table = route_table(
+                &desired,
+                &Observed::default(),
+                &self.parts.rules,
+                Timestamp::now(),
+            );
             self.parts.proxy.set_table(table);
             self.shut_until = None;
         }

@@ -174,6 +174,13 @@ impl Reconciler {
         each.collect()
     }
 
+    /// How many requests for an app wait now, because it is paused or has no process.
+    pub fn waiting(&self, app: &AppName) -> usize {
+        let counters = self.proxy.counters();
+        let counts = counters.services.get(app.as_str());
+        counts.map_or(0, |counts| counts.waiting)
+    }
+
     /// Whether a host is served over HTTPS.
     pub fn has_https(&self, host: &DomainName) -> bool {
         self.rules.https_port.is_some() && self.proxy.certificates().find(host.as_str()).is_some()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mini_proxy::RouteTable;
 
 use super::group::group_spec;
-use super::routes::{route_table, takes_requests};
+use super::routes::{paused_until, route_table, takes_requests};
 use crate::engine::{GroupSpec, Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppName, DomainName, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
@@ -145,7 +145,7 @@ impl Plan {
 /// Compares what is desired with what there is. Pure: the same arguments give the same plan.
 pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let table = route_table(desired, observed, rules);
+    let table = route_table(desired, observed, rules, now);
     let routed: BTreeSet<String> = observed
         .routes
         .upstream_ids()
@@ -154,6 +154,11 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
         .collect();
     if table != *observed.routes {
         plan.actions.push(Action::SetRoutes(table));
+    }
+    for app in &desired.apps {
+        if let Some(until) = paused_until(desired, app, now) {
+            plan.wait_until(until);
+        }
     }
 
     let apps: BTreeMap<&AppName, &App> = desired.apps.iter().map(|app| (&app.name, app)).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use mini_proxy::{
     HostPattern, PathRoute, Policy, Redirect, RedirectStatus, RouteTable, Service, ServiceState,
@@ -14,7 +15,7 @@ use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
 use crate::model::{
     Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, Release,
-    ReleaseStatus,
+    ReleaseStatus, Timestamp,
 };
 use crate::store::Desired;
 
@@ -23,8 +24,13 @@ use crate::store::Desired;
 /// What was asked for by name goes before what an app has without asking: one app's domain `shop.localhost` is its
 /// own, also where an app `shop` comes into being later. A route goes before the app's other processes, a redirect
 /// before both.
-pub(super) fn route_table(desired: &Desired, observed: &Observed, rules: &Rules) -> RouteTable {
-    let mut services = Services::new(desired, observed, rules);
+pub(super) fn route_table(
+    desired: &Desired,
+    observed: &Observed,
+    rules: &Rules,
+    now: Timestamp,
+) -> RouteTable {
+    let mut services = Services::new(desired, observed, rules, now);
     let mut table = RouteTable::default();
     let web = ProcessType::web();
     let mut by_name = Vec::new();
@@ -111,6 +117,12 @@ fn hosts_of(desired: &Desired, app: AppId, address: &Address, rules: &Rules) -> 
         .collect()
 }
 
+/// Until when requests for an app wait, if they do now.
+pub(super) fn paused_until(desired: &Desired, app: &App, now: Timestamp) -> Option<Timestamp> {
+    let until = desired.pauses.get(&app.id).copied();
+    until.filter(|until| now < *until)
+}
+
 /// The names an app is to answer at.
 fn exposure(desired: &Desired, app: AppId) -> Exposure {
     let (is_public, has_global) = desired.exposures.get(&app).copied().unwrap_or((true, true));
@@ -159,6 +171,7 @@ struct Services<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     rules: &'a Rules,
+    now: Timestamp,
     /// The policy of apps that have set nothing.
     plain: Arc<Policy>,
     apps: BTreeMap<AppId, (&'a App, Option<&'a Release>)>,
@@ -166,7 +179,7 @@ struct Services<'a> {
 }
 
 impl<'a> Services<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed, rules: &'a Rules) -> Self {
+    fn new(desired: &'a Desired, observed: &'a Observed, rules: &'a Rules, now: Timestamp) -> Self {
         let mut apps: BTreeMap<AppId, (&App, Option<&Release>)> = desired
             .apps
             .iter()
@@ -183,6 +196,7 @@ impl<'a> Services<'a> {
             desired,
             observed,
             rules,
+            now,
             plain: Arc::new(policy(&AppProxy::default())),
             apps,
             made: BTreeMap::new(),
@@ -211,6 +225,7 @@ impl<'a> Services<'a> {
             policy: own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own))),
             plain_http: plain_http(options),
             hsts: hsts(options, self.rules),
+            paused_until: paused_until(self.desired, app, self.now).map(SystemTime::from),
             ..service(self.desired, self.observed, app, *current, process_type)
         }
     }

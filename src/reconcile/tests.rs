@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mini_proxy::Hsts;
+use mini_proxy::{Hsts, RouteTable};
 use proptest::prelude::*;
 
 use super::plan::{Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan};
@@ -400,7 +400,7 @@ fn addresses_lead_where_they_were_routed_and_the_rest_to_web() {
         process("p", "shop", 1, "api", 1),
     ]);
     observed.ready = ["b", "s", "p"].map(|id| ProcessId(id.into())).into();
-    let table_of = |world: &Desired| super::routes::route_table(world, &observed, &rules());
+    let table_of = |world: &Desired| super::routes::route_table(world, &observed, &rules(), at(10));
     let table = table_of(&world);
     let check = |host: &str, path: &str, expected: &str| {
         assert_eq!(chosen(&table, host, path), expected, "{host}{path}");
@@ -462,6 +462,36 @@ fn a_routed_type_is_told_its_port() {
         is_stripped: false,
     }];
     assert_eq!(port(&world), Some(Some("5000".to_owned())));
+}
+
+#[test]
+fn requests_wait_for_as_long_as_their_app_is_paused() {
+    let mut world = desired(
+        vec![app(1, "shop"), app(2, "blog")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web"])],
+    );
+    world.pauses = BTreeMap::from([(AppId(1), at(20))]);
+    let mut observed = seen(vec![process("a", "shop", 3, "web", 1)]);
+    let before = plan(&world, &observed, &rules(), at(10));
+    let Some(Action::SetRoutes(table)) = before.actions.first() else {
+        panic!("no routes in {before:?}");
+    };
+    let paused = |table: &RouteTable, host| {
+        let chosen = table.choose(host, "/").unwrap();
+        chosen.service().unwrap().paused_until
+    };
+    assert_eq!(paused(table, "shop.localhost"), Some(at(20).into()));
+    assert_eq!(paused(table, "blog.localhost"), None);
+    assert_eq!(before.look_again_at, Some(at(20)));
+
+    // It ends by itself, and then there is nothing left to wait for.
+    observed.routes = Arc::new(table.clone());
+    let after = plan(&world, &observed, &rules(), at(20));
+    let Some(Action::SetRoutes(table)) = after.actions.first() else {
+        panic!("no routes in {after:?}");
+    };
+    assert_eq!(paused(table, "shop.localhost"), None);
+    assert_eq!(after.look_again_at, None);
 }
 
 #[test]

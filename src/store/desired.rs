@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Store, StoreError, apps, certificates, domains, proxy, releases, routes, scale};
+use super::{
+    Store, StoreError, apps, certificates, domains, pauses, proxy, releases, routes, scale,
+};
 use crate::model::{
     App, AppId, AppProxy, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName,
     ProcessType, Release, Route, Scale, Timestamp,
@@ -34,6 +36,8 @@ pub struct Desired {
     pub restarts: Vec<(AppId, ProcessType, Timestamp)>,
     /// What was decided about requests, for each app with any such decision.
     pub proxy: BTreeMap<AppId, AppProxy>,
+    /// Until when requests for an app wait; moments that have passed mean nothing.
+    pub pauses: BTreeMap<AppId, Timestamp>,
 }
 
 /// What was read last: good until the next write, and then good for the configs that are sealed as they were. A config
@@ -68,7 +72,7 @@ impl Memory {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: eleven queries, however many apps there are, one for each
+    /// Everything the reconciler has to know, as of one moment: twelve queries, however many apps there are, one for each
     /// page that is new, and none when nothing was written since the last call.
     ///
     /// # Errors
@@ -106,6 +110,7 @@ impl Store {
                     releases,
                     restarts: scale::all_restarts(tx)?,
                     proxy: proxy::all(tx, &pages)?,
+                    pauses: pauses::all(tx)?,
                 };
                 Ok(Remembered {
                     writes,

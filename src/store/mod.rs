@@ -18,6 +18,7 @@
 //! | how much there is of everything | `census` |
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
+//! | until when requests for an app wait | `pauses` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -47,6 +48,7 @@ mod maintenance;
 mod migrate;
 mod open;
 mod orders;
+mod pauses;
 mod pipeline;
 mod proxy;
 mod proxy_pages;

@@ -381,6 +381,25 @@ async fn ssh_keys_are_unique_by_name_and_by_fingerprint() {
 }
 
 #[tokio::test]
+async fn a_pause_outlives_a_restart_and_ends_when_it_is_told_to() {
+    let fixture = Fixture::new();
+    let (shop, blog) = (fixture.app("shop").await, fixture.app("blog").await);
+    fixture.store.pause(shop.id, at(20)).await.unwrap();
+    fixture.store.pause(shop.id, at(30)).await.unwrap();
+    let fixture = fixture.reopened().await;
+    let store = &fixture.store;
+    assert_eq!(store.paused_until(shop.id).await.unwrap(), Some(at(30)));
+    assert_eq!(store.paused_until(blog.id).await.unwrap(), None);
+    let pauses = store.desired().await.unwrap().pauses.clone();
+    assert_eq!(pauses, BTreeMap::from([(shop.id, at(30))]));
+    assert_eq!(store.resume(shop.id).await.unwrap(), Some(at(30)));
+    assert_eq!(store.resume(shop.id).await.unwrap(), None);
+    assert!(store.desired().await.unwrap().pauses.is_empty());
+    let nobody = store.pause(AppId(99), at(1)).await.unwrap_err();
+    assert_eq!(Problem::from(nobody).kind, Kind::NotFound);
+}
+
+#[tokio::test]
 async fn desired_has_all_that_is_wanted_and_nothing_else() {
     let fixture = Fixture::new();
     let store = &fixture.store;

@@ -506,6 +506,29 @@ async fn the_proxy_is_set_for_an_app() {
             "proxy:report nope",
         ]
     );
+    transcript!(
+        "proxy_pause",
+        house,
+        [
+            "proxy:resume blog",
+            "proxy:pause blog",
+            "proxy:pause blog --max 5m",
+            "proxy:resume blog",
+            "proxy:report blog --proxy-paused-until",
+            "proxy:resume blog --format json",
+            "proxy:pause blog --max 2h",
+            "proxy:pause nope",
+            "proxy:resume nope",
+        ]
+    );
+    let paused = house.json("proxy:pause blog --format json").await;
+    let until = house.json("proxy:report blog --format json").await["proxy-paused-until"].clone();
+    assert_eq!(paused["max"], "30s");
+    assert_eq!(paused["until"], until);
+    assert!(
+        until.as_str().is_some_and(|until| !until.is_empty()),
+        "{until}"
+    );
     house.types("proxy:set blog max-body-size 2m").await;
     house.types("apps:rename blog news").await;
     house.transcript();

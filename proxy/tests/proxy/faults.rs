@@ -54,9 +54,17 @@ async fn an_unknown_host_gets_a_404_page_in_the_form_asked_for() {
     assert_eq!(world.handle.counters().unrouted.by_class, [0, 0, 0, 3, 0]);
 }
 
+/// That there is no upstream is told at once.
+fn not_waiting() -> ProxySettings {
+    ProxySettings {
+        restart_wait: Duration::ZERO,
+        ..settings(1)
+    }
+}
+
 #[tokio::test]
 async fn an_app_that_does_not_serve_says_why() {
-    let world = World::start(settings(1));
+    let world = World::start(not_waiting());
     let mut client = world.client().await;
     let mut ask = async |state| {
         world.handle.set_table(table("app", service_in(state)));
@@ -86,7 +94,7 @@ async fn an_app_that_does_not_serve_says_why() {
 #[tokio::test]
 async fn an_upstream_that_refuses_is_passed_over_and_only_if_all_do_it_is_a_502() {
     let (dead, live) = (App::absent("dead").await, App::named("live").await);
-    let world = World::with(&[&dead, &live]);
+    let world = World::with_settings(not_waiting(), &[&dead, &live]);
     for request in [GET, POST].repeat(10) {
         assert_eq!(world.ask(request).await.body, "live");
     }

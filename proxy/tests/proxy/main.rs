@@ -8,10 +8,12 @@
 )]
 
 mod access_log;
+mod care;
 mod faults;
 mod forwarding;
 mod gate;
 mod h2c;
+mod holding;
 mod http2;
 mod packing;
 mod policy;

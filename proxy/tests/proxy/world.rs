@@ -76,6 +76,15 @@ impl App {
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        App::on(listener, id, handler)
+    }
+
+    /// The same on a socket that listens already.
+    pub(crate) fn on<H, F>(listener: TcpListener, id: &str, handler: H) -> App
+    where
+        H: Fn(TcpStream, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
@@ -177,6 +186,12 @@ impl World {
         let upstreams: Vec<Upstream> = apps.iter().map(|app| app.upstream.clone()).collect();
         self.handle
             .set_table(table("app", Service::serving("app", upstreams)));
+    }
+
+    /// What was counted for the service behind `app`.
+    pub(crate) fn counts(&self) -> mini_proxy::ServiceCounts {
+        let counters = self.handle.counters();
+        counters.services.get("app").copied().unwrap_or_default()
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::report::{self, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Kind, PageName, Permission, Problem, ProxyOptions};
+use crate::model::{App, AppName, Kind, PageName, Permission, Problem, ProxyOptions, Timestamp};
 
 const TOPIC: &str = "proxy";
 
@@ -72,5 +72,12 @@ async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
         );
         report.fact(&format!("proxy-computed-{name}"), setting.shown(&computed));
     }
+    let until = platform.store.paused_until(app.id).await?;
+    let until = until.filter(|until| Timestamp::now() < *until);
+    report.fact(
+        "proxy-paused-until",
+        until.map_or(String::new(), |until| until.to_string()),
+    );
+    report.fact("proxy-waiting", platform.reconciler.waiting(&app.name));
     Ok(report)
 }

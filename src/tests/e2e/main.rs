@@ -38,4 +38,5 @@ mod routing;
 mod server;
 mod starts;
 mod takeover;
+mod upstreams;
 mod wait;
