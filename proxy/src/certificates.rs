@@ -1,7 +1,7 @@
 //! Which certificate is shown for which name: a plain value, replaced as a whole.
 
 use crate::certificate::Certificate;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Which certificate is shown for which server name.
@@ -15,6 +15,8 @@ pub struct Certificates {
     exact: HashMap<Box<str>, Arc<Certificate>>,
     /// By the name below the wildcard: `example.com` for `*.example.com`.
     wildcard: HashMap<Box<str>, Arc<Certificate>>,
+    /// Names below a wildcard that it is not shown for.
+    withheld: HashSet<Box<str>>,
     challenges: HashMap<Box<str>, Arc<Certificate>>,
 }
 
@@ -38,6 +40,17 @@ impl Certificates {
         }
     }
 
+    /// Shows no certificate for a host, though there is one for a wildcard above it; one for exactly this host is
+    /// shown all the same.
+    pub fn withhold(&mut self, name: &str) {
+        self.withheld.insert(normal(name).into());
+    }
+
+    /// Whether any wildcard has a certificate.
+    pub fn has_wildcards(&self) -> bool {
+        !self.wildcard.is_empty()
+    }
+
     /// Answers the TLS-ALPN-01 challenge for a host with this certificate (RFC 8737); see
     /// [`Certificate::for_challenge`]. Only clients that offer `acme-tls/1` see it.
     pub fn answer_challenge(&mut self, name: &str, certificate: Arc<Certificate>) {
@@ -54,7 +67,8 @@ impl Certificates {
     pub fn find(&self, name: &str) -> Option<&Arc<Certificate>> {
         self.exact.get(name).or_else(|| {
             let (_, parent) = name.split_once('.')?;
-            self.wildcard.get(parent)
+            let wildcard = self.wildcard.get(parent)?;
+            (!self.withheld.contains(name)).then_some(wildcard)
         })
     }
 
@@ -116,6 +130,11 @@ mod tests {
         check("*.apps.test", Some(&wildcard));
         check("", None);
         assert_eq!(certificates.len(), 2);
+        certificates.withhold("B.apps.test");
+        certificates.withhold("a.apps.test");
+        assert_eq!(certificates.find("b.apps.test"), None);
+        assert_eq!(certificates.find("a.apps.test"), Some(&exact));
+        assert_eq!(certificates.find("c.apps.test"), Some(&wildcard));
     }
 
     #[test]

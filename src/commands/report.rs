@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Format, Options, Output, Page};
-use crate::model::{AppName, Kind, Problem};
+use super::{Authorized, Dialog, Format, Options, Output, Page, Platform};
+use crate::model::{App, AppName, Kind, Problem};
 
 /// Width of the column of keys with its blank, at least.
 const KEY_COLUMN: usize = 31;
@@ -48,6 +48,29 @@ impl Report {
     }
 }
 
+/// What a report is about.
+pub(super) enum Asked<'a> {
+    /// The app the caller was authorized for.
+    One(&'a Authorized, Options),
+    /// All apps the caller may see.
+    All(Vec<App>),
+}
+
+impl<'a> Asked<'a> {
+    /// The app if one was named, else all.
+    pub(super) async fn by(
+        app: Option<&AppName>,
+        platform: &Platform,
+        authorized: &'a Authorized,
+        dialog: &Dialog,
+    ) -> Result<Asked<'a>, Problem> {
+        Ok(match app {
+            Some(_) => Asked::One(authorized, dialog.options()),
+            None => Asked::All(authorized.visible_apps(platform).await?),
+        })
+    }
+}
+
 /// The answer of a report command.
 #[derive(Debug)]
 pub enum Reports {
@@ -60,6 +83,32 @@ pub enum Reports {
 }
 
 impl Reports {
+    /// All facts of the app that was named, or one of them, or, where none was named, of all apps the caller may see.
+    /// `of` makes the report of one.
+    pub(super) async fn about<F>(
+        topic: &'static str,
+        asked: Asked<'_>,
+        flag: Option<&str>,
+        of: impl Fn(App) -> F,
+    ) -> Result<Self, Problem>
+    where
+        F: Future<Output = Result<Report, Problem>>,
+    {
+        match asked {
+            Asked::One(authorized, options) => {
+                let report = of(authorized.app()?.clone()).await?;
+                Reports::one(topic, report, flag, options)
+            }
+            Asked::All(apps) => {
+                let mut reports = Vec::with_capacity(apps.len());
+                for app in apps {
+                    reports.push(of(app).await?);
+                }
+                Ok(Reports::All(topic, reports))
+            }
+        }
+    }
+
     /// All facts of one app, or the one that `flag` (`--ps-can-scale`) names.
     pub(super) fn one(
         topic: &'static str,

@@ -60,7 +60,7 @@ fn proxy(out: &mut Exposition, counters: &Counters) {
         &counters.unrouted,
     );
     type Figure = fn(&ServiceCounts) -> u64;
-    let figures: [(&str, Kind, &str, Figure); 4] = [
+    let figures: [(&str, Kind, &str, Figure); 7] = [
         (
             "mini_http_request_bytes_total",
             Kind::Counter,
@@ -78,6 +78,24 @@ fn proxy(out: &mut Exposition, counters: &Counters) {
             Kind::Counter,
             "Attempts repeated, because a connection had died or a process refused.",
             |of| of.retries,
+        ),
+        (
+            "mini_http_ejections_total",
+            Kind::Counter,
+            "Processes left out for a while, because they took no connections or broke them off.",
+            |of| of.ejections,
+        ),
+        (
+            "mini_http_held_requests_total",
+            Kind::Counter,
+            "Requests that had to wait, because the app was paused or no process of it was ready.",
+            |of| of.held,
+        ),
+        (
+            "mini_http_requests_waiting",
+            Kind::Gauge,
+            "Requests that wait now.",
+            |of| of.waiting as u64,
         ),
         (
             "mini_http_requests_in_flight",

@@ -41,6 +41,13 @@ pub enum Permission {
     Administer,
 }
 
+impl Permission {
+    /// To see the app that is named; where none is, anyone may ask and is told of those they may see.
+    pub fn to_read(app: Option<&AppName>) -> Permission {
+        app.cloned().map_or(Permission::Anyone, Permission::ReadApp)
+    }
+}
+
 /// A public key that may log in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshKey {

@@ -94,6 +94,20 @@ impl Shelf {
                 }
             }
         }
+        // An app whose name lies below another's wildcard is not visited over that one's certificate.
+        if certificates.has_wildcards() {
+            for app in &desired.apps {
+                for host in names_of(desired, app, rules) {
+                    let own = desired.certificates.iter().any(|(owner, id, _)| {
+                        let readable = self.readable.get(id).filter(|_| *owner == app.id);
+                        readable.is_some_and(|own| own.covers(host.as_str()))
+                    });
+                    if !own && certificates.find(host.as_str()).is_some() {
+                        certificates.withhold(host.as_str());
+                    }
+                }
+            }
+        }
         certificates
     }
 }
@@ -226,6 +240,25 @@ mod tests {
         let shop = given.add(1, CertificateOrigin::SelfSigned, &["shop.test"], 30);
         assert_eq!(given.shown("shop.test"), shop);
         assert_eq!(given.shown("www.shop.test"), 0, "no certificate covers it");
+    }
+
+    #[test]
+    fn the_certificate_of_a_wildcard_is_not_shown_for_another_apps_name_below_it() {
+        let mut given = Given::new();
+        given.desired.domains.push(Domain {
+            app: AppId(1),
+            name: "*.shop.test".parse().unwrap(),
+        });
+        given.desired.domains.push(Domain {
+            app: AppId(2),
+            name: "blog.shop.test".parse().unwrap(),
+        });
+        let wildcard = given.add(1, CertificateOrigin::Custom, &["*.shop.test"], 30);
+        assert_eq!(given.shown("any.shop.test"), wildcard);
+        assert_eq!(given.shown("www.shop.test"), wildcard);
+        assert_eq!(given.shown("blog.shop.test"), 0);
+        let own = given.add(2, CertificateOrigin::Custom, &["blog.shop.test"], 30);
+        assert_eq!(given.shown("blog.shop.test"), own);
     }
 
     #[test]

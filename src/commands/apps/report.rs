@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Reports};
+use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{App, AppName, Permission, Problem};
 
@@ -24,9 +24,7 @@ impl Command for Report {
     type Output = Reports;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(
@@ -35,13 +33,9 @@ impl Command for Report {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Reports, Problem> {
-        if self.app.is_none() {
-            let apps = authorized.visible_apps(platform).await?;
-            let reports = apps.iter().map(|app| of(platform, app)).collect();
-            return Ok(Reports::All(TOPIC, reports));
-        }
-        let report = of(platform, authorized.app()?);
-        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let of = |app| async move { Ok(of(platform, &app)) };
+        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
     }
 }
 

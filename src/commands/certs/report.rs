@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{hosts, kept, moment};
-use crate::commands::report::{self, Reports};
+use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{App, AppName, DomainName, Permission, Problem, Timestamp};
 use crate::store::OrderBook;
@@ -31,9 +31,7 @@ impl Command for Report {
     type Output = Reports;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(
@@ -42,17 +40,13 @@ impl Command for Report {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Reports, Problem> {
-        if self.app.is_none() {
-            let book = platform.store.order_book().await?;
-            let mut reports = Vec::new();
-            for app in authorized.visible_apps(platform).await? {
-                reports.push(of(platform, &app, &book).await?);
-            }
-            return Ok(Reports::All(TOPIC, reports));
-        }
         let book = platform.store.order_book().await?;
-        let report = of(platform, authorized.app()?, &book).await?;
-        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let of = |app| {
+            let book = &book;
+            async move { of(platform, &app, book).await }
+        };
+        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
     }
 }
 

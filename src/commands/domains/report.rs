@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::GlobalDomains;
-use crate::commands::report::{self, Reports};
+use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{App, AppName, DomainName, Permission, Problem};
 
@@ -46,9 +46,7 @@ impl Command for Report {
     type Output = Answer;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(
@@ -65,15 +63,10 @@ impl Command for Report {
                 names,
             });
         }
-        if self.app.is_none() {
-            let mut reports = Vec::new();
-            for app in authorized.visible_apps(platform).await? {
-                reports.push(of(platform, &app).await?);
-            }
-            return Ok(Answer::Apps(Reports::All(TOPIC, reports)));
-        }
-        let report = of(platform, authorized.app()?).await?;
-        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options()).map(Answer::Apps)
+        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let of = |app| async move { of(platform, &app).await };
+        let reports = Reports::about(TOPIC, asked, self.flag.as_deref(), of).await?;
+        Ok(Answer::Apps(reports))
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Reports};
+use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{App, AppName, Kind, PageName, Permission, Problem, ProxyOptions, Timestamp};
 
@@ -24,9 +24,7 @@ impl Command for Report {
     type Output = Reports;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(
@@ -35,15 +33,9 @@ impl Command for Report {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Reports, Problem> {
-        if self.app.is_none() {
-            let mut reports = Vec::new();
-            for app in authorized.visible_apps(platform).await? {
-                reports.push(of(platform, &app).await?);
-            }
-            return Ok(Reports::All(TOPIC, reports));
-        }
-        let report = of(platform, authorized.app()?).await?;
-        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let of = |app| async move { of(platform, &app).await };
+        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
     }
 }
 

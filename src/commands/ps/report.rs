@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Reports};
+use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::engine::{Process, ProcessState};
 use crate::model::{App, AppName, Permission, Problem};
@@ -26,9 +26,7 @@ impl Command for Report {
     type Output = Reports;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(
@@ -38,16 +36,13 @@ impl Command for Report {
         dialog: &mut Dialog,
     ) -> Result<Reports, Problem> {
         let processes = platform.engine.observe().await?;
-        let of = |app: &App| {
+        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let of = |app: App| {
             let own: Vec<&Process> = processes.iter().filter(|p| p.app == app.name).collect();
-            of(app, &own, &platform.reconciler.troubles(&app.name))
+            let report = of(&app, &own, &platform.reconciler.troubles(&app.name));
+            std::future::ready(Ok(report))
         };
-        if self.app.is_none() {
-            let apps = authorized.visible_apps(platform).await?;
-            return Ok(Reports::All(TOPIC, apps.iter().map(of).collect()));
-        }
-        let report = of(authorized.app()?);
-        Reports::one(TOPIC, report, self.flag.as_deref(), dialog.options())
+        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
     }
 }
 

@@ -32,9 +32,7 @@ impl Command for Report {
     type Output = Redirects;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(

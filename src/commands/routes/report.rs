@@ -33,9 +33,7 @@ impl Command for Report {
     type Output = Routes;
 
     fn permission(&self) -> Permission {
-        self.app
-            .clone()
-            .map_or(Permission::Anyone, Permission::ReadApp)
+        Permission::to_read(self.app.as_ref())
     }
 
     async fn run(

@@ -292,10 +292,15 @@ impl House {
         said
     }
 
+    /// What was typed and came back so far, as it came.
+    pub(crate) fn verbatim(&mut self) -> String {
+        std::mem::take(&mut self.transcript)
+    }
+
     /// What was typed and came back so far, with what differs from run to run replaced.
     pub(crate) fn transcript(&mut self) -> String {
         let folder = self.folder.path().display().to_string();
-        let text = std::mem::take(&mut self.transcript);
+        let text = self.verbatim();
         let text = text.replace(&folder, "DIR");
         text.split_inclusive('\n')
             .map(|line| steadied(line, self.port))
