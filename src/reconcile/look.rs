@@ -1,44 +1,36 @@
 //! The loop: look at everything, plan, begin what is to be done, look again.
-//!
-//! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use mini_proxy::ProxyHandle;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::apply::{Actions, Seen};
 use super::certificates::Shelf;
 use super::history::History;
-use super::plan::{
-    Action, Observed, Plan, ProcessKey, Rules, jiff_duration, plan, wanted_quantities,
-};
-use super::readiness::{Readiness, listening_address};
+use super::orders::Names;
+use super::plan::{Action, Observed, Plan, Rules, jiff_duration, plan};
+use super::readiness::Readiness;
 use super::routes::route_table;
+use super::settled::{ending, starting, wanted_keys};
 use super::{Reconciler, View};
-use crate::engine::{ContainerEngine, EngineError, Process, ProcessId, ProcessState};
-use crate::model::{
-    AppId, AppName, AppRedirect, CertificateId, Domain, DomainName, ReleaseStatus, Timestamp,
-};
+use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
+use crate::model::{AppName, Timestamp};
 use crate::store::{Desired, Store};
 
 /// How often it looks when nothing happens: the net under a lost event.
 const IDLE: Duration = Duration::from_secs(30);
 /// How soon it looks again when the engine or the store did not answer.
 const RETRY: Duration = Duration::from_secs(2);
-/// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
-const STARTS_AT_ONCE: usize = 4;
 /// How long the doors stay shut after a start while web processes that run already are found to listen.
 const OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks while the doors are shut.
 const SHUT_PAUSE: Duration = Duration::from_millis(10);
-/// A web process that does not listen yet counts as starting for this long.
-const STARTING: Duration = Duration::from_secs(30);
-
 /// What the reconciler works with.
 pub struct Parts {
     /// Desired state.
@@ -97,25 +89,13 @@ impl Reconciler {
             shelf: Shelf::default(),
             names: Names::default(),
             names_changed: reconciler.names_changed(),
-            busy: HashMap::new(),
-            actions: JoinSet::new(),
-            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+            actions: Actions::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
         };
         let task = tokio::spawn(looker.run(stop.clone()));
         (reconciler, ReconcileTask { task, stop })
     }
 }
-
-/// What an action works on; one action at a time for each.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Target {
-    Key(ProcessKey),
-    Id(ProcessId),
-    Release(AppId, crate::model::ReleaseVersion),
-}
-
-type Finished = (Target, Result<(), EngineError>);
 
 struct Looker {
     parts: Parts,
@@ -127,9 +107,7 @@ struct Looker {
     shelf: Shelf,
     names: Names,
     names_changed: Arc<Notify>,
-    busy: HashMap<Target, AppName>,
-    actions: JoinSet<Finished>,
-    starts: Arc<Semaphore>,
+    actions: Actions,
     /// While set, visitors wait: what runs already is being found.
     shut_until: Option<Instant>,
 }
@@ -147,14 +125,12 @@ impl Looker {
                 _ = changes.next() => {}
                 _ = drained.changed() => {}
                 Ok(()) = used_before.changed() => {}
-                Some(finished) = self.actions.join_next() => self.finish(finished),
+                () = self.actions.finish_one(&mut self.history) => {}
                 () = tokio::time::sleep(pause) => {}
             }
-            while let Some(finished) = self.actions.try_join_next() {
-                self.finish(finished);
-            }
+            self.actions.finish_ended(&mut self.history);
         }
-        while self.actions.join_next().await.is_some() {}
+        self.actions.finish_all().await;
     }
 
     /// Looks once; returns after what time to look again when nothing happens.
@@ -192,9 +168,16 @@ impl Looker {
                 plan.look_again_at = now.saturating_add(jiff_duration(SHUT_PAUSE)).ok();
             }
         }
-        let mut unsettled: BTreeSet<AppName> = self.busy.values().cloned().collect();
+        let mut unsettled: BTreeSet<AppName> = self.actions.apps().cloned().collect();
+        let seen = Seen {
+            parts: &self.parts,
+            readiness: &self.readiness,
+            wake: &self.wake,
+            observed: &observed,
+            desired: &desired,
+        };
         for action in plan.actions {
-            if let Some(app) = self.begin(action, &observed, &desired) {
+            if let Some(app) = self.actions.begin(action, &seen) {
                 unsettled.insert(app);
             }
         }
@@ -303,125 +286,6 @@ impl Looker {
         }
     }
 
-    /// Begins an action unless its target has one under way; returns the app it concerns.
-    fn begin(
-        &mut self,
-        action: Action,
-        observed: &Observed,
-        desired: &Arc<Desired>,
-    ) -> Option<AppName> {
-        let app_of = |id: &ProcessId| {
-            observed
-                .processes
-                .iter()
-                .find(|process| process.id == *id)
-                .map(|process| process.app.clone())
-        };
-        let engine = self.parts.engine.clone();
-        let grace = self.parts.rules.stop_grace;
-        match action {
-            Action::SetRoutes(table) => {
-                self.parts.proxy.set_table(table);
-                // What left the table may be ended now.
-                self.wake.notify_one();
-                None
-            }
-            Action::Start { group, index } => {
-                let app = group.app.clone();
-                let key = ProcessKey {
-                    app: app.clone(),
-                    release: group.release,
-                    process_type: group.process_type.clone(),
-                    index,
-                };
-                let starts = self.starts.clone();
-                let (readiness, desired) = (self.readiness.clone(), desired.clone());
-                let target = Target::Key(key);
-                self.spawn(target, app.clone(), async move {
-                    let _permit = starts.acquire().await;
-                    let process = engine.start(&group, index).await?;
-                    // Now, and not after the next look, which has to ask the engine for everything.
-                    readiness.probe_requested(&desired, &process);
-                    Ok(())
-                });
-                Some(app)
-            }
-            Action::Restart(id) => {
-                let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.restart(&id).await
-                });
-                Some(app)
-            }
-            Action::Stop(id) => {
-                let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.stop(&id, grace).await
-                });
-                Some(app)
-            }
-            Action::Remove(id) => {
-                let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.remove(&id).await
-                });
-                Some(app)
-            }
-            Action::Retire(app, version) => {
-                let store = self.parts.store.clone();
-                let mut apps = desired.apps.iter();
-                let name = apps.find(|candidate| candidate.id == app)?.name.clone();
-                self.spawn(Target::Release(app, version), name, async move {
-                    let status = crate::model::ReleaseStatus::Retired;
-                    if let Err(error) = store.set_release_status(app, version, status).await {
-                        tracing::error!(%error, "cannot record a retired release");
-                    }
-                    Ok(())
-                });
-                None
-            }
-        }
-    }
-
-    fn spawn(
-        &mut self,
-        target: Target,
-        app: AppName,
-        work: impl Future<Output = Result<(), EngineError>> + Send + 'static,
-    ) {
-        if self.busy.contains_key(&target) {
-            return;
-        }
-        self.busy.insert(target.clone(), app);
-        self.actions.spawn(async move { (target, work.await) });
-    }
-
-    fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
-        match finished {
-            Ok((target, result)) => {
-                let app = self.busy.remove(&target);
-                match (&target, result) {
-                    (Target::Key(key), Ok(())) => self.history.accept(key),
-                    (Target::Key(key), Err(error)) => {
-                        tracing::warn!(?key, %error, "a process could not be started");
-                        self.history
-                            .refuse(key.clone(), error.to_string(), Timestamp::now());
-                    }
-                    (Target::Id(_) | Target::Release(..), Ok(())) => {}
-                    (Target::Id(_) | Target::Release(..), Err(error)) => {
-                        tracing::warn!(?target, ?app, %error, "a process could not be changed");
-                    }
-                }
-            }
-            Err(panic) => {
-                tracing::error!(%panic, "an action of the reconciler panicked");
-                // Its target is not known; forgetting all marks lets the next look begin it again. The engine's
-                // operations are safe to repeat.
-                self.busy.clear();
-            }
-        }
-    }
-
     fn publish(&self, answers: u64, observed: Observed, unsettled: BTreeSet<AppName>) {
         let routes = self.parts.proxy.table();
         let routed = routes
@@ -449,92 +313,4 @@ impl Looker {
             *view = Arc::new(changed);
         });
     }
-}
-
-/// What decides which certificates are wanted.
-#[derive(Default, PartialEq, Eq)]
-struct Names {
-    apps: Vec<(AppId, AppName)>,
-    domains: Vec<Domain>,
-    global_domains: Vec<DomainName>,
-    exposures: BTreeMap<AppId, (bool, bool)>,
-    redirects: Vec<AppRedirect>,
-    certificates: Vec<CertificateId>,
-}
-
-impl Names {
-    fn of(desired: &Desired) -> Names {
-        let apps = desired.apps.iter();
-        let certificates = desired.certificates.iter();
-        Names {
-            apps: apps.map(|app| (app.id, app.name.clone())).collect(),
-            domains: desired.domains.clone(),
-            global_domains: desired.global_domains.clone(),
-            exposures: desired.exposures.clone(),
-            redirects: desired.redirects.clone(),
-            certificates: certificates.map(|(_, id, _)| *id).collect(),
-        }
-    }
-}
-
-/// Apps with running processes that are to end, be it after their routes have gone or their last request is answered.
-/// Those of a release that drains take their time: what was asked for does not depend on them.
-fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
-    let wanted = wanted_keys(desired);
-    let drains = |process: &Process| {
-        desired.releases.iter().any(|release| {
-            release.status == ReleaseStatus::Draining
-                && release.version == process.release
-                && desired
-                    .apps
-                    .iter()
-                    .any(|app| app.id == release.app && app.name == process.app)
-        })
-    };
-    let processes = observed.processes.iter();
-    processes
-        .filter(|process| {
-            process.state == ProcessState::Running
-                && !wanted.contains(&ProcessKey::of(process))
-                && !drains(process)
-        })
-        .map(|process| process.app.clone())
-        .collect()
-}
-
-fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
-    let mut keys = BTreeSet::new();
-    for release in &desired.releases {
-        let Some(app) = desired.apps.iter().find(|app| app.id == release.app) else {
-            continue;
-        };
-        for (process_type, quantity) in wanted_quantities(desired, app, release) {
-            keys.extend((1..=quantity).map(|index| ProcessKey {
-                app: app.name.clone(),
-                release: release.version,
-                process_type: process_type.clone(),
-                index,
-            }));
-        }
-    }
-    keys
-}
-
-/// Apps with a wanted process for requests that was started a short while ago and does not listen yet.
-fn starting(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<AppName> {
-    let wanted = wanted_keys(desired);
-    observed
-        .processes
-        .iter()
-        .filter(|process| {
-            process.state == ProcessState::Running
-                && listening_address(desired, process).is_some()
-                && !observed.ready.contains(&process.id)
-                && wanted.contains(&ProcessKey::of(process))
-                && process
-                    .started_at
-                    .is_some_and(|at| now.duration_since(at) < jiff_duration(STARTING))
-        })
-        .map(|process| process.app.clone())
-        .collect()
 }

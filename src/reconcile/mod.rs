@@ -2,6 +2,7 @@
 //! app processes or changes routes and the certificates shown.
 //! Must not know why the desired state is what it is.
 
+mod apply;
 mod certificates;
 mod group;
 mod history;
@@ -11,6 +12,7 @@ mod plan;
 mod policy;
 mod readiness;
 mod routes;
+mod settled;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Which certificates are wanted from an authority, and where the engine of the proxy keeps what it needs: the store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,8 +16,8 @@ use super::certificates::Shelf;
 use super::plan::Rules;
 use super::routes::names_of;
 use crate::model::{
-    AppId, AuthorityAccount, CertificateId, CertificateOrigin, FailedOrder, NewCertificate,
-    RenewalAdvice, Secret, Timestamp,
+    AppId, AppName, AppRedirect, AuthorityAccount, CertificateId, CertificateOrigin, Domain,
+    DomainName, FailedOrder, NewCertificate, RenewalAdvice, Secret, Timestamp,
 };
 use crate::store::{Desired, OrderBook, Store, StoreError};
 
@@ -296,6 +296,32 @@ impl AcmeStore for Orders {
 /// A moment of the calendar; one beyond it is its end.
 fn moment(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
+}
+
+/// What decides which certificates are wanted.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Names {
+    apps: Vec<(AppId, AppName)>,
+    domains: Vec<Domain>,
+    global_domains: Vec<DomainName>,
+    exposures: BTreeMap<AppId, (bool, bool)>,
+    redirects: Vec<AppRedirect>,
+    certificates: Vec<CertificateId>,
+}
+
+impl Names {
+    pub(super) fn of(desired: &Desired) -> Names {
+        let apps = desired.apps.iter();
+        let certificates = desired.certificates.iter();
+        Names {
+            apps: apps.map(|app| (app.id, app.name.clone())).collect(),
+            domains: desired.domains.clone(),
+            global_domains: desired.global_domains.clone(),
+            exposures: desired.exposures.clone(),
+            redirects: desired.redirects.clone(),
+            certificates: certificates.map(|(_, id, _)| *id).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,196 @@
+//! Carries out what was planned. Only this starts and stops processes of apps.
+//!
+//! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+
+use super::history::History;
+use super::look::Parts;
+use super::plan::{Action, Observed, ProcessKey};
+use super::readiness::Readiness;
+use crate::engine::{EngineError, ProcessId};
+use crate::model::{AppId, AppName, ReleaseStatus, ReleaseVersion, Timestamp};
+use crate::store::Desired;
+
+/// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
+const STARTS_AT_ONCE: usize = 4;
+
+/// What an action works on; one action at a time for each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Target {
+    Key(ProcessKey),
+    Id(ProcessId),
+    Release(AppId, ReleaseVersion),
+}
+
+type Finished = (Target, Result<(), EngineError>);
+
+/// What one look has found, for the actions that follow from it.
+pub(super) struct Seen<'a> {
+    pub parts: &'a Parts,
+    pub readiness: &'a Arc<Readiness>,
+    pub wake: &'a Notify,
+    pub observed: &'a Observed,
+    pub desired: &'a Arc<Desired>,
+}
+
+/// The actions under way.
+pub(super) struct Actions {
+    busy: HashMap<Target, AppName>,
+    tasks: JoinSet<Finished>,
+    starts: Arc<Semaphore>,
+}
+
+impl Default for Actions {
+    fn default() -> Actions {
+        Actions {
+            busy: HashMap::new(),
+            tasks: JoinSet::new(),
+            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+        }
+    }
+}
+
+impl Actions {
+    /// The apps that something is done about.
+    pub(super) fn apps(&self) -> impl Iterator<Item = &AppName> {
+        self.busy.values()
+    }
+
+    /// Waits until an action has ended; for ever while none is under way.
+    pub(super) async fn finish_one(&mut self, history: &mut History) {
+        match self.tasks.join_next().await {
+            Some(finished) => self.finish(finished, history),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of the actions that have ended.
+    pub(super) fn finish_ended(&mut self, history: &mut History) {
+        while let Some(finished) = self.tasks.try_join_next() {
+            self.finish(finished, history);
+        }
+    }
+
+    /// Waits for all actions under way.
+    pub(super) async fn finish_all(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Begins an action unless its target has one under way; returns the app it concerns.
+    pub(super) fn begin(&mut self, action: Action, seen: &Seen<'_>) -> Option<AppName> {
+        let app_of = |id: &ProcessId| {
+            seen.observed
+                .processes
+                .iter()
+                .find(|process| process.id == *id)
+                .map(|process| process.app.clone())
+        };
+        let engine = seen.parts.engine.clone();
+        let grace = seen.parts.rules.stop_grace;
+        match action {
+            Action::SetRoutes(table) => {
+                seen.parts.proxy.set_table(table);
+                // What left the table may be ended now.
+                seen.wake.notify_one();
+                None
+            }
+            Action::Start { group, index } => {
+                let app = group.app.clone();
+                let key = ProcessKey {
+                    app: app.clone(),
+                    release: group.release,
+                    process_type: group.process_type.clone(),
+                    index,
+                };
+                let starts = self.starts.clone();
+                let (readiness, desired) = (seen.readiness.clone(), seen.desired.clone());
+                let target = Target::Key(key);
+                self.spawn(target, app.clone(), async move {
+                    let _permit = starts.acquire().await;
+                    let process = engine.start(&group, index).await?;
+                    // Now, and not after the next look, which has to ask the engine for everything.
+                    readiness.probe_requested(&desired, &process);
+                    Ok(())
+                });
+                Some(app)
+            }
+            Action::Restart(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.restart(&id).await
+                });
+                Some(app)
+            }
+            Action::Stop(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.stop(&id, grace).await
+                });
+                Some(app)
+            }
+            Action::Remove(id) => {
+                let app = app_of(&id)?;
+                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                    engine.remove(&id).await
+                });
+                Some(app)
+            }
+            Action::Retire(app, version) => {
+                let store = seen.parts.store.clone();
+                let mut apps = seen.desired.apps.iter();
+                let name = apps.find(|candidate| candidate.id == app)?.name.clone();
+                self.spawn(Target::Release(app, version), name, async move {
+                    let status = ReleaseStatus::Retired;
+                    if let Err(error) = store.set_release_status(app, version, status).await {
+                        tracing::error!(%error, "cannot record a retired release");
+                    }
+                    Ok(())
+                });
+                None
+            }
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        target: Target,
+        app: AppName,
+        work: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+    ) {
+        if self.busy.contains_key(&target) {
+            return;
+        }
+        self.busy.insert(target.clone(), app);
+        self.tasks.spawn(async move { (target, work.await) });
+    }
+
+    fn finish(&mut self, finished: Result<Finished, JoinError>, history: &mut History) {
+        match finished {
+            Ok((target, result)) => {
+                let app = self.busy.remove(&target);
+                match (&target, result) {
+                    (Target::Key(key), Ok(())) => history.accept(key),
+                    (Target::Key(key), Err(error)) => {
+                        tracing::warn!(?key, %error, "a process could not be started");
+                        history.refuse(key.clone(), error.to_string(), Timestamp::now());
+                    }
+                    (Target::Id(_) | Target::Release(..), Ok(())) => {}
+                    (Target::Id(_) | Target::Release(..), Err(error)) => {
+                        tracing::warn!(?target, ?app, %error, "a process could not be changed");
+                    }
+                }
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "an action of the reconciler panicked");
+                // Its target is not known; forgetting all marks lets the next look begin it again. The engine's
+                // operations are safe to repeat.
+                self.busy.clear();
+            }
+        }
+    }
+}
