@@ -4,7 +4,7 @@ import peers
 from contest import Contest, Load
 from machine import run
 
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 4
 KEPT = ("-c64",)
 # Title, options of wrk, path, and how many times a peer's CPU mini's may be (BENCHMARKS.md, goals 1, 3, 4).

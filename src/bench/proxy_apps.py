@@ -11,7 +11,7 @@ from machine import get, memory_mib, rounds, wait_until
 from report import Figure
 
 HOSTS = 10_000
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 4
 CHANGES = 10
 # The words of one command must fit into one argument (128 KiB on Linux).

@@ -344,6 +344,13 @@ async fn requests_over_tls_and_http2_say_so_and_handshakes_are_counted() {
     assert_eq!((last.status, last.host.as_ref()), (Some(421), "other.test"));
     assert_eq!(last.service, None);
     world.connect(&caller, "nobody.test").await.unwrap_err();
+    // The client has the alert before the thread that sent it counts.
+    patiently("the failed handshake in the counters", async {
+        while world.handle.counters().failed_tls_handshakes == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let counters = world.handle.counters();
     assert_eq!(
         (counters.tls_handshakes, counters.failed_tls_handshakes),
