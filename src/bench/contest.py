@@ -77,16 +77,18 @@ class Contest:
         speed = float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
         return Load(speed, percentile(said, 50), percentile(said, 99), errors, requests)
 
-    def h2load(self, url, options, seconds):
-        """h2load, with the time of each request from its log."""
+    def h2load(self, url, options, requests):
+        """h2load, with the time of each request from its log. By number: with `-D` and `--rps` it (1.52) may never end."""
         log = self.part.folder / "h2load.log"
         log.unlink(missing_ok=True)
-        said = self.run(["h2load", "-t2", "-D", seconds, f"--log-file={log}", *options, url])
+        said = self.run(["h2load", "-t2", "-n", requests, f"--log-file={log}", *options, url])
         good = number(said, r"(\d+) 2xx")
         if not good:
             raise Failure(f"no answer from {url}", said, "run this part again")
         times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
         errors = number(said, r"(\d+) failed") + number(said, r"(\d+) 3xx, (\d+) 4xx, (\d+) 5xx")
+        took, unit = re.search(r"finished in ([\d.]+)(us|ms|s),", said).groups()
+        seconds = float(took) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
         at = lambda share: times[min(len(times) - 1, int(len(times) * share))] / 1000
         return Load(good / seconds, at(0.5), at(0.99), errors, good)
 

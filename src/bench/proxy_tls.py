@@ -5,12 +5,14 @@ from contest import SECURE, Contest
 
 ROUNDS = 3
 SECONDS = 4
-# Title, tool, its options, path, limits (BENCHMARKS.md, goals 5 and 6).
+REQUESTS = 100_000
+RATE = 5_000
+# Title, tool with how long or how much, its options, path, limits (BENCHMARKS.md, goals 5 and 6).
 LOADS = [
-    ("1 KiB over TLS, HTTP/1.1, 64 keepalive connections", "wrk", ("-c64",), "/1k", {"haproxy": 0.95, "nginx": 1.0}),
-    ("10 MiB over TLS, HTTP/1.1, 8 keepalive connections", "wrk", ("-c8",), "/10m", {"haproxy": 0.6}),
-    ("1 KiB over TLS, HTTP/2, 16 connections with 32 streams", "h2load", ("-c16", "-m32"), "/1k", {"nginx": 1.0}),
-    ("1 KiB over TLS, a full handshake for each request", "wrk", ("-c4", "-H", "Connection: close"), "/1k", {"haproxy": 0.65}),
+    ("1 KiB over TLS, HTTP/1.1, 64 keepalive connections", ("wrk", SECONDS), ("-c64",), "/1k", {"haproxy": 0.95, "nginx": 1.0}),
+    ("10 MiB over TLS, HTTP/1.1, 8 keepalive connections", ("wrk", SECONDS), ("-c8",), "/10m", {"haproxy": 0.6}),
+    ("1 KiB over TLS, HTTP/2, 16 connections with 32 streams", ("h2load", REQUESTS), ("-c16", "-m32"), "/1k", {"nginx": 1.0}),
+    ("1 KiB over TLS, a full handshake for each request", ("wrk", SECONDS), ("-c4", "-H", "Connection: close"), "/1k", {"haproxy": 0.65}),
 ]
 
 
@@ -18,12 +20,12 @@ def measure(part, report):
     contest = Contest(part, [peers.nginx, peers.haproxy, peers.caddy])
     report.section("The proxy over TLS")
     report.add(f"wrk or h2load, 2 threads, {SECONDS} s a round, ECDSA P-256, no session resumption; all on the same cores.")
-    for title, tool, options, path, limits in LOADS:
-        load = lambda peer: getattr(contest, tool)(f"https://{SECURE}:{peer.https}{path}", list(options), SECONDS)
+    for title, (tool, much), options, path, limits in LOADS:
+        load = lambda peer: getattr(contest, tool)(f"https://{SECURE}:{peer.https}{path}", list(options), much)
         contest.row(report, title, ROUNDS, load, limits=limits)
 
     title = "1 KiB, 50 connections, 5,000 requests/s in all"
-    steady = lambda address: contest.h2load(f"http://{address}/1k", ["--h1", "-c50", "--rps=100", "-H", f"Host: {contest.plain}"], SECONDS)
+    steady = lambda address: contest.h2load(f"http://{address}/1k", ["--h1", "-c50", f"--rps={RATE // 50}", "-H", f"Host: {contest.plain}"], RATE * SECONDS)
     loads = contest.row(report, title, ROUNDS, lambda peer: steady(f"127.0.0.1:{peer.http}"), lambda: steady(contest.backend), {"haproxy": 1.0})
     p99 = lambda name: sorted(load.p99 for load in loads[name])[ROUNDS // 2]
     report.aim(f"p99 against the better of nginx and haproxy: {title}", p99("mini") / min(p99("nginx"), p99("haproxy")), 1.0)
