@@ -44,9 +44,9 @@ http {{
     access_log off;
     ssl_session_cache off;
     ssl_session_tickets off;
+    keepalive_requests 10000;
     ssl_certificate {identity.certificate};
     ssl_certificate_key {identity.key};
-    keepalive_requests 1000000;
     upstream app {{ server {backend}; keepalive 128; keepalive_requests 1000000; }}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     server {{
