@@ -46,11 +46,6 @@ impl Certificates {
         self.withheld.insert(normal(name).into());
     }
 
-    /// Whether any wildcard has a certificate.
-    pub fn has_wildcards(&self) -> bool {
-        !self.wildcard.is_empty()
-    }
-
     /// Answers the TLS-ALPN-01 challenge for a host with this certificate (RFC 8737); see
     /// [`Certificate::for_challenge`]. Only clients that offer `acme-tls/1` see it.
     pub fn answer_challenge(&mut self, name: &str, certificate: Arc<Certificate>) {

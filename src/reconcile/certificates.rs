@@ -82,30 +82,27 @@ impl Shelf {
             }
         }
         let mut certificates = Certificates::default();
+        if by_app.is_empty() {
+            return certificates;
+        }
+        let mut uncovered = Vec::new();
         for app in &desired.apps {
-            let Some(mut own) = by_app.remove(&app.id) else {
-                continue;
-            };
+            let mut own = by_app.remove(&app.id).unwrap_or_default();
             own.sort_by_key(|(origin, certificate)| preference(*origin, Some(certificate)));
             for host in names_of(desired, app, rules) {
                 let covering = own.iter().find(|(_, own)| own.covers(host.as_str()));
-                if let Some((_, certificate)) = covering {
-                    certificates.insert(host.as_str(), Arc::clone(certificate));
+                match covering {
+                    Some((_, certificate)) => {
+                        certificates.insert(host.as_str(), Arc::clone(certificate));
+                    }
+                    None => uncovered.push(host),
                 }
             }
         }
         // An app whose name lies below another's wildcard is not visited over that one's certificate.
-        if certificates.has_wildcards() {
-            for app in &desired.apps {
-                for host in names_of(desired, app, rules) {
-                    let own = desired.certificates.iter().any(|(owner, id, _)| {
-                        let readable = self.readable.get(id).filter(|_| *owner == app.id);
-                        readable.is_some_and(|own| own.covers(host.as_str()))
-                    });
-                    if !own && certificates.find(host.as_str()).is_some() {
-                        certificates.withhold(host.as_str());
-                    }
-                }
+        for host in uncovered {
+            if certificates.find(host.as_str()).is_some() {
+                certificates.withhold(host.as_str());
             }
         }
         certificates
