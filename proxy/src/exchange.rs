@@ -12,6 +12,7 @@
 
 use crate::body::{Progress, RequestBody};
 use crate::connection::Client;
+use crate::deadline::Deadline;
 use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
@@ -21,10 +22,11 @@ use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
 /// How many upstreams are asked to take one request: each may cost a connect timeout.
 const MOST_TRIED: usize = 5;
@@ -322,16 +324,25 @@ impl Exchange {
         }
         let mut answer = pin!(sender.try_send(request));
         let limit = self.service.first_byte_timeout;
+        let deadline = Deadline::after(limit);
         let mut frames = 0;
         loop {
-            let waited = timeout(limit, &mut answer).await;
-            match (waited, &self.progress) {
-                (Ok(Ok(response)), _) => return Sent::Answered(response),
+            let waited = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => deadline.poll_over(cx).map(|()| None),
+            });
+            match (waited.await, &self.progress) {
+                (Some(Ok(response)), _) => {
+                    if let Some(progress) = &self.progress {
+                        progress.is_answered.set(true);
+                    }
+                    return Sent::Answered(response);
+                }
                 // Too large, and nothing goes on any more.
-                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                (None, Some(progress)) if progress.failed.get().is_some() => {
                     return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
                 }
-                (Ok(Err(mut error)), _) => {
+                (Some(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);
                         return Sent::Lost(Lost::Unsent);
@@ -350,8 +361,8 @@ impl Exchange {
                     }
                     return lost_or_failed(&error);
                 }
-                (Err(_), None) => return Sent::Failed(Fault::Silent),
-                (Err(_), Some(progress)) => {
+                (None, None) => return Sent::Failed(Fault::Silent),
+                (None, Some(progress)) => {
                     // The time counts from the last byte of the request that was passed on.
                     let passed_on = progress.frames.get();
                     if passed_on == frames {
@@ -363,6 +374,7 @@ impl Exchange {
                         });
                     }
                     frames = passed_on;
+                    deadline.set_after(limit);
                 }
             }
         }

@@ -203,6 +203,8 @@ struct Forwarding {
     upgrade: Option<OnUpgrade>,
     /// It asks so by an extended CONNECT.
     by_connect: bool,
+    /// The connection is its own, so that it can be closed with the answer.
+    may_close: bool,
     in_flight: Option<InFlight>,
     /// How the client would have its answer packed.
     coding: Option<Coding>,
@@ -283,6 +285,7 @@ impl Forwarding {
         if let Some(prefix) = &service.stripped {
             *request.uri_mut() = stripped(request.uri(), prefix);
         }
+        let may_close = request.version() != Version::HTTP_2;
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
@@ -295,7 +298,8 @@ impl Forwarding {
                 .headers_mut()
                 .insert(headers::X_FORWARDED_USER, user);
         }
-        let request = request.map(|incoming| RequestBody::new(incoming, &service));
+        let request =
+            request.map(|incoming| RequestBody::new(incoming, &service, &client.worker.settings));
         entry.forwarded(&request_id, request.body().progress());
         let exchange =
             Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
@@ -312,6 +316,7 @@ impl Forwarding {
             request_id,
             upgrade,
             by_connect,
+            may_close,
             in_flight: admitted.in_flight,
             coding,
         })
@@ -409,7 +414,13 @@ impl Forwarding {
             policy: Some(&service.policy),
             retry_after: None,
         };
-        page(fault, reader)
+        let mut page = page(fault, reader);
+        if fault.status() == StatusCode::REQUEST_TIMEOUT && self.may_close {
+            // RFC 9110 section 15.5.9: the rest of the request is not waited for.
+            let close = HeaderValue::from_static("close");
+            page.headers_mut().insert(CONNECTION, close);
+        }
+        page
     }
 }
 

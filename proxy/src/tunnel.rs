@@ -4,6 +4,8 @@ use crate::access_log::Entry;
 use crate::connection::Client;
 use crate::metered::Metered;
 use crate::pool::Lease;
+use crate::socket::Socket;
+use crate::taken::Taken;
 use bytes::Bytes;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -52,17 +54,26 @@ struct Carried {
 
 async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (upstream, answered_early) = below::<TcpStream>(upstream)
+    let (upstream, answered_early) = below::<Socket>(upstream)
         .map_err(|_| io::Error::other("an upgraded connection to an upstream is no TCP stream"))?;
+    let upstream = upstream.into_inner();
     // What arrived behind the last request or answer already belongs to the new protocol.
-    let client = match below::<TcpStream>(client) {
+    let client = match below::<Taken<Socket>>(client) {
         Ok((client, sent_early)) => {
+            let client = client.into_inner().into_inner();
             return copy((client, sent_early), (upstream, answered_early), carried).await;
         }
         Err(client) => client,
     };
-    match below::<TlsStream<TcpStream>>(client) {
-        Ok(client) => copy(client, (upstream, answered_early), carried).await,
+    match below::<Taken<TlsStream<Socket>>>(client) {
+        Ok((client, sent_early)) => {
+            copy(
+                (client.into_inner(), sent_early),
+                (upstream, answered_early),
+                carried,
+            )
+            .await
+        }
         Err(client) => {
             // A stream of HTTP/2.
             let client = (TokioIo::new(client), Bytes::new());

@@ -3,6 +3,7 @@
 use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
 use crate::connection::{self, Ends};
+use crate::deadline;
 use crate::drain::OpenConnections;
 use crate::handle::{HttpChallenges, Shared, Stop};
 use crate::http2::LocalExecutor;
@@ -148,6 +149,7 @@ impl Worker {
             .iter()
             .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
             .collect();
+        spawn_local(deadline::watch());
         spawn_local(Rc::clone(&self).close_idle_upstreams());
         let log = Rc::clone(&self.log);
         spawn_local(async move { log.flush_in_time().await });
