@@ -82,11 +82,12 @@ where
             served.set(served.get().wrapping_add(1));
             let in_use = Rc::clone(&client);
             let answer = forward::answer(&client, request);
-            async move {
+            // Boxed: hyper moves it several times until it has become a task.
+            Box::pin(async move {
                 let (head, body) = answer.await?.into_parts();
                 let body = Counted::begin(body, in_use).await;
                 Ok::<_, Infallible>(Response::from_parts(head, body))
-            }
+            })
         }
     });
     let (io, sending) = Gathered::pair(io);
