@@ -35,6 +35,7 @@ fn main() -> Outcome<()> {
         ProxySettings::default().threads
     );
     let many = remembering(count, upstream)?;
+    remembering_names(count, upstream)?;
 
     let handle = many.0.handle();
     choosing(&handle, count);
@@ -85,25 +86,42 @@ fn table(count: usize, service: impl Fn(usize) -> Arc<Service>) -> Outcome<Route
 
 /// Starts with all hosts, and prints what they take before and after the data threads have met them.
 fn remembering(count: usize, address: SocketAddr) -> Outcome<(Proxy, SocketAddr)> {
+    let (proxy, listens) = met("route", count, |number| stopped(number, address))?;
+    proxy
+        .handle()
+        .set_table(table(count, |number| service(number, 1, address))?);
+    Ok((proxy, listens))
+}
+
+/// The same for names of one app, all in one service.
+fn remembering_names(count: usize, address: SocketAddr) -> Outcome<()> {
+    let one = stopped(0, address);
+    met("name of one app", count, |_| Arc::clone(&one))?;
+    Ok(())
+}
+
+/// Each is met, and answered without a connection, which would take more memory than its route.
+fn stopped(number: usize, address: SocketAddr) -> Arc<Service> {
+    let service = Service::clone(&service(number, 1, address));
+    let state = ServiceState::Stopped;
+    Arc::new(Service { state, ..service })
+}
+
+fn met(
+    what: &str,
+    count: usize,
+    service: impl Fn(usize) -> Arc<Service>,
+) -> Outcome<(Proxy, SocketAddr)> {
     let before = resident_bytes()?;
-    // Stopped: each is met, and answered without a connection, which would take more memory than its route.
-    let stopped = |number| {
-        let service = Service::clone(&service(number, 1, address));
-        let state = ServiceState::Stopped;
-        Arc::new(Service { state, ..service })
-    };
-    let (proxy, listens) = started(table(count, stopped)?)?;
-    let show = |what: &str| {
-        let bytes = (resident_bytes()? - before) / count;
-        println!("memory    {bytes:>9} bytes a route {what}");
+    let (proxy, listens) = started(table(count, service)?)?;
+    let show = |when: &str| {
+        let bytes = resident_bytes()?.saturating_sub(before) / count;
+        println!("memory    {bytes:>9} bytes a {what} {when}");
         Outcome::Ok(())
     };
     show("in the table")?;
     requests(listens, 0..count)?;
     show("once a data thread has met each")?;
-    proxy
-        .handle()
-        .set_table(table(count, |number| service(number, 1, address))?);
     Ok((proxy, listens))
 }
 

@@ -14,9 +14,10 @@ use crate::body::{Progress, RequestBody};
 use crate::connection::Client;
 use crate::deadline::Deadline;
 use crate::fault::Fault;
+use crate::headers;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
-use crate::routes::{Avoided, LocalService};
+use crate::routes::{Avoided, LocalService, Served, Way};
 use crate::table::{ServiceState, Upstream};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
@@ -45,8 +46,12 @@ pub(crate) struct Exchange {
     client: Rc<Client>,
     host: HeaderValue,
     service: Rc<LocalService>,
+    /// The route that led to it.
+    way: Way,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
+    /// It says already who asked.
+    is_told: bool,
     progress: Option<Rc<Progress>>,
     /// The upstream; none as long as the request waits for one.
     in_use: Option<InUse>,
@@ -80,11 +85,11 @@ enum Lost {
 impl Exchange {
     /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
-    /// No await may come between routing to `service` and this: see [`crate::handle`].
+    /// No await may come between routing and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
         host: HeaderValue,
-        service: Rc<LocalService>,
+        Served { service, way }: Served,
         request: Request<RequestBody>,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
@@ -92,8 +97,10 @@ impl Exchange {
             client: Rc::clone(client),
             host,
             service,
+            way,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
+            is_told: false,
             progress,
             in_use: None,
             is_trial: false,
@@ -278,8 +285,10 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let routed = self.client.worker.routes.route_again(&self.service);
-        self.service = routed.map_err(|_| Fault::HostUnknown)?;
+        let routed = self.client.worker.routes.route_again(&self.way);
+        let served = routed.map_err(|_| Fault::HostUnknown)?;
+        self.service = served.service;
+        self.way = served.way;
         Ok(())
     }
 
@@ -322,6 +331,9 @@ impl Exchange {
         if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
+        if !std::mem::take(&mut self.is_told) {
+            headers::set_forwarded(request.headers_mut(), &self.client, &self.host);
+        }
         let mut answer = pin!(sender.try_send(request));
         let limit = self.service.first_byte_timeout;
         let deadline = Deadline::after(limit);
@@ -345,6 +357,7 @@ impl Exchange {
                 (Some(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         self.request = Some(unsent);
+                        self.is_told = true;
                         return Sent::Lost(Lost::Unsent);
                     }
                     let error = error.into_error();

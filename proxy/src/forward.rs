@@ -14,7 +14,7 @@ use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
 use crate::redirect::Asked;
-use crate::routes::{LocalRedirect, LocalService, Routed};
+use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::Unrouted;
 use crate::tunnel;
 use crate::websocket;
@@ -235,8 +235,8 @@ impl Forwarding {
             }
             Turned::from(page)
         })?;
-        let service = match routed {
-            Routed::Service(service) => service,
+        let Served { service, way } = match routed {
+            Routed::Service(served) => served,
             Routed::Redirect(redirect) => {
                 entry.routed(&host, &redirect.redirect.name, &redirect.tally);
                 let response = redirected(&redirect, client, &host, request.uri());
@@ -282,15 +282,15 @@ impl Forwarding {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
         }
-        if let Some(prefix) = &service.stripped {
+        if let Some(prefix) = way.stripped() {
             *request.uri_mut() = stripped(request.uri(), prefix);
         }
         let may_close = request.version() != Version::HTTP_2;
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
-        let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
-        if let Some(prefix) = &service.stripped {
+        let request_id = headers::set_stamps(request.headers_mut(), &client.worker.stamps);
+        if let Some(prefix) = way.stripped() {
             headers::set_prefix(request.headers_mut(), prefix);
         }
         if let Some(user) = admitted.user {
@@ -301,15 +301,18 @@ impl Forwarding {
         let request =
             request.map(|incoming| RequestBody::new(incoming, &service, &client.worker.settings));
         entry.forwarded(&request_id, request.body().progress());
-        let exchange =
-            Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
-                reader.app = Some(&service.service.name);
-                reader.policy = Some(&service.service.policy);
-                reader.request_id = Some(&request_id);
-                service.tally.answered(fault.status());
-                entry.failed(fault);
-                page(fault, reader)
-            })?;
+        let served = Served {
+            service: Rc::clone(&service),
+            way,
+        };
+        let exchange = Exchange::new(client, host, served, request).map_err(|fault| {
+            reader.app = Some(&service.service.name);
+            reader.policy = Some(&service.service.policy);
+            reader.request_id = Some(&request_id);
+            service.tally.answered(fault.status());
+            entry.failed(fault);
+            page(fault, reader)
+        })?;
         Ok(Forwarding {
             exchange,
             accept,

@@ -2,6 +2,7 @@
 
 use crate::connection::Client;
 use crate::path::PathPrefix;
+use crate::stamps::Stamps;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -80,13 +81,8 @@ pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
-/// Tells the upstream who asked, how, when, and under which id; answers the id.
-pub(crate) fn set_forwarded(
-    headers: &mut HeaderMap,
-    client: &Client,
-    host: &HeaderValue,
-) -> HeaderValue {
-    let stamps = &client.worker.stamps;
+/// Gives a request its id and the time of its arrival; answers the id.
+pub(crate) fn set_stamps(headers: &mut HeaderMap, stamps: &Stamps) -> HeaderValue {
     // The map would otherwise grow, and hash all it has again, up to three times.
     headers.reserve(6);
     let id = match headers.get(X_REQUEST_ID) {
@@ -97,12 +93,16 @@ pub(crate) fn set_forwarded(
             id
         }
     };
+    headers.insert(X_REQUEST_START, stamps.request_start());
+    id
+}
+
+/// Tells the upstream who asked, and how. Done as it is sent: until then, a copy of it is made more cheaply.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     headers.insert(X_FORWARDED_FOR, client.address.clone());
     headers.insert(X_FORWARDED_PROTO, client.scheme.clone());
     headers.insert(X_FORWARDED_PORT, client.port.clone());
     headers.insert(X_FORWARDED_HOST, host.clone());
-    headers.insert(X_REQUEST_START, stamps.request_start());
-    id
 }
 
 /// Tells the upstream what was taken from the beginning of the path, so that it can write links that work.
