@@ -13,11 +13,14 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use super::systemd;
+
 /// What the kernel adds to the name of a program whose file was replaced (proc_pid_exe(5)).
 const DELETED: &[u8] = b" (deleted)";
 
 /// Starts it. How it fares is written to the log.
 pub(super) fn start() {
+    systemd::status("");
     let started = program().and_then(|program| {
         tracing::info!(program = %program.display(), "starting a new server, which is to take over");
         Command::new(&program)
@@ -37,7 +40,9 @@ pub(super) fn start() {
     tokio::spawn(async move {
         match child.wait().await {
             Ok(status) => {
-                tracing::error!(%status, "the new server has ended; what it said is above")
+                tracing::error!(%status, "the new server has ended; what it said is above");
+                // `systemctl status` shows it, and whoever has asked for the reload reads it there.
+                systemd::status(&format!("the new server has ended ({status}), this one goes on"));
             }
             Err(error) => tracing::warn!(%error, "the new server cannot be waited for"),
         }

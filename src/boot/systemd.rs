@@ -20,6 +20,11 @@ pub(super) fn stopping() {
     notify("STOPPING=1");
 }
 
+/// A line that `systemctl status` shows.
+pub(super) fn status(line: &str) {
+    notify(&format!("STATUS={line}"));
+}
+
 /// Another server takes over, so the next word is to be awaited.
 pub(super) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
