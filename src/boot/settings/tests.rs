@@ -139,3 +139,26 @@ fn automatic_certificates_need_what_belongs_together() {
     assert_eq!(settings.authority.email, "ops@example.com");
     assert_eq!(*settings.authority.binding.unwrap().hmac_key, b"secret");
 }
+
+#[test]
+fn every_setting_is_a_variable_of_the_ansible_role() {
+    // Fixed by its units, or given in another form.
+    const OTHERWISE: [&str; 5] = [
+        "data-dir",
+        "ssh-listen",
+        "http-listen",
+        "https-listen",
+        "authorized-key",
+    ];
+    let written = include_str!("../../../ansible/roles/mini/vars/main.yml");
+    let described = include_str!("../../../ansible/roles/mini/meta/argument_specs.yml");
+    for setting in SETTINGS {
+        let name = setting.name;
+        if OTHERWISE.contains(&name) {
+            continue;
+        }
+        assert!(written.contains(&format!("\n  - {name}\n")), "{name}");
+        let variable = format!("\n      mini_{}:\n", name.replace('-', "_"));
+        assert!(described.contains(&variable), "{name}");
+    }
+}
