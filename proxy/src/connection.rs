@@ -1,20 +1,20 @@
 //! One client connection: served in the HTTP it speaks until it closes, is upgraded, or the thread stops.
 //!
 //! Which HTTP that is, is decided here, once for each connection: over TLS by ALPN, over plain TCP by the
-//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2. So HTTP/1 pays nothing
-//! for the choice.
+//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2: see [`crate::preface`].
 
 use crate::access_log::Logged;
+use crate::client::{Client, Ends, Seat};
 use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
-use crate::gate::Visit;
 use crate::http2;
+use crate::preface::Whole;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
 use crate::socket::Socket;
 use crate::taken::Taken;
-use crate::tls::{Secured, Shown, Unsecured};
+use crate::tls::{Secured, Unsecured};
 use crate::worker::Worker;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
@@ -29,7 +29,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -38,54 +37,6 @@ use tokio::net::TcpStream;
 /// The answer to a head that has not come in time (RFC 9110 section 15.5.9).
 const TOO_LATE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-
-/// The client's end of a connection, as the upstream is told of it.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) worker: Rc<Worker>,
-    /// The peer's address. No peer is trusted to forward for another yet: what it says itself is replaced.
-    pub(crate) address: HeaderValue,
-    /// The same, for rules about addresses.
-    pub(crate) ip: IpAddr,
-    pub(crate) scheme: HeaderValue,
-    pub(crate) port: HeaderValue,
-    /// What it was shown, if it speaks TLS.
-    pub(crate) tls: Option<Shown>,
-    pub(crate) open: Open,
-    /// Its place among the connections of its address, where those are limited.
-    _visit: Option<Visit>,
-}
-
-/// Where a connection comes from and goes to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-}
-
-impl Client {
-    fn new(
-        worker: Rc<Worker>,
-        ends: Ends,
-        open: Open,
-        tls: Option<Shown>,
-        visit: Option<Visit>,
-    ) -> Client {
-        // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let ip = ends.peer.ip().to_canonical();
-        let address = ip.to_string();
-        Client {
-            worker,
-            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            ip,
-            scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
-            port: HeaderValue::from(ends.local.port()),
-            tls,
-            open,
-            _visit: visit,
-        }
-    }
-}
 
 /// How HTTP/1 is spoken with clients.
 pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
@@ -100,12 +51,11 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
-    let open = worker.open.enter();
-    let client = Rc::new(Client::new(worker, ends, open, None, visit));
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
+    let client = Rc::new(Client::new(worker, ends, seat, None));
     let patience = client.worker.settings.write_timeout;
     let stream = Taken::new(Socket::new(stream), patience);
-    let ended = match serve_http1(&client, TokioIo::new(stream)).await {
+    let ended = match serve_http1(&client, Whole::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -114,14 +64,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, vis
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    ends: Ends,
-    visit: Option<Visit>,
-) {
-    // A handshake under way counts as open: it may be about to bring a request.
-    let open = worker.open.enter();
+///
+/// A handshake under way counts as open: it may be about to bring a request.
+pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
     let Some(tls) = worker.tls.clone() else {
         return;
     };
@@ -145,7 +90,7 @@ pub(crate) async fn serve_tls(
         }
     };
     worker.ledger.tls_handshake(true);
-    let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
+    let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
     let patience = client.worker.settings.write_timeout;
     let io = TokioIo::new(Taken::new(stream, patience));
     let ended = if is_http2 {

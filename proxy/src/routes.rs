@@ -53,17 +53,17 @@ pub(crate) enum Routed {
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) service: Rc<LocalService>,
-    pub(crate) way: Way,
+    pub(crate) route: LocalRoute,
 }
 
 /// A route: by it a request is routed again.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct LocalRoute {
     host: Rc<LocalHost>,
     place: Place,
 }
 
-impl Way {
+impl LocalRoute {
     /// The route of the path, if it is not the whole host's.
     fn path(&self) -> Option<&PathRoute> {
         match self.place {
@@ -278,7 +278,7 @@ fn routed(host: Rc<LocalHost>, place: Place) -> Result<Routed, Unrouted> {
     Ok(match target {
         LocalTarget::Service(service) => Routed::Service(Served {
             service: Rc::clone(service),
-            way: Way { host, place },
+            route: LocalRoute { host, place },
         }),
         LocalTarget::Redirect(redirect) => Routed::Redirect(Rc::clone(redirect)),
     })
@@ -333,8 +333,27 @@ impl Routes {
         routed(host.ok_or(Unrouted::Unknown)?, place)
     }
 
+    /// Where the requests for a host go or, if only some of its paths lead anywhere, where one of these does; rather to a
+    /// redirect, which is of the app that has the host, while a path may lead to the processes of another.
+    pub(crate) fn owner(&self, host: &str) -> Option<Target> {
+        let met = self.newest();
+        let name = routing_name(host)?;
+        let exact = met.table.table.find(Level::Exact, &name);
+        let above = parent(&name).and_then(|above| met.table.table.find(Level::Wildcard, above));
+        let mut all = [exact, above].into_iter().flatten();
+        all.find_map(|(_, routes)| {
+            let is_redirect = |target: &&Target| matches!(target, Target::Redirect(_));
+            let paths = || routes.paths().iter().map(|route| &route.target);
+            let whole = routes.whole();
+            let found = whole
+                .or_else(|| paths().find(is_redirect))
+                .or_else(|| paths().next());
+            found.cloned()
+        })
+    }
+
     /// The service that is now behind the route a request was sent by before, if that still leads to one.
-    pub(crate) fn route_again(&self, before: &Way) -> Result<Served, Unrouted> {
+    pub(crate) fn route_again(&self, before: &LocalRoute) -> Result<Served, Unrouted> {
         let mut met = self.newest();
         let host = self.meet_host(&mut met, before.host.level, before.host.name.as_str());
         let host = host.ok_or(Unrouted::Unknown)?;
@@ -347,7 +366,7 @@ impl Routes {
             }
         };
         match routed(host, place)? {
-            Routed::Service(served) if served.way.stripped() == before.stripped() => Ok(served),
+            Routed::Service(served) if served.route.stripped() == before.stripped() => Ok(served),
             // It leads elsewhere now, where this request, as it has been prepared, does not belong.
             Routed::Service(_) | Routed::Redirect(_) => Err(Unrouted::Unknown),
         }
