@@ -39,6 +39,9 @@ impl LineWriter {
             "scheme",
             Some(if record.is_https { "https" } else { "http" }),
         );
+        if let Some(port) = record.own_port {
+            write_number("port", u64::from(port), out);
+        }
         text(out, "protocol", Some(protocol(record.version)));
         text(out, "upgrade", record.upgrade.as_deref());
         text(out, "method", Some(&record.method));
