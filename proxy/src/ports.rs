@@ -194,6 +194,18 @@ impl ProxyHandle {
         Ok(all)
     }
 
+    /// How many data threads there are: as many sockets [`Listeners::bind`] is to make for an address.
+    pub fn threads(&self) -> usize {
+        self.shared.ledgers.len()
+    }
+
+    /// Lets go of the second handles, so that the ports of a proxy that stops are open only as far as another has them.
+    pub(crate) fn release_ports(&self) {
+        for port in self.shared.ports.load().iter() {
+            lock(&port.kept).clear();
+        }
+    }
+
     fn announce_ports(&self) {
         self.shared
             .signal

@@ -138,6 +138,9 @@ impl Proxy {
     }
 
     fn stop(&self, stop: Stop) {
+        // A port is opened either before this, and then all threads have it, or not at all.
+        let _swapping = self.handle.swapping();
+        self.handle.release_ports();
         self.handle
             .shared
             .signal

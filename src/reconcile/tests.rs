@@ -27,6 +27,7 @@ fn rules() -> Rules {
         restart_limit: 10,
         base_domains: vec!["localhost".parse().unwrap()],
         https_port: Some(443),
+        standard: Default::default(),
     }
 }
 
