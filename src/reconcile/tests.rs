@@ -16,6 +16,8 @@ use crate::model::{
 };
 use crate::store::Desired;
 
+mod ports;
+
 fn rules() -> Rules {
     Rules {
         stop_grace: Duration::from_secs(30),

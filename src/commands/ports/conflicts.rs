@@ -32,7 +32,12 @@ pub(super) async fn refuse(
                 Kind::Unavailable,
                 format!("Port {} cannot be opened", mapping.host_port),
                 why,
-                "Free it, or choose another port",
+                match mapping.host_port {
+                    ..1024 => {
+                        "Free it, give the server the right to it, or choose a port from 1024 on"
+                    }
+                    _ => "Free it, or choose another port",
+                },
             ));
         }
     }

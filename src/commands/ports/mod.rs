@@ -22,7 +22,7 @@ pub use set::Set;
 use serde::Serialize;
 
 use super::{Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Kind, PortMapping, Problem};
+use crate::model::{App, AppName, DomainName, Kind, PortMapping, Problem};
 use crate::store::StoreError;
 
 /// The mappings an app has after a change.
@@ -162,14 +162,49 @@ async fn tell_addresses(
     }
     let names = platform.reconciler.host_names(&app.name, &exposure);
     let name = names.iter().find(|name| !name.is_wildcard());
-    for mapping in opened {
+    for mapping in &opened {
         if let Some(name) = name {
-            dialog
-                .detail(format!("{}://{name}:{}", mapping.scheme, mapping.host_port))
-                .await;
+            dialog.detail(url(**mapping, name)).await;
         }
     }
+    let release = match app.current {
+        Some(version) => platform.store.release(app.id, version).await?,
+        None => None,
+    };
+    let other = opened.iter().map(|mapping| mapping.container_port);
+    let other = release.and_then(|release| {
+        Some((
+            other.into_iter().find(|port| *port != release.port)?,
+            release.port,
+        ))
+    });
+    if let Some((other, port)) = other {
+        dialog
+            .warning(format!(
+                "The web processes of {} listen on {port}: where nothing listens on {other}, visitors get a 502 page",
+                app.name
+            ))
+            .await;
+    }
     Ok(())
+}
+
+/// The addresses of an app at ports that were opened for it.
+pub(super) async fn urls(
+    platform: &Platform,
+    app: &App,
+    names: &[DomainName],
+) -> Result<Vec<String>, Problem> {
+    let standard = &platform.reconciler.rules().standard;
+    let mappings = platform.store.ports(app.id).await?;
+    let opened = mappings.iter().filter(|mapping| !standard.has(**mapping));
+    let names = || names.iter().filter(|name| !name.is_wildcard());
+    let urls = opened.flat_map(|mapping| names().map(|name| url(*mapping, name)));
+    Ok(urls.collect())
+}
+
+fn url(mapping: PortMapping, name: &DomainName) -> String {
+    format!("{}://{name}:{}", mapping.scheme, mapping.host_port)
 }
 
 /// Mappings in their order, each once.
