@@ -26,7 +26,7 @@ pub(super) fn add(
     services: &mut Services<'_>,
 ) {
     let mut ports = Vec::new();
-    for (port, (_, apps)) in wanted(desired, rules) {
+    for (port, WantedPort { apps, .. }) in wanted(desired, rules) {
         let mut hosts = RouteTable::default();
         let mut only = None;
         for (app, mapping) in &apps {
@@ -58,13 +58,18 @@ pub(super) fn add(
     }
 }
 
-/// The ports to be open beside the server's own: what is spoken there, and whose they are. None of apps that visitors do
+/// A port that is to be open.
+pub(super) struct WantedPort<'a> {
+    /// What is spoken there.
+    pub scheme: PortScheme,
+    /// The apps that have it, at least one.
+    pub apps: Vec<(&'a App, PortMapping)>,
+}
+
+/// The ports to be open beside the server's own. None of apps that visitors do
 /// not reach (`domains:disable`).
-pub(super) fn wanted<'a>(
-    desired: &'a Desired,
-    rules: &Rules,
-) -> BTreeMap<u16, (PortScheme, Vec<(&'a App, PortMapping)>)> {
-    let mut ports: BTreeMap<u16, (PortScheme, Vec<(&App, PortMapping)>)> = BTreeMap::new();
+pub(super) fn wanted<'a>(desired: &'a Desired, rules: &Rules) -> BTreeMap<u16, WantedPort<'a>> {
+    let mut ports: BTreeMap<u16, WantedPort<'a>> = BTreeMap::new();
     for port in &desired.ports {
         let is_public = desired.exposures.get(&port.app).is_none_or(|it| it.0);
         let app = desired.apps.iter().find(|app| app.id == port.app);
@@ -72,12 +77,13 @@ pub(super) fn wanted<'a>(
             continue;
         };
         let scheme = port.mapping.scheme;
-        let (first, apps) = ports
+        let apps = Vec::new();
+        let wanted = ports
             .entry(port.mapping.host_port)
-            .or_insert_with(|| (scheme, Vec::new()));
+            .or_insert(WantedPort { scheme, apps });
         // The store lets no two apps have it for different schemes.
-        if *first == scheme {
-            apps.push((app, port.mapping));
+        if wanted.scheme == scheme {
+            wanted.apps.push((app, port.mapping));
         }
     }
     ports

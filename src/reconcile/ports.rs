@@ -10,7 +10,7 @@ use mini_proxy::{BindError, Listeners, OpenPort, ProxyHandle};
 
 use super::holder;
 use super::plan::Rules;
-use super::port_routes;
+use super::port_routes::{self, WantedPort};
 use crate::model::{PortScheme, StandardPorts};
 use crate::store::Desired;
 
@@ -58,7 +58,7 @@ impl Ports {
     ) {
         let wanted = port_routes::wanted(desired, rules);
         for open in proxy.open_ports() {
-            let scheme = wanted.get(&open.port).map(|(scheme, _)| *scheme);
+            let scheme = wanted.get(&open.port).map(|wanted| wanted.scheme);
             if scheme.is_some_and(|scheme| is_as(&open, scheme, &rules.standard)) {
                 continue;
             }
@@ -83,7 +83,7 @@ impl Ports {
         let before = self.troubles.clone();
         self.troubles
             .retain(|port, _| wanted.contains_key(port) && !open.contains(port));
-        for (port, (scheme, _)) in wanted {
+        for (port, WantedPort { scheme, .. }) in wanted {
             if open.contains(&port) {
                 continue;
             }
