@@ -1,9 +1,11 @@
 //! The listening sockets of a thread: accepting from them, and closing them without losing who waits in their queues.
 
-use crate::connection::{self, Accepted, Ends};
+use crate::client::{Ends, Seat};
+use crate::connection;
 use crate::drain::Entrance;
 use crate::listen::ListeningSocket;
 use crate::ports::{Share, SharedPort};
+use crate::relayed;
 use crate::worker::Worker;
 use futures_util::FutureExt as _;
 use std::io;
@@ -171,49 +173,47 @@ impl Worker {
 
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
         self.ledger.accepted_connection();
-        let visit = match self
-            .shared
-            .crowd
-            .as_ref()
-            .map(|crowd| crowd.enter(peer.ip()))
-        {
-            None => None,
-            Some(Some(visit)) => Some(visit),
-            // Closed without a word: who makes so many of them does not read.
-            Some(None) => {
-                tracing::debug!(%peer, "this address has too many connections open");
-                return;
-            }
+        let worker = Rc::clone(self);
+        let (is_tls, entrance) = (listener.is_tls, &listener.entrance);
+        let ends = Ends {
+            peer,
+            local: listener.address,
+            own_port: listener.own_port,
+            is_tls_in_front: false,
         };
-        let accepted = Accepted {
-            worker: Rc::clone(self),
-            stream,
-            ends: Ends {
-                peer,
-                local: listener.address,
-                own_port: listener.own_port,
-            },
-            open: self.open.enter(&listener.entrance),
-            visit,
+        if self.settings.proxy_protocol && self.settings.trusts(peer.ip()) {
+            let open = self.open.enter(entrance);
+            listener.spawn(relayed::serve(worker, stream, ends, open, is_tls));
+            return;
+        }
+        let Ok(visit) = self.visit(peer.ip()) else {
+            return;
         };
-        match (listener.is_tls, listener.own_port) {
-            (false, None) => drop(spawn_local(connection::serve(accepted))),
-            (true, None) => drop(spawn_local(connection::serve_tls(accepted))),
-            (false, Some(_)) => until_cut(listener, connection::serve(accepted)),
-            (true, Some(_)) => until_cut(listener, connection::serve_tls(accepted)),
+        let open = self.open.enter(entrance);
+        let seat = Seat { open, visit };
+        if is_tls {
+            listener.spawn(connection::serve_tls(worker, stream, ends, seat));
+        } else {
+            listener.spawn(connection::serve(worker, stream, ends, seat));
         }
     }
 }
 
-/// Serves a connection that may have to end before its thread does.
-fn until_cut(listener: &Listener, serving: impl Future<Output = ()> + 'static) {
-    let entrance = Rc::clone(&listener.entrance);
-    spawn_local(async move {
-        tokio::select! {
-            () = serving => {}
-            () = entrance.is_cut() => {}
+impl Listener {
+    /// Serves a connection of this listener; one of a port may have to end before its thread does.
+    fn spawn(&self, serving: impl Future<Output = ()> + 'static) {
+        if self.own_port.is_none() {
+            spawn_local(serving);
+            return;
         }
-    });
+        let entrance = Rc::clone(&self.entrance);
+        spawn_local(async move {
+            tokio::select! {
+                () = serving => {}
+                () = entrance.is_cut() => {}
+            }
+        });
+    }
 }
 
 /// Errors that concern the one connection that was to be accepted, not the listener (accept(2)).

@@ -4,6 +4,7 @@ use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
 use crate::connection;
 use crate::drain::OpenConnections;
+use crate::gate::Visit;
 use crate::handle::{HttpChallenges, Shared, Stop};
 use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
@@ -17,6 +18,7 @@ use arc_swap::Guard;
 use hyper::server::conn::{http1, http2};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as blocking};
 use tokio::runtime::{Builder, LocalOptions};
@@ -159,6 +161,24 @@ impl Worker {
         }
     }
 
+    /// A place for one more connection of an address, where those are limited. A trusted proxy has any number of them:
+    /// they are many visitors', and which visitor has how many cannot be told.
+    ///
+    /// An error is to be answered by closing it without a word: who makes so many of them does not read.
+    pub(crate) fn visit(&self, peer: IpAddr) -> Result<Option<Visit>, Crowded> {
+        let Some(crowd) = &self.shared.crowd else {
+            return Ok(None);
+        };
+        if self.settings.trusts(peer) {
+            return Ok(None);
+        }
+        let visit = crowd.enter(peer);
+        if visit.is_none() {
+            tracing::debug!(%peer, "this address has too many connections open");
+        }
+        visit.map(Some).ok_or(Crowded)
+    }
+
     /// Follows each new table, also while draining; passes on once that and how it is told to stop.
     async fn follow(self: Rc<Self>, stop: oneshot::Sender<Stop>) {
         let mut signal = self.shared.signal.subscribe();
@@ -200,3 +220,7 @@ impl Worker {
         }
     }
 }
+
+/// An address has as many connections as it may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowded;

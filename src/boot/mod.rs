@@ -10,6 +10,8 @@ mod ready;
 mod server;
 mod settings;
 mod signals;
+mod successor;
+mod systemd;
 mod takeover;
 mod terminal;
 mod wiring;

@@ -9,6 +9,7 @@
 
 mod access_log;
 mod care;
+mod client;
 mod faults;
 mod forwarding;
 mod gate;
@@ -18,6 +19,7 @@ mod http2;
 mod packing;
 mod policy;
 mod ports;
+mod relayed;
 mod requests;
 mod routing;
 mod secure;
