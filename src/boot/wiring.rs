@@ -15,7 +15,7 @@ use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
-use crate::model::{Kind, Problem};
+use crate::model::{Kind, Problem, StandardPorts};
 use crate::reconcile::{Orders, Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
 use crate::store::{Store, StoreError};
@@ -104,7 +104,12 @@ pub(super) async fn start(
             restart_limit: settings.restart_limit,
             base_domains: settings.base_domains.clone(),
             https_port: facts.https.first().map(SocketAddr::port),
+            standard: StandardPorts {
+                http: facts.http.clone(),
+                https: facts.https.clone(),
+            },
         },
+        passed_ports: front.take_passed_ports(),
         http_port: facts.http.first().map(SocketAddr::port),
     });
     let names = store.apps().await?.into_iter().map(|app| app.name);

@@ -155,6 +155,7 @@ mod tests {
             restart_limit: 10,
             base_domains: vec!["apps.test".parse().unwrap()],
             https_port: Some(443),
+            standard: Default::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::ProxyHandle;
+use mini_proxy::{Listeners, ProxyHandle};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::certificates::Shelf;
 use super::history::History;
 use super::orders::Names;
 use super::plan::{Action, Observed, Plan, Rules, jiff_duration, plan};
+use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::route_table;
 use super::settled::{ending, starting, wanted_keys};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub used_before: watch::Receiver<BTreeSet<String>>,
     /// The rules to plan by.
     pub rules: Rules,
+    /// Sockets that the server before has passed, of ports of apps.
+    pub passed_ports: Vec<Listeners>,
     /// The port of HTTP in URLs shown to users, if there is one.
     pub http_port: Option<u16>,
 }
@@ -65,7 +68,7 @@ impl ReconcileTask {
 
 impl Reconciler {
     /// Starts the loop.
-    pub fn start(parts: Parts) -> (Reconciler, ReconcileTask) {
+    pub fn start(mut parts: Parts) -> (Reconciler, ReconcileTask) {
         let wake = Arc::new(Notify::new());
         let asked = Arc::new(watch::Sender::new(0));
         let (view, seen) = watch::channel(Arc::new(View::default()));
@@ -79,6 +82,7 @@ impl Reconciler {
             names_changed: Arc::default(),
         };
         let stop = CancellationToken::new();
+        let ports = Ports::new(std::mem::take(&mut parts.passed_ports));
         let looker = Looker {
             readiness: Arc::new(Readiness::new(wake.clone())),
             parts,
@@ -87,6 +91,7 @@ impl Reconciler {
             view,
             history: History::default(),
             shelf: Shelf::default(),
+            ports,
             names: Names::default(),
             names_changed: reconciler.names_changed(),
             actions: Actions::default(),
@@ -105,6 +110,7 @@ struct Looker {
     view: watch::Sender<Arc<View>>,
     history: History,
     shelf: Shelf,
+    ports: Ports,
     names: Names,
     names_changed: Arc<Notify>,
     actions: Actions,
@@ -156,6 +162,8 @@ impl Looker {
         };
         // Before the routes: whoever is let in, or sent to HTTPS, finds it there.
         self.certify(&desired).await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
         let mut plan = plan(&desired, &observed, &self.parts.rules, now);
@@ -181,6 +189,9 @@ impl Looker {
                 unsettled.insert(app);
             }
         }
+        // After their routes, so that nobody is told that there are none.
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.open_wanted(&desired, rules, proxy).await;
         unsettled.extend(starting(&desired, &observed, now));
         unsettled.extend(ending(&desired, &observed));
         self.publish(answers, observed, unsettled);
@@ -227,6 +238,9 @@ impl Looker {
             return RETRY;
         };
         self.certify(&desired).await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
+        self.ports.open_wanted(&desired, rules, proxy).await;
         let Some(shut_until) = self.shut_until else {
             return RETRY;
         };
@@ -302,6 +316,7 @@ impl Looker {
             crashes: observed.crashes,
             unsettled,
             engine_problem: None,
+            closed_ports: self.ports.closed(),
         }));
     }
 
@@ -310,6 +325,7 @@ impl Looker {
             let mut changed = View::clone(view);
             changed.answers = answers;
             changed.engine_problem = Some(problem);
+            changed.closed_ports = self.ports.closed();
             *view = Arc::new(changed);
         });
     }

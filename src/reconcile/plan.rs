@@ -11,7 +11,7 @@ use super::routes::{paused_until, route_table, takes_requests};
 use crate::engine::{GroupSpec, Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppName, DomainName, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
-    Timestamp,
+    StandardPorts, Timestamp,
 };
 use crate::store::Desired;
 
@@ -30,6 +30,8 @@ pub struct Rules {
     pub base_domains: Vec<DomainName>,
     /// The port of HTTPS, if there is one.
     pub https_port: Option<u16>,
+    /// Where the server itself listens for visitors.
+    pub standard: StandardPorts,
 }
 
 impl Rules {

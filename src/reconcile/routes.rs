@@ -12,6 +12,7 @@ use mini_proxy::{
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use super::policy::{hsts, plain_http, policy};
+use super::port_routes;
 use crate::engine::ProcessState;
 use crate::model::{
     Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, ProxyOptions,
@@ -69,6 +70,7 @@ pub(super) fn route_table(
         let hosts = hosts_of(desired, redirect.app, &redirect.address, rules);
         insert(&mut table, hosts, &redirect.address, false, &target);
     }
+    port_routes::add(&mut table, desired, rules, &mut services);
     table
 }
 
@@ -157,7 +159,7 @@ pub(super) fn takes_requests(desired: &Desired, app: AppId, process_type: &Proce
 }
 
 /// The services of all apps, each made once however many addresses lead to it.
-struct Services<'a> {
+pub(super) struct Services<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     rules: &'a Rules,
@@ -165,8 +167,11 @@ struct Services<'a> {
     /// The policy of apps that have set nothing.
     plain: Arc<Policy>,
     apps: BTreeMap<AppId, (&'a App, Option<&'a Release>)>,
-    made: BTreeMap<(AppId, ProcessType), Arc<Service>>,
+    made: BTreeMap<ServiceKey, Arc<Service>>,
 }
+
+/// An app, a type of its processes, and the port they are asked on where that is not the one of their release.
+type ServiceKey = (AppId, ProcessType, Option<u16>);
 
 impl<'a> Services<'a> {
     fn new(desired: &'a Desired, observed: &'a Observed, rules: &'a Rules, now: Timestamp) -> Self {
@@ -193,12 +198,27 @@ impl<'a> Services<'a> {
         }
     }
 
-    fn of(&mut self, app: AppId, process_type: &ProcessType) -> Target {
-        let key = (app, process_type.clone());
+    pub(super) fn of(&mut self, app: AppId, process_type: &ProcessType) -> Target {
+        self.of_key((app, process_type.clone(), None))
+    }
+
+    /// The web processes of an app on another port than that of their release. Whether they listen there is not known:
+    /// the checks of a deploy are about the port of the release.
+    pub(super) fn at_port(&mut self, app: AppId, port: u16) -> Target {
+        self.of_key((app, ProcessType::web(), Some(port)))
+    }
+
+    /// The port of the release of an app that runs.
+    pub(super) fn release_port(&self, app: AppId) -> Option<u16> {
+        let (_, release) = self.apps.get(&app)?;
+        release.map(|release| release.port)
+    }
+
+    fn of_key(&mut self, key: ServiceKey) -> Target {
         if let Some(made) = self.made.get(&key) {
             return Target::Service(Arc::clone(made));
         }
-        let made = Arc::new(self.make(app, process_type));
+        let made = Arc::new(self.make(&key));
         self.made.insert(key, Arc::clone(&made));
         Target::Service(made)
     }
@@ -223,11 +243,12 @@ impl<'a> Services<'a> {
         own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own)))
     }
 
-    fn make(&self, app: AppId, process_type: &ProcessType) -> Service {
-        let Some((app, current)) = self.apps.get(&app) else {
+    fn make(&self, (app, process_type, port): &ServiceKey) -> Service {
+        let Some((app, current)) = self.apps.get(app) else {
             // The store removes the routes of an app with it.
             return Service::serving("", []);
         };
+        let port = port.or(current.map(|release| release.port));
         let defaults = AppProxy::default();
         let own = self.desired.proxy.get(&app.id);
         let options = &own.unwrap_or(&defaults).options;
@@ -236,7 +257,13 @@ impl<'a> Services<'a> {
             plain_http: plain_http(options),
             hsts: hsts(options, self.rules),
             paused_until: paused_until(self.desired, app, self.now).map(SystemTime::from),
-            ..service(self.desired, self.observed, app, *current, process_type)
+            ..service(
+                self.desired,
+                self.observed,
+                app,
+                current.zip(port),
+                process_type,
+            )
         }
     }
 }
@@ -245,14 +272,14 @@ fn service(
     desired: &Desired,
     observed: &Observed,
     app: &App,
-    current: Option<&Release>,
+    current: Option<(&Release, u16)>,
     process_type: &ProcessType,
 ) -> Service {
     let service = |upstreams: Vec<Upstream>, state| Service {
         state,
         ..Service::serving(app.name.to_string(), upstreams)
     };
-    let Some(release) = current else {
+    let Some((release, port)) = current else {
         return service(Vec::new(), ServiceState::NotDeployed);
     };
     let quantity = wanted_quantities(desired, app, release)
@@ -275,7 +302,7 @@ fn service(
                 && !is_restart_asked(desired, app.id, process)
         })
         .filter_map(|process| {
-            let address = SocketAddr::new(process.address?, release.port);
+            let address = SocketAddr::new(process.address?, port);
             Some(Upstream {
                 id: process.id.0.as_str().into(),
                 address,

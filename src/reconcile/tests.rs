@@ -16,6 +16,8 @@ use crate::model::{
 };
 use crate::store::Desired;
 
+mod ports;
+
 fn rules() -> Rules {
     Rules {
         stop_grace: Duration::from_secs(30),
@@ -27,6 +29,7 @@ fn rules() -> Rules {
         restart_limit: 10,
         base_domains: vec!["localhost".parse().unwrap()],
         https_port: Some(443),
+        standard: Default::default(),
     }
 }
 

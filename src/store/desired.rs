@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Store, StoreError, apps, certificates, domains, pauses, proxy, releases, routes, scale,
+    Store, StoreError, apps, certificates, domains, pauses, ports, proxy, releases, routes, scale,
 };
 use crate::model::{
-    App, AppId, AppProxy, AppRedirect, CertificateId, CertificateOrigin, Domain, DomainName,
-    ProcessType, Release, Route, Scale, Timestamp,
+    App, AppId, AppPort, AppProxy, AppRedirect, CertificateId, CertificateOrigin, Domain,
+    DomainName, ProcessType, Release, Route, Scale, Timestamp,
 };
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -26,6 +26,8 @@ pub struct Desired {
     pub routes: Vec<Route>,
     /// Addresses that send visitors elsewhere.
     pub redirects: Vec<AppRedirect>,
+    /// Ports of the host that lead to apps, by app.
+    pub ports: Vec<AppPort>,
     /// Which certificates there are, by app. What they hold is read once each, with [`Store::certificate_pems`].
     pub certificates: Vec<(AppId, CertificateId, CertificateOrigin)>,
     /// Scale by app.
@@ -72,7 +74,7 @@ impl Memory {
 }
 
 impl Store {
-    /// Everything the reconciler has to know, as of one moment: twelve queries, however many apps there are, one for each
+    /// Everything the reconciler has to know, as of one moment: thirteen queries, however many apps there are, one for each
     /// page that is new, and none when nothing was written since the last call.
     ///
     /// # Errors
@@ -105,6 +107,7 @@ impl Store {
                     exposures: domains::all_switches(tx)?,
                     routes: routes::all(tx)?,
                     redirects: routes::all_redirects(tx)?,
+                    ports: ports::all(tx)?,
                     certificates: certificates::all(tx)?,
                     scales: scale::all(tx)?,
                     releases,

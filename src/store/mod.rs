@@ -19,6 +19,7 @@
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | until when requests for an app wait | `pauses` |
+//! | ports of the host that lead to apps | `ports` |
 //! | everything for the reconciler | `desired` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
@@ -50,6 +51,7 @@ mod open;
 mod orders;
 mod pauses;
 mod pipeline;
+mod ports;
 mod proxy;
 mod proxy_pages;
 mod proxy_settings;

@@ -70,6 +70,7 @@ impl Facts {
             status: 0,
             version,
             is_https: false,
+            own_port: None,
             fault: None,
             cut: None,
         }
@@ -107,6 +108,7 @@ impl Entry {
         };
         draft.facts = Facts::new(SystemTime::now(), request.version());
         draft.facts.is_https = visitor.is_https;
+        draft.facts.own_port = client.own_port;
         draft.spans = Default::default();
         let target = request.uri();
         let path = match target.path_and_query() {

@@ -18,6 +18,7 @@ mod holding;
 mod http2;
 mod packing;
 mod policy;
+mod ports;
 mod relayed;
 mod requests;
 mod routing;

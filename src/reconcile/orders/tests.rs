@@ -56,6 +56,7 @@ fn look(kept: Vec<Kept>) -> Look {
         restart_limit: 10,
         base_domains: vec!["localhost".parse().unwrap(), "apps.test".parse().unwrap()],
         https_port: Some(443),
+        standard: Default::default(),
     };
     Look {
         wanted: wanted(&desired, &rules),
