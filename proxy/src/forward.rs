@@ -236,13 +236,15 @@ impl Forwarding {
         let service = match routed {
             Routed::Service(service) => service,
             Routed::Redirect(redirect) => {
-                entry.routed(&host, &redirect.redirect.name, &redirect.tally);
+                let of = &redirect.redirect;
+                entry.routed(&host, &of.name, of.is_unlogged, &redirect.tally);
                 let response = redirected(&redirect, client, &host, request.uri());
                 redirect.tally.answered(response.status());
                 return Err(response.into());
             }
         };
-        entry.routed(&host, &service.service.name, &service.tally);
+        let is_unlogged = service.service.policy.is_unlogged;
+        entry.routed(&host, &service.service.name, is_unlogged, &service.tally);
         if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
             service.tally.answered(redirect.status());
             return Err(redirect.into());

@@ -40,6 +40,8 @@ pub struct Policy {
     /// Whether answers are compressed for clients that take it: text and its like of 1 KiB or more, never events, parts, or
     /// what the upstream packed itself or does not want changed.
     pub compression: bool,
+    /// Whether its requests are left out of the access log. They count in its figures all the same.
+    pub is_unlogged: bool,
     /// HTML of the service's own in place of our pages, by status. `{{status}}` in it is replaced by the status. What an
     /// upstream answers is never replaced.
     pub pages: BTreeMap<u16, Arc<str>>,

@@ -16,6 +16,8 @@ pub struct Redirect {
     pub status: RedirectStatus,
     /// Where to.
     pub to: Destination,
+    /// Whether its requests are left out of the access log.
+    pub is_unlogged: bool,
 }
 
 /// The status of a redirect (RFC 9110 section 15.4).

@@ -130,6 +130,9 @@ proxy_settings! {
     "compression" | "gzip" compression: bool = true,
         Switch,
         "Whether answers of text and its like are compressed for visitors that take it (zstd, gzip, brotli)";
+    "access-log" access_log: bool = true,
+        Switch,
+        "Whether its requests are written to its access log; they count in proxy:stats all the same";
     "max-in-flight" max_in_flight: Option<u32> = None,
         OffOr(Count { least: 1, most: 1_000_000 }),
         "How many requests may be under way at once, more are answered 503; WebSockets do not count";

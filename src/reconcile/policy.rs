@@ -25,6 +25,7 @@ pub(super) fn policy(app: &AppProxy) -> Policy {
         }),
         max_in_flight: options.max_in_flight,
         compression: options.compression,
+        is_unlogged: !options.access_log,
         maintenance: app.maintenance.as_ref().map(|maintenance| Maintenance {
             retry_after: maintenance.retry_after,
             allow: networks(&maintenance.allow),
@@ -96,6 +97,14 @@ mod tests {
             ..Policy::default()
         };
         assert_eq!(policy(&AppProxy::default()), expected);
+    }
+
+    #[test]
+    fn requests_are_on_record_unless_that_was_turned_off() {
+        let mut app = AppProxy::default();
+        assert!(!policy(&app).is_unlogged);
+        app.options.set("access-log", "off").unwrap();
+        assert!(policy(&app).is_unlogged);
     }
 
     #[test]
