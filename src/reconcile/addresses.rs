@@ -239,7 +239,8 @@ pub(super) fn differing<'a, T: PartialEq, K: Ord>(
             (None, Some(_)) => Ordering::Greater,
             // Nearly all are equal, which is found without their keys.
             (Some(was), Some(is)) if was == is => {
-                (before.next(), now.next());
+                before.next();
+                now.next();
                 continue;
             }
             (Some(was), Some(is)) => key(was).cmp(&key(is)),
