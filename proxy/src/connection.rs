@@ -27,6 +27,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -44,6 +45,8 @@ pub(crate) struct Client {
     /// What it was shown, if it speaks TLS.
     pub(crate) tls: Option<Shown>,
     pub(crate) open: Open,
+    /// The port it came in by, if that was opened beside the listeners and has routes of its own.
+    pub(crate) own_port: Option<u16>,
     /// Its place among the connections of its address, where those are limited.
     _visit: Option<Visit>,
 }
@@ -53,6 +56,18 @@ pub(crate) struct Client {
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// The port of `local`, if it was opened beside the listeners.
+    pub(crate) own_port: Option<u16>,
+}
+
+/// A connection that has just been accepted.
+pub(crate) struct Accepted {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: TcpStream,
+    pub(crate) ends: Ends,
+    /// It counts as open from here on, also during its handshake: it may be about to bring a request.
+    pub(crate) open: Open,
+    pub(crate) visit: Option<Visit>,
 }
 
 impl Client {
@@ -74,6 +89,7 @@ impl Client {
             port: HeaderValue::from(ends.local.port()),
             tls,
             open,
+            own_port: ends.own_port,
             _visit: visit,
         }
     }
@@ -92,8 +108,14 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
-    let open = worker.open.enter();
+pub(crate) async fn serve(accepted: Accepted) {
+    let Accepted {
+        worker,
+        stream,
+        ends,
+        open,
+        visit,
+    } = accepted;
     let client = Rc::new(Client::new(worker, ends, open, None, visit));
     let ended = match serve_http1(&client, TokioIo::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
@@ -104,17 +126,15 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, vis
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    ends: Ends,
-    visit: Option<Visit>,
-) {
-    // A handshake under way counts as open: it may be about to bring a request.
-    let open = worker.open.enter();
-    let Some(tls) = worker.tls.clone() else {
-        return;
-    };
+pub(crate) async fn serve_tls(accepted: Accepted) {
+    let Accepted {
+        worker,
+        stream,
+        ends,
+        open,
+        visit,
+    } = accepted;
+    let tls = Arc::clone(&worker.tls);
     let limit = worker.settings.tls_handshake_timeout;
     let secured = match timeout(limit, Box::pin(tls.accept(stream))).await {
         Ok(secured) => secured,

@@ -154,7 +154,12 @@ fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, R
             return Err(Fault::Misdirected);
         }
     }
-    match client.worker.routes.route(name, request.uri().path()) {
+    let (routes, path) = (&client.worker.routes, request.uri().path());
+    let routed = match client.own_port {
+        None => routes.route(name, path),
+        Some(port) => routes.route_at(port, name, path),
+    };
+    match routed {
         Ok(routed) => Ok((host, routed)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
         Err(Unrouted::Unknown) => Err(Fault::HostUnknown),

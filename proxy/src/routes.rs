@@ -8,10 +8,13 @@ use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
 use crate::path::PathPrefix;
 use crate::pool::{IdleClock, InUse, LocalUpstream};
+use crate::port_routes::{Elsewhere, PortRoutes};
 use crate::redirect::Redirect;
 use crate::settings::ProxySettings;
 use crate::stamps::Random;
-use crate::table::{HostRoutes, Level, Place, Service, Target, Unrouted, Upstream, find};
+use crate::table::{
+    HostRoutes, Level, Place, RouteTable, Service, Target, Unrouted, Upstream, find,
+};
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, HashSet};
@@ -31,9 +34,16 @@ pub(crate) struct LocalService {
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
-    /// The route it is behind: by it a request is routed again.
-    level: Level,
-    host: Host,
+    route: RouteKey,
+}
+
+/// The route a service is behind: by it a request is routed again.
+#[derive(Debug)]
+struct RouteKey {
+    /// The port of its own that the request came in by, if it did.
+    port: Option<u16>,
+    /// `None` for what a port does with hosts that nobody knows.
+    host: Option<(Level, Host)>,
     prefix: Option<PathPrefix>,
 }
 
@@ -141,6 +151,27 @@ impl LocalService {
     }
 }
 
+/// Where a path of a host leads, by the routes of its name and of the wildcard above it.
+fn chosen(
+    exact: Option<Rc<LocalHost>>,
+    above: Option<Rc<LocalHost>>,
+    path: &str,
+) -> Result<Routed, Unrouted> {
+    let routes = |host: &Option<Rc<LocalHost>>| host.as_ref().map(|host| Arc::clone(&host.routes));
+    let (of_exact, of_above) = (routes(&exact), routes(&above));
+    let (level, place) = find(of_exact.as_deref(), of_above.as_deref(), path)?;
+    let host = match level {
+        Level::Exact => exact,
+        Level::Wildcard => above,
+    };
+    let host = host.ok_or(Unrouted::Unknown)?;
+    let routed = match place {
+        Place::Whole => host.whole.as_ref(),
+        Place::Path(at) => host.paths.get(at),
+    };
+    routed.cloned().ok_or(Unrouted::Unknown)
+}
+
 /// The table as one thread has met it so far.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -156,12 +187,37 @@ pub(crate) struct Routes {
 #[derive(Debug, Default)]
 struct Met {
     table: Arc<Published>,
-    exact: HashMap<Host, Rc<LocalHost>>,
-    wildcard: HashMap<Host, Rc<LocalHost>>,
+    hosts: MetHosts,
+    /// Of the ports that were opened beside the listeners.
+    ports: HashMap<u16, MetPort>,
     gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
     /// Ids of upstreams and names of services that left and whose counts the ledger may still have.
     left: Left,
+}
+
+/// The hosts met, by their names.
+#[derive(Debug, Default)]
+struct MetHosts {
+    exact: HashMap<Host, Rc<LocalHost>>,
+    wildcard: HashMap<Host, Rc<LocalHost>>,
+}
+
+/// A port of its own as one thread sees it. Met anew as a whole when any of its routes changes: it has few.
+#[derive(Debug)]
+struct MetPort {
+    routes: Arc<PortRoutes>,
+    hosts: MetHosts,
+    otherwise: Option<Routed>,
+}
+
+impl MetHosts {
+    fn at(&mut self, level: Level) -> &mut HashMap<Host, Rc<LocalHost>> {
+        match level {
+            Level::Exact => &mut self.exact,
+            Level::Wildcard => &mut self.wildcard,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -179,14 +235,19 @@ impl Met {
         let before = std::mem::replace(&mut self.table, Arc::clone(newest));
         let (old, new) = (&before.table, &newest.table);
         for (level, host, routes) in new.changed_since(old) {
-            match level {
-                Level::Exact => self.exact.remove(host),
-                Level::Wildcard => self.wildcard.remove(host),
-            };
-            let names = routes.targets().map(Target::name);
-            let gone = names.filter(|name| !new.references().holds_name(name));
-            self.left.names.extend(gone.map(Box::from));
+            self.hosts.at(level).remove(host);
+            self.left.note(routes.targets(), new);
         }
+        let left = &mut self.left;
+        self.ports.retain(|port, met| {
+            let is_same = new
+                .port(*port)
+                .is_some_and(|now| Arc::ptr_eq(now, &met.routes));
+            if !is_same {
+                left.note(met.routes.targets(), new);
+            }
+            is_same
+        });
         for (id, address) in new.references().upstreams_gone_since(old.references()) {
             let id = Arc::clone(id);
             self.left.upstreams.insert(Arc::clone(&id));
@@ -196,11 +257,31 @@ impl Met {
         }
     }
 
-    fn host(&self, level: Level, name: &str) -> Option<&Rc<LocalHost>> {
-        match level {
-            Level::Exact => self.exact.get(name),
-            Level::Wildcard => self.wildcard.get(name),
+    /// The hosts met of the listeners themselves, or of a port, if it has routes.
+    fn hosts(&mut self, port: Option<u16>) -> Option<&mut MetHosts> {
+        match port {
+            None => Some(&mut self.hosts),
+            Some(port) => self.port(port).map(|met| &mut met.hosts),
         }
+    }
+
+    fn port(&mut self, port: u16) -> Option<&mut MetPort> {
+        let routes = self.table.table.port(port)?;
+        let met = self.ports.entry(port).or_insert_with(|| MetPort {
+            routes: Arc::clone(routes),
+            hosts: MetHosts::default(),
+            otherwise: None,
+        });
+        Some(met)
+    }
+}
+
+impl Left {
+    /// Takes note of the names among `targets` that are not in the newest table.
+    fn note<'a>(&mut self, targets: impl Iterator<Item = &'a Target>, newest: &RouteTable) {
+        let names = targets.map(Target::name);
+        let gone = names.filter(|name| !newest.references().holds_name(name));
+        self.names.extend(gone.map(Box::from));
     }
 }
 
@@ -232,7 +313,7 @@ impl Routes {
     pub(crate) fn route(&self, host: &str, path: &str) -> Result<Routed, Unrouted> {
         let mut met = self.newest();
         let name = routing_name(host).ok_or(Unrouted::Malformed)?;
-        let exact = self.meet_host(&mut met, Level::Exact, &name);
+        let exact = self.meet_host(&mut met, None, Level::Exact, &name);
         // Nearly all hosts: one look-up, and the path does not matter.
         if let Some(exact) = &exact
             && exact.paths.is_empty()
@@ -241,40 +322,54 @@ impl Routes {
             return Ok(whole.clone());
         }
         let above = parent(&name);
-        let above = above.and_then(|above| self.meet_host(&mut met, Level::Wildcard, above));
-        let routes =
-            |host: &Option<Rc<LocalHost>>| host.as_ref().map(|host| Arc::clone(&host.routes));
-        let (of_exact, of_above) = (routes(&exact), routes(&above));
-        let (level, place) = find(of_exact.as_deref(), of_above.as_deref(), path)?;
-        let host = match level {
-            Level::Exact => exact,
-            Level::Wildcard => above,
+        let above = above.and_then(|above| self.meet_host(&mut met, None, Level::Wildcard, above));
+        chosen(exact, above, path)
+    }
+
+    /// The same for a request that came in by a port of its own; the rule is that of
+    /// [`crate::RouteTable::choose_at`].
+    pub(crate) fn route_at(&self, port: u16, host: &str, path: &str) -> Result<Routed, Unrouted> {
+        let mut met = self.newest();
+        let name = routing_name(host).ok_or(Unrouted::Malformed)?;
+        let elsewhere = Elsewhere::of(&met.table.table, &name);
+        let exact = self.meet_host(&mut met, Some(port), Level::Exact, &name);
+        let above = match (&exact, elsewhere) {
+            (None, Elsewhere::Exact) => None,
+            _ => parent(&name),
         };
-        let host = host.ok_or(Unrouted::Unknown)?;
-        let routed = match place {
-            Place::Whole => host.whole.as_ref(),
-            Place::Path(at) => host.paths.get(at),
-        };
-        routed.cloned().ok_or(Unrouted::Unknown)
+        let above =
+            above.and_then(|above| self.meet_host(&mut met, Some(port), Level::Wildcard, above));
+        if exact.is_some() || above.is_some() {
+            return chosen(exact, above, path);
+        }
+        match elsewhere {
+            Elsewhere::Nothing => self.meet_otherwise(&mut met, port).ok_or(Unrouted::Unknown),
+            Elsewhere::Wildcard | Elsewhere::Exact => Err(Unrouted::Unknown),
+        }
     }
 
     /// The service that is now behind the route a request was sent by before, if that still leads to one.
     pub(crate) fn route_again(&self, before: &LocalService) -> Result<Rc<LocalService>, Unrouted> {
         let mut met = self.newest();
-        let host = self.meet_host(&mut met, before.level, before.host.as_str());
-        let host = host.ok_or(Unrouted::Unknown)?;
-        let routed = match &before.prefix {
-            None => host.whole.as_ref(),
-            Some(prefix) => {
-                let mut paths = host.routes.paths().iter();
-                let at = paths.position(|route| route.prefix == *prefix);
-                at.and_then(|at| host.paths.get(at))
+        let RouteKey { port, host, prefix } = &before.route;
+        let routed = match (host, port) {
+            (Some((level, host)), _) => {
+                let host = self.meet_host(&mut met, *port, *level, host.as_str());
+                let host = host.ok_or(Unrouted::Unknown)?;
+                match prefix {
+                    None => host.whole.clone(),
+                    Some(prefix) => {
+                        let mut paths = host.routes.paths().iter();
+                        let at = paths.position(|route| route.prefix == *prefix);
+                        at.and_then(|at| host.paths.get(at)).cloned()
+                    }
+                }
             }
+            (None, Some(port)) => self.meet_otherwise(&mut met, *port),
+            (None, None) => None,
         };
         match routed {
-            Some(Routed::Service(service)) if service.stripped == before.stripped => {
-                Ok(Rc::clone(service))
-            }
+            Some(Routed::Service(service)) if service.stripped == before.stripped => Ok(service),
             // It leads elsewhere now, where this request, as it has been prepared, does not belong.
             Some(_) | None => Err(Unrouted::Unknown),
         }
@@ -286,44 +381,30 @@ impl Routes {
         met
     }
 
-    /// The host of this name, if any route is for it.
-    fn meet_host(&self, met: &mut Met, level: Level, name: &str) -> Option<Rc<LocalHost>> {
-        if let Some(known) = met.host(level, name) {
+    /// The host of this name, if any route of the listeners themselves, or of a port, is for it.
+    fn meet_host(
+        &self,
+        met: &mut Met,
+        port: Option<u16>,
+        level: Level,
+        name: &str,
+    ) -> Option<Rc<LocalHost>> {
+        if let Some(known) = met.hosts(port)?.at(level).get(name) {
             return Some(Rc::clone(known));
         }
         let published = Arc::clone(&met.table);
-        let (host, routes) = published.table.find(level, name)?;
+        let table = match port {
+            None => &published.table,
+            Some(port) => published.table.port(port)?.hosts(),
+        };
+        let (host, routes) = table.find(level, name)?;
         let mut routed = |target: &Target, prefix: Option<&PathPrefix>, is_stripped: bool| {
-            let tally = self.ledger.tally_of(target.name());
-            match target {
-                Target::Service(service) => Routed::Service(Rc::new(LocalService {
-                    service: Arc::clone(service),
-                    tally,
-                    gate: met.gates.of(service, &self.shared),
-                    connect_timeout: service
-                        .policy
-                        .connect_timeout
-                        .unwrap_or(self.settings.connect_timeout),
-                    first_byte_timeout: service
-                        .policy
-                        .first_byte_timeout
-                        .unwrap_or(self.settings.first_byte_timeout),
-                    stripped: prefix.filter(|_| is_stripped).cloned(),
-                    upstreams: service
-                        .upstreams
-                        .iter()
-                        .map(|upstream| self.meet(met, upstream))
-                        .collect(),
-                    level,
-                    host: host.clone(),
-                    prefix: prefix.cloned(),
-                })),
-                Target::Redirect(redirect) => Routed::Redirect(Rc::new(LocalRedirect {
-                    redirect: Arc::clone(redirect),
-                    tally,
-                    prefix: prefix.cloned(),
-                })),
-            }
+            let route = RouteKey {
+                port,
+                host: Some((level, host.clone())),
+                prefix: prefix.cloned(),
+            };
+            self.meet_target(met, target, route, is_stripped)
         };
         let local = Rc::new(LocalHost {
             whole: routes.whole().map(|target| routed(target, None, false)),
@@ -334,12 +415,63 @@ impl Routes {
                 .collect(),
             routes: Arc::clone(routes),
         });
-        let hosts = match level {
-            Level::Exact => &mut met.exact,
-            Level::Wildcard => &mut met.wildcard,
-        };
+        let hosts = met.hosts(port)?.at(level);
         hosts.insert(host.clone(), Rc::clone(&local));
         Some(local)
+    }
+
+    /// Where a port leads requests that are for no known host.
+    fn meet_otherwise(&self, met: &mut Met, port: u16) -> Option<Routed> {
+        let known = met.port(port)?;
+        if let Some(known) = &known.otherwise {
+            return Some(known.clone());
+        }
+        let routes = Arc::clone(&known.routes);
+        let route = RouteKey {
+            port: Some(port),
+            host: None,
+            prefix: None,
+        };
+        let routed = self.meet_target(met, routes.otherwise()?, route, false);
+        met.port(port)?.otherwise = Some(routed.clone());
+        Some(routed)
+    }
+
+    fn meet_target(
+        &self,
+        met: &mut Met,
+        target: &Target,
+        route: RouteKey,
+        is_stripped: bool,
+    ) -> Routed {
+        let tally = self.ledger.tally_of(target.name());
+        match target {
+            Target::Service(service) => Routed::Service(Rc::new(LocalService {
+                service: Arc::clone(service),
+                tally,
+                gate: met.gates.of(service, &self.shared),
+                connect_timeout: service
+                    .policy
+                    .connect_timeout
+                    .unwrap_or(self.settings.connect_timeout),
+                first_byte_timeout: service
+                    .policy
+                    .first_byte_timeout
+                    .unwrap_or(self.settings.first_byte_timeout),
+                stripped: route.prefix.clone().filter(|_| is_stripped),
+                upstreams: service
+                    .upstreams
+                    .iter()
+                    .map(|upstream| self.meet(met, upstream))
+                    .collect(),
+                route,
+            })),
+            Target::Redirect(redirect) => Routed::Redirect(Rc::new(LocalRedirect {
+                redirect: Arc::clone(redirect),
+                tally,
+                prefix: route.prefix,
+            })),
+        }
     }
 
     fn meet(&self, met: &mut Met, upstream: &Upstream) -> Rc<LocalUpstream> {

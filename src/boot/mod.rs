@@ -4,7 +4,6 @@
 mod client;
 mod control;
 mod front;
-mod holder;
 mod listeners;
 mod log;
 mod ready;

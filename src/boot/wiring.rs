@@ -15,7 +15,7 @@ use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
-use crate::model::{Kind, Problem};
+use crate::model::{Kind, Problem, StandardPorts};
 use crate::reconcile::{Orders, Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
 use crate::store::{Store, StoreError};
@@ -108,7 +108,12 @@ pub(super) async fn start(
                 .as_ref()
                 .is_some_and(|authority| authority.has_wildcards),
             https_port: facts.https.first().map(SocketAddr::port),
+            standard: StandardPorts {
+                http: facts.http.clone(),
+                https: facts.https.clone(),
+            },
         },
+        passed_ports: front.take_passed_ports(),
         http_port: facts.http.first().map(SocketAddr::port),
     });
     let names = store.apps().await?.into_iter().map(|app| app.name);

@@ -7,8 +7,8 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    http_auth, logs, maintenance, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys,
-    url, urls, version,
+    http_auth, logs, maintenance, ports, proxy, ps, redirects, releases, rollback, routes, run,
+    ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -165,6 +165,12 @@ commands! {
     "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
     "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),
     "maintenance:report" or "maintenance" => MaintenanceReport(maintenance::Report),
+    "ports:add" => PortsAdd(ports::Add),
+    "ports:clear" => PortsClear(ports::Clear),
+    "ports:list" => PortsList(ports::List),
+    "ports:remove" => PortsRemove(ports::Remove),
+    "ports:report" or "ports" => PortsReport(ports::Report),
+    "ports:set" => PortsSet(ports::Set),
     "proxy:access-logs" or "nginx:access-logs" => ProxyAccessLogs(proxy::AccessLogs),
     "proxy:error-page" => ProxyErrorPage(proxy::ErrorPage),
     "proxy:pause" => ProxyPause(proxy::Pause),

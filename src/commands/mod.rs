@@ -21,6 +21,7 @@ pub mod logs;
 pub mod maintenance;
 mod options;
 mod page;
+pub mod ports;
 mod problems;
 mod progress;
 pub mod proxy;

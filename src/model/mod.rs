@@ -10,6 +10,7 @@ mod certificate_order;
 mod check;
 mod deploy;
 mod name;
+mod port_mapping;
 mod problem;
 mod proxy_options;
 mod release;
@@ -30,6 +31,7 @@ pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
     ProcessType, ReleaseVersion, UserName,
 };
+pub use port_mapping::{AppPort, PortChoice, PortMapping, PortScheme, StandardPorts};
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};

@@ -214,6 +214,7 @@ mod tests {
             base_domains: vec!["apps.test".parse().unwrap()],
             https_port: Some(443),
             has_wildcards: false,
+            standard: Default::default(),
         }
     }
 

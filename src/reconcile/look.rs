@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::ProxyHandle;
+use mini_proxy::{Listeners, ProxyHandle};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::apply::{Actions, Seen};
 use super::certificates::Shown;
 use super::history::History;
 use super::plan::{Action, Observed, Plan, Rules, jiff_duration, plan};
+use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::Routing;
 use super::settled::{ending, starting, wanted_keys};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub used_before: watch::Receiver<BTreeSet<String>>,
     /// The rules to plan by.
     pub rules: Rules,
+    /// Sockets that the server before has passed, of ports of apps.
+    pub passed_ports: Vec<Listeners>,
     /// The port of HTTP in URLs shown to users, if there is one.
     pub http_port: Option<u16>,
 }
@@ -65,7 +68,7 @@ impl ReconcileTask {
 
 impl Reconciler {
     /// Starts the loop.
-    pub fn start(parts: Parts) -> (Reconciler, ReconcileTask) {
+    pub fn start(mut parts: Parts) -> (Reconciler, ReconcileTask) {
         let wake = Arc::new(Notify::new());
         let asked = Arc::new(watch::Sender::new(0));
         let (view, seen) = watch::channel(Arc::new(View::default()));
@@ -79,6 +82,7 @@ impl Reconciler {
             names_changed: Arc::default(),
         };
         let stop = CancellationToken::new();
+        let ports = Ports::new(std::mem::take(&mut parts.passed_ports));
         let looker = Looker {
             readiness: Arc::new(Readiness::new(wake.clone())),
             parts,
@@ -90,6 +94,7 @@ impl Reconciler {
             routing: Routing::default(),
             shown: Shown::default(),
             ordered_by: OrderedBy::default(),
+            ports,
             names_changed: reconciler.names_changed(),
             actions: Actions::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
@@ -117,6 +122,7 @@ struct Looker {
     routing: Routing,
     shown: Shown,
     ordered_by: OrderedBy,
+    ports: Ports,
     names_changed: Arc<Notify>,
     actions: Actions,
     /// While set, visitors wait: what runs already is being found.
@@ -169,6 +175,8 @@ impl Looker {
         };
         // Before the routes: whoever is let in, or sent to HTTPS, finds it there.
         self.certify().await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
         let rules = &self.parts.rules;
@@ -196,6 +204,9 @@ impl Looker {
                 unsettled.insert(app);
             }
         }
+        // After their routes, so that nobody is told that there are none.
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.open_wanted(&desired, rules, proxy).await;
         unsettled.extend(starting(&desired, &observed, now));
         unsettled.extend(ending(&desired, &observed));
         self.publish(answers, observed, unsettled);
@@ -252,10 +263,13 @@ impl Looker {
     /// The engine does not answer. Certificates do not need it, and after a while visitors are let in all the same, to be
     /// told that nothing runs. Returns when to look again.
     async fn look_blind(&mut self) -> Duration {
-        if self.read().await.is_err() {
+        let Ok(desired) = self.read().await else {
             return RETRY;
-        }
+        };
         self.certify().await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
+        self.ports.open_wanted(&desired, rules, proxy).await;
         let Some(shut_until) = self.shut_until else {
             return RETRY;
         };
@@ -328,6 +342,7 @@ impl Looker {
             crashes: observed.crashes,
             unsettled,
             engine_problem: None,
+            closed_ports: self.ports.closed(),
         }));
     }
 
@@ -336,6 +351,7 @@ impl Looker {
             let mut changed = View::clone(view);
             changed.answers = answers;
             changed.engine_problem = Some(problem);
+            changed.closed_ports = self.ports.closed();
             *view = Arc::new(changed);
         });
     }

@@ -12,7 +12,7 @@ use super::services::paused_until;
 use crate::engine::{GroupSpec, Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppName, DomainName, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
-    Timestamp,
+    StandardPorts, Timestamp,
 };
 use crate::store::Desired;
 
@@ -33,6 +33,8 @@ pub struct Rules {
     pub https_port: Option<u16>,
     /// Whether certificates for wildcards can be had, and so one for each base domain.
     pub has_wildcards: bool,
+    /// Where the server itself listens for visitors.
+    pub standard: StandardPorts,
 }
 
 impl Rules {

@@ -7,7 +7,8 @@ use mini_proxy::{HostPattern, PathRoute, Redirect, RedirectStatus, RouteTable, T
 
 use super::addresses::{Addresses, differing, of_app};
 use super::plan::{Observed, Rules};
-use super::services::Services;
+use super::port_routes;
+use super::services::{Answering, Services};
 use crate::model::{Address, AppId, AppRedirect, DomainName, ProcessType, Route, Timestamp};
 use crate::store::Desired;
 
@@ -53,18 +54,23 @@ impl Routing {
             }
         }
         if !answering.is_empty() {
-            let answering: HashSet<_> = answering.iter().collect();
+            let answering: HashSet<&Answering> = answering.iter().collect();
             for route in &desired.routes {
-                if answering.contains(&(route.to, route.process_type.clone())) {
+                if answering.contains(&(route.to, route.process_type.clone(), None)) {
                     of_route(route);
                 }
             }
-            for (app, _) in answering.iter().filter(|(_, kind)| kind.is_web()) {
+            for (app, _, _) in answering.iter().filter(|(_, kind, _)| kind.is_web()) {
                 changed.extend(addresses.names(*app));
             }
         }
         for host in &changed {
             self.put(host, addresses);
+        }
+        let has_other_ports = !self.desired.ports.is_same(&desired.ports);
+        let has_changed = !changed.is_empty() || !answering.is_empty();
+        if has_other_ports || (has_changed && !desired.ports.is_empty()) {
+            port_routes::follow(&mut self.table, &desired, rules, &self.services);
         }
         self.desired = desired;
         &self.table

@@ -14,10 +14,10 @@ use crate::engine::{Process, ProcessId, ProcessState};
 use crate::model::{App, AppId, AppName, AppProxy, ProcessType, Release, ReleaseStatus, Timestamp};
 use crate::store::Desired;
 
-/// A process type of an app.
-pub(super) type Answering = (AppId, ProcessType);
+/// A process type of an app, and the port it is asked on where that is not the one of its release.
+pub(super) type Answering = (AppId, ProcessType, Option<u16>);
 
-/// The services of all apps: that of `web` of each, and those that routes lead to.
+/// The services of all apps: that of `web` of each, and those that routes and ports lead to.
 #[derive(Default)]
 pub(super) struct Services {
     made: HashMap<Answering, Arc<Service>>,
@@ -30,7 +30,14 @@ pub(super) struct Services {
 impl Services {
     /// The service of a process type.
     pub(super) fn of(&self, app: AppId, process_type: &ProcessType) -> Option<Arc<Service>> {
-        let made = self.made.get(&(app, process_type.clone()));
+        let made = self.made.get(&(app, process_type.clone(), None));
+        made.map(Arc::clone)
+    }
+
+    /// The web processes of an app on a port of their own, if it is not that of their release. Whether they listen there is
+    /// not known: the checks of a deploy are about the port of the release.
+    pub(super) fn at_port(&self, app: AppId, port: u16) -> Option<Arc<Service>> {
+        let made = self.made.get(&(app, ProcessType::web(), Some(port)));
         made.map(Arc::clone)
     }
 
@@ -77,6 +84,7 @@ impl Services {
             && was.scales.is_same(&desired.scales)
             && was.restarts.is_same(&desired.restarts)
             && was.routes.is_same(&desired.routes)
+            && was.ports.is_same(&desired.ports)
             && was.proxy.is_same(&desired.proxy)
             && self.ready == observed.ready
             && self.processes == observed.processes
@@ -98,10 +106,15 @@ fn make(
     for process in &observed.processes {
         processes.entry(&process.app).or_default().push(process);
     }
-    let webs = desired.apps.iter().map(|app| (app.id, web.clone()));
+    let webs = desired.apps.iter().map(|app| (app.id, web.clone(), None));
     let routed = desired.routes.iter();
-    let routed = routed.map(|route| (route.to, route.process_type.clone()));
-    let all: HashSet<Answering> = webs.chain(routed).collect();
+    let routed = routed.map(|route| (route.to, route.process_type.clone(), None));
+    let at_ports = desired.ports.iter().filter_map(|port| {
+        let own = current.get(&port.app)?.port;
+        let asked = port.mapping.container_port;
+        (asked != own).then(|| (port.app, web.clone(), Some(asked)))
+    });
+    let all: HashSet<Answering> = webs.chain(routed).chain(at_ports).collect();
     // The policy of apps that have set nothing.
     let plain = Arc::new(policy(&AppProxy::default()));
     let defaults = AppProxy::default();
@@ -116,7 +129,7 @@ fn make(
         let processes = processes.get(&app.name).map_or(&[][..], Vec::as_slice);
         let current = current.get(&app.id).copied();
         let (state, upstreams) = match current {
-            Some(release) => upstreams(desired, observed, app, release, &key.1, processes),
+            Some(release) => upstreams(desired, observed, app, release, &key, processes),
             None => (ServiceState::NotDeployed, Vec::new()),
         };
         let service = Service {
@@ -138,7 +151,7 @@ fn upstreams(
     observed: &Observed,
     app: &App,
     release: &Release,
-    process_type: &ProcessType,
+    (_, process_type, port): &Answering,
     processes: &[&Process],
 ) -> (ServiceState, Vec<Upstream>) {
     let quantity = wanted_quantities(desired, app, release)
@@ -159,7 +172,7 @@ fn upstreams(
                 && !is_restart_asked(desired, app.id, process)
         })
         .filter_map(|process| {
-            let address = SocketAddr::new(process.address?, release.port);
+            let address = SocketAddr::new(process.address?, port.unwrap_or(release.port));
             Some(Upstream {
                 id: process.id.0.as_str().into(),
                 address,

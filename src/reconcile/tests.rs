@@ -18,6 +18,8 @@ use crate::model::{
 };
 use crate::store::Desired;
 
+mod ports;
+
 fn rules() -> Rules {
     Rules {
         stop_grace: Duration::from_secs(30),
@@ -30,6 +32,7 @@ fn rules() -> Rules {
         base_domains: vec!["localhost".parse().unwrap()],
         https_port: Some(443),
         has_wildcards: false,
+        standard: Default::default(),
     }
 }
 

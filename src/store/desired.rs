@@ -10,12 +10,12 @@ use super::part::Part;
 use super::proxy_pages::Kept;
 use super::seal::Seal;
 use super::{
-    Store, StoreError, apps, automatic, certificates, domains, pauses, proxy, releases, routes,
-    scale,
+    Store, StoreError, apps, automatic, certificates, domains, pauses, ports, proxy, releases,
+    routes, scale,
 };
 use crate::model::{
-    App, AppId, AppProxy, AppRedirect, Automatic, CertificateId, CertificateOrigin, Domain,
-    DomainName, ProcessType, Release, Route, Scale, Timestamp,
+    App, AppId, AppPort, AppProxy, AppRedirect, Automatic, CertificateId, CertificateOrigin,
+    Domain, DomainName, ProcessType, Release, Route, Scale, Timestamp,
 };
 
 /// The tables that are read here.
@@ -26,6 +26,7 @@ pub(super) const TABLES: &[&str] = &[
     "exposures",
     "routes",
     "redirects",
+    "ports",
     "certificates",
     "automatic_certificates",
     "automatic_certificates_default",
@@ -55,6 +56,8 @@ pub struct Desired {
     pub routes: Part<Vec<Route>>,
     /// Addresses that send visitors elsewhere, by app and address.
     pub redirects: Part<Vec<AppRedirect>>,
+    /// Ports of the host that lead to apps, by app.
+    pub ports: Part<Vec<AppPort>>,
     /// Which certificates there are, by app, those of the server first. What they hold is read once each, with
     /// [`Store::certificate_pems`].
     pub certificates: Part<Vec<(Option<AppId>, CertificateId, CertificateOrigin)>>,
@@ -203,6 +206,7 @@ fn read(
         exposures: now.part(&["exposures"], |was| &was.exposures, domains::all_switches)?,
         routes: now.part(&["routes"], |was| &was.routes, routes::all)?,
         redirects: now.part(&["redirects"], |was| &was.redirects, routes::all_redirects)?,
+        ports: now.part(&["ports"], |was| &was.ports, ports::all)?,
         certificates: now.part(
             &["certificates"],
             |was| &was.certificates,

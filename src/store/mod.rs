@@ -21,6 +21,7 @@
 //! | until when requests for an app wait | `pauses` |
 //! | for which apps certificates are ordered | `automatic` |
 //! | everything for the reconciler, and when it has changed | `desired`, `changes`, `part` |
+//! | ports of the host that lead to apps | `ports` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
 //!
@@ -55,6 +56,7 @@ mod orders;
 mod part;
 mod pauses;
 mod pipeline;
+mod ports;
 mod proxy;
 mod proxy_pages;
 mod proxy_settings;

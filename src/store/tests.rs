@@ -16,6 +16,7 @@ mod certificates;
 mod opening;
 mod orders;
 mod pipeline;
+mod ports;
 mod proxy;
 mod releases;
 mod routing;

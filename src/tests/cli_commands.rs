@@ -26,6 +26,8 @@ macro_rules! transcript {
 
 #[path = "cli_commands/certs.rs"]
 mod certs;
+#[path = "cli_commands/ports.rs"]
+mod ports;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop\n";

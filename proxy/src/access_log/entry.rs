@@ -74,6 +74,7 @@ impl Facts {
             status: 0,
             version,
             is_https: false,
+            own_port: None,
             fault: None,
             cut: None,
         }
@@ -112,6 +113,7 @@ impl Entry {
         };
         draft.facts = Facts::new(SystemTime::now(), request.version());
         draft.facts.is_https = client.scheme == "https";
+        draft.facts.own_port = client.own_port;
         draft.spans = Default::default();
         let target = request.uri();
         let path = match target.path_and_query() {

@@ -17,6 +17,7 @@ mod holding;
 mod http2;
 mod packing;
 mod policy;
+mod ports;
 mod requests;
 mod routing;
 mod secure;

@@ -66,6 +66,7 @@ fn look_at(kept: Vec<Kept>, desired: Desired, has_wildcards: bool) -> Look {
         base_domains: vec!["localhost".parse().unwrap(), "apps.test".parse().unwrap()],
         https_port: Some(443),
         has_wildcards,
+        standard: Default::default(),
     };
     Look {
         wanted: wanted(&desired, &rules),

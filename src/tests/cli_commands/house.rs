@@ -13,7 +13,8 @@ use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
 use mini::events::Journal;
 use mini::git::{Repositories, TreeLimits};
 use mini::model::{
-    AppName, Caller, CheckPolicy, Release, ReleaseStatus, ReleaseVersion, Timestamp, Trigger,
+    AppName, Caller, CheckPolicy, Release, ReleaseStatus, ReleaseVersion, StandardPorts, Timestamp,
+    Trigger,
 };
 use mini::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
 use mini::store::Store;
@@ -34,7 +35,7 @@ pub(crate) struct House {
     /// Where visitors connect.
     http: SocketAddr,
     /// Where the web processes of the apps "listen".
-    port: u16,
+    pub(crate) port: u16,
     _listener: TcpListener,
     _proxy: Proxy,
     _reconcile: ReconcileTask,
@@ -82,7 +83,12 @@ impl House {
                 base_domains: base_domains.clone(),
                 https_port: Some(8443),
                 has_wildcards: false,
+                standard: StandardPorts {
+                    http: vec!["127.0.0.1:8080".parse().unwrap()],
+                    https: vec!["127.0.0.1:8443".parse().unwrap()],
+                },
             },
+            passed_ports: Vec::new(),
             http_port: Some(8080),
             used_before: tokio::sync::watch::channel(Default::default()).1,
         });
@@ -183,8 +189,14 @@ impl House {
 
     /// Visits a path of a host, under a request id, and hangs up after the answer.
     pub(crate) async fn visit(&self, host: &str, path: &str, id: &str) -> String {
+        self.visit_at(self.http.port(), host, path, id).await
+    }
+
+    /// The same at another port.
+    pub(crate) async fn visit_at(&self, port: u16, host: &str, path: &str, id: &str) -> String {
         let visit = async {
-            let mut stream = TcpStream::connect(self.http).await.unwrap();
+            let address = SocketAddr::new(self.http.ip(), port);
+            let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n"
             );

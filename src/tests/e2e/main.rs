@@ -27,6 +27,7 @@ mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod policy;
+mod ports;
 mod process;
 mod processes;
 mod proxied;

@@ -1,18 +1,17 @@
 //! Who listens on a port, as far as `/proc` shows it (proc(5)).
 
 use std::fs;
-use std::net::SocketAddr;
 
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// The program that listens on the port of `address`, such as `nginx (process 812)`. `None` where it belongs to another
-/// user, whose open files are not shown.
-pub(super) fn of(address: SocketAddr) -> Option<String> {
+/// The program that listens on a port, such as `nginx (process 812)`. `None` where it belongs to another user, whose open
+/// files are not shown. Reads much of `/proc`: not for an async thread.
+pub fn of(port: u16) -> Option<String> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|table| listening(&table, address.port()))
+        .flat_map(|table| listening(&table, port))
         .collect();
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let name = process.file_name();
@@ -63,7 +62,7 @@ mod tests {
     #[test]
     fn a_listener_of_our_own_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let found = of(listener.local_addr().unwrap()).unwrap();
+        let found = of(listener.local_addr().unwrap().port()).unwrap();
         assert!(
             found.ends_with(&format!("(process {})", std::process::id())),
             "{found}"
