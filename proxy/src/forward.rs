@@ -269,13 +269,15 @@ impl Forwarding {
         } = match routed {
             Routed::Service(served) => served,
             Routed::Redirect(redirect) => {
-                entry.routed(&host, &redirect.redirect.name, &redirect.tally);
+                let of = &redirect.redirect;
+                entry.routed(&host, &of.name, of.policy.is_unlogged, &redirect.tally);
                 let response = redirected(&redirect, visitor, &host, request.uri());
                 redirect.tally.answered(response.status());
                 return Err(response.into());
             }
         };
-        entry.routed(&host, &service.service.name, &service.tally);
+        let is_unlogged = service.service.policy.is_unlogged;
+        entry.routed(&host, &service.service.name, is_unlogged, &service.tally);
         if let Some(redirect) =
             https::redirect((client, visitor), &service.service, &host, &request)
         {

@@ -507,9 +507,8 @@ impl Routes {
             Some(port) => published.table.port(port)?.hosts(),
         };
         let (host, routes) = table.find(level, name)?;
-        let mut meet = |target: &Target, prefix: Option<&PathPrefix>| {
-            self.meet_target(met, target, prefix)
-        };
+        let mut meet =
+            |target: &Target, prefix: Option<&PathPrefix>| self.meet_target(met, target, prefix);
         let local = Rc::new(LocalHost {
             level,
             name: host.clone(),

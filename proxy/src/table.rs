@@ -235,6 +235,23 @@ impl RouteTable {
         });
     }
 
+    /// Gives a host these routes in place of all it had; none at all forgets it. Equal ones change nothing.
+    pub fn replace(&mut self, host: HostPattern, whole: Option<Target>, mut paths: Vec<PathRoute>) {
+        paths.sort_by(|one, other| {
+            let (longer, shorter) = (other.prefix.segments(), one.prefix.segments());
+            (longer, &one.prefix).cmp(&(shorter, &other.prefix))
+        });
+        let new = HostRoutes { whole, paths };
+        if new == HostRoutes::default() {
+            self.remove(&host);
+            return;
+        }
+        let (hosts, name) = self.hosts_mut(&host);
+        if hosts.get(name).is_none_or(|old| **old != new) {
+            self.change(host, |routes| *routes = new);
+        }
+    }
+
     /// Forgets a host with all its paths; answers what it had.
     pub fn remove(&mut self, host: &HostPattern) -> Option<Arc<HostRoutes>> {
         let (hosts, name) = self.hosts_mut(host);

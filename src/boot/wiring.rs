@@ -103,6 +103,10 @@ pub(super) async fn start(
             limits: settings.limits,
             restart_limit: settings.restart_limit,
             base_domains: settings.base_domains.clone(),
+            has_wildcards: facts
+                .certificate_authority
+                .as_ref()
+                .is_some_and(|authority| authority.has_wildcards),
             https_port: facts.https.first().map(SocketAddr::port),
             standard: StandardPorts {
                 http: facts.http.clone(),

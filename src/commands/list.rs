@@ -92,10 +92,10 @@ macro_rules! commands {
                 }
             }
 
-            /// What the caller must be allowed.
-            pub(super) fn permission(&self) -> Permission {
+            /// What the caller must be allowed, and what besides where it is about a second app.
+            pub fn permissions(&self) -> (Permission, Option<Permission>) {
                 match self {
-                    $(AnyCommand::$variant(command) => command.permission(),)+
+                    $(AnyCommand::$variant(command) => (command.permission(), command.further_permission()),)+
                 }
             }
 
@@ -128,6 +128,8 @@ commands! {
     "builds:list" => BuildsList(builds::List),
     "builds:output" => BuildsOutput(builds::Output),
     "certs:add" or "certs:update" => CertsAdd(certs::Add),
+    "certs:auto" => CertsAuto(certs::Auto),
+    "certs:auto-global" => CertsAutoGlobal(certs::AutoGlobal),
     "certs:generate" => CertsGenerate(certs::Generate),
     "certs:remove" => CertsRemove(certs::Remove),
     "certs:renew" => CertsRenew(certs::Renew),

@@ -21,7 +21,9 @@ pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use caller::{Caller, Permission, SshKey};
-pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
+pub use certificate::{
+    AppCertificate, Automatic, CertificateId, CertificateOrigin, NewCertificate,
+};
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};

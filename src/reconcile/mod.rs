@@ -2,6 +2,7 @@
 //! app processes or changes routes and the certificates shown.
 //! Must not know why the desired state is what it is.
 
+mod addresses;
 mod apply;
 mod certificates;
 mod group;
@@ -15,6 +16,7 @@ mod port_routes;
 mod ports;
 mod readiness;
 mod routes;
+mod services;
 mod settled;
 #[cfg(test)]
 mod tests;
@@ -85,7 +87,7 @@ pub struct Trouble {
 }
 
 impl Reconciler {
-    /// Asks it to look again; returns at once.
+    /// Asks it to look again; returns at once. What is written to the store wakes it by itself.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -155,7 +157,7 @@ impl Reconciler {
 
     /// The names under which visitors may come to an app, redirected ones included, the one to show first.
     pub fn visited_names(&self, desired: &Desired, app: &App) -> Vec<DomainName> {
-        routes::names_of(desired, app, &self.rules)
+        addresses::names_of(desired, app, &self.rules)
     }
 
     /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there. A wildcard is no

@@ -11,30 +11,31 @@
 
 use std::collections::BTreeMap;
 
-use mini_proxy::{PortRoutes, RouteTable};
+use mini_proxy::{PortRoutes, RouteTable, Target};
 
+use super::addresses::names_of;
 use super::plan::Rules;
-use super::routes::{Services, names_of};
+use super::services::Services;
 use crate::model::{App, AppId, DomainName, PortMapping, PortScheme, ProcessType};
 use crate::store::Desired;
 
-/// Adds the routes of all ports to a table that has those of the server's own listeners.
-pub(super) fn add(
+/// Gives a table that has the routes of the server's own listeners those of all ports, and no other.
+pub(super) fn follow(
     table: &mut RouteTable,
     desired: &Desired,
     rules: &Rules,
-    services: &mut Services<'_>,
+    services: &Services,
 ) {
     let mut ports = Vec::new();
     for (port, WantedPort { apps, .. }) in wanted(desired, rules) {
         let mut hosts = RouteTable::default();
         let mut only = None;
         for (app, mapping) in &apps {
-            let own = services.release_port(app.id);
-            let is_other = own.is_some_and(|own| own != mapping.container_port);
-            let target = match is_other {
-                true => services.at_port(app.id, mapping.container_port),
-                false => services.of(app.id, &ProcessType::web()),
+            let other = services.at_port(app.id, mapping.container_port);
+            let is_other = other.is_some();
+            let target = other.or_else(|| services.of(app.id, &ProcessType::web()));
+            let Some(target) = target.map(Target::Service) else {
+                continue;
             };
             for name in names_of(desired, app, rules) {
                 let Ok(host) = name.as_str().parse() else {
@@ -53,8 +54,18 @@ pub(super) fn add(
         let only = only.filter(|_| apps.len() == 1);
         ports.push((port, PortRoutes::new(hosts, only)));
     }
-    for (port, routes) in ports {
-        table.set_port(port, routes);
+    let wanted: BTreeMap<u16, PortRoutes> = ports.into_iter().collect();
+    let unwanted: Vec<u16> = table.ports().map(|(port, _)| port).collect();
+    for port in unwanted
+        .into_iter()
+        .filter(|port| !wanted.contains_key(port))
+    {
+        table.remove_port(port);
+    }
+    for (port, routes) in wanted {
+        if !table.ports().any(|known| known == (port, &routes)) {
+            table.set_port(port, routes);
+        }
     }
 }
 
@@ -70,7 +81,7 @@ pub(super) struct WantedPort<'a> {
 /// not reach (`domains:disable`).
 pub(super) fn wanted<'a>(desired: &'a Desired, rules: &Rules) -> BTreeMap<u16, WantedPort<'a>> {
     let mut ports: BTreeMap<u16, WantedPort<'a>> = BTreeMap::new();
-    for port in &desired.ports {
+    for port in desired.ports.iter() {
         let is_public = desired.exposures.get(&port.app).is_none_or(|it| it.0);
         let app = desired.apps.iter().find(|app| app.id == port.app);
         let Some(app) = app.filter(|_| is_public && !rules.standard.has(port.mapping)) else {

@@ -14,6 +14,7 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/006_policy.sql"),
     include_str!("migrations/007_pauses.sql"),
     include_str!("migrations/008_ports.sql"),
+    include_str!("migrations/009_automatic_certificates.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

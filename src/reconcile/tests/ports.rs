@@ -28,7 +28,7 @@ fn table(world: &Desired) -> RouteTable {
         },
         ..rules()
     };
-    super::super::routes::route_table(world, &observed, &rules, at(10))
+    super::table(world, &observed, &rules, at(10))
 }
 
 /// A shop with an API below `/api`, and a blog.
@@ -41,8 +41,8 @@ fn world() -> Desired {
         ],
     );
     let api = Scale(BTreeMap::from([(process_type("api"), 1)]));
-    world.scales = vec![(AppId(1), api)];
-    world.routes = vec![Route {
+    *world.scales = vec![(AppId(1), api)];
+    *world.routes = vec![Route {
         app: AppId(1),
         address: "/api".parse::<Address>().unwrap(),
         to: AppId(1),
@@ -72,12 +72,12 @@ fn check(table: &RouteTable, port: u16, host: &str, path: &str, expected: &str) 
 #[test]
 fn the_port_of_the_release_is_the_same_house_and_another_one_its_own() {
     let mut world = world();
-    world.ports = vec![
+    *world.ports = vec![
         port(1, "http:80:5000"),
         port(1, "http:8080:5000"),
         port(1, "https:8443:9090"),
     ];
-    world.redirects = vec![AppRedirect {
+    *world.redirects = vec![AppRedirect {
         app: AppId(1),
         address: "/old".parse().unwrap(),
         to: "https://example.com/".parse().unwrap(),
@@ -104,18 +104,18 @@ fn the_port_of_the_release_is_the_same_house_and_another_one_its_own() {
 #[test]
 fn apps_that_share_a_port_are_told_apart_by_host() {
     let mut world = world();
-    world.ports = vec![port(1, "http:8080:5000"), port(2, "http:8080:7000")];
+    *world.ports = vec![port(1, "http:8080:5000"), port(2, "http:8080:7000")];
     let all = table(&world);
     check(&all, 8080, "shop.localhost", "/", "shop-web:5000");
     check(&all, 8080, "blog.localhost", "/", "blog-web:7000");
     check(&all, 8080, "192.0.2.1", "/", "Unknown");
     // A name in front of a base domain may be the domain of another.
-    world.domains = vec![Domain {
+    *world.domains = vec![Domain {
         app: AppId(2),
         name: "shop.localhost".parse().unwrap(),
     }];
     check(&table(&world), 8080, "shop.localhost", "/", "blog-web:7000");
-    world.ports = vec![port(1, "http:8080:5000"), port(1, "http:9090:1")];
+    *world.ports = vec![port(1, "http:8080:5000"), port(1, "http:9090:1")];
     let all = table(&world);
     for port in [8080, 9090] {
         check(&all, port, "shop.localhost", "/", "Unknown");
@@ -136,7 +136,7 @@ fn apps_that_share_a_port_are_told_apart_by_host() {
 #[test]
 fn a_port_of_an_app_without_a_release_says_so() {
     let mut world = desired(vec![app(1, "shop")], vec![]);
-    world.ports = vec![port(1, "http:8080:9090")];
+    *world.ports = vec![port(1, "http:8080:9090")];
     let all = table(&world);
     let chosen = all.choose_at(8080, "shop.localhost", "/").unwrap();
     let state = chosen.service().unwrap().state;

@@ -87,6 +87,7 @@ impl House {
                 restart_limit: 3,
                 base_domains: base_domains.clone(),
                 https_port: Some(8443),
+                has_wildcards: false,
                 standard: StandardPorts {
                     http: vec!["127.0.0.1:8080".parse().unwrap()],
                     https: vec!["127.0.0.1:8443".parse().unwrap()],
@@ -272,6 +273,55 @@ impl House {
         serde_json::from_str(&shown).unwrap()
     }
 
+    /// Types a line as a person at a terminal, and then one of these at each prompt, which has to hide it. Prompts are in
+    /// brackets.
+    pub(crate) async fn types_at_terminal(&mut self, line: &str, answers: &[&str]) -> u8 {
+        let (typed, stdin) = mpsc::channel(4);
+        let mut answers = answers.iter();
+        let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
+        let hidden = watch::Sender::new(false);
+        let mut is_hidden = hidden.subscribe();
+        let session = Session {
+            caller: Caller::Console,
+            stdin,
+            output,
+            terminal: watch::channel(None).1,
+            hidden: Some(hidden),
+        };
+        let reading = async {
+            let mut shown = String::new();
+            while let Some((_, bytes)) = said.recv().await {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if !text.ends_with(": ") {
+                    shown.push_str(&text);
+                    continue;
+                }
+                assert!(*is_hidden.borrow_and_update(), "{text}");
+                shown.push_str(&format!("[{text}]\n"));
+                let answer = answers.next().expect("no prompt was expected");
+                typed
+                    .send(Bytes::from(format!("{answer}\n")))
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(answers.next(), None, "was not asked for");
+            shown
+        };
+        let command = commands::run_words(&self.platform, line, session);
+        let both = async { tokio::join!(reading, command) };
+        let ended = tokio::time::timeout(HANGS_AFTER, both).await;
+        let (shown, code) = ended.expect("the command did not end");
+        assert!(
+            !*is_hidden.borrow(),
+            "the terminal hides what is typed next"
+        );
+        self.transcript.push_str(&format!("$ {line}\n{shown}"));
+        if code != 0 {
+            self.transcript.push_str(&format!("(exit {code})\n"));
+        }
+        code
+    }
+
     async fn session(&self, line: &str, stdin: mpsc::Receiver<Bytes>) -> (String, u8) {
         let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
         let session = Session {
@@ -279,6 +329,7 @@ impl House {
             stdin,
             output,
             terminal: watch::channel(None).1,
+            hidden: None,
         };
         let reading = async {
             let mut shown = String::new();
@@ -302,6 +353,7 @@ impl House {
             stdin: mpsc::channel(1).1,
             output,
             terminal: watch::channel(None).1,
+            hidden: None,
         };
         let platform = self.platform.clone();
         let line = line.to_owned();
