@@ -14,6 +14,7 @@
 //! # Ok::<(), mini_buildpacks::DetectError>(())
 //! ```
 
+mod additions;
 mod buildpack;
 mod catalogue;
 mod condition;
@@ -22,27 +23,36 @@ mod detector;
 mod dir_tree;
 pub mod dockerfile;
 pub mod dockerignore;
+mod document;
+mod dotenv;
+mod environment;
 mod error;
 mod evaluation;
 mod glob;
 pub mod image;
 mod known_versions;
 mod options;
+mod overrides;
 mod plan;
 mod probe;
 pub mod procfile;
 mod repository;
 mod requirements;
 mod runtime;
+mod said;
 mod source_code;
 mod template;
+mod tools;
 mod tree;
 
 pub use detection::{Detection, RuntimeVersion};
-pub use detector::detect;
+pub use detector::{buildpack_names, detect};
 pub use dir_tree::DirTree;
+pub use environment::Suggestion;
 pub use error::DetectError;
+pub use known_versions::VersionTable;
 pub use options::Options;
+pub use said::Origin;
 pub use tree::{MapTree, Tree, TreeError};
 
 #[cfg(test)]
