@@ -55,6 +55,16 @@ pub(crate) struct Buildpack {
     /// Named conditions, for other conditions and templates.
     #[serde(default)]
     pub(crate) flags: BTreeMap<String, Condition>,
+    /// Packages that make an app of what depends on them. Stated where a repository may be a workspace of npm's kind: then the
+    /// app is one of its members unless the root itself starts something.
+    #[serde(default)]
+    pub(crate) app_dependencies: Vec<String>,
+    /// What has to hold besides `detect` once facts are known; where it does not, the repository is not this language.
+    #[serde(default)]
+    pub(crate) confirm: Condition,
+    /// Debian packages that dependencies need and no package manager of the language brings.
+    #[serde(default)]
+    pub(crate) system_packages: Vec<SystemPackages>,
     #[serde(default)]
     pub(crate) package_managers: Vec<Named>,
     /// The framework: the first that applies.
@@ -71,7 +81,7 @@ pub(crate) struct Buildpack {
     pub(crate) build: Vec<Command>,
     /// The start command of `web` without a Procfile: the first that applies.
     #[serde(default)]
-    pub(crate) start: Vec<Command>,
+    pub(crate) start: Vec<Start>,
     #[serde(default)]
     pub(crate) evidence: Vec<Remark>,
     #[serde(default)]
@@ -95,6 +105,39 @@ pub(crate) struct Command {
     pub(crate) command: String,
     #[serde(default)]
     pub(crate) because: String,
+}
+
+/// How `web` runs: by a command, or as files that the image serves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Start {
+    #[serde(default)]
+    pub(crate) when: Condition,
+    /// A command line: a template.
+    pub(crate) command: Option<String>,
+    /// The directory whose files are served, as it is after the build: a template. The image's own command serves it.
+    pub(crate) serves: Option<String>,
+    /// All that the image needs of the app after the build: templates. By default everything.
+    #[serde(default)]
+    pub(crate) ships: Vec<String>,
+    pub(crate) because: String,
+}
+
+/// Debian packages for a dependency, named directly or found in a lock file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SystemPackages {
+    /// Dependencies any of which needs them.
+    #[serde(default, rename = "for")]
+    pub(crate) dependencies: Vec<String>,
+    #[serde(default)]
+    pub(crate) when: Condition,
+    /// Installed in the build stage.
+    #[serde(default)]
+    pub(crate) build: Vec<String>,
+    /// Installed in the stage that runs.
+    #[serde(default)]
+    pub(crate) run: Vec<String>,
 }
 
 /// A sentence for the user: a template.

@@ -128,8 +128,9 @@ fn conditions(buildpack: &Buildpack) -> impl Iterator<Item = &crate::condition::
         .install
         .iter()
         .chain(&buildpack.build)
-        .chain(&buildpack.start)
-        .map(|command| &command.when);
+        .map(|command| &command.when)
+        .chain(buildpack.start.iter().map(|start| &start.when))
+        .chain(buildpack.runtimes.iter().map(|runtime| &runtime.when));
     let managers = buildpack
         .package_managers
         .iter()
@@ -141,7 +142,7 @@ fn conditions(buildpack: &Buildpack) -> impl Iterator<Item = &crate::condition::
         .chain(&buildpack.root_context)
         .chain(buildpack.environment.suggest.iter().map(|rule| &rule.when))
         .chain(buildpack.flags.values())
-        .chain([&buildpack.detect])
+        .chain([&buildpack.detect, &buildpack.confirm])
 }
 
 #[cfg(test)]

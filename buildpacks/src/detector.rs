@@ -8,6 +8,7 @@ use crate::catalogue::Catalogue;
 use crate::detection::Detection;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
+use crate::javascript::workspace;
 use crate::options::Options;
 use crate::overrides::{self, Overrides};
 use crate::procfile::{self, Procfile};
@@ -135,8 +136,13 @@ impl<'a> Detector<'a> {
             if !is_forced && !evaluation.is_detected()? {
                 continue;
             }
-            match self.plan(evaluation.look_up()?) {
-                Ok(mut detection) => {
+            let planned = match self.member(buildpack)? {
+                Some((directory, reason)) => self.planned_inside(buildpack, &directory, reason),
+                None => self.planned(evaluation),
+            };
+            match planned {
+                Ok(None) => {}
+                Ok(Some(mut detection)) => {
                     if let Some(DetectError::NoStartCommand { title, .. }) = &incomplete {
                         let text = format!(
                             "this is also a {title} app, but without anything to start; it is built as {}",
@@ -156,6 +162,47 @@ impl<'a> Detector<'a> {
             }
         }
         Err(incomplete.unwrap_or_else(|| self.unrecognised()))
+    }
+
+    /// The member of a workspace that is the app, and why, where nobody decided on a directory or a command.
+    fn member(&self, buildpack: &Buildpack) -> Result<Option<(String, String)>, DetectError> {
+        let is_decided =
+            !self.repository.directory().is_empty() || !self.overrides.processes.is_empty();
+        if is_decided || buildpack.app_dependencies.is_empty() {
+            return Ok(None);
+        }
+        workspace::app(self.repository, &buildpack.app_dependencies)
+    }
+
+    fn planned_inside(
+        &self,
+        buildpack: &'a Buildpack,
+        directory: &str,
+        reason: String,
+    ) -> Result<Option<Detection>, DetectError> {
+        let repository = self.repository.inside(directory)?;
+        let detector = Detector {
+            repository: &repository,
+            procfile: None,
+            catalogue: self.catalogue,
+            overrides: self.overrides,
+            options: self.options,
+        };
+        let mut planned = detector.planned(detector.ask(buildpack))?;
+        if let Some(detection) = &mut planned {
+            detection.evidence.insert(0, reason);
+        }
+        Ok(planned)
+    }
+
+    /// The plan of a language that was recognised; nothing if its facts say that it is another one after all.
+    fn planned(&self, evaluation: Evaluation<'a>) -> Result<Option<Detection>, DetectError> {
+        let evaluation = evaluation.look_up()?;
+        if evaluation.is_confirmed()? {
+            self.plan(evaluation).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The buildpack somebody chose, whatever else would apply.

@@ -5,4 +5,5 @@ pub(crate) mod angular;
 pub(crate) mod code;
 pub(crate) mod nx;
 pub(crate) mod script;
+pub(crate) mod task;
 pub(crate) mod workspace;

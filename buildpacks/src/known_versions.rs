@@ -90,6 +90,9 @@ pub(crate) struct ReleaseLine {
     pub(crate) latest: String,
     /// The day security fixes end, `YYYY-MM-DD`.
     pub(crate) end_of_life: Option<String>,
+    /// It never gets long support: taken only where nothing else will do.
+    #[serde(default)]
+    pub(crate) is_short_lived: bool,
 }
 
 impl KnownRuntime {
@@ -107,14 +110,15 @@ impl KnownRuntime {
         self.lines.iter().find(is_of)
     }
 
-    /// Lines in the order of preference: the default, then the newest first.
+    /// Lines in the order of preference: the default, then the newest first, those that are short-lived last.
     pub(crate) fn preferred(&self) -> impl Iterator<Item = &ReleaseLine> {
-        let others = self
-            .lines
-            .iter()
-            .rev()
-            .filter(|line| line.version != self.default);
-        self.line(&self.default).into_iter().chain(others)
+        let others = |is_short_lived: bool| {
+            self.lines.iter().rev().filter(move |line| {
+                line.version != self.default && line.is_short_lived == is_short_lived
+            })
+        };
+        let default = self.line(&self.default).into_iter();
+        default.chain(others(false)).chain(others(true))
     }
 }
 

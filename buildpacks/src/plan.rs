@@ -16,6 +16,7 @@ use crate::image::{is_image_reference, mirrored};
 use crate::known_versions::KnownRuntime;
 use crate::runtime::Pin;
 use crate::said::{Origin, Said};
+use crate::system_packages;
 use crate::template;
 
 const PROCFILE: &str = "Procfile";
@@ -25,7 +26,6 @@ impl<'a> Detector<'a> {
     /// [`DetectError::NoStartCommand`] lets another language try; any other error ends the detection.
     pub(crate) fn plan(&self, evaluation: Evaluation<'a>) -> Result<Detection, DetectError> {
         let buildpack = evaluation.buildpack;
-        let manager = evaluation.first(&buildpack.package_managers, |manager| &manager.when)?;
         let variant = evaluation.first(&buildpack.variants, |variant| &variant.when)?;
         let directory = self.directory().to_owned();
         let mut warnings = evaluation.remarks(&buildpack.warnings)?;
@@ -33,7 +33,7 @@ impl<'a> Detector<'a> {
         let mut detection = Detection {
             language: buildpack.name.clone(),
             variant: variant.map(|variant| variant.name.clone()),
-            package_manager: manager.map(|manager| manager.name.clone()),
+            package_manager: evaluation.manager().map(str::to_owned),
             version: None,
             versions: BTreeMap::new(),
             start: None,
@@ -54,12 +54,12 @@ impl<'a> Detector<'a> {
             warnings,
             base_images: Vec::new(),
         };
-        self.set_processes(&evaluation, &mut detection)?;
+        let ships = self.set_processes(&evaluation, &mut detection)?;
         if let Some(fact) = &buildpack.own_dockerfile {
             let found = evaluation.fact_text(fact).unwrap_or("Dockerfile");
             self.take_own_dockerfile(found, &mut detection)?;
         } else {
-            self.write_dockerfile(&evaluation, &mut detection)?;
+            self.write_dockerfile(&evaluation, ships, &mut detection)?;
         }
         self.suggest_environment(&evaluation, &mut detection)?;
         Ok(detection)
@@ -72,12 +72,14 @@ impl<'a> Detector<'a> {
         decided.chain(self.options.arguments.clone()).collect()
     }
 
-    /// What was declared, and where nothing was, the language's convention.
+    /// What was declared, and where nothing was, the language's convention. Returns what the image needs of the app, where that
+    /// is not everything.
     fn set_processes(
         &self,
         evaluation: &Evaluation<'a>,
         detection: &mut Detection,
-    ) -> Result<(), DetectError> {
+    ) -> Result<Vec<String>, DetectError> {
+        let mut ships = Vec::new();
         let buildpack = evaluation.buildpack;
         if let Some(release) = &self.overrides.release {
             detection.release_command = Some(release.value.clone());
@@ -88,7 +90,7 @@ impl<'a> Detector<'a> {
         let declared = &self.overrides.processes;
         if declared.is_empty() {
             if buildpack.own_dockerfile.is_none() && !buildpack.starts_by_itself {
-                let Some(chosen) = evaluation.command(&buildpack.start)? else {
+                let Some(chosen) = evaluation.first(&buildpack.start, |start| &start.when)? else {
                     return Err(DetectError::NoStartCommand {
                         language: buildpack.name.clone(),
                         title: buildpack.title.clone(),
@@ -96,13 +98,18 @@ impl<'a> Detector<'a> {
                         evidence: detection.evidence.clone(),
                     });
                 };
-                detection.evidence.push(chosen.because);
-                detection.start = Some(chosen.command);
+                detection
+                    .evidence
+                    .push(evaluation.render(&chosen.because)?);
+                let render = |text: &String| evaluation.render(text);
+                detection.start = chosen.command.as_ref().map(render).transpose()?;
+                detection.static_root = chosen.serves.as_ref().map(render).transpose()?;
+                ships = chosen.ships.iter().map(render).collect::<Result<_, _>>()?;
             }
             detection
                 .processes
                 .insert("web".to_owned(), detection.start.clone());
-            return Ok(());
+            return Ok(ships);
         }
         if let Some(procfile) = self
             .procfile
@@ -134,7 +141,7 @@ impl<'a> Detector<'a> {
                 .warnings
                 .push(format!("{who}: the app gets no HTTP requests"));
         }
-        Ok(())
+        Ok(ships)
     }
 
     /// Says where a command comes from, and over what it has the say. Nothing for the Procfile, which is told by itself.
@@ -246,6 +253,7 @@ impl<'a> Detector<'a> {
     fn write_dockerfile(
         &self,
         evaluation: &Evaluation<'a>,
+        ships: Vec<String>,
         detection: &mut Detection,
     ) -> Result<(), DetectError> {
         let buildpack = evaluation.buildpack;
@@ -293,10 +301,9 @@ impl<'a> Detector<'a> {
                 target.origin
             ));
         }
-        detection.static_root = match &buildpack.static_root {
-            Some(root) => Some(evaluation.render(root)?),
-            None => None,
-        };
+        if let Some(root) = &buildpack.static_root {
+            detection.static_root = Some(evaluation.render(root)?);
+        }
         let is_from_root = match &buildpack.root_context {
             Some(condition) => condition.holds(evaluation)?,
             None => false,
@@ -305,10 +312,21 @@ impl<'a> Detector<'a> {
             detection.context = ".".to_owned();
         }
         let directory = if is_from_root { self.directory() } else { "." };
+        let needed = system_packages::needed(evaluation)?;
+        detection.evidence.extend(needed.reasons);
+        let taken: BTreeMap<&String, &String> = detection
+            .versions
+            .iter()
+            .map(|(runtime, taken)| (runtime, &taken.version))
+            .collect();
         let mut values = evaluation.values()?;
         let cache = self.options.cache_id_prefix.as_deref();
         let names: Vec<&String> = detection.arguments.keys().collect();
         values.extend([
+            ("versions".to_owned(), json!(taken)),
+            ("build_packages".to_owned(), json!(needed.build)),
+            ("run_packages".to_owned(), json!(needed.run)),
+            ("ships".to_owned(), json!(ships)),
             ("image".to_owned(), json!(images)),
             ("start".to_owned(), json!(detection.start)),
             ("install".to_owned(), json!(detection.install)),
@@ -417,20 +435,33 @@ impl<'a> Detector<'a> {
             .as_deref()
             .unwrap_or(&self.catalogue.known.date);
         for runtime in &evaluation.buildpack.runtimes {
+            if !runtime.when.holds(evaluation)? {
+                continue;
+            }
             let Some(known) = self.known(&runtime.name) else {
                 return Err(evaluation.broken(format!("no versions of {} are known", runtime.name)));
             };
             let decided = self.overrides.versions.get(&runtime.name);
             let pin = match decided {
                 Some(said) => Some(Pin::exact(said.clone())),
-                None => runtime.pin(self.repository)?,
+                None => runtime.pin(evaluation)?,
             };
-            let line = runtime.resolve(known, pin.as_ref())?;
+            let whole = runtime.whole_version(pin.as_ref());
+            let line = match &whole {
+                // A release that is asked for by its whole number is there even if its line is news to our table.
+                Some(whole) => known.line_of(whole).or_else(|| known.line(&known.default)),
+                None => Some(runtime.resolve(known, pin.as_ref())?),
+            };
+            let Some(line) = line else {
+                return Err(evaluation.broken(format!("no default for {}", runtime.name)));
+            };
+            let release = whole.clone().unwrap_or_else(|| line.latest.clone());
+            let version = whole.unwrap_or_else(|| line.version.clone());
             if let Some(pin) = &pin {
                 let place = &pin.origin;
                 detection.evidence.push(format!(
-                    "{place} asks for {} {}: taking {}",
-                    runtime.name, pin.wanted, line.version
+                    "{place} asks for {} {}: taking {version}",
+                    runtime.name, pin.wanted
                 ));
                 // ISO dates compare as text. Only for a version the app chose: our default is our own business.
                 let ended = line
@@ -445,14 +476,16 @@ impl<'a> Detector<'a> {
                     detection.warnings.push(text);
                 }
             }
-            let image = mirrored(
-                &runtime.image.replace("{version}", &line.version),
-                &self.options.image_mirrors,
-            );
-            images.insert(runtime.name.clone(), Value::String(image));
+            if let Some(image) = &runtime.image {
+                let image = image
+                    .replace("{version}", &line.version)
+                    .replace("{release}", &release);
+                let image = mirrored(&image, &self.options.image_mirrors);
+                images.insert(runtime.name.clone(), Value::String(image));
+            }
             let number = pin.as_ref().and_then(|pin| pin.origin.location()?.1);
             let taken = RuntimeVersion {
-                version: line.version.clone(),
+                version,
                 source: pin.as_ref().map(|pin| pin.origin.name().to_owned()),
                 wanted: pin.map(|pin| pin.wanted),
                 line: number,

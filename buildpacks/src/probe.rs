@@ -1,11 +1,12 @@
 //! Named probes: the ways a `buildpack.toml` may look a value up in a repository. Each is useful to any language.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::DetectError;
+use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::repository::{Repository, line_of_pointer};
 use crate::requirements;
 use crate::source_code;
@@ -45,6 +46,45 @@ pub(crate) enum Probe {
         except: String,
         line: String,
     },
+    /// The path of the first file whose code contains one of the texts, written without spaces and with double quotes.
+    CodeWith {
+        of: Vec<String>,
+        contains: Vec<String>,
+    },
+    /// The directory behind `NAME: "..."` in the code of one of the files.
+    CodeDirectory {
+        of: Vec<String>,
+        names: Vec<String>,
+    },
+    /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
+    JsonWord { file: String, keys: Vec<String> },
+    /// The directory a string in a JSON file names, of the first key that has one.
+    JsonDirectory { file: String, keys: Vec<String> },
+    /// What a script of a package.json (the first there is) comes down to: `{name, commands}` and true for each of `kinds`
+    /// whose patterns its last command fits.
+    Script {
+        file: String,
+        names: Vec<String>,
+        #[serde(default)]
+        kinds: BTreeMap<String, Vec<String>>,
+    },
+    /// The packages for development that scripts of a package.json or the commands of the Procfile need to run.
+    ScriptPackages {
+        file: String,
+        scripts: Vec<String>,
+        programs: BTreeMap<String, String>,
+    },
+    /// The packages that are installed together; see [`workspace::value`].
+    Workspace,
+    /// The project of an angular.json; see [`angular::value`].
+    Angular { file: String },
+    /// A task of a deno.json; see [`task::value`].
+    Task {
+        of: Vec<String>,
+        names: Vec<String>,
+    },
+    /// The project of an Nx repository; see [`nx::value`].
+    Nx,
     /// A requirements file with all it includes: `{files, needs_source}`.
     Requirements { file: String },
 }
@@ -106,15 +146,13 @@ impl Probe {
                 }
                 None => None,
             },
-            Self::Line { file, prefix } => match repository.text(file)? {
-                Some(text) => {
-                    let rest = text
-                        .lines()
-                        .find_map(|line| line.trim().strip_prefix(prefix.as_str()));
-                    rest.map(str::trim).and_then(|rest| plain(rest.into()))
-                }
-                None => None,
-            },
+            Self::Line { file, prefix } => {
+                let text = repository.beginning(file)?;
+                let rest = text
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix(prefix.as_str()));
+                rest.map(str::trim).and_then(|rest| plain(rest.into()))
+            }
             Self::FileWith { of, contains } => {
                 source_code::file_with(repository, of, contains)?.map(Value::from)
             }
@@ -130,6 +168,46 @@ impl Probe {
                     .map(Value::from)
                     .collect(),
             ),
+            Self::CodeWith { of, contains } => {
+                code::file_with(repository, of, contains)?.map(Value::from)
+            }
+            Self::CodeDirectory { of, names } => {
+                code::directory(repository, of, names)?.map(Value::from)
+            }
+            Self::JsonWord { file, keys } => json_text(repository, file, keys)?.map(|text| {
+                let is_letter = |c: &char| c.is_ascii_alphabetic();
+                text.chars().take_while(is_letter).collect::<String>().into()
+            }),
+            Self::JsonDirectory { file, keys } => json_text(repository, file, keys)?
+                .and_then(|text| code::clean_directory(&text))
+                .map(Value::from),
+            Self::Script { file, names, kinds } => match repository.json(file)? {
+                Some(package) => script::value(&package, names, kinds),
+                None => None,
+            },
+            Self::ScriptPackages {
+                file,
+                scripts,
+                programs,
+            } => match repository.json(file)? {
+                Some(package) => {
+                    let mut commands: Vec<Vec<String>> = scripts
+                        .iter()
+                        .flat_map(|name| script::commands(&package, name))
+                        .collect();
+                    let procfile = repository.beginning("Procfile")?;
+                    for line in procfile.lines().filter_map(|line| line.split_once(':')) {
+                        commands.extend(script::commands_of_line(&package, line.1));
+                    }
+                    let found = script::packages_for_development(&package, &commands, programs);
+                    Some(found.into_iter().map(Value::from).collect())
+                }
+                None => None,
+            },
+            Self::Workspace => workspace::value(repository)?,
+            Self::Angular { file } => angular::value(repository, file)?,
+            Self::Task { of, names } => task::value(repository, of, names)?,
+            Self::Nx => nx::value(repository)?,
             Self::Requirements { file } => requirements::read(repository, file)?.map(|found| {
                 let files: Vec<_> = found.files.into_iter().collect();
                 json!({"files": files, "needs_source": found.needs_source})
@@ -166,6 +244,19 @@ impl DependencySource {
             },
         })
     }
+}
+
+/// The text at the first of several pointers that has one.
+fn json_text(
+    repository: &Repository<'_>,
+    file: &str,
+    keys: &[String],
+) -> Result<Option<String>, DetectError> {
+    let json = repository.json(file)?;
+    let found = json
+        .as_ref()
+        .and_then(|json| keys.iter().find_map(|key| json.pointer(key)?.as_str()));
+    Ok(found.map(str::to_owned))
 }
 
 /// Strings without control characters, booleans, and lists of such strings.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::document::with_lines;
 use crate::error::DetectError;
 use crate::glob::Glob;
+use crate::jsonc;
 use crate::tree::{Tree, TreeError};
 
 /// No file is read beyond this. A lock file may be larger: its presence is enough.
@@ -133,6 +134,10 @@ impl<'a> Repository<'a> {
         if let Some(path) = files.get(pattern) {
             return vec![path];
         }
+        // Without a special character it could only have been that file.
+        if !pattern.contains(['*', '?', '[', '\\']) {
+            return Vec::new();
+        }
         let Ok(glob) = Glob::new(pattern.trim_start_matches('/')) else {
             return Vec::new();
         };
@@ -177,6 +182,26 @@ impl<'a> Repository<'a> {
         Ok(text)
     }
 
+    /// A file's text, or its first lines where the whole is too large to be read; empty where there is no such file.
+    pub(crate) fn beginning(&self, path: &str) -> Result<Rc<str>, DetectError> {
+        const BYTES: usize = 16 << 10;
+        match self.text(path) {
+            Err(DetectError::FileTooLarge { .. }) => {}
+            other => return Ok(other?.unwrap_or_default()),
+        }
+        let place = self.from_root(path);
+        let mut bytes = self.tree.beginning(&place, BYTES)?.unwrap_or_default();
+        // The last line may be half a line.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(end.unwrap_or_default());
+        Ok(Rc::from(decode(&place, &bytes)?))
+    }
+
+    /// The same repository seen from a directory in it.
+    pub(crate) fn inside(&self, directory: &str) -> Result<Self, DetectError> {
+        Self::in_directory(self.tree, directory)
+    }
+
     /// Source code that is only glanced at: too large or badly encoded files are no error here.
     pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
         match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
@@ -195,13 +220,18 @@ impl<'a> Repository<'a> {
         }
     }
 
-    /// A JSON file, parsed once. Comments are not JSON (npm refuses them too).
+    /// A JSON file, parsed once. Comments are an error unless the file's own tool allows them.
     pub(crate) fn json(&self, path: &str) -> Result<Option<Rc<serde_json::Value>>, DetectError> {
         if let Some(known) = self.jsons.borrow().get(path) {
             return Ok(Some(Rc::clone(known)));
         }
         let Some(text) = self.text(path)? else {
             return Ok(None);
+        };
+        let text = if jsonc::is_allowed_in(path) {
+            Rc::from(jsonc::to_json(&text))
+        } else {
+            text
         };
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();

@@ -1,11 +1,16 @@
 //! Which version of a runtime an app asks for, and which image line answers to that.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
+use crate::condition::Condition;
 use crate::error::DetectError;
+use crate::evaluation::Evaluation;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
 use crate::repository::{Repository, line_of_pointer};
 use crate::said::{Origin, Said};
+use crate::template::is_harmless;
 use crate::tools;
 
 /// The longest range anyone writes is far shorter; a longer text is not one, and would fill the build log.
@@ -17,8 +22,15 @@ const MAX_VERSION_BYTES: usize = 120;
 pub(crate) struct Runtime {
     /// Its name in `versions.toml` and in templates.
     pub(crate) name: String,
-    /// The image, `{version}` standing for the line.
-    pub(crate) image: String,
+    /// The image, `{version}` standing for the line and `{release}` for the whole version, or the line's newest; none for a tool
+    /// that is installed into the image of another runtime.
+    pub(crate) image: Option<String>,
+    /// When the app needs it.
+    #[serde(default)]
+    pub(crate) when: Condition,
+    /// A whole version is taken as it is, not the line it belongs to.
+    #[serde(default)]
+    pub(crate) is_exact: bool,
     pub(crate) scheme: Scheme,
     /// Where an app pins it; the first that does counts. After them `.tool-versions` and `mise.toml` are looked into.
     #[serde(default)]
@@ -50,6 +62,15 @@ pub(crate) struct VersionSource {
     toml: Option<String>,
     /// The line to look for; without it, the first line that is no comment.
     prefix: Option<String>,
+    /// What stands around the version in the value: `["yarn-", ".cjs"]`. A value without both is no pin.
+    between: Option<(String, String)>,
+    /// The version each value stands for: the format of a lock file tells who wrote it. Any other value is no pin.
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    /// The version meant wherever the source has any value.
+    means: Option<String>,
+    #[serde(default)]
+    when: Condition,
 }
 
 /// A version as an app pins it.
@@ -74,8 +95,12 @@ impl Pin {
 
 impl Runtime {
     /// The first pin in the repository.
-    pub(crate) fn pin(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
+    pub(crate) fn pin(&self, evaluation: &Evaluation<'_>) -> Result<Option<Pin>, DetectError> {
+        let repository = evaluation.repository;
         for source in &self.sources {
+            if !source.when.holds(evaluation)? {
+                continue;
+            }
             if let Some(pin) = source.read(repository)? {
                 return Ok(Some(pin));
             }
@@ -87,6 +112,13 @@ impl Runtime {
             &self.tools
         };
         Ok(tools::version(repository, names)?.map(Pin::exact))
+    }
+
+    /// The version a pin names to its last number, where such a one is taken as it is.
+    pub(crate) fn whole_version(&self, pin: Option<&Pin>) -> Option<String> {
+        let wanted = pin.filter(|_| self.is_exact)?.wanted.trim_start_matches('v');
+        let parsed = nodejs_semver::Version::parse(wanted).ok()?;
+        is_harmless(wanted).then(|| parsed.to_string())
     }
 
     /// The line of releases that satisfies the pin.
@@ -132,17 +164,18 @@ impl VersionSource {
             value.and_then(|(value, line)| Some((value.as_str()?.to_owned(), Some(line))))
         } else {
             let prefix = self.prefix.as_deref().unwrap_or_default();
-            let text = repository.text(file)?.unwrap_or_default();
+            let text = repository.beginning(file)?;
             let mut lines = text.lines().enumerate().map(|(index, line)| {
                 (line.split('#').next().unwrap_or_default().trim(), index + 1)
             });
-            lines.find_map(|(line, number)| match line.strip_prefix(prefix) {
+            lines.find_map(|(line, number)| match line.trim().strip_prefix(prefix) {
                 Some(rest) if !rest.trim().is_empty() => {
                     Some((rest.trim().to_owned(), Some(number)))
                 }
                 _ => None,
             })
         };
+        let found = found.and_then(|(value, line)| Some((self.version_in(&value)?, line)));
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
@@ -153,6 +186,34 @@ impl VersionSource {
             origin: Origin::File { file, line },
             is_exact: false,
         }))
+    }
+}
+
+impl VersionSource {
+    /// The version in a value that was found, by `between`, `values` and `means`.
+    fn version_in(&self, value: &str) -> Option<String> {
+        if let Some(meant) = &self.means {
+            return Some(meant.clone());
+        }
+        let value = match &self.between {
+            Some((before, behind)) => {
+                let (_, rest) = value.split_once(before.as_str())?;
+                if behind.is_empty() {
+                    rest
+                } else {
+                    rest.split_once(behind.as_str())?.0
+                }
+            }
+            None => value,
+        };
+        // Corepack writes a checksum behind the version; YAML may have quotes around it.
+        let value = value.split('+').next().unwrap_or_default();
+        let value = value.trim().trim_matches(['"', '\'']);
+        if self.values.is_empty() {
+            Some(value.to_owned())
+        } else {
+            self.values.get(value).cloned()
+        }
     }
 }
 

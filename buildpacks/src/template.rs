@@ -8,6 +8,12 @@ use serde::Serialize;
 
 use crate::procfile;
 
+/// Texts that several languages include.
+const PARTS: &[(&str, &str)] = &[
+    ("nginx", include_str!("../static/nginx.tmpl")),
+    ("node-tool", include_str!("../node/tool.tmpl")),
+];
+
 /// Renders `text` with `values`.
 ///
 /// # Errors
@@ -29,6 +35,11 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
             Err(refused(&format!("{value:?} is written without a filter")))
         }
     });
+    for (name, part) in PARTS {
+        environment
+            .add_template(name, part)
+            .map_err(|error| format!("{error:#}"))?;
+    }
     environment.add_filter("exec", exec);
     environment.add_filter("run", run);
     environment.add_filter("sh", |text: String| {
@@ -42,6 +53,9 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
     environment.add_filter("parent", |path: String| {
         path.rsplit_once('/')
             .map_or(".".to_owned(), |(parent, _)| parent.to_owned())
+    });
+    environment.add_filter("from_root", |path: String| {
+        path.trim_start_matches('/').to_owned()
     });
     environment.add_filter("name", |path: String| {
         path.rsplit('/').next().unwrap_or_default().to_owned()

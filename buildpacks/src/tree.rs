@@ -17,6 +17,23 @@ pub trait Tree {
     /// # Errors
     /// [`TreeError::TooLarge`] when the file has more than `limit_bytes`; it must be found out without reading the whole file.
     fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError>;
+
+    /// At most the first `limit_bytes` of a regular file, whatever its size: a lock file says on its first lines by which
+    /// version it was written. An implementation that can should not read further; this one reads a file of up to 16 MiB whole.
+    ///
+    /// # Errors
+    /// [`TreeError::Read`]. A file that is too large even for that reads as absent.
+    fn beginning(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        const MOST_BYTES: usize = 16 << 20;
+        match self.read(path, MOST_BYTES) {
+            Ok(Some(mut content)) => {
+                content.truncate(limit_bytes);
+                Ok(Some(content))
+            }
+            Err(TreeError::TooLarge { .. }) => Ok(None),
+            other => other,
+        }
+    }
 }
 
 /// Why a [`Tree`] could not be read.

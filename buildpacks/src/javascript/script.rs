@@ -18,6 +18,29 @@ pub(crate) fn commands(package: &Value, name: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// `{name, commands}` of the first of `names` that the package has, and true for each of `kinds` that its last command is like.
+pub(crate) fn value(
+    package: &Value,
+    names: &[String],
+    kinds: &BTreeMap<String, Vec<String>>,
+) -> Option<Value> {
+    let has_text = |name: &&String| {
+        script(package, name).is_some_and(|text| !text.trim().is_empty())
+    };
+    let name = names.iter().find(has_text)?;
+    let commands = commands(package, name);
+    let last = commands.last().map(Vec::as_slice).unwrap_or_default();
+    let of_kinds = kinds.iter().map(|(kind, patterns)| {
+        let is_of_kind = patterns.iter().any(|pattern| is_like(last, pattern));
+        (kind.clone(), Value::Bool(is_of_kind))
+    });
+    let commands: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+    let mut value: serde_json::Map<String, Value> = of_kinds.collect();
+    value.insert("name".to_owned(), name.as_str().into());
+    value.insert("commands".to_owned(), commands.into());
+    Some(value.into())
+}
+
 /// The same for a command line that may call scripts: one of a Procfile.
 pub(crate) fn commands_of_line(package: &Value, line: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
