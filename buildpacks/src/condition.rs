@@ -118,14 +118,18 @@ impl Condition {
                 .equals
                 .iter()
                 .all(|Equals { fact, value }| evaluation.fact_text(fact) == Some(value))
-            || !self.begins.iter().all(|begins| {
-                begins.holds(evaluation, |text, affix| text.starts_with(affix))
-            })
+            || !self
+                .begins
+                .iter()
+                .all(|begins| begins.holds(evaluation, |text, affix| text.starts_with(affix)))
             || !self
                 .ends
                 .iter()
                 .all(|ends| ends.holds(evaluation, |text, affix| text.ends_with(affix)))
-            || !self.manager.iter().all(|name| evaluation.manager() == Some(name))
+            || !self
+                .manager
+                .iter()
+                .all(|name| evaluation.manager() == Some(name))
             || !self.single.iter().all(|name| evaluation.is_single(name))
             || !self.decided.is_none_or(|what| evaluation.is_decided(what))
         {

@@ -98,9 +98,7 @@ impl<'a> Detector<'a> {
                         evidence: detection.evidence.clone(),
                     });
                 };
-                detection
-                    .evidence
-                    .push(evaluation.render(&chosen.because)?);
+                detection.evidence.push(evaluation.render(&chosen.because)?);
                 let render = |text: &String| evaluation.render(text);
                 detection.start = chosen.command.as_ref().map(render).transpose()?;
                 detection.static_root = chosen.serves.as_ref().map(render).transpose()?;

@@ -52,10 +52,7 @@ pub(crate) enum Probe {
         contains: Vec<String>,
     },
     /// The directory behind `NAME: "..."` in the code of one of the files.
-    CodeDirectory {
-        of: Vec<String>,
-        names: Vec<String>,
-    },
+    CodeDirectory { of: Vec<String>, names: Vec<String> },
     /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
     JsonWord { file: String, keys: Vec<String> },
     /// The directory a string in a JSON file names, of the first key that has one.
@@ -79,10 +76,7 @@ pub(crate) enum Probe {
     /// The project of an angular.json; see [`angular::value`].
     Angular { file: String },
     /// A task of a deno.json; see [`task::value`].
-    Task {
-        of: Vec<String>,
-        names: Vec<String>,
-    },
+    Task { of: Vec<String>, names: Vec<String> },
     /// The project of an Nx repository; see [`nx::value`].
     Nx,
     /// A requirements file with all it includes: `{files, needs_source}`.
@@ -176,7 +170,10 @@ impl Probe {
             }
             Self::JsonWord { file, keys } => json_text(repository, file, keys)?.map(|text| {
                 let is_letter = |c: &char| c.is_ascii_alphabetic();
-                text.chars().take_while(is_letter).collect::<String>().into()
+                text.chars()
+                    .take_while(is_letter)
+                    .collect::<String>()
+                    .into()
             }),
             Self::JsonDirectory { file, keys } => json_text(repository, file, keys)?
                 .and_then(|text| code::clean_directory(&text))

@@ -116,7 +116,10 @@ impl Runtime {
 
     /// The version a pin names to its last number, where such a one is taken as it is.
     pub(crate) fn whole_version(&self, pin: Option<&Pin>) -> Option<String> {
-        let wanted = pin.filter(|_| self.is_exact)?.wanted.trim_start_matches('v');
+        let wanted = pin
+            .filter(|_| self.is_exact)?
+            .wanted
+            .trim_start_matches('v');
         let parsed = nodejs_semver::Version::parse(wanted).ok()?;
         is_harmless(wanted).then(|| parsed.to_string())
     }

@@ -33,11 +33,13 @@ pub(crate) fn needed(evaluation: &Evaluation<'_>) -> Result<Needed, DetectError>
         }
         let (build, run) = (entry.build.join(", "), entry.run.join(", "));
         if let Some(name) = found {
-            needed.reasons.push(match (build.is_empty(), run.is_empty()) {
-                (false, false) => format!("{name} needs {build} to be built and {run} to run"),
-                (false, true) => format!("{name} needs {build} to be built"),
-                (true, _) => format!("{name} needs {run} to run"),
-            });
+            needed
+                .reasons
+                .push(match (build.is_empty(), run.is_empty()) {
+                    (false, false) => format!("{name} needs {build} to be built and {run} to run"),
+                    (false, true) => format!("{name} needs {build} to be built"),
+                    (true, _) => format!("{name} needs {run} to run"),
+                });
         }
         needed.build.extend(entry.build.iter().cloned());
         needed.run.extend(entry.run.iter().cloned());

@@ -110,7 +110,9 @@ fn compact(source: &str) -> String {
         }
     }
     // `"output": "export"` reads as `output: "export"`.
-    code.replace("\":", ":").replace("{\"", "{").replace(",\"", ",")
+    code.replace("\":", ":")
+        .replace("{\"", "{")
+        .replace(",\"", ",")
 }
 
 #[cfg(test)]

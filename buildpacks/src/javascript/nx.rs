@@ -35,9 +35,14 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
         return Ok(None);
     }
     let mut found: Vec<(bool, Value)> = Vec::new();
-    for path in ["project.json", "apps/*/project.json", "apps/*/*/project.json", "*/project.json"]
-        .iter()
-        .flat_map(|pattern| repository.matching(pattern))
+    for path in [
+        "project.json",
+        "apps/*/project.json",
+        "apps/*/*/project.json",
+        "*/project.json",
+    ]
+    .iter()
+    .flat_map(|pattern| repository.matching(pattern))
     {
         let Ok(Some(project)) = repository.json(path) else {
             continue;
@@ -46,15 +51,26 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
         let last = directory.rsplit('/').next().unwrap_or_default();
         let is_aside = last.ends_with("-e2e") || last == "e2e";
         let is_library = project.get("projectType").and_then(Value::as_str) == Some("library");
-        if is_aside || is_library || found.iter().any(|(_, known)| known.get("directory") == Some(&directory.into())) {
+        if is_aside
+            || is_library
+            || found
+                .iter()
+                .any(|(_, known)| known.get("directory") == Some(&directory.into()))
+        {
             continue;
         }
         if let Some(app) = app(directory, last, &project) {
-            found.push((matches!(last, "web" | "app" | "www" | "frontend" | "site"), app));
+            found.push((
+                matches!(last, "web" | "app" | "www" | "frontend" | "site"),
+                app,
+            ));
         }
     }
     found.sort_by_key(|(is_usual, _)| !is_usual);
-    let names: Vec<Value> = found.iter().filter_map(|(_, app)| app.get("name").cloned()).collect();
+    let names: Vec<Value> = found
+        .iter()
+        .filter_map(|(_, app)| app.get("name").cloned())
+        .collect();
     let Some((_, mut chosen)) = found.into_iter().next() else {
         return Ok(None);
     };
@@ -67,25 +83,43 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
 
 fn app(directory: &str, last: &str, project: &Value) -> Option<Value> {
     let name = project.get("name").and_then(Value::as_str).unwrap_or(last);
-    let build = ["targets", "architect"].iter().find_map(|key| project.get(key)?.get("build"))?;
-    let executor = ["executor", "builder"].iter().find_map(|key| build.get(key)?.as_str())?;
+    let build = ["targets", "architect"]
+        .iter()
+        .find_map(|key| project.get(key)?.get("build"))?;
+    let executor = ["executor", "builder"]
+        .iter()
+        .find_map(|key| build.get(key)?.as_str())?;
     let (_, kind) = KINDS.iter().find(|(part, _)| executor.contains(part))?;
     let option = |key: &str| {
         let production = build.pointer(&format!("/configurations/production/{key}"));
-        production.or_else(|| build.pointer(&format!("/options/{key}")))?.as_str()
+        production
+            .or_else(|| build.pointer(&format!("/options/{key}")))?
+            .as_str()
     };
     let replaced = |text: &str| {
-        text.replace("{projectRoot}", directory).replace("{workspaceRoot}/", "").replace("{projectName}", name)
+        text.replace("{projectRoot}", directory)
+            .replace("{workspaceRoot}/", "")
+            .replace("{projectName}", name)
     };
     // A React app is bundled by webpack too; only its options tell.
     let is_page = option("index").is_some() || option("baseHref").is_some();
     let is_node = option("target") == Some("node") || option("platform") == Some("node");
-    let kind = if *kind == "node" && is_page && !is_node { "static" } else { kind };
+    let kind = if *kind == "node" && is_page && !is_node {
+        "static"
+    } else {
+        kind
+    };
     let output = option("outputPath").map(replaced).unwrap_or_else(|| {
-        if directory.is_empty() { format!("dist/{name}") } else { format!("dist/{directory}") }
+        if directory.is_empty() {
+            format!("dist/{name}")
+        } else {
+            format!("dist/{directory}")
+        }
     });
     let output = clean_directory(&output)?;
-    let main = option("outputFileName").and_then(clean_directory).unwrap_or_else(|| "main.js".to_owned());
+    let main = option("outputFileName")
+        .and_then(clean_directory)
+        .unwrap_or_else(|| "main.js".to_owned());
     is_harmless(name).then(|| {
         json!({"name": name, "directory": directory, "kind": kind, "output": output, "main": main})
     })
@@ -97,24 +131,52 @@ mod tests {
     use crate::tree::MapTree;
 
     fn check(executor: &str, options: &str, expected: (&str, &str)) {
-        let project = format!("{{\"targets\": {{\"build\": {{\"executor\": \"{executor}\", \"options\": {options}}}}}}}");
+        let project = format!(
+            "{{\"targets\": {{\"build\": {{\"executor\": \"{executor}\", \"options\": {options}}}}}}}"
+        );
         let tree = MapTree::new()
             .with("nx.json", "{}")
             .with("apps/shop/project.json", project)
             .with("apps/shop-e2e/project.json", "{}")
             .with("apps/broken/project.json", "{");
         let value = value(&Repository::new(&tree).unwrap()).unwrap().unwrap();
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        assert_eq!((text("kind").as_str(), text("output").as_str()), expected, "{executor}");
+        let text = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(
+            (text("kind").as_str(), text("output").as_str()),
+            expected,
+            "{executor}"
+        );
     }
 
     #[test]
     fn kinds_of_projects() {
-        check("@nx/next:build", r#"{"outputPath": "dist/{projectRoot}"}"#, ("next", "dist/apps/shop"));
+        check(
+            "@nx/next:build",
+            r#"{"outputPath": "dist/{projectRoot}"}"#,
+            ("next", "dist/apps/shop"),
+        );
         check("@nx/vite:build", "{}", ("static", "dist/apps/shop"));
-        check("@nx/webpack:webpack", r#"{"target": "node"}"#, ("node", "dist/apps/shop"));
-        check("@nrwl/webpack:webpack", r#"{"index": "apps/shop/src/index.html"}"#, ("static", "dist/apps/shop"));
-        check("@nx/esbuild:esbuild", r#"{"outputPath": "out"}"#, ("node", "out"));
+        check(
+            "@nx/webpack:webpack",
+            r#"{"target": "node"}"#,
+            ("node", "dist/apps/shop"),
+        );
+        check(
+            "@nrwl/webpack:webpack",
+            r#"{"index": "apps/shop/src/index.html"}"#,
+            ("static", "dist/apps/shop"),
+        );
+        check(
+            "@nx/esbuild:esbuild",
+            r#"{"outputPath": "out"}"#,
+            ("node", "out"),
+        );
     }
 
     #[test]

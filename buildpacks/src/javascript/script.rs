@@ -24,9 +24,8 @@ pub(crate) fn value(
     names: &[String],
     kinds: &BTreeMap<String, Vec<String>>,
 ) -> Option<Value> {
-    let has_text = |name: &&String| {
-        script(package, name).is_some_and(|text| !text.trim().is_empty())
-    };
+    let has_text =
+        |name: &&String| script(package, name).is_some_and(|text| !text.trim().is_empty());
     let name = names.iter().find(has_text)?;
     let commands = commands(package, name);
     let last = commands.last().map(Vec::as_slice).unwrap_or_default();
@@ -208,7 +207,10 @@ mod tests {
 
     #[test]
     fn what_a_script_comes_down_to() {
-        check(json!({"start": "next start -p $PORT"}), &["next start -p $PORT"]);
+        check(
+            json!({"start": "next start -p $PORT"}),
+            &["next start -p $PORT"],
+        );
         check(
             json!({"start": "cross-env NODE_ENV=production npm run serve", "serve": "node a.js"}),
             &["node a.js"],
@@ -229,7 +231,8 @@ mod tests {
 
     #[test]
     fn circles_of_scripts_end() {
-        let package = json!({"scripts": {"start": "npm run a && npm run a", "a": "npm start; npm start"}});
+        let package =
+            json!({"scripts": {"start": "npm run a && npm run a", "a": "npm start; npm start"}});
         assert!(commands(&package, "start").len() <= MAX_COMMANDS);
     }
 
@@ -270,7 +273,13 @@ mod tests {
             ("plain", &[]),
         ] {
             let found = packages_for_development(&package, &commands(&package, script), &programs);
-            assert!(found.iter().map(String::as_str).eq(expected.iter().copied()), "{script}: {found:?}");
+            assert!(
+                found
+                    .iter()
+                    .map(String::as_str)
+                    .eq(expected.iter().copied()),
+                "{script}: {found:?}"
+            );
         }
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn value(
         };
         for name in names {
             let task = config.get("tasks").and_then(|tasks| tasks.get(name));
-            let command = task.and_then(|task| task.as_str().or_else(|| task.get("command")?.as_str()));
+            let command =
+                task.and_then(|task| task.as_str().or_else(|| task.get("command")?.as_str()));
             let Some(command) = command.filter(|command| !command.trim().is_empty()) else {
                 continue;
             };
@@ -54,9 +55,15 @@ mod tests {
     #[test]
     fn the_task_to_start() {
         check(r#"{"start": "deno run -A main.ts"}"#, Some("start"));
-        check(r#"{"start": "deno run --watch dev.ts", "preview": "deno run main.ts"}"#, Some("preview"));
+        check(
+            r#"{"start": "deno run --watch dev.ts", "preview": "deno run main.ts"}"#,
+            Some("preview"),
+        );
         check(r#"{"start": "deno run --watch=x dev.ts"}"#, Some("start"));
-        check(r#"{"start": {"command": "deno serve x.ts"}}"#, Some("start"));
+        check(
+            r#"{"start": {"command": "deno serve x.ts"}}"#,
+            Some("start"),
+        );
         check(r#"{"start": {"dependencies": ["a"]}, "test": "x"}"#, None);
         check("3", None);
     }

@@ -14,11 +14,30 @@ use crate::repository::Repository;
 const MAX_MEMBERS: usize = 200;
 /// What the one with the visitors is mostly called, likeliest first.
 const USUAL_NAMES: &[&str] = &[
-    "web", "www", "app", "site", "website", "frontend", "server", "api", "backend", "main",
-    "client", "dashboard", "docs",
+    "web",
+    "www",
+    "app",
+    "site",
+    "website",
+    "frontend",
+    "server",
+    "api",
+    "backend",
+    "main",
+    "client",
+    "dashboard",
+    "docs",
 ];
 /// What is no app whatever it can do.
-const ASIDE: &[&str] = &["e2e", "example", "examples", "storybook", "test", "tests", "playground"];
+const ASIDE: &[&str] = &[
+    "e2e",
+    "example",
+    "examples",
+    "storybook",
+    "test",
+    "tests",
+    "playground",
+];
 
 /// A package of a workspace.
 #[derive(Debug, Clone)]
@@ -34,12 +53,16 @@ impl Member {
 
     fn has_script(&self, name: &str) -> bool {
         let script = self.package.pointer(&format!("/scripts/{name}"));
-        script.and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
+        script
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.trim().is_empty())
     }
 
     fn dependencies(&self) -> impl Iterator<Item = &str> {
         let tables = ["dependencies", "devDependencies", "peerDependencies"];
-        let tables = tables.into_iter().filter_map(|key| self.package.get(key)?.as_object());
+        let tables = tables
+            .into_iter()
+            .filter_map(|key| self.package.get(key)?.as_object());
         tables.flat_map(|table| table.keys().map(String::as_str))
     }
 }
@@ -78,9 +101,13 @@ pub(crate) fn app(
         .iter()
         .filter(|member| {
             let parts = member.directory.split('/');
-            let is_aside = parts.clone().any(|part| ASIDE.contains(&part) || part.ends_with("-e2e"));
+            let is_aside = parts
+                .clone()
+                .any(|part| ASIDE.contains(&part) || part.ends_with("-e2e"));
             let is_app = member.has_script("start")
-                || member.dependencies().any(|name| frameworks.iter().any(|known| known == name));
+                || member
+                    .dependencies()
+                    .any(|name| frameworks.iter().any(|known| known == name));
             is_app && !is_aside
         })
         .collect();
@@ -90,12 +117,20 @@ pub(crate) fn app(
         let is_below_apps = member.directory.starts_with("apps/");
         // A library may depend on a framework too, but it has nothing that builds or starts it.
         let runs = member.has_script("start") || member.has_script("build");
-        (!runs, !is_below_apps, usual.unwrap_or(USUAL_NAMES.len()), member.directory.clone())
+        (
+            !runs,
+            !is_below_apps,
+            usual.unwrap_or(USUAL_NAMES.len()),
+            member.directory.clone(),
+        )
     });
     let Some((chosen, others)) = candidates.split_first() else {
         return Ok(None);
     };
-    let others: Vec<&str> = others.iter().map(|member| member.directory.as_str()).collect();
+    let others: Vec<&str> = others
+        .iter()
+        .map(|member| member.directory.as_str())
+        .collect();
     let reason = if others.is_empty() {
         format!("{} is the only app of the workspace", chosen.directory)
     } else {
@@ -116,7 +151,10 @@ pub(crate) fn app(
 /// # Errors
 /// The package.json of the root is broken.
 pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, DetectError> {
-    let Members { members, is_partial } = members(repository)?;
+    let Members {
+        members,
+        is_partial,
+    } = members(repository)?;
     let directory = repository.directory();
     let app = members.iter().find(|member| member.directory == directory);
     if members.is_empty() || (app.is_none() && !directory.is_empty()) {
@@ -203,7 +241,10 @@ fn members(repository: &Repository<'_>) -> Result<Members, DetectError> {
             members.push(Member { directory, package });
         }
     }
-    Ok(Members { members, is_partial })
+    Ok(Members {
+        members,
+        is_partial,
+    })
 }
 
 /// Where members are: `packages` of pnpm-workspace.yaml, else `workspaces` of package.json, else `packages` of lerna.json.
@@ -215,12 +256,18 @@ fn patterns(repository: &Repository<'_>) -> Result<Vec<String>, DetectError> {
         }
     }
     let strings = |value: &Value| -> Vec<String> {
-        let items = value.as_array().or_else(|| value.get("packages")?.as_array());
+        let items = value
+            .as_array()
+            .or_else(|| value.get("packages")?.as_array());
         let items = items.into_iter().flatten().filter_map(Value::as_str);
         items.map(str::to_owned).collect()
     };
     for (file, key) in [("/package.json", "workspaces"), ("/lerna.json", "packages")] {
-        if let Some(value) = repository.json(file)?.as_ref().and_then(|json| json.get(key)) {
+        if let Some(value) = repository
+            .json(file)?
+            .as_ref()
+            .and_then(|json| json.get(key))
+        {
             return Ok(strings(value));
         }
     }
@@ -233,23 +280,42 @@ fn yaml_list(text: &str, key: &str) -> Vec<String> {
         let item = item.trim();
         let inner = item.strip_prefix(['"', '\'']);
         match inner {
-            Some(inner) => inner.split(['"', '\'']).next().unwrap_or_default().to_owned(),
-            None => item.split(" #").next().unwrap_or_default().trim().to_owned(),
+            Some(inner) => inner
+                .split(['"', '\''])
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            None => item
+                .split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
         }
     };
     let mut lines = text.lines().skip_while(|line| {
-        line.strip_prefix(key).is_none_or(|rest| !rest.trim_start().starts_with(':'))
+        line.strip_prefix(key)
+            .is_none_or(|rest| !rest.trim_start().starts_with(':'))
     });
     let Some(first) = lines.next() else {
         return Vec::new();
     };
-    let behind = first.split_once(':').map_or("", |(_, behind)| behind).trim();
+    let behind = first
+        .split_once(':')
+        .map_or("", |(_, behind)| behind)
+        .trim();
     if let Some(inline) = behind.strip_prefix('[') {
         let inline = inline.split(']').next().unwrap_or_default();
-        return inline.split(',').map(bare).filter(|item| !item.is_empty()).collect();
+        return inline
+            .split(',')
+            .map(bare)
+            .filter(|item| !item.is_empty())
+            .collect();
     }
     let is_inside = |line: &&str| line.trim().is_empty() || line.starts_with([' ', '-', '#', '\t']);
-    let items = lines.take_while(is_inside).filter_map(|line| line.trim().strip_prefix('-'));
+    let items = lines
+        .take_while(is_inside)
+        .filter_map(|line| line.trim().strip_prefix('-'));
     items.map(bare).filter(|item| !item.is_empty()).collect()
 }
 
@@ -279,7 +345,10 @@ mod tests {
         let starts = r#"{"workspaces": {"packages": ["apps/*"]}, "scripts": {"start": "node x"}}"#;
         assert_eq!(app_of(&tree(starts)), None);
         assert_eq!(app_of(&tree("{}")), None);
-        let pnpm = tree("{}").with("pnpm-workspace.yaml", "# x\npackages:\n  - 'apps/*' # a\n  - \"packages/*\"\ncatalog:\n  - no\n");
+        let pnpm = tree("{}").with(
+            "pnpm-workspace.yaml",
+            "# x\npackages:\n  - 'apps/*' # a\n  - \"packages/*\"\ncatalog:\n  - no\n",
+        );
         assert_eq!(app_of(&pnpm).unwrap().0, "apps/web");
     }
 
@@ -289,7 +358,10 @@ mod tests {
         let repository = Repository::in_directory(&tree, "apps/web").unwrap();
         let value = value(&repository).unwrap().unwrap();
         let libraries = value.get("libraries").unwrap().as_array().unwrap();
-        let names: Vec<&str> = libraries.iter().filter_map(|library| library.get("name")?.as_str()).collect();
+        let names: Vec<&str> = libraries
+            .iter()
+            .filter_map(|library| library.get("name")?.as_str())
+            .collect();
         assert_eq!(names, ["base", "ui"]);
         assert_eq!(value.get("manifests").unwrap().as_array().unwrap().len(), 4);
     }
@@ -297,7 +369,10 @@ mod tests {
     #[test]
     fn lists_of_yaml() {
         for (text, expected) in [
-            ("packages:\n- a\n- 'b/*'\n\n- c # d\nx: y\n- no", &["a", "b/*", "c"][..]),
+            (
+                "packages:\n- a\n- 'b/*'\n\n- c # d\nx: y\n- no",
+                &["a", "b/*", "c"][..],
+            ),
             ("packages: [\"a\", b]\n", &["a", "b"]),
             ("packages:\n", &[]),
             ("other:\n  - a\n", &[]),

@@ -22,6 +22,7 @@ mod docker;
 mod examples;
 mod gate;
 mod http;
+mod javascript;
 mod keys;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
