@@ -21,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::commands::buildpacks::{Detect, detect};
+use crate::commands::Options;
+use crate::commands::buildpacks::{Local, local};
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
 use crate::ssh::hook_client;
@@ -30,8 +31,9 @@ use crate::ssh::hook_client;
 const LOCAL_HELP: &str = "
 On this machine:
 
-    server             Run the server
-    buildpacks:detect  Say what a folder is and how it would be built and run
+    server                     Run the server
+    buildpacks:detect DIR      Say what a folder is and how it would be built and run
+    buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
 Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini.
 ";
@@ -75,13 +77,18 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
-        Some("buildpacks:detect") => match DetectLine::try_parse_from(words) {
-            Ok(line) => {
-                say(Stream::Stdout, &detect(&line.detect)?);
-                Ok(0)
+        Some(name @ ("buildpacks:detect" | "buildpacks:dockerfile")) => {
+            let is_dockerfile = name.ends_with("dockerfile");
+            match LocalLine::try_parse_from(&words) {
+                Ok(line) if line.local.is_folder() => {
+                    let answer = local(line.local, is_dockerfile)?;
+                    Ok(client::show(&answer, Options::default()))
+                }
+                // No folder: an app of the server.
+                Ok(_) => client::run(words, data_dir.map(PathBuf::from)),
+                Err(error) => Ok(clap_said(&error)),
             }
-            Err(error) => Ok(clap_said(&error)),
-        },
+        }
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",
@@ -92,12 +99,15 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
     }
 }
 
-/// `mini buildpacks:detect`
+/// `mini buildpacks:detect`, `mini buildpacks:dockerfile`
 #[derive(Parser)]
-#[command(name = "mini buildpacks:detect")]
-struct DetectLine {
+#[command(
+    name = "mini buildpacks:detect",
+    about = "Say what a folder is and how it would be built and run; build nothing"
+)]
+struct LocalLine {
     #[command(flatten)]
-    detect: Detect,
+    local: Local,
 }
 
 fn clap_said(error: &clap::Error) -> u8 {

@@ -3,6 +3,7 @@
 
 pub mod apps;
 mod authorize;
+pub mod builder;
 pub mod buildpacks;
 pub mod builds;
 pub mod certs;
@@ -10,6 +11,7 @@ pub mod checks;
 mod command;
 pub mod config;
 mod dialog;
+pub mod docker_options;
 pub mod doctor;
 pub mod domains;
 mod door;

@@ -178,6 +178,8 @@ pub struct BuildSpec {
     pub dockerfile: String,
     /// Build arguments; not secret.
     pub arguments: BTreeMap<String, String>,
+    /// The stage to build; the last when none.
+    pub target: Option<String>,
 }
 
 /// A build context: chunks of a tar archive.

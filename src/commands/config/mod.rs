@@ -6,6 +6,8 @@ mod get;
 mod keys;
 mod set;
 mod show;
+mod suggest;
+mod templates;
 mod unset;
 
 pub use assignment::Assignment;
@@ -14,6 +16,8 @@ pub use get::Get;
 pub use keys::Keys;
 pub use set::Set;
 pub use show::Show;
+pub use suggest::Suggest;
+pub use templates::Templates;
 pub use unset::Unset;
 
 use super::{Dialog, Platform, progress};

@@ -54,6 +54,7 @@ impl Bench<'_> {
             deploy,
             dockerfile: "Dockerfile".to_owned(),
             arguments: BTreeMap::new(),
+            target: None,
         })
     }
 

@@ -82,7 +82,7 @@ async fn tar_of(
     keep: Box<dyn Fn(&str) -> bool + Send>,
     extra: Vec<(String, Vec<u8>)>,
 ) -> Vec<u8> {
-    let mut stream = tree.context(keep, extra);
+    let mut stream = tree.context(".", keep, extra);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk.unwrap());
@@ -263,7 +263,7 @@ async fn large_files_come_whole() {
     assert!(found[2].3 == other);
     assert_eq!(found[3].3, b"z");
     // A reader that leaves midway ends the thread; the runtime would wait for it at the end of this test.
-    let mut stream = tree.context(Box::new(ALL), Vec::new());
+    let mut stream = tree.context(".", Box::new(ALL), Vec::new());
     stream.next().await.unwrap().unwrap();
 }
 

@@ -106,6 +106,7 @@ impl House {
                 },
                 limits,
                 image_mirrors: BTreeMap::new(),
+                versions: None,
             },
         });
         let facts = ServerFacts {
