@@ -8,7 +8,7 @@ use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, builder, buildpacks, builds, certs, checks, config,
     docker_options, doctor, domains, help, http_auth, logs, maintenance, proxy, ps, redirects,
-    releases, rollback, routes, run, ssh_keys, url, urls, version,
+    releases, repo, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -190,6 +190,7 @@ commands! {
     "redirects:set" => RedirectsSet(redirects::Set),
     "redirects:unset" => RedirectsUnset(redirects::Unset),
     "releases" => Releases(releases::Releases),
+    "repo:purge-cache" => RepoPurgeCache(repo::PurgeCache),
     "rollback" => Rollback(rollback::Rollback),
     "routes:add" => RoutesAdd(routes::Add),
     "routes:remove" => RoutesRemove(routes::Remove),

@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod ps;
 pub mod redirects;
 pub mod releases;
+pub mod repo;
 pub mod report;
 pub mod rollback;
 pub mod routes;

@@ -44,6 +44,7 @@ pub(super) async fn build(
         dockerfile: GENERATED.to_owned(),
         arguments: detection.arguments.clone(),
         target: detection.target.clone(),
+        is_without_cache: detected.cache.is_cold,
     };
     let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
@@ -74,6 +75,12 @@ pub(super) async fn build(
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
+    if detected.cache.is_cold {
+        deployer
+            .store
+            .warm_build_cache(run.app.id, detected.cache)
+            .await?;
+    }
     let subject = subject.unwrap_or_default();
     let mut description = format!("Deploy {}", detected.commit.short());
     if !subject.is_empty() {

@@ -9,7 +9,9 @@ use super::checks::declared_checks;
 use super::pipeline::{Detected, Received, Runnable};
 use super::run::Run;
 use super::{Deployer, Deploys};
-use crate::model::{App, BuilderSetting, CommitId, Kind, Problem, ProcessType, Timestamp};
+use crate::model::{
+    App, BuildCache, BuilderSetting, CommitId, Kind, Problem, ProcessType, Timestamp,
+};
 
 /// Variables of an app that begin so say how it is built.
 const BUILD_VARIABLES: &str = "MINI_";
@@ -30,14 +32,14 @@ impl Deploys {
             .tree(&app.name, commit)
             .await
             .map_err(|error| super::problem::git(&app.name, &error))?;
-        let options = options(&self.deployer, app).await?;
+        let (options, _) = options(&self.deployer, app).await?;
         let found = tokio::task::spawn_blocking(move || mini_buildpacks::detect(&tree, &options));
         found.await.map_err(|_| super::run::lost())
     }
 }
 
-/// What was decided about the builds of an app outside of its repository.
-async fn options(deployer: &Deployer, app: &App) -> Result<Options, Problem> {
+/// What was decided about the builds of an app outside of its repository, and the cache they use.
+async fn options(deployer: &Deployer, app: &App) -> Result<(Options, BuildCache), Problem> {
     let (builder, config) = tokio::join!(
         deployer.store.builder(app.id),
         deployer.store.config(app.id),
@@ -49,9 +51,13 @@ async fn options(deployer: &Deployer, app: &App) -> Result<Options, Problem> {
         .filter(|(key, _)| key.as_str().starts_with(BUILD_VARIABLES))
         .map(|(key, value)| (key.as_str().to_owned(), value.reveal().to_owned()));
     let arguments = builder.arguments.iter();
-    Ok(Options {
+    let prefix = match builder.cache.generation {
+        0 => app.name.to_string(),
+        generation => format!("{}.{generation}", app.name),
+    };
+    let options = Options {
         image_mirrors: deployer.settings.image_mirrors.clone(),
-        cache_id_prefix: Some(app.name.to_string()),
+        cache_id_prefix: Some(prefix),
         selected: set(BuilderSetting::Selected),
         build_dir: set(BuilderSetting::BuildDir),
         dockerfile_path: set(BuilderSetting::DockerfilePath),
@@ -62,7 +68,8 @@ async fn options(deployer: &Deployer, app: &App) -> Result<Options, Problem> {
             .collect(),
         versions: deployer.settings.versions.clone(),
         today: Some(Timestamp::now().strftime("%Y-%m-%d").to_string()),
-    })
+    };
+    Ok((options, builder.cache))
 }
 
 pub(super) async fn detect(
@@ -80,7 +87,7 @@ pub(super) async fn detect(
     for warning in tree.warnings() {
         run.warn(warning.clone()).await;
     }
-    let options = options(deployer, &run.app).await?;
+    let (options, cache) = options(deployer, &run.app).await?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
         let detection = mini_buildpacks::detect(&searched, &options);
@@ -120,6 +127,7 @@ pub(super) async fn detect(
         tree,
         detection,
         runnable,
+        cache,
     })
 }
 

@@ -180,6 +180,8 @@ pub struct BuildSpec {
     pub arguments: BTreeMap<String, String>,
     /// The stage to build; the last when none.
     pub target: Option<String>,
+    /// Whether no step may be taken from the cache.
+    pub is_without_cache: bool,
 }
 
 /// A build context: chunks of a tar archive.

@@ -80,6 +80,17 @@ pub struct Builder {
     pub settings: BTreeMap<BuilderSetting, String>,
     /// Build arguments, which are no secrets.
     pub arguments: BTreeMap<ConfigKey, String>,
+    /// Its cache.
+    pub cache: BuildCache,
+}
+
+/// Which cache the builds of an app use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BuildCache {
+    /// How often it was purged: each time the builds go on with an empty one under another name.
+    pub generation: u32,
+    /// Whether nothing was built with it yet.
+    pub is_cold: bool,
 }
 
 impl Builder {

@@ -20,7 +20,7 @@ mod value_kind;
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
-pub use builder::{Builder, BuilderSetting};
+pub use builder::{BuildCache, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};

@@ -1,9 +1,9 @@
 //! How apps are built, as far as it was set.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Store, StoreError, row};
-use crate::model::{AppId, Builder, BuilderSetting, ConfigKey};
+use crate::model::{AppId, BuildCache, Builder, BuilderSetting, ConfigKey};
 
 impl Store {
     /// What was set of how an app is built.
@@ -26,9 +26,20 @@ impl Store {
                     Ok::<_, StoreError>((name, found.get("value")?))
                 })?
                 .collect::<Result<_, _>>()?;
+            let cache = tx
+                .prepare_cached("SELECT generation, is_cold FROM build_caches WHERE app_id = ?1")?
+                .query_row([app.0], |found| {
+                    Ok(BuildCache {
+                        generation: found.get("generation")?,
+                        is_cold: found.get("is_cold")?,
+                    })
+                })
+                .optional()?
+                .unwrap_or_default();
             Ok(Builder {
                 settings,
                 arguments,
+                cache,
             })
         })
         .await
@@ -56,6 +67,37 @@ impl Store {
                     .prepare_cached("DELETE FROM builder_settings WHERE app_id = ?1 AND name = ?2")?
                     .execute(params![app.0, setting.as_str()])?,
             };
+            Ok(())
+        })
+        .await
+    }
+
+    /// Has the next build of an app begin without a cache.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such app.
+    pub async fn purge_build_cache(&self, app: AppId) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO build_caches (app_id, generation, is_cold) VALUES (?1, 1, 1) \
+                 ON CONFLICT (app_id) DO UPDATE SET generation = generation + 1, is_cold = 1",
+            )?
+            .execute([app.0])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that a build with this cache has succeeded; nothing if it was purged meanwhile.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn warm_build_cache(&self, app: AppId, cache: BuildCache) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "UPDATE build_caches SET is_cold = 0 WHERE app_id = ?1 AND generation = ?2",
+            )?
+            .execute(params![app.0, cache.generation])?;
             Ok(())
         })
         .await

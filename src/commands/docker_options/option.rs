@@ -12,7 +12,15 @@ pub(super) fn build_argument(
     option: &[String],
 ) -> Result<(ConfigKey, Option<String>), Problem> {
     phase(phases)?;
-    // Dokku takes the option as one word, a shell may have made several of it.
+    // Dokku takes the option as one word; without quotes a shell makes two of it, and more are a mistake.
+    if option.len() > 2 {
+        return Err(Problem::new(
+            Kind::Usage,
+            "The option was not understood",
+            "it is one option of at most two words, and what stands behind it belongs to it",
+            "Quote it, and give flags of the command itself in front: --format json docker-options:add blog build \"--build-arg A=b c\"",
+        ));
+    }
     let option = option.join(" ");
     let argument = option
         .trim()
@@ -43,7 +51,18 @@ pub(super) fn build_argument(
             "Give a value of one line",
         ));
     }
-    Ok((name.parse()?, value))
+    let name = name.parse().map_err(|_| {
+        Problem::new(
+            Kind::Invalid,
+            format!(
+                "`{}` is not the name of a build argument",
+                name.escape_debug()
+            ),
+            "a name has letters, digits and `_`, and begins with no digit",
+            "Give one such as \"--build-arg API_URL=https://api.example.com\"",
+        )
+    })?;
+    Ok((name, value))
 }
 
 /// Refuses the phases of containers.
@@ -89,6 +108,7 @@ mod tests {
         check(&["--build-arg", "A-B=1"], None);
         check(&["--build-arg", "A=1\nRUN x"], None);
         check(&["--memory 1g"], None);
+        check(&["--build-arg", "A=1", "--format"], None);
         assert!(build_argument("deploy", &["--build-arg A=1".to_owned()]).is_err());
     }
 }

@@ -55,6 +55,7 @@ impl Bench<'_> {
             dockerfile: "Dockerfile".to_owned(),
             arguments: BTreeMap::new(),
             target: None,
+            is_without_cache: false,
         })
     }
 

@@ -101,6 +101,7 @@ impl Inner {
                 &spec.app,
                 Kind::Image.as_str(),
             ))
+            .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)
             .version(BuilderVersion::BuilderBuildKit)

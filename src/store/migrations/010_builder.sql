@@ -13,3 +13,10 @@ CREATE TABLE build_arguments (
     value  TEXT    NOT NULL,
     PRIMARY KEY (app_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- A row once the cache of an app's builds was purged. Docker knows no cache by app, so a purge is another name for it.
+CREATE TABLE build_caches (
+    app_id     INTEGER NOT NULL PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    is_cold    INTEGER NOT NULL CHECK (is_cold IN (0, 1))
+) STRICT;
