@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Options;
 use crate::commands::buildpacks::{Local, local};
@@ -79,13 +79,24 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
         }
         Some(name @ ("buildpacks:detect" | "buildpacks:dockerfile")) => {
             let is_dockerfile = name.ends_with("dockerfile");
-            match LocalLine::try_parse_from(&words) {
+            let line = LocalLine::command()
+                .bin_name(format!("mini {name}"))
+                .try_get_matches_from(&words)
+                .and_then(|matches| LocalLine::from_arg_matches(&matches));
+            match line {
                 Ok(line) if line.local.is_folder() => {
                     let answer = local(line.local, is_dockerfile)?;
                     Ok(client::show(&answer, Options::default()))
                 }
                 // No folder: an app of the server.
-                Ok(_) => client::run(words, data_dir.map(PathBuf::from)),
+                Ok(line) => client::run(words, data_dir.map(PathBuf::from)).map_err(|problem| {
+                    let dir = line.local.dir.display();
+                    let why = format!(
+                        "there is no folder {dir} here, and as an app: {}",
+                        problem.why
+                    );
+                    Problem { why, ..problem }
+                }),
                 Err(error) => Ok(clap_said(&error)),
             }
         }
@@ -101,10 +112,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
 
 /// `mini buildpacks:detect`, `mini buildpacks:dockerfile`
 #[derive(Parser)]
-#[command(
-    name = "mini buildpacks:detect",
-    about = "Say what a folder is and how it would be built and run; build nothing"
-)]
+#[command(about = "Say what a folder is and how it would be built and run; build nothing")]
 struct LocalLine {
     #[command(flatten)]
     local: Local,

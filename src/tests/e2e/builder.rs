@@ -1,5 +1,8 @@
 //! How an app is built, where its owner has a say: directory, stage, arguments, mini.toml.
 
+use std::process::Command;
+
+use crate::process::{Ran, run};
 use crate::repository::Repository;
 use crate::server::Server;
 
@@ -121,4 +124,45 @@ fn what_a_repository_says_of_its_build_is_done() {
         .ssh(&["config:set", "decided", "GREETING=hello"])
         .succeeds();
     assert_eq!(server.body("decided", "/env?name=GREETING"), "hello");
+}
+
+#[test]
+fn a_folder_is_looked_at_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let mini = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mini"));
+        command.current_dir(folder.path()).args(words);
+        command.env("MINI_DATA_DIR", folder.path().join("data"));
+        run(&mut command)
+    };
+    let json = |ran: &Ran| -> serde_json::Value {
+        let text = ran.text();
+        let line = text.lines().find(|line| line.starts_with('{'));
+        serde_json::from_str(line.unwrap()).unwrap()
+    };
+    std::fs::write(folder.path().join("Procfile"), "web:\n").unwrap();
+    let refused = mini(&["buildpacks:detect", "--json"]);
+    refused.ends_with(1);
+    let error = &json(&refused)["error"];
+    assert_eq!(
+        (&error["file"], &error["line"]),
+        (&"Procfile".into(), &1.into())
+    );
+
+    std::fs::write(folder.path().join("Procfile"), "web: ./serve\n").unwrap();
+    std::fs::create_dir(folder.path().join("app")).unwrap();
+    std::fs::write(folder.path().join("app/Dockerfile"), "FROM a\n").unwrap();
+    let found = json(mini(&["buildpacks:detect", "--json", "--build-dir", "app"]).ends_with(0));
+    assert_eq!(
+        (&found["language"], &found["directory"]),
+        (&"dockerfile".into(), &"app".into())
+    );
+    let words = ["buildpacks:detect", "./app", "-e", "MINI_START_COMMAND=./x"];
+    mini(&words).says(&["Process web:     ./x"]).succeeds();
+    let written = mini(&["buildpacks:dockerfile", "app"]);
+    assert_eq!(written.succeeds(), "FROM a\n");
+    // What is no folder is an app, and for that a server is needed.
+    mini(&["buildpacks:detect", "shop"])
+        .ends_with(1)
+        .says(&["there is no folder shop here", "mini is not running"]);
 }
