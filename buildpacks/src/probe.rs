@@ -65,11 +65,12 @@ pub(crate) enum Probe {
         #[serde(default)]
         kinds: BTreeMap<String, Vec<String>>,
     },
-    /// The packages for development that scripts of a package.json or the commands of the Procfile need to run.
+    /// The packages for development that scripts of a package.json (and the commands of the Procfile) need to run.
     ScriptPackages {
         file: String,
         scripts: Vec<String>,
-        programs: BTreeMap<String, String>,
+        #[serde(default)]
+        procfile: bool,
     },
     /// The packages that are installed together; see [`workspace::value`].
     Workspace,
@@ -185,18 +186,22 @@ impl Probe {
             Self::ScriptPackages {
                 file,
                 scripts,
-                programs,
+                procfile,
             } => match repository.json(file)? {
                 Some(package) => {
                     let mut commands: Vec<Vec<String>> = scripts
                         .iter()
                         .flat_map(|name| script::commands(&package, name))
                         .collect();
-                    let procfile = repository.beginning("Procfile")?;
-                    for line in procfile.lines().filter_map(|line| line.split_once(':')) {
+                    let lines = if *procfile {
+                        repository.beginning("Procfile")?
+                    } else {
+                        "".into()
+                    };
+                    for line in lines.lines().filter_map(|line| line.split_once(':')) {
                         commands.extend(script::commands_of_line(&package, line.1));
                     }
-                    let found = script::packages_for_development(&package, &commands, programs);
+                    let found = script::packages_for_development(&package, &commands);
                     Some(found.into_iter().map(Value::from).collect())
                 }
                 None => None,

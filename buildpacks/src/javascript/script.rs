@@ -6,7 +6,25 @@ use serde_json::Value;
 
 /// Scripts call scripts; a chain longer than this is a circle or a joke.
 const MAX_DEPTH: usize = 8;
-/// Programs a circle of scripts could multiply without end.
+/// Programs whose package has another name.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("babel-node", "@babel/node"),
+    ("dotenv", "dotenv-cli"),
+    ("dotenvx", "@dotenvx/dotenvx"),
+    ("fastify", "fastify-cli"),
+    ("medusa", "@medusajs/cli"),
+    ("nest", "@nestjs/cli"),
+    ("ng", "@angular/cli"),
+    ("react-router-serve", "@react-router/serve"),
+    ("remix-serve", "@remix-run/serve"),
+    ("run-p", "npm-run-all"),
+    ("run-s", "npm-run-all"),
+    ("sirv", "sirv-cli"),
+    ("swc-node", "@swc-node/register"),
+    ("tsc", "typescript"),
+    ("vue-cli-service", "@vue/cli-service"),
+];
+/// Commands a circle of scripts could multiply without end.
 const MAX_COMMANDS: usize = 64;
 
 /// The commands a script comes down to, in order, each as its words without assignments and wrappers.
@@ -62,12 +80,10 @@ pub(crate) fn is_like(command: &[String], pattern: &str) -> bool {
     words.next().is_none_or(|next| next.starts_with('-'))
 }
 
-/// The packages for development that the commands name, as a program (`programs` says which package brings it) or as a
-/// module to load.
+/// The packages for development that the commands name, as a program or as a module to load.
 pub(crate) fn packages_for_development(
     package: &Value,
     commands: &[Vec<String>],
-    programs: &BTreeMap<String, String>,
 ) -> BTreeSet<String> {
     let names = |key: &str| package.get(key).and_then(Value::as_object);
     let Some(development) = names("devDependencies") else {
@@ -82,7 +98,8 @@ pub(crate) fn packages_for_development(
     let named = words.filter_map(|word| {
         let word = word.strip_prefix("node_modules/.bin/").unwrap_or(word);
         let word = word.strip_prefix("./node_modules/.bin/").unwrap_or(word);
-        let name = programs.get(word).map_or(word, String::as_str);
+        let other = PROGRAMS.iter().find(|(program, _)| *program == word);
+        let name = other.map_or(word, |(_, name)| name);
         // `ts-node/register` is a file of the package `ts-node`.
         let depth = if name.starts_with('@') { 2 } else { 1 };
         let end = name.match_indices('/').nth(depth - 1).map(|(at, _)| at);
@@ -264,7 +281,6 @@ mod tests {
             },
             "dependencies": {"nodemon": "1"},
         });
-        let programs = BTreeMap::from([("tsc".to_owned(), "typescript".to_owned())]);
         for (script, expected) in [
             ("start", &["ts-node"][..]),
             ("tool", &["typescript"]),
@@ -272,7 +288,7 @@ mod tests {
             ("scoped", &["@swc-node/register"]),
             ("plain", &[]),
         ] {
-            let found = packages_for_development(&package, &commands(&package, script), &programs);
+            let found = packages_for_development(&package, &commands(&package, script));
             assert!(
                 found
                     .iter()

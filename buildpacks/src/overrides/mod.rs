@@ -206,3 +206,6 @@ fn joined(commands: Vec<Said>) -> Option<Said> {
         origin,
     })
 }
+
+#[cfg(test)]
+mod tests;
