@@ -96,7 +96,7 @@ impl<'a> Detector<'a> {
             .catalogue
             .buildpacks
             .iter()
-            .filter(|buildpack| buildpack.precedence > taken.precedence);
+            .filter(|other| other.precedence > taken.precedence && !other.last_resort);
         let matching = later.filter(|buildpack| {
             let evaluation = Evaluation::new(self.repository, buildpack);
             // A broken manifest of a language that is not taken is nobody's problem.

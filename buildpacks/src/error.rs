@@ -80,6 +80,16 @@ pub enum DetectError {
         /// What it has to look like.
         expected: &'static str,
     },
+    /// The language is clear, but this way of using it cannot be built.
+    #[error("{file} cannot be built: {problem}")]
+    Refused {
+        /// The file that decides it.
+        file: String,
+        /// What is in the way.
+        problem: String,
+        /// What to do instead.
+        next: String,
+    },
     /// The repository itself could not be read.
     #[error("the repository cannot be read")]
     Tree(#[source] TreeError),
@@ -159,6 +169,7 @@ impl DetectError {
             Self::InvalidOption {
                 option, expected, ..
             } => format!("{option} has to be {expected}"),
+            Self::Refused { problem, .. } => problem.clone(),
             Self::Tree(error) => match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
@@ -203,6 +214,7 @@ impl DetectError {
             Self::InvalidOption { option, .. } => {
                 format!("change {option} in the settings of the server or the app")
             }
+            Self::Refused { next, .. } => next.clone(),
             Self::Tree(_) => "check the path and its permissions".to_owned(),
             Self::BrokenBuildpack { .. } => {
                 "report this as a bug of mini; a Dockerfile of your own goes around it".to_owned()
@@ -218,7 +230,7 @@ impl DetectError {
             Self::InvalidManifest { file, line, .. } | Self::UnknownVersion { file, line, .. } => {
                 Some((file, *line))
             }
-            Self::FileTooLarge { file, .. } => Some((file, None)),
+            Self::FileTooLarge { file, .. } | Self::Refused { file, .. } => Some((file, None)),
             Self::Unrecognised { .. }
             | Self::NoStartCommand { .. }
             | Self::MissingDockerfile { .. }

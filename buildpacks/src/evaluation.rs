@@ -55,8 +55,20 @@ impl<'a> Evaluation<'a> {
         self.dependencies.contains(name)
     }
 
+    /// Whether a lock file names a package, directly needed or not.
+    pub(crate) fn has_locked(&self, name: &str) -> bool {
+        self.dependencies.contains(&format!("locked:{name}"))
+    }
+
+    /// A fact, or a field of one: `cargo.others`.
+    fn fact(&self, name: &str) -> Option<&Value> {
+        let mut parts = name.split('.');
+        let fact = self.facts.get(parts.next()?)?;
+        parts.try_fold(fact, |value, part| value.get(part))
+    }
+
     pub(crate) fn has_fact(&self, name: &str) -> bool {
-        match self.facts.get(name) {
+        match self.fact(name) {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::String(text)) => !text.is_empty(),
             Some(Value::Array(items)) => !items.is_empty(),
@@ -65,7 +77,7 @@ impl<'a> Evaluation<'a> {
     }
 
     pub(crate) fn is_single(&self, name: &str) -> bool {
-        matches!(self.facts.get(name), Some(Value::Array(items)) if items.len() == 1)
+        matches!(self.fact(name), Some(Value::Array(items)) if items.len() == 1)
     }
 
     pub(crate) fn fact_text(&self, name: &str) -> Option<&str> {

@@ -15,6 +15,7 @@
 //! ```
 
 mod buildpack;
+mod cargo;
 mod catalogue;
 mod condition;
 mod detection;
@@ -26,15 +27,18 @@ mod error;
 mod evaluation;
 mod glob;
 pub mod image;
+mod import_path;
 mod known_versions;
 mod options;
 mod plan;
+mod poetry_range;
 mod probe;
 pub mod procfile;
 mod repository;
 mod requirements;
 mod runtime;
 mod source_code;
+mod system_packages;
 mod template;
 mod tree;
 

@@ -10,6 +10,7 @@ use crate::dockerfile;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
 use crate::image::{is_image_reference, mirrored};
+use crate::system_packages;
 use crate::template;
 
 impl<'a> Detector<'a> {
@@ -17,6 +18,16 @@ impl<'a> Detector<'a> {
     /// [`DetectError::NoStartCommand`] lets another language try; any other error ends the detection.
     pub(crate) fn plan(&self, evaluation: Evaluation<'a>) -> Result<Detection, DetectError> {
         let buildpack = evaluation.buildpack;
+        if let Some(refusal) = evaluation.first(&buildpack.refusals, |refusal| &refusal.when)? {
+            return Err(DetectError::Refused {
+                file: evaluation
+                    .fact_text(&refusal.file)
+                    .unwrap_or_default()
+                    .to_owned(),
+                problem: evaluation.render(&refusal.problem)?,
+                next: evaluation.render(&refusal.next)?,
+            });
+        }
         let manager = evaluation.first(&buildpack.package_managers, |manager| &manager.when)?;
         let mut detection = Detection {
             language: buildpack.name.clone(),
@@ -149,8 +160,18 @@ impl<'a> Detector<'a> {
             Some(root) => Some(evaluation.render(root)?),
             None => None,
         };
+        let needed = system_packages::needed(evaluation)?;
+        detection.evidence.extend(needed.reasons);
+        let taken: BTreeMap<&String, &String> = detection
+            .versions
+            .iter()
+            .map(|(runtime, taken)| (runtime, &taken.version))
+            .collect();
         let mut values = evaluation.values()?;
         values.extend([
+            ("versions".to_owned(), json!(taken)),
+            ("build_packages".to_owned(), json!(needed.build)),
+            ("run_packages".to_owned(), json!(needed.run)),
             ("image".to_owned(), json!(images)),
             ("start".to_owned(), json!(detection.start)),
             ("build".to_owned(), json!(detection.build)),

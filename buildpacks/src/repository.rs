@@ -55,6 +55,15 @@ impl<'a> Repository<'a> {
         self.files.contains(path)
     }
 
+    /// Whether any file is below `path`.
+    pub(crate) fn has_folder(&self, path: &str) -> bool {
+        let inside = format!("{path}/");
+        self.files
+            .range(inside.clone()..)
+            .next()
+            .is_some_and(|file| file.starts_with(&inside))
+    }
+
     /// Names at the root, directories with a `/` behind, for telling the user what was seen.
     pub(crate) fn root_names(&self) -> BTreeSet<String> {
         let names = self.files.iter().map(|path| match path.split_once('/') {
@@ -172,6 +181,20 @@ impl<'a> Repository<'a> {
         Ok(Some(value))
     }
 
+    /// A whole TOML file, as JSON.
+    pub(crate) fn toml_document(
+        &self,
+        path: &str,
+    ) -> Result<Option<serde_json::Value>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document = parse_toml(path, &text)?;
+        let values = document.get_ref().iter();
+        let values = values.map(|(key, item)| (key.get_ref().to_string(), to_json(item.get_ref())));
+        Ok(Some(values.collect()))
+    }
+
     /// A value of a TOML file and its line. `key` is dotted: `project.requires-python`.
     pub(crate) fn toml(
         &self,
@@ -181,15 +204,7 @@ impl<'a> Repository<'a> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
-        let document =
-            toml::de::DeTable::parse(&text).map_err(|error| DetectError::InvalidManifest {
-                file: path.to_owned(),
-                line: Some(line_at(&text, error.span().map_or(0, |span| span.start))),
-                problem: format!(
-                    "not TOML: {}",
-                    error.message().replace(char::is_control, " ")
-                ),
-            })?;
+        let document = parse_toml(path, &text)?;
         let mut table = document.get_ref();
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -209,6 +224,20 @@ impl<'a> Repository<'a> {
         }
         Ok(None)
     }
+}
+
+fn parse_toml<'t>(
+    path: &str,
+    text: &'t str,
+) -> Result<toml::Spanned<toml::de::DeTable<'t>>, DetectError> {
+    toml::de::DeTable::parse(text).map_err(|error| DetectError::InvalidManifest {
+        file: path.to_owned(),
+        line: Some(line_at(text, error.span().map_or(0, |span| span.start))),
+        problem: format!(
+            "not TOML: {}",
+            error.message().replace(char::is_control, " ")
+        ),
+    })
 }
 
 /// The line a JSON pointer's last key is written on: the keys searched one behind the other. A guess in odd cases (a key that is
