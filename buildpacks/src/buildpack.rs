@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::condition::Condition;
+use crate::environment::Environment;
 use crate::probe::{DependencySource, Probe};
 use crate::runtime::Runtime;
 
@@ -18,6 +19,9 @@ pub(crate) struct Buildpack {
     /// The template of its Dockerfile; none where the repository brings its own.
     #[serde(skip)]
     pub(crate) template: Option<&'static str>,
+    /// What its apps want in their environment: `environment.toml` of its folder.
+    #[serde(skip)]
+    pub(crate) environment: Environment,
     /// The language's name for people.
     pub(crate) title: String,
     /// Languages are asked in rising order; the first that can say how to run the app is taken.
@@ -61,7 +65,16 @@ pub(crate) struct Buildpack {
     #[serde(default)]
     pub(crate) system_packages: Vec<SystemPackages>,
     #[serde(default)]
-    pub(crate) package_managers: Vec<PackageManager>,
+    pub(crate) package_managers: Vec<Named>,
+    /// The framework: the first that applies.
+    #[serde(default)]
+    pub(crate) variants: Vec<Named>,
+    /// When an app in a directory of its own is built from the root of the repository (workspaces). Otherwise the build sees
+    /// that directory only.
+    pub(crate) root_context: Option<Condition>,
+    /// The command that installs dependencies: the first that applies.
+    #[serde(default)]
+    pub(crate) install: Vec<Command>,
     /// The build command: the first that applies.
     #[serde(default)]
     pub(crate) build: Vec<Command>,
@@ -76,7 +89,7 @@ pub(crate) struct Buildpack {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PackageManager {
+pub(crate) struct Named {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) when: Condition,
@@ -116,6 +129,7 @@ pub(crate) struct Command {
     #[serde(default)]
     pub(crate) when: Condition,
     pub(crate) command: String,
+    #[serde(default)]
     pub(crate) because: String,
 }
 

@@ -29,10 +29,22 @@ pub(crate) struct Condition {
     single: Option<String>,
     /// A flag of this buildpack holds.
     flag: Option<String>,
+    /// The owner of the app decided this command.
+    decided: Option<Decision>,
     /// One of these holds.
     any: Vec<Condition>,
     /// This does not hold.
     not: Option<Box<Condition>>,
+}
+
+/// A command that an owner may decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Decision {
+    Install,
+    Build,
+    /// That of `web`, in a Procfile too.
+    Start,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +86,7 @@ impl Condition {
             || !dependencies_hold
             || !self.fact.iter().all(|name| evaluation.has_fact(name))
             || !self.single.iter().all(|name| evaluation.is_single(name))
+            || !self.decided.is_none_or(|what| evaluation.is_decided(what))
         {
             return Ok(false);
         }

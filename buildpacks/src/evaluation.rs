@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::buildpack::{Buildpack, Command, Remark};
-use crate::condition::Condition;
+use crate::condition::{Condition, Decision};
 use crate::error::DetectError;
+use crate::overrides::Overrides;
 use crate::repository::Repository;
 use crate::template;
 
@@ -14,6 +15,7 @@ use crate::template;
 pub(crate) struct Evaluation<'a> {
     pub(crate) repository: &'a Repository<'a>,
     pub(crate) buildpack: &'a Buildpack,
+    overrides: &'a Overrides,
     dependencies: BTreeSet<String>,
     facts: BTreeMap<String, Value>,
 }
@@ -26,10 +28,15 @@ pub(crate) struct Chosen {
 
 impl<'a> Evaluation<'a> {
     /// Before anything but files has been looked at: enough for [`Buildpack::detect`].
-    pub(crate) fn new(repository: &'a Repository<'a>, buildpack: &'a Buildpack) -> Self {
+    pub(crate) fn new(
+        repository: &'a Repository<'a>,
+        buildpack: &'a Buildpack,
+        overrides: &'a Overrides,
+    ) -> Self {
         Self {
             repository,
             buildpack,
+            overrides,
             dependencies: BTreeSet::new(),
             facts: BTreeMap::new(),
         }
@@ -81,7 +88,15 @@ impl<'a> Evaluation<'a> {
     }
 
     pub(crate) fn fact_text(&self, name: &str) -> Option<&str> {
-        self.facts.get(name)?.as_str()
+        self.fact(name)?.as_str()
+    }
+
+    pub(crate) fn is_decided(&self, what: Decision) -> bool {
+        match what {
+            Decision::Install => self.overrides.install.is_some(),
+            Decision::Build => self.overrides.build.is_some(),
+            Decision::Start => self.overrides.processes.contains_key("web"),
+        }
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, DetectError> {

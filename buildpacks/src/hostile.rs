@@ -127,7 +127,7 @@ fn options_are_checked_too() {
             ..Options::default()
         },
         Options {
-            build_args: vec!["A=1\nRUN x".into()],
+            arguments: [("A=1\nRUN x".to_owned(), String::new())].into(),
             ..Options::default()
         },
         Options {
@@ -164,7 +164,7 @@ fn options_reach_the_dockerfile() {
     let options = Options {
         image_mirrors: [("node".to_owned(), "mirror.example:5000/node".to_owned())].into(),
         cache_id_prefix: Some("shop".into()),
-        build_args: vec!["API_URL".into()],
+        arguments: [("API_URL".to_owned(), "x".to_owned())].into(),
         ..Options::default()
     };
     let tree = MapTree::new()

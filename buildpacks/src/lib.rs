@@ -14,6 +14,7 @@
 //! # Ok::<(), mini_buildpacks::DetectError>(())
 //! ```
 
+mod additions;
 mod buildpack;
 mod cargo;
 mod catalogue;
@@ -23,6 +24,9 @@ mod detector;
 mod dir_tree;
 pub mod dockerfile;
 pub mod dockerignore;
+mod document;
+mod dotenv;
+mod environment;
 mod error;
 mod evaluation;
 mod glob;
@@ -30,6 +34,7 @@ pub mod image;
 mod import_path;
 mod known_versions;
 mod options;
+mod overrides;
 mod plan;
 mod poetry_range;
 mod probe;
@@ -37,16 +42,21 @@ pub mod procfile;
 mod repository;
 mod requirements;
 mod runtime;
+mod said;
 mod source_code;
 mod system_packages;
 mod template;
+mod tools;
 mod tree;
 
 pub use detection::{Detection, RuntimeVersion};
-pub use detector::detect;
+pub use detector::{buildpack_names, detect};
 pub use dir_tree::DirTree;
+pub use environment::Suggestion;
 pub use error::DetectError;
+pub use known_versions::VersionTable;
 pub use options::Options;
+pub use said::Origin;
 pub use tree::{MapTree, Tree, TreeError};
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Probe {
                 Some(value) => {
                     let text = repository.text(file)?;
                     let line = text.and_then(|text| line_of_pointer(&text, key));
-                    Some(plain(value).ok_or_else(|| unusable(file, line, key))?)
+                    Some(plain(value).ok_or_else(|| unusable(repository, file, line, key))?)
                 }
                 None => None,
             },
@@ -137,7 +137,7 @@ impl Probe {
             }
             Self::Toml { file, key } => match repository.toml(file, key)? {
                 Some((value, line)) => {
-                    Some(plain(value).ok_or_else(|| unusable(file, Some(line), key))?)
+                    Some(plain(value).ok_or_else(|| unusable(repository, file, Some(line), key))?)
                 }
                 None => None,
             },
@@ -321,10 +321,15 @@ fn plain(value: Value) -> Option<Value> {
     }
 }
 
-fn unusable(file: &str, line: Option<usize>, key: &str) -> DetectError {
+fn unusable(
+    repository: &Repository<'_>,
+    file: &str,
+    line: Option<usize>,
+    key: &str,
+) -> DetectError {
     let problem = format!("{key} has to be one line of text");
     DetectError::InvalidManifest {
-        file: file.to_owned(),
+        file: repository.from_root(file),
         line,
         problem,
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::document::with_lines;
 use crate::error::DetectError;
 use crate::glob::Glob;
 use crate::tree::{Tree, TreeError};
@@ -20,15 +21,28 @@ pub(crate) fn is_skipped_directory(name: &str) -> bool {
 }
 
 /// A tree with a filtered, sorted file list and a cache of what was read.
+///
+/// Paths are relative to the directory of the app. One with a `/` in front is relative to the root of the repository, which is
+/// the same where the app is the whole of it: then the `/` is dropped, and a path that was asked for with it is given without.
 pub(crate) struct Repository<'a> {
     tree: &'a dyn Tree,
+    /// The directory of the app with a `/` behind; empty where the app is the whole repository.
+    prefix: String,
     files: BTreeSet<String>,
+    /// All files with a `/` in front; empty where the app is the whole repository.
+    root_files: BTreeSet<String>,
     texts: RefCell<BTreeMap<String, Option<Rc<str>>>>,
     jsons: RefCell<BTreeMap<String, Rc<serde_json::Value>>>,
 }
 
 impl<'a> Repository<'a> {
+    #[cfg(test)]
     pub(crate) fn new(tree: &'a dyn Tree) -> Result<Self, DetectError> {
+        Self::in_directory(tree, "")
+    }
+
+    /// The app in `directory`, empty for the root. There may be no such directory: then there are no files.
+    pub(crate) fn in_directory(tree: &'a dyn Tree, directory: &str) -> Result<Self, DetectError> {
         let is_application_file = |path: &String| {
             let directories = path
                 .rsplit_once('/')
@@ -38,21 +52,70 @@ impl<'a> Repository<'a> {
                 && !path.contains(char::is_control)
                 && !directories.split('/').any(is_skipped_directory)
         };
-        let files = tree
-            .files()?
-            .into_iter()
-            .filter(is_application_file)
-            .collect();
+        let all = tree.files()?.into_iter().filter(is_application_file);
+        let prefix = if directory.is_empty() {
+            String::new()
+        } else {
+            format!("{directory}/")
+        };
+        let (files, root_files) = if prefix.is_empty() {
+            (all.collect(), BTreeSet::new())
+        } else {
+            let root_files: BTreeSet<String> = all.map(|path| format!("/{path}")).collect();
+            let inside = root_files
+                .iter()
+                .filter_map(|path| path.strip_prefix('/')?.strip_prefix(prefix.as_str()));
+            (inside.map(str::to_owned).collect(), root_files)
+        };
         Ok(Self {
             tree,
+            prefix,
             files,
+            root_files,
             texts: RefCell::default(),
             jsons: RefCell::default(),
         })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The directory of the app, empty for the root of the repository.
+    pub(crate) fn directory(&self) -> &str {
+        self.prefix.trim_end_matches('/')
+    }
+
+    /// A path as it is written from the root of the repository, for people and for the tree.
+    pub(crate) fn from_root(&self, path: &str) -> String {
+        match path.strip_prefix('/') {
+            Some(rooted) => rooted.to_owned(),
+            None => format!("{}{path}", self.prefix),
+        }
+    }
+
+    /// The path if it is there, else the same at the root of the repository: `.nvmrc` of an app in a monorepo.
+    pub(crate) fn here_or_at_root(&self, path: &str) -> String {
+        let at_root = format!("/{path}");
+        if !self.has(path) && self.has(&at_root) {
+            at_root
+        } else {
+            path.to_owned()
+        }
+    }
+
+    /// The list a path belongs to, and the path as it stands there.
+    fn list_of<'p>(&self, path: &'p str) -> (&BTreeSet<String>, &'p str) {
+        match path.strip_prefix('/') {
+            Some(rooted) if self.prefix.is_empty() => (&self.files, rooted),
+            Some(_) => (&self.root_files, path),
+            None => (&self.files, path),
+        }
+    }
+
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.files.contains(path)
+        let (files, path) = self.list_of(path);
+        files.contains(path)
     }
 
     /// Whether any file is below `path`.
@@ -75,22 +138,17 @@ impl<'a> Repository<'a> {
 
     /// Files matching a pattern of Docker's form, in order of depth, then name.
     pub(crate) fn matching(&self, pattern: &str) -> Vec<&str> {
-        if self.has(pattern) {
-            return self
-                .files
-                .get(pattern)
-                .map(String::as_str)
-                .into_iter()
-                .collect();
+        let (files, pattern) = self.list_of(pattern);
+        if let Some(path) = files.get(pattern) {
+            return vec![path];
         }
-        let Ok(glob) = Glob::new(pattern) else {
+        let Ok(glob) = Glob::new(pattern.trim_start_matches('/')) else {
             return Vec::new();
         };
-        let mut found: Vec<&str> = self
-            .files
+        let mut found: Vec<&str> = files
             .iter()
             .map(String::as_str)
-            .filter(|path| glob.is_match(path))
+            .filter(|path| glob.is_match(path.trim_start_matches('/')))
             .collect();
         found.sort_by_key(|path| (path.matches('/').count(), *path));
         found
@@ -117,8 +175,9 @@ impl<'a> Repository<'a> {
         if let Some(known) = self.texts.borrow().get(path) {
             return Ok(known.clone());
         }
-        let text = match self.tree.read(path, MAX_FILE_BYTES)? {
-            Some(bytes) => Some(Rc::from(decode(path, &bytes)?)),
+        let place = self.from_root(path);
+        let text = match self.tree.read(&place, MAX_FILE_BYTES)? {
+            Some(bytes) => Some(Rc::from(decode(&place, &bytes)?)),
             None => None,
         };
         self.texts
@@ -129,7 +188,7 @@ impl<'a> Repository<'a> {
 
     /// Source code that is only glanced at: too large or badly encoded files are no error here.
     pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
-        match self.tree.read(path, MAX_FILE_BYTES) {
+        match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()),
             Err(TreeError::TooLarge { .. }) => Ok(String::new()),
             Err(other) => Err(other.into()),
@@ -139,7 +198,7 @@ impl<'a> Repository<'a> {
     /// A file's raw bytes, within the same limit.
     pub(crate) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, DetectError> {
         if self.has(path) {
-            Ok(self.tree.read(path, MAX_FILE_BYTES)?)
+            Ok(self.tree.read(&self.from_root(path), MAX_FILE_BYTES)?)
         } else {
             Ok(None)
         }
@@ -161,7 +220,7 @@ impl<'a> Repository<'a> {
                 .unwrap_or_default()
                 .to_owned();
             DetectError::InvalidManifest {
-                file: path.to_owned(),
+                file: self.from_root(path),
                 line: Some(error.line().max(1)),
                 problem: format!("not JSON: {message}"),
             }
@@ -169,7 +228,7 @@ impl<'a> Repository<'a> {
         if !value.is_object() {
             let problem = "the file holds no JSON object".to_owned();
             return Err(DetectError::InvalidManifest {
-                file: path.to_owned(),
+                file: self.from_root(path),
                 line: Some(1),
                 problem,
             });
@@ -189,7 +248,7 @@ impl<'a> Repository<'a> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
-        let document = parse_toml(path, &text)?;
+        let document = self.parsed_toml(path, &text)?;
         let values = document.get_ref().iter();
         let values = values.map(|(key, item)| (key.get_ref().to_string(), to_json(item.get_ref())));
         Ok(Some(values.collect()))
@@ -204,7 +263,7 @@ impl<'a> Repository<'a> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
-        let document = parse_toml(path, &text)?;
+        let document = self.parsed_toml(path, &text)?;
         let mut table = document.get_ref();
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -224,20 +283,33 @@ impl<'a> Repository<'a> {
         }
         Ok(None)
     }
-}
 
-fn parse_toml<'t>(
-    path: &str,
-    text: &'t str,
-) -> Result<toml::Spanned<toml::de::DeTable<'t>>, DetectError> {
-    toml::de::DeTable::parse(text).map_err(|error| DetectError::InvalidManifest {
-        file: path.to_owned(),
-        line: Some(line_at(text, error.span().map_or(0, |span| span.start))),
-        problem: format!(
-            "not TOML: {}",
-            error.message().replace(char::is_control, " ")
-        ),
-    })
+    /// A whole TOML file, and the line of each key by its JSON pointer.
+    pub(crate) fn toml_lines(
+        &self,
+        path: &str,
+    ) -> Result<Option<(serde_json::Value, BTreeMap<String, usize>)>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document = self.parsed_toml(path, &text)?;
+        Ok(Some(with_lines(&text, document.get_ref())))
+    }
+
+    fn parsed_toml<'t>(
+        &self,
+        path: &str,
+        text: &'t str,
+    ) -> Result<toml::Spanned<toml::de::DeTable<'t>>, DetectError> {
+        toml::de::DeTable::parse(text).map_err(|error| DetectError::InvalidManifest {
+            file: self.from_root(path),
+            line: Some(line_at(text, error.span().map_or(0, |span| span.start))),
+            problem: format!(
+                "not TOML: {}",
+                error.message().replace(char::is_control, " ")
+            ),
+        })
+    }
 }
 
 /// The line a JSON pointer's last key is written on: the keys searched one behind the other. A guess in odd cases (a key that is
@@ -264,7 +336,7 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
         + 1
 }
 
-fn to_json(value: &toml::de::DeValue<'_>) -> serde_json::Value {
+pub(crate) fn to_json(value: &toml::de::DeValue<'_>) -> serde_json::Value {
     use toml::de::DeValue;
     match value {
         DeValue::String(text) => text.as_ref().into(),
@@ -336,6 +408,31 @@ mod tests {
             "{error:?}"
         );
         assert!(!repository.has("node_modules/d"));
+    }
+
+    #[test]
+    fn a_slash_leads_to_the_root_of_the_repository() {
+        let tree = MapTree::new()
+            .with("pnpm-lock.yaml", "x")
+            .with("apps/web/package.json", "{")
+            .with("apps/web/src/a.js", "")
+            .with("apps/api/package.json", "");
+        let app = Repository::in_directory(&tree, "apps/web").unwrap();
+        assert!(
+            app.has("package.json") && app.has("/pnpm-lock.yaml") && !app.has("pnpm-lock.yaml")
+        );
+        assert_eq!(app.matching("*/*.js"), ["src/a.js"]);
+        assert_eq!(
+            app.matching("/apps/*/package.json"),
+            ["/apps/api/package.json", "/apps/web/package.json"]
+        );
+        assert_eq!(app.here_or_at_root("pnpm-lock.yaml"), "/pnpm-lock.yaml");
+        assert_eq!(&*app.text("/pnpm-lock.yaml").unwrap().unwrap(), "x");
+        let error = app.json("package.json").unwrap_err();
+        assert_eq!(error.location(), Some(("apps/web/package.json", Some(1))));
+        let whole = Repository::new(&tree).unwrap();
+        assert_eq!(whole.matching("/pnpm-lock.yaml"), ["pnpm-lock.yaml"]);
+        assert_eq!(whole.here_or_at_root("none"), "none");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::error::DetectError;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
 use crate::poetry_range;
 use crate::repository::{Repository, line_of_pointer};
+use crate::said::{Origin, Said};
+use crate::tools;
 
 /// The longest range anyone writes is far shorter; a longer text is not one, and would fill the build log.
 const MAX_VERSION_BYTES: usize = 120;
@@ -19,9 +21,12 @@ pub(crate) struct Runtime {
     /// The image, `{version}` standing for the line.
     pub(crate) image: String,
     pub(crate) scheme: Scheme,
-    /// Where an app pins it; the first that does counts.
+    /// Where an app pins it; the first that does counts. After them `.tool-versions` and `mise.toml` are looked into.
     #[serde(default)]
     pub(crate) sources: Vec<VersionSource>,
+    /// Its names there; by default its own.
+    #[serde(default)]
+    pub(crate) tools: Vec<String>,
 }
 
 /// How a version is compared, by the rules of its ecosystem.
@@ -56,10 +61,23 @@ pub(crate) struct VersionSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pin {
     pub(crate) wanted: String,
-    pub(crate) file: String,
-    pub(crate) line: Option<usize>,
+    pub(crate) origin: Origin,
+    /// Whether the version itself is meant, also where the language's own files state the least that will do.
+    pub(crate) is_exact: bool,
     /// How it is compared, where its source says so.
     pub(crate) scheme: Option<Scheme>,
+}
+
+impl Pin {
+    /// A version that was decided or that a tool installs.
+    pub(crate) fn exact(said: Said) -> Self {
+        Self {
+            wanted: said.value,
+            origin: said.origin,
+            is_exact: true,
+            scheme: None,
+        }
+    }
 }
 
 impl Runtime {
@@ -70,7 +88,13 @@ impl Runtime {
                 return Ok(Some(pin));
             }
         }
-        Ok(None)
+        let own = std::slice::from_ref(&self.name);
+        let names = if self.tools.is_empty() {
+            own
+        } else {
+            &self.tools
+        };
+        Ok(tools::version(repository, names)?.map(Pin::exact))
     }
 
     /// The line of releases that satisfies the pin.
@@ -84,13 +108,16 @@ impl Runtime {
     ) -> Result<&'k ReleaseLine, DetectError> {
         let wanted = pin.map(|pin| pin.wanted.as_str()).unwrap_or_default();
         let scheme = pin.and_then(|pin| pin.scheme).unwrap_or(self.scheme);
-        scheme
-            .choose(known, wanted)
+        let named = pin
+            .filter(|pin| pin.is_exact)
+            .and_then(|pin| known.line_of(pin.wanted.trim_start_matches('v')));
+        named
+            .or_else(|| scheme.choose(known, wanted))
             .ok_or_else(|| DetectError::UnknownVersion {
                 runtime: self.name.clone(),
                 wanted: wanted.to_owned(),
-                file: pin.map(|pin| pin.file.clone()).unwrap_or_default(),
-                line: pin.and_then(|pin| pin.line),
+                origin: pin
+                    .map_or_else(|| Origin::Variable(String::new()), |pin| pin.origin.clone()),
                 known: known
                     .lines
                     .iter()
@@ -102,7 +129,7 @@ impl Runtime {
 
 impl VersionSource {
     fn read(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
-        let file = &self.file;
+        let file = &repository.here_or_at_root(&self.file);
         let found = if let Some(pointer) = &self.json {
             let value = repository
                 .json(file)?
@@ -136,18 +163,12 @@ impl VersionSource {
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
-        if wanted.contains(char::is_control) || wanted.len() > MAX_VERSION_BYTES {
-            let problem = "a version has to be one short line of text".to_owned();
-            return Err(DetectError::InvalidManifest {
-                file: file.clone(),
-                line,
-                problem,
-            });
-        }
+        let file = repository.from_root(file);
+        check_length(&wanted, &file, line)?;
         Ok(Some(Pin {
             wanted: wanted.trim().to_owned(),
-            file: file.clone(),
-            line,
+            origin: Origin::File { file, line },
+            is_exact: false,
             scheme: self.scheme,
         }))
     }
@@ -160,6 +181,22 @@ fn version_text(value: &serde_json::Value) -> Option<&str> {
         .and_then(|items| items.first())
         .unwrap_or(value);
     value.get("version").unwrap_or(value).as_str()
+}
+
+/// Refuses what is no version: it would fill the build log.
+pub(crate) fn check_length(
+    wanted: &str,
+    file: &str,
+    line: Option<usize>,
+) -> Result<(), DetectError> {
+    if wanted.contains(char::is_control) || wanted.len() > MAX_VERSION_BYTES {
+        return Err(DetectError::InvalidManifest {
+            file: file.to_owned(),
+            line,
+            problem: "a version has to be one short line of text".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 impl Scheme {

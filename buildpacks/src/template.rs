@@ -57,6 +57,17 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
         .map_err(|error| format!("{error:#}"))
 }
 
+/// Whether a template makes use of a variable.
+pub(crate) fn mentions(text: &str, variable: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let tags = text
+        .split('{')
+        .skip(1)
+        .filter_map(|tag| tag.split('}').next());
+    tags.flat_map(|tag| tag.split(|c: char| !is_word(c)))
+        .any(|word| word == variable)
+}
+
 /// Letters, digits and punctuation that mean nothing to a shell or to Docker.
 pub(crate) fn is_harmless(text: &str) -> bool {
     text.bytes()
