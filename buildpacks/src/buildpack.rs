@@ -55,6 +55,10 @@ pub(crate) struct Buildpack {
     /// Values looked up in the repository, for conditions and templates.
     #[serde(default)]
     pub(crate) facts: BTreeMap<String, Probe>,
+    /// Facts that are looked up only where a condition on files or dependencies holds, and not found elsewhere: looking into
+    /// source code is what takes time.
+    #[serde(default)]
+    pub(crate) facts_if: BTreeMap<String, Condition>,
     /// Named conditions, for other conditions and templates.
     #[serde(default)]
     pub(crate) flags: BTreeMap<String, Condition>,

@@ -153,6 +153,7 @@ fn conditions(buildpack: &Buildpack) -> impl Iterator<Item = &crate::condition::
         .chain(&buildpack.root_context)
         .chain(buildpack.environment.suggest.iter().map(|rule| &rule.when))
         .chain(buildpack.flags.values())
+        .chain(buildpack.facts_if.values())
         .chain([&buildpack.detect])
 }
 

@@ -52,7 +52,16 @@ impl<'a> Evaluation<'a> {
             self.dependencies.extend(source.names(self.repository)?);
         }
         for (name, probe) in &self.buildpack.facts {
-            let value = probe.value(self.repository)?.unwrap_or(Value::Null);
+            let is_asked = match self.buildpack.facts_if.get(name) {
+                Some(condition) => condition.holds(&self)?,
+                None => true,
+            };
+            let found = if is_asked {
+                probe.value(self.repository)?
+            } else {
+                None
+            };
+            let value = found.unwrap_or(Value::Null);
             self.facts.insert(name.clone(), value);
         }
         Ok(self)

@@ -29,10 +29,32 @@ pub(crate) struct Repository<'a> {
     /// The directory of the app with a `/` behind; empty where the app is the whole repository.
     prefix: String,
     files: BTreeSet<String>,
+    /// The same by the number of `/` in them: most patterns say how many.
+    depths: Vec<Vec<String>>,
     /// All files with a `/` in front; empty where the app is the whole repository.
     root_files: BTreeSet<String>,
     texts: RefCell<BTreeMap<String, Option<Rc<str>>>>,
     jsons: RefCell<BTreeMap<String, Rc<serde_json::Value>>>,
+    sources: RefCell<Sources>,
+}
+
+/// Source code that was read: several questions look at the same files.
+#[derive(Default)]
+struct Sources {
+    texts: BTreeMap<String, Rc<str>>,
+    bytes: usize,
+}
+
+impl Sources {
+    /// More than the sources of most repositories, and little beside a build.
+    const MAX_BYTES: usize = 32 << 20;
+
+    fn keep(&mut self, path: &str, text: &Rc<str>) {
+        if self.bytes + text.len() <= Self::MAX_BYTES {
+            self.bytes += text.len();
+            self.texts.insert(path.to_owned(), Rc::clone(text));
+        }
+    }
 }
 
 impl<'a> Repository<'a> {
@@ -67,9 +89,22 @@ impl<'a> Repository<'a> {
                 .filter_map(|path| path.strip_prefix('/')?.strip_prefix(prefix.as_str()));
             (inside.map(str::to_owned).collect(), root_files)
         };
+        let mut depths: Vec<Vec<String>> = Vec::new();
+        for path in &files {
+            let path: &String = path;
+            let depth = path.matches('/').count();
+            if depths.len() <= depth {
+                depths.resize_with(depth + 1, Vec::new);
+            }
+            if let Some(paths) = depths.get_mut(depth) {
+                paths.push(path.clone());
+            }
+        }
         Ok(Self {
             tree,
             prefix,
+            depths,
+            sources: RefCell::default(),
             files,
             root_files,
             texts: RefCell::default(),
@@ -142,9 +177,20 @@ impl<'a> Repository<'a> {
         if let Some(path) = files.get(pattern) {
             return vec![path];
         }
+        // Without a special character it could only have been that file.
+        if !pattern.contains(['*', '?', '[', '\\']) {
+            return Vec::new();
+        }
         let Ok(glob) = Glob::new(pattern.trim_start_matches('/')) else {
             return Vec::new();
         };
+        if let Some(depth) = glob.depth().filter(|_| !pattern.starts_with('/')) {
+            let paths = self.depths.get(depth).into_iter().flatten();
+            return paths
+                .map(String::as_str)
+                .filter(|path| glob.is_match(path))
+                .collect();
+        }
         let mut found: Vec<&str> = files
             .iter()
             .map(String::as_str)
@@ -187,12 +233,17 @@ impl<'a> Repository<'a> {
     }
 
     /// Source code that is only glanced at: too large or badly encoded files are no error here.
-    pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
-        match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()),
-            Err(TreeError::TooLarge { .. }) => Ok(String::new()),
-            Err(other) => Err(other.into()),
+    pub(crate) fn source(&self, path: &str) -> Result<Rc<str>, DetectError> {
+        if let Some(known) = self.sources.borrow().texts.get(path) {
+            return Ok(Rc::clone(known));
         }
+        let text: Rc<str> = match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
+            Ok(bytes) => Rc::from(String::from_utf8_lossy(&bytes.unwrap_or_default())),
+            Err(TreeError::TooLarge { .. }) => Rc::default(),
+            Err(other) => return Err(other.into()),
+        };
+        self.sources.borrow_mut().keep(path, &text);
+        Ok(text)
     }
 
     /// A file's raw bytes, within the same limit.
