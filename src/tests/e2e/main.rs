@@ -23,6 +23,7 @@ mod examples;
 mod gate;
 mod http;
 mod keys;
+mod languages;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
