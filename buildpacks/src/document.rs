@@ -180,13 +180,12 @@ fn dotted(pointer: &str) -> String {
     keys.join(".").replace(char::is_control, " ")
 }
 
-/// The value of a TOML table, and the line of each key by its pointer.
-pub(crate) fn with_lines(
-    text: &str,
-    table: &toml::de::DeTable<'_>,
-) -> (Value, BTreeMap<String, usize>) {
+/// A value, and the line of each key in it by its pointer.
+pub(crate) type Lined = (Value, BTreeMap<String, usize>);
+
+/// The value of a TOML table with its lines.
+pub(crate) fn with_lines(text: &str, table: &toml::de::DeTable<'_>) -> Lined {
     let mut lines = BTreeMap::new();
-    // Lines are counted on from the last place that was asked for: a file is walked nearly in order.
     let starts: Vec<usize> = text
         .bytes()
         .enumerate()

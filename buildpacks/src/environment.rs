@@ -38,6 +38,57 @@ pub struct Suggestion {
     pub line: Option<usize>,
 }
 
+/// A set of variables to begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentTemplate {
+    /// What it is called by.
+    pub name: String,
+    /// What it is for.
+    pub title: String,
+    /// Its variables.
+    pub variables: Vec<Suggestion>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Templates {
+    templates: Vec<Template>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Template {
+    name: String,
+    title: String,
+    variables: Vec<Variable>,
+}
+
+/// The sets of variables there are, in order.
+///
+/// # Errors
+/// [`DetectError::BrokenBuildpack`] if our own file cannot be read, which a test does.
+pub fn environment_templates() -> Result<Vec<EnvironmentTemplate>, DetectError> {
+    let file: Templates =
+        toml::from_str(include_str!("../environment-templates.toml")).map_err(|error| {
+            DetectError::BrokenBuildpack {
+                name: "environment-templates.toml".to_owned(),
+                problem: error.to_string(),
+            }
+        })?;
+    let templates = file.templates.into_iter().map(|template| {
+        let reason = format!("in the template {}", template.name);
+        let variables = template.variables.into_iter();
+        EnvironmentTemplate {
+            variables: variables
+                .map(|variable| variable.suggested(&reason))
+                .collect(),
+            name: template.name,
+            title: template.title,
+        }
+    });
+    Ok(templates.collect())
+}
+
 /// The form of a language's `environment.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +115,20 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
+impl Variable {
+    fn suggested(&self, reason: &str) -> Suggestion {
+        Suggestion {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            reason: reason.to_owned(),
+            description: None,
+            is_secret: is_secret(&self.key, &self.value),
+            file: None,
+            line: None,
+        }
+    }
+}
+
 /// What the rules of one buildpack suggest; of two rules for one variable the first counts.
 ///
 /// # Errors
@@ -80,15 +145,7 @@ pub(crate) fn by_rules(
             if suggestions.iter().any(|known| known.key == variable.key) {
                 continue;
             }
-            suggestions.push(Suggestion {
-                key: variable.key.clone(),
-                value: variable.value.clone(),
-                reason: rule.reason.clone(),
-                description: None,
-                is_secret: is_secret(&variable.key, &variable.value),
-                file: None,
-                line: None,
-            });
+            suggestions.push(variable.suggested(&rule.reason));
         }
     }
     Ok(())
@@ -174,7 +231,7 @@ fn is_secret(key: &str, value: &str) -> bool {
     let has_word = words
         .iter()
         .any(|word| WORDS.contains(word) || word.ends_with("PASSWORD") || word.ends_with("SECRET"));
-    (has_word && !is_public) || has_credentials(value)
+    (has_word && !is_public) || has_credentials(value) || value.starts_with("-----BEGIN")
 }
 
 /// `scheme://user:password@host`
@@ -232,6 +289,22 @@ mod tests {
         }
         assert!(is_secret("DATABASE_URL", "postgres://me:pw@localhost/db"));
         assert!(!is_secret("DATABASE_URL", "postgres://localhost:5432/db"));
+    }
+
+    #[test]
+    fn templates_are_read_and_give_no_secret_a_value() {
+        let templates = environment_templates().unwrap();
+        let names: Vec<&str> = templates
+            .iter()
+            .map(|template| template.name.as_str())
+            .collect();
+        assert_eq!(names, ["node-express", "python-django", "database"]);
+        for variable in templates.iter().flat_map(|template| &template.variables) {
+            assert!(
+                !variable.is_secret || variable.value.is_empty(),
+                "{variable:?}"
+            );
+        }
     }
 
     #[test]

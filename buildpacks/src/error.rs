@@ -108,7 +108,7 @@ pub enum DetectError {
         stages: Vec<String>,
     },
     /// What was decided cannot be used.
-    #[error("{origin} cannot be used: {problem}")]
+    #[error("{origin} cannot be used")]
     Unusable {
         /// Who decided it.
         origin: Origin,

@@ -246,6 +246,14 @@ const NAMES: &[&str] = &[
     "Dockerfile",
     "runtime.txt",
     "odd\nname/app.py",
+    "mini.toml",
+    "nixpacks.toml",
+    "railpack.json",
+    "app.json",
+    "mise.toml",
+    ".tool-versions",
+    ".env.example",
+    "a/package.json",
 ];
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
@@ -262,6 +270,20 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
         Just("package main\n"),
         Just("web: a \"b\" \\\nworker: c\n"),
         Just("FROM a\nFROM b"),
+        Just("[build]\ndirectory = 'a'\npackages = ['b']\n[environment]\nA = \"x\\nRUN evil\"\n"),
+        Just(
+            "[build]\ninstall-command = 'a'\nbuild-command = 'b; $(c)'\n[processes]\nweb = 'd \\\\'\n"
+        ),
+        Just("[environment]\nA = '\"\\$(evil)'\n[versions]\nnode = '20'\n"),
+        Just(
+            "[variables]\nA = '1'\nNIXPACKS_NODE_VERSION = 'x'\n[phases.setup]\naptPkgs = ['a', '...']\n[start]\ncmd = 'e'\n"
+        ),
+        Just(
+            r#"{"packages": {"node": "22"}, "steps": {"build": {"commands": ["a", {"cmd": "b"}, {"path": "c"}]}}, "deploy": {"aptPackages": ["d"], "variables": {"E": "f\ng"}}}"#
+        ),
+        Just(r#"{"scripts": {"dokku": {"predeploy": "a"}}}"#),
+        Just("[tools]\nnode = ['20', '18']\npython = { version = '3.12' }\n"),
+        Just("nodejs 20\npython 3.12\ngolang ref:x\n"),
     ];
     prop_oneof![
         4 => known.prop_map(|text| text.as_bytes().to_vec()),

@@ -52,12 +52,12 @@ mod tree;
 pub use detection::{Detection, RuntimeVersion};
 pub use detector::{buildpack_names, detect};
 pub use dir_tree::DirTree;
-pub use environment::Suggestion;
+pub use environment::{EnvironmentTemplate, Suggestion, environment_templates};
 pub use error::DetectError;
 pub use known_versions::VersionTable;
 pub use options::Options;
 pub use said::Origin;
-pub use tree::{MapTree, Tree, TreeError};
+pub use tree::{MapTree, Subdirectory, Tree, TreeError};
 
 #[cfg(test)]
 mod fixtures;

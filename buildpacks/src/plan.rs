@@ -167,12 +167,16 @@ impl<'a> Detector<'a> {
         found: &str,
         detection: &mut Detection,
     ) -> Result<(), DetectError> {
+        let chosen = self.overrides.buildpack.as_ref();
         let by_convention = Said {
             value: found.to_owned(),
-            origin: Origin::File {
-                file: self.repository.from_root(found),
-                line: None,
-            },
+            origin: chosen.map_or_else(
+                || Origin::File {
+                    file: self.repository.from_root(found),
+                    line: None,
+                },
+                |said| said.origin.clone(),
+            ),
         };
         let said = self.overrides.dockerfile.as_ref().unwrap_or(&by_convention);
         let path = inside(said)?;

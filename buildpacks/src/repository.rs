@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::document::with_lines;
+use crate::document::{Lined, with_lines};
 use crate::error::DetectError;
 use crate::glob::Glob;
 use crate::tree::{Tree, TreeError};
@@ -122,6 +122,10 @@ impl<'a> Repository<'a> {
     }
 
     /// A path as it is written from the root of the repository, for people and for the tree.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it makes no repository: it says from where the path is seen"
+    )]
     pub(crate) fn from_root(&self, path: &str) -> String {
         match path.strip_prefix('/') {
             Some(rooted) => rooted.to_owned(),
@@ -336,10 +340,7 @@ impl<'a> Repository<'a> {
     }
 
     /// A whole TOML file, and the line of each key by its JSON pointer.
-    pub(crate) fn toml_lines(
-        &self,
-        path: &str,
-    ) -> Result<Option<(serde_json::Value, BTreeMap<String, usize>)>, DetectError> {
+    pub(crate) fn toml_lines(&self, path: &str) -> Result<Option<Lined>, DetectError> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };

@@ -59,6 +59,37 @@ pub enum TreeError {
     },
 }
 
+/// One directory of a tree as a tree of its own.
+pub struct Subdirectory<'a> {
+    tree: &'a dyn Tree,
+    prefix: String,
+}
+
+impl<'a> Subdirectory<'a> {
+    /// The files below `directory`, `.` for all of them.
+    #[must_use]
+    pub fn new(tree: &'a dyn Tree, directory: &str) -> Self {
+        let prefix = match directory {
+            "." => String::new(),
+            directory => format!("{directory}/"),
+        };
+        Self { tree, prefix }
+    }
+}
+
+impl Tree for Subdirectory<'_> {
+    fn files(&self) -> Result<Vec<String>, TreeError> {
+        let files = self.tree.files()?.into_iter();
+        let inside = files.filter_map(|path| Some(path.strip_prefix(&self.prefix)?.to_owned()));
+        Ok(inside.collect())
+    }
+
+    fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        self.tree
+            .read(&format!("{}{path}", self.prefix), limit_bytes)
+    }
+}
+
 /// A tree in memory, for tests and for callers that already hold the few files that matter.
 #[derive(Debug, Default, Clone)]
 pub struct MapTree {

@@ -9,6 +9,7 @@
 //! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
 //! | orders for certificates, our account at the authority | `orders` |
+//! | how apps are built | `builder` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 
 mod apps;
+mod builder;
 mod census;
 mod certificates;
 mod config;

@@ -137,6 +137,13 @@ fn a_buildpack_is_chosen_or_refused() {
     );
     let error = detect(&tree, &choose("cobol")).unwrap_err();
     assert!(matches!(error, DetectError::UnknownBuildpack { .. }) && error.next().contains("node"));
+    let error = detect(&node(), &choose("dockerfile")).unwrap_err();
+    assert_eq!(error.what(), "there is no Dockerfile in this repository");
+    assert!(
+        error.why().starts_with("the app's setting `selected`"),
+        "{}",
+        error.why()
+    );
     // A language that a setting chooses is not undone by a Dockerfile that a file names.
     let named = tree.with("mini.toml", "[build]\ndockerfile = \"Dockerfile\"\n");
     assert_eq!(detected(&named, &choose("node")).language, "node");

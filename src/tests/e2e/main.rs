@@ -14,6 +14,7 @@
 mod acme;
 mod apps;
 mod branches;
+mod builder;
 mod certificates;
 mod client;
 mod config;
