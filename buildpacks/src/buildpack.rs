@@ -37,6 +37,9 @@ pub(crate) struct Buildpack {
     /// What the image's own command does is right for `web`.
     #[serde(default)]
     pub(crate) starts_by_itself: bool,
+    /// It fits nearly everything, so it is not worth a line where another language was taken.
+    #[serde(default)]
+    pub(crate) last_resort: bool,
     /// What to add when there is nothing to start.
     #[serde(default)]
     pub(crate) add_start: String,
@@ -52,6 +55,10 @@ pub(crate) struct Buildpack {
     /// Values looked up in the repository, for conditions and templates.
     #[serde(default)]
     pub(crate) facts: BTreeMap<String, Probe>,
+    /// Facts that are looked up only where a condition on files or dependencies holds, and not found elsewhere: looking into
+    /// source code is what takes time.
+    #[serde(default)]
+    pub(crate) facts_if: BTreeMap<String, Condition>,
     /// Named conditions, for other conditions and templates.
     #[serde(default)]
     pub(crate) flags: BTreeMap<String, Condition>,
@@ -62,6 +69,9 @@ pub(crate) struct Buildpack {
     /// What has to hold besides `detect` once facts are known; where it does not, the repository is not this language.
     #[serde(default)]
     pub(crate) confirm: Condition,
+    /// Repositories of this language that cannot be built, and why: the first that applies ends the detection.
+    #[serde(default)]
+    pub(crate) refusals: Vec<Refusal>,
     /// Debian packages that dependencies need and no package manager of the language brings.
     #[serde(default)]
     pub(crate) system_packages: Vec<SystemPackages>,
@@ -96,6 +106,33 @@ pub(crate) struct Named {
     pub(crate) when: Condition,
 }
 
+/// What cannot be built. `file` is the fact that holds the path of the file to look at; `problem` and `next` are templates.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refusal {
+    pub(crate) when: Condition,
+    pub(crate) file: String,
+    pub(crate) problem: String,
+    pub(crate) next: String,
+}
+
+/// Debian packages for a dependency, named directly or found in a lock file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SystemPackages {
+    /// Dependencies any of which needs them.
+    #[serde(default, rename = "for")]
+    pub(crate) dependencies: Vec<String>,
+    #[serde(default)]
+    pub(crate) when: Condition,
+    /// Installed in the build stage.
+    #[serde(default)]
+    pub(crate) build: Vec<String>,
+    /// Installed in the stage that runs.
+    #[serde(default)]
+    pub(crate) run: Vec<String>,
+}
+
 /// A command line for `/bin/sh -c`, and the reason it was chosen. Both are templates.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,23 +158,6 @@ pub(crate) struct Start {
     #[serde(default)]
     pub(crate) ships: Vec<String>,
     pub(crate) because: String,
-}
-
-/// Debian packages for a dependency, named directly or found in a lock file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SystemPackages {
-    /// Dependencies any of which needs them.
-    #[serde(default, rename = "for")]
-    pub(crate) dependencies: Vec<String>,
-    #[serde(default)]
-    pub(crate) when: Condition,
-    /// Installed in the build stage.
-    #[serde(default)]
-    pub(crate) build: Vec<String>,
-    /// Installed in the stage that runs.
-    #[serde(default)]
-    pub(crate) run: Vec<String>,
 }
 
 /// A sentence for the user: a template.

@@ -107,7 +107,15 @@ impl Catalogue {
                 }
             }
             let named = conditions(buildpack).flat_map(|condition| condition.names());
-            for name in named.chain(buildpack.own_dockerfile.as_deref()) {
+            let refused = buildpack
+                .refusals
+                .iter()
+                .map(|refusal| refusal.file.as_str());
+            for name in named
+                .chain(buildpack.own_dockerfile.as_deref())
+                .chain(refused)
+            {
+                let name = name.split('.').next().unwrap_or_default();
                 if !buildpack.facts.contains_key(name) && !buildpack.flags.contains_key(name) {
                     return failed(format!("there is no fact and no flag `{name}`"));
                 }
@@ -135,13 +143,18 @@ fn conditions(buildpack: &Buildpack) -> impl Iterator<Item = &crate::condition::
         .package_managers
         .iter()
         .map(|manager| &manager.when);
+    let refusals = buildpack.refusals.iter().map(|refusal| &refusal.when);
+    let packages = buildpack.system_packages.iter().map(|entry| &entry.when);
     remarks
+        .chain(refusals)
+        .chain(packages)
         .chain(commands)
         .chain(managers)
         .chain(buildpack.variants.iter().map(|variant| &variant.when))
         .chain(&buildpack.root_context)
         .chain(buildpack.environment.suggest.iter().map(|rule| &rule.when))
         .chain(buildpack.flags.values())
+        .chain(buildpack.facts_if.values())
         .chain([&buildpack.detect, &buildpack.confirm])
 }
 

@@ -275,7 +275,7 @@ impl<'a> Detector<'a> {
             .catalogue
             .buildpacks
             .iter()
-            .filter(|buildpack| buildpack.precedence > taken.precedence);
+            .filter(|other| other.precedence > taken.precedence && !other.last_resort);
         // A broken manifest of a language that is not taken is nobody's problem.
         let matching = later.filter(|buildpack| self.ask(buildpack).is_detected().unwrap_or(false));
         let titles: Vec<&str> = matching.map(|buildpack| buildpack.title.as_str()).collect();

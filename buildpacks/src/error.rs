@@ -125,6 +125,16 @@ pub enum DetectError {
         /// What it has to look like.
         expected: &'static str,
     },
+    /// The language is clear, but this way of using it cannot be built.
+    #[error("{file} cannot be built: {problem}")]
+    Refused {
+        /// The file that decides it.
+        file: String,
+        /// What is in the way.
+        problem: String,
+        /// What to do instead.
+        next: String,
+    },
     /// The repository itself could not be read.
     #[error("the repository cannot be read")]
     Tree(#[source] TreeError),
@@ -237,6 +247,7 @@ impl DetectError {
             Self::InvalidOption {
                 option, expected, ..
             } => format!("{option} has to be {expected}"),
+            Self::Refused { problem, .. } => problem.clone(),
             Self::Tree(error) => match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
@@ -289,6 +300,7 @@ impl DetectError {
             Self::InvalidOption { option, .. } => {
                 format!("change {option} in the settings of the server or the app")
             }
+            Self::Refused { next, .. } => next.clone(),
             Self::Tree(_) => "check the path and its permissions".to_owned(),
             Self::BrokenBuildpack { .. } => {
                 "report this as a bug of mini; a Dockerfile of your own goes around it".to_owned()
@@ -308,7 +320,7 @@ impl DetectError {
             | Self::UnknownBuildpack { origin, .. }
             | Self::MissingTarget { origin, .. }
             | Self::Unusable { origin, .. } => origin.location(),
-            Self::FileTooLarge { file, .. } => Some((file, None)),
+            Self::FileTooLarge { file, .. } | Self::Refused { file, .. } => Some((file, None)),
             Self::Unrecognised { .. }
             | Self::NoStartCommand { .. }
             | Self::InvalidOption { .. }

@@ -58,7 +58,16 @@ impl<'a> Evaluation<'a> {
             self.dependencies.extend(source.names(self.repository)?);
         }
         for (name, probe) in &self.buildpack.facts {
-            let value = probe.value(self.repository)?.unwrap_or(Value::Null);
+            let is_asked = match self.buildpack.facts_if.get(name) {
+                Some(condition) => condition.holds(&self)?,
+                None => true,
+            };
+            let found = if is_asked {
+                probe.value(self.repository)?
+            } else {
+                None
+            };
+            let value = found.unwrap_or(Value::Null);
             self.facts.insert(name.clone(), value);
         }
         let buildpack = self.buildpack;
@@ -83,6 +92,18 @@ impl<'a> Evaluation<'a> {
         self.dependencies.contains(name)
     }
 
+    /// Whether a lock file names a package, directly needed or not.
+    pub(crate) fn has_locked(&self, name: &str) -> bool {
+        self.dependencies.contains(&format!("locked:{name}"))
+    }
+
+    /// A fact, or a field of one: `cargo.others`.
+    fn fact(&self, name: &str) -> Option<&Value> {
+        let mut parts = name.split('.');
+        let fact = self.facts.get(parts.next()?)?;
+        parts.try_fold(fact, |value, part| value.get(part))
+    }
+
     pub(crate) fn has_fact(&self, name: &str) -> bool {
         match self.fact(name) {
             None | Some(Value::Null | Value::Bool(false)) => false,
@@ -92,20 +113,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// A fact, or a part of one: `workspace.name`.
-    fn fact(&self, name: &str) -> Option<&Value> {
-        let mut parts = name.split('.');
-        let fact = self.facts.get(parts.next()?)?;
-        parts.try_fold(fact, |value, part| value.get(part))
-    }
-
-    /// Whether a lock file names a package, directly needed or not.
-    pub(crate) fn has_locked(&self, name: &str) -> bool {
-        self.dependencies.contains(&format!("locked:{name}"))
-    }
-
     pub(crate) fn is_single(&self, name: &str) -> bool {
-        matches!(self.facts.get(name), Some(Value::Array(items)) if items.len() == 1)
+        matches!(self.fact(name), Some(Value::Array(items)) if items.len() == 1)
     }
 
     pub(crate) fn fact_text(&self, name: &str) -> Option<&str> {

@@ -100,14 +100,17 @@ impl KnownRuntime {
         self.lines.iter().find(|line| line.version == version)
     }
 
-    /// The line a version belongs to: itself, or the one it begins with (`22` for `22.11.0`).
+    /// The line a version belongs to: itself, or the longest it begins with (`22` for `22.11.0`).
     pub(crate) fn line_of(&self, version: &str) -> Option<&ReleaseLine> {
         let is_of = |line: &&ReleaseLine| {
             version
                 .strip_prefix(line.version.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        self.lines.iter().find(is_of)
+        self.lines
+            .iter()
+            .filter(is_of)
+            .max_by_key(|line| line.version.len())
     }
 
     /// Lines in the order of preference: the default, then the newest first, those that are short-lived last.

@@ -16,6 +16,7 @@
 
 mod additions;
 mod buildpack;
+mod cargo;
 mod catalogue;
 mod condition;
 mod detection;
@@ -30,12 +31,14 @@ mod error;
 mod evaluation;
 mod glob;
 pub mod image;
+mod import_path;
 mod javascript;
 mod jsonc;
 mod known_versions;
 mod options;
 mod overrides;
 mod plan;
+mod poetry_range;
 mod probe;
 pub mod procfile;
 mod repository;

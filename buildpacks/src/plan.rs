@@ -26,6 +26,15 @@ impl<'a> Detector<'a> {
     /// [`DetectError::NoStartCommand`] lets another language try; any other error ends the detection.
     pub(crate) fn plan(&self, evaluation: Evaluation<'a>) -> Result<Detection, DetectError> {
         let buildpack = evaluation.buildpack;
+        if let Some(refusal) = evaluation.first(&buildpack.refusals, |refusal| &refusal.when)? {
+            return Err(DetectError::Refused {
+                file: self
+                    .repository
+                    .from_root(evaluation.fact_text(&refusal.file).unwrap_or_default()),
+                problem: evaluation.render(&refusal.problem)?,
+                next: evaluation.render(&refusal.next)?,
+            });
+        }
         let variant = evaluation.first(&buildpack.variants, |variant| &variant.when)?;
         let directory = self.directory().to_owned();
         let mut warnings = evaluation.remarks(&buildpack.warnings)?;

@@ -30,10 +30,32 @@ pub(crate) struct Repository<'a> {
     /// The directory of the app with a `/` behind; empty where the app is the whole repository.
     prefix: String,
     files: BTreeSet<String>,
+    /// The same by the number of `/` in them: most patterns say how many.
+    depths: Vec<Vec<String>>,
     /// All files with a `/` in front; empty where the app is the whole repository.
     root_files: BTreeSet<String>,
     texts: RefCell<BTreeMap<String, Option<Rc<str>>>>,
     jsons: RefCell<BTreeMap<String, Rc<serde_json::Value>>>,
+    sources: RefCell<Sources>,
+}
+
+/// Source code that was read: several questions look at the same files.
+#[derive(Default)]
+struct Sources {
+    texts: BTreeMap<String, Rc<str>>,
+    bytes: usize,
+}
+
+impl Sources {
+    /// More than the sources of most repositories, and little beside a build.
+    const MAX_BYTES: usize = 32 << 20;
+
+    fn keep(&mut self, path: &str, text: &Rc<str>) {
+        if self.bytes + text.len() <= Self::MAX_BYTES {
+            self.bytes += text.len();
+            self.texts.insert(path.to_owned(), Rc::clone(text));
+        }
+    }
 }
 
 impl<'a> Repository<'a> {
@@ -68,9 +90,22 @@ impl<'a> Repository<'a> {
                 .filter_map(|path| path.strip_prefix('/')?.strip_prefix(prefix.as_str()));
             (inside.map(str::to_owned).collect(), root_files)
         };
+        let mut depths: Vec<Vec<String>> = Vec::new();
+        for path in &files {
+            let path: &String = path;
+            let depth = path.matches('/').count();
+            if depths.len() <= depth {
+                depths.resize_with(depth + 1, Vec::new);
+            }
+            if let Some(paths) = depths.get_mut(depth) {
+                paths.push(path.clone());
+            }
+        }
         Ok(Self {
             tree,
             prefix,
+            depths,
+            sources: RefCell::default(),
             files,
             root_files,
             texts: RefCell::default(),
@@ -123,6 +158,15 @@ impl<'a> Repository<'a> {
         files.contains(path)
     }
 
+    /// Whether any file is below `path`.
+    pub(crate) fn has_folder(&self, path: &str) -> bool {
+        let inside = format!("{path}/");
+        self.files
+            .range(inside.clone()..)
+            .next()
+            .is_some_and(|file| file.starts_with(&inside))
+    }
+
     /// Names at the root, directories with a `/` behind, for telling the user what was seen.
     pub(crate) fn root_names(&self) -> BTreeSet<String> {
         let names = self.files.iter().map(|path| match path.split_once('/') {
@@ -145,6 +189,13 @@ impl<'a> Repository<'a> {
         let Ok(glob) = Glob::new(pattern.trim_start_matches('/')) else {
             return Vec::new();
         };
+        if let Some(depth) = glob.depth().filter(|_| !pattern.starts_with('/')) {
+            let paths = self.depths.get(depth).into_iter().flatten();
+            return paths
+                .map(String::as_str)
+                .filter(|path| glob.is_match(path))
+                .collect();
+        }
         let mut found: Vec<&str> = files
             .iter()
             .map(String::as_str)
@@ -207,12 +258,17 @@ impl<'a> Repository<'a> {
     }
 
     /// Source code that is only glanced at: too large or badly encoded files are no error here.
-    pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
-        match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()),
-            Err(TreeError::TooLarge { .. }) => Ok(String::new()),
-            Err(other) => Err(other.into()),
+    pub(crate) fn source(&self, path: &str) -> Result<Rc<str>, DetectError> {
+        if let Some(known) = self.sources.borrow().texts.get(path) {
+            return Ok(Rc::clone(known));
         }
+        let text: Rc<str> = match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
+            Ok(bytes) => Rc::from(String::from_utf8_lossy(&bytes.unwrap_or_default())),
+            Err(TreeError::TooLarge { .. }) => Rc::default(),
+            Err(other) => return Err(other.into()),
+        };
+        self.sources.borrow_mut().keep(path, &text);
+        Ok(text)
     }
 
     /// A file's raw bytes, within the same limit.
@@ -263,6 +319,20 @@ impl<'a> Repository<'a> {
             .borrow_mut()
             .insert(path.to_owned(), Rc::clone(&value));
         Ok(Some(value))
+    }
+
+    /// A whole TOML file, as JSON.
+    pub(crate) fn toml_document(
+        &self,
+        path: &str,
+    ) -> Result<Option<serde_json::Value>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document = self.parsed_toml(path, &text)?;
+        let values = document.get_ref().iter();
+        let values = values.map(|(key, item)| (key.get_ref().to_string(), to_json(item.get_ref())));
+        Ok(Some(values.collect()))
     }
 
     /// A value of a TOML file and its line. `key` is dotted: `project.requires-python`.

@@ -8,6 +8,7 @@ use crate::condition::Condition;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
+use crate::poetry_range;
 use crate::repository::{Repository, line_of_pointer};
 use crate::said::{Origin, Said};
 use crate::template::is_harmless;
@@ -50,6 +51,8 @@ pub(crate) enum Scheme {
     Pep440,
     /// The least version that will do; anything newer does as well.
     Minimum,
+    /// One version, whole (`1.75.0`) or its line (`1.75`).
+    Exact,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +74,8 @@ pub(crate) struct VersionSource {
     means: Option<String>,
     #[serde(default)]
     when: Condition,
+    /// How this pin is compared, where it is not as the runtime says.
+    scheme: Option<Scheme>,
 }
 
 /// A version as an app pins it.
@@ -80,6 +85,8 @@ pub(crate) struct Pin {
     pub(crate) origin: Origin,
     /// Whether the version itself is meant, also where the language's own files state the least that will do.
     pub(crate) is_exact: bool,
+    /// How it is compared, where its source says so.
+    pub(crate) scheme: Option<Scheme>,
 }
 
 impl Pin {
@@ -89,6 +96,7 @@ impl Pin {
             wanted: said.value,
             origin: said.origin,
             is_exact: true,
+            scheme: None,
         }
     }
 }
@@ -134,11 +142,12 @@ impl Runtime {
         pin: Option<&Pin>,
     ) -> Result<&'k ReleaseLine, DetectError> {
         let wanted = pin.map(|pin| pin.wanted.as_str()).unwrap_or_default();
+        let scheme = pin.and_then(|pin| pin.scheme).unwrap_or(self.scheme);
         let named = pin
             .filter(|pin| pin.is_exact)
             .and_then(|pin| known.line_of(pin.wanted.trim_start_matches('v')));
         named
-            .or_else(|| self.scheme.choose(known, wanted))
+            .or_else(|| scheme.choose(known, wanted))
             .ok_or_else(|| DetectError::UnknownVersion {
                 runtime: self.name.clone(),
                 wanted: wanted.to_owned(),
@@ -147,6 +156,7 @@ impl Runtime {
                 known: known
                     .lines
                     .iter()
+                    .filter(|line| !line.is_short_lived)
                     .map(|line| line.version.clone())
                     .collect(),
             })
@@ -164,18 +174,26 @@ impl VersionSource {
             value.map(|value| (value, text.and_then(|text| line_of_pointer(&text, pointer))))
         } else if let Some(key) = &self.toml {
             let value = repository.toml(file, key)?;
-            value.and_then(|(value, line)| Some((value.as_str()?.to_owned(), Some(line))))
+            value.and_then(|(value, line)| Some((version_text(&value)?.to_owned(), Some(line))))
         } else {
             let prefix = self.prefix.as_deref().unwrap_or_default();
             let text = repository.beginning(file)?;
             let mut lines = text.lines().enumerate().map(|(index, line)| {
-                (line.split('#').next().unwrap_or_default().trim(), index + 1)
+                let line = line.split('#').next().unwrap_or_default();
+                let line = line.split(" //").next().unwrap_or_default();
+                (line.trim(), index + 1)
             });
-            lines.find_map(|(line, number)| match line.trim().strip_prefix(prefix) {
-                Some(rest) if !rest.trim().is_empty() => {
-                    Some((rest.trim().to_owned(), Some(number)))
-                }
-                _ => None,
+            lines.find_map(|(line, number)| {
+                // `channel = "1.75"` is read like `channel 1.75`.
+                let rest = line.strip_prefix(prefix)?.trim();
+                let rest = rest.trim_matches(['=', '"', '\'', ' ']);
+                let is_operator = line.contains("==") || line.starts_with('=');
+                let rest = if is_operator {
+                    line.strip_prefix(prefix)?.trim()
+                } else {
+                    rest
+                };
+                (!rest.is_empty()).then(|| (rest.to_owned(), Some(number)))
             })
         };
         let found = found.and_then(|(value, line)| Some((self.version_in(&value)?, line)));
@@ -188,6 +206,7 @@ impl VersionSource {
             wanted: wanted.trim().to_owned(),
             origin: Origin::File { file, line },
             is_exact: false,
+            scheme: self.scheme,
         }))
     }
 }
@@ -220,6 +239,15 @@ impl VersionSource {
     }
 }
 
+/// A version in TOML: `"3.12"`, `{ version = "3.12" }`, or a list of which the first counts (mise.toml).
+fn version_text(value: &serde_json::Value) -> Option<&str> {
+    let value = value
+        .as_array()
+        .and_then(|items| items.first())
+        .unwrap_or(value);
+    value.get("version").unwrap_or(value).as_str()
+}
+
 /// Refuses what is no version: it would fill the build log.
 pub(crate) fn check_length(
     wanted: &str,
@@ -239,30 +267,38 @@ pub(crate) fn check_length(
 impl Scheme {
     /// The line for `wanted`; the default one for no wish at all.
     fn choose<'k>(self, known: &'k KnownRuntime, wanted: &str) -> Option<&'k ReleaseLine> {
-        let wanted = known
-            .aliases
-            .get(&wanted.to_ascii_lowercase())
-            .map_or(wanted, String::as_str);
+        let wanted = if self == Self::Pep440 {
+            without_interpreter(wanted)
+        } else {
+            wanted
+        };
+        let lower = wanted.to_ascii_lowercase();
+        // `nightly-2025-01-31` is as good as `nightly`.
+        let alias = known.aliases.get(&lower).or_else(|| {
+            let (name, _) = lower.split_once('-')?;
+            known.aliases.get(name)
+        });
+        let wanted = alias.map_or(wanted, String::as_str);
         if wanted.is_empty() || wanted == "*" {
             return known.line(&known.default);
         }
         if self == Self::Minimum {
             let least = numbers(wanted)?;
-            let mut enough = known
-                .preferred()
-                .filter(|line| numbers(&line.version).is_some_and(|have| covers(&have, &least)));
+            let is_enough =
+                |line: &&ReleaseLine| numbers(&line.latest).is_some_and(|have| have >= least);
             // The default if it will do, else the oldest that does.
-            return enough
-                .next()
-                .filter(|line| line.version == known.default)
-                .or_else(|| {
-                    known.lines.iter().find(|line| {
-                        numbers(&line.version).is_some_and(|have| covers(&have, &least))
-                    })
-                });
+            let default = known.line(&known.default).filter(is_enough);
+            return default.or_else(|| known.lines.iter().find(is_enough));
         }
         if let Some(line) = known.line(wanted) {
             return Some(line);
+        }
+        if self == Self::Exact {
+            let line = numbers(wanted).filter(|parts| parts.len() > 1)?;
+            return known
+                .lines
+                .iter()
+                .find(|known| numbers(&known.version).as_ref() == Some(&line));
         }
         let by_latest = known
             .preferred()
@@ -307,11 +343,17 @@ impl Scheme {
                 } else {
                     wanted.to_owned()
                 };
-                let specifiers = specifiers.parse::<pep440_rs::VersionSpecifiers>();
-                let version = version.parse::<pep440_rs::Version>();
-                matches!((specifiers, version), (Ok(specifiers), Ok(version)) if specifiers.contains(&version))
+                let Ok(version) = version.parse::<pep440_rs::Version>() else {
+                    return false;
+                };
+                poetry_range::alternatives(&specifiers)
+                    .iter()
+                    .any(|specifiers| {
+                        let specifiers = specifiers.parse::<pep440_rs::VersionSpecifiers>();
+                        specifiers.is_ok_and(|specifiers| specifiers.contains(&version))
+                    })
             }
-            Self::Minimum => false,
+            Self::Minimum | Self::Exact => false,
         }
     }
 }
@@ -331,8 +373,12 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
     parts.collect()
 }
 
-fn covers(have: &[u32], least: &[u32]) -> bool {
-    have >= least
+/// `cpython-3.12` and `python3.12` name the usual interpreter; `pypy3.10` names another one and stays as it is.
+fn without_interpreter(wanted: &str) -> &str {
+    let rest = wanted.strip_prefix('c').unwrap_or(wanted);
+    rest.strip_prefix("python").map_or(wanted, |version| {
+        version.trim_start_matches(['-', '@', ' '])
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use crate::import_path::module;
 use crate::procfile;
 
 /// Texts that several languages include.
@@ -48,7 +49,12 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
     environment.add_filter("say", |text: String| {
         Value::from_safe_string(text.replace(char::is_control, " "))
     });
-    environment.add_filter("module", |path: String| module(&path));
+    environment.add_filter("module", |path: String, root: Option<String>| {
+        let root = root.filter(|root| root != ".");
+        let inside =
+            root.and_then(|root| path.strip_prefix(&format!("{root}/")).map(str::to_owned));
+        module(&inside.unwrap_or(path))
+    });
     environment.add_filter("module_name", |module: String| module_name(&module));
     environment.add_filter("parent", |path: String| {
         path.rsplit_once('/')
@@ -112,16 +118,8 @@ fn shell_word(text: &str) -> String {
     }
 }
 
-/// The dotted module name of a Python file: `shop/__init__.py` is `shop`.
-fn module(path: &str) -> String {
-    let path = path.strip_suffix(".py").unwrap_or(path);
-    path.strip_suffix("/__init__")
-        .unwrap_or(path)
-        .replace('/', ".")
-}
-
 /// The last part of a module path that is no version: `example.com/shop/v2` is `shop`.
-fn module_name(module: &str) -> String {
+pub(crate) fn module_name(module: &str) -> String {
     let is_version = |part: &str| {
         part.strip_prefix('v')
             .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -189,6 +187,8 @@ mod tests {
             "a/b/__init__.py",
             "a.b a/b __init__.py",
         );
+        check("{{ x | module('a') }}", "a/b/wsgi.py", "b.wsgi");
+        check("{{ x | module('.') }}", "a/b.py", "a.b");
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn versions_are_decided_exactly() {
     assert!(
         error
             .next()
-            .starts_with("change MINI_NODE_VERSION to one of 16, 18,"),
+            .starts_with("change MINI_NODE_VERSION to one of 10, 12,"),
         "{}",
         error.next()
     );

@@ -25,6 +25,7 @@ mod gate;
 mod http;
 mod javascript;
 mod keys;
+mod languages;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
