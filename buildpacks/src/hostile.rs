@@ -246,6 +246,21 @@ const NAMES: &[&str] = &[
     "Dockerfile",
     "runtime.txt",
     "odd\nname/app.py",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    ".yarnrc.yml",
+    "bun.lock",
+    "next.config.mjs",
+    "vite.config.ts",
+    "tsconfig.json",
+    "angular.json",
+    "nx.json",
+    "project.json",
+    "deno.json",
+    "index.ts",
+    "packages/a/package.json",
+    "packages/b c/package.json",
     "mini.toml",
     "nixpacks.toml",
     "railpack.json",
@@ -270,6 +285,23 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
         Just("package main\n"),
         Just("web: a \"b\" \\\nworker: c\n"),
         Just("FROM a\nFROM b"),
+        Just(
+            "lockfileVersion: '9.0'\nversion: 8\n__metadata:\nyarnPath: .yarn/releases/yarn-1 x.cjs\n"
+        ),
+        Just("packages: ['packages/*', '../..', '**', '!', '[']\n"),
+        Just(
+            r#"{"workspaces": ["packages/*", "/", "*"], "name": "a b", "packageManager": "pnpm@9; RUN x", "dependencies": {"next": "15", "a b": "*"}, "scripts": {"build": "npm run build"}}"#
+        ),
+        Just(
+            r#"{"name": "a b", "scripts": {"start": "npm start", "build": "tsc"}, "dependencies": {"a b": "*", "vite": "5"}}"#
+        ),
+        Just("c = { output: 'standalone', distDir: 'a b', outDir: \"x;y\", ssr: false"),
+        Just(
+            r#"{"projects": {"a b": {"architect": {"build": {"options": {"outputPath": "x y"}}}}}, "targets": {"build": {"executor": "@nx/web:build", "options": {"outputPath": "$(x)"}}}}"#
+        ),
+        Just(
+            r#"{"tasks": {"start": "deno run -A 'x y.ts'", "build": "a"}, "compilerOptions": {"outDir": "$x"}}"#
+        ),
         Just("[build]\ndirectory = 'a'\npackages = ['b']\n[environment]\nA = \"x\\nRUN evil\"\n"),
         Just(
             "[build]\ninstall-command = 'a'\nbuild-command = 'b; $(c)'\n[processes]\nweb = 'd \\\\'\n"
