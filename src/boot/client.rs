@@ -86,7 +86,7 @@ fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
 }
 
 /// Prints an answer that needs no server.
-fn show<O: Output>(answer: &O, options: Options) -> u8 {
+pub(super) fn show<O: Output>(answer: &O, options: Options) -> u8 {
     if options.format == crate::commands::Format::Json {
         let json = serde_json::to_string(answer).unwrap_or_default();
         say(Stream::Stdout, &format!("{json}\n"));

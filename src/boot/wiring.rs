@@ -183,6 +183,7 @@ fn deploy_settings(settings: &Settings) -> DeploySettings {
         checks: settings.checks,
         limits: settings.limits,
         image_mirrors: settings.image_mirrors.clone(),
+        versions: settings.versions.clone(),
     }
 }
 

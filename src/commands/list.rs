@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    http_auth, logs, maintenance, ports, proxy, ps, redirects, releases, rollback, routes, run,
-    ssh_keys, url, urls, version,
+    Authorized, Dialog, Page, Platform, apps, builder, buildpacks, builds, certs, checks, config,
+    docker_options, doctor, domains, help, http_auth, logs, maintenance, ports, proxy, ps,
+    redirects, releases, repo, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -123,6 +123,10 @@ commands! {
     "apps:list" => AppsList(apps::List),
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
+    "builder:report" or "builder-dockerfile:report" => BuilderReport(builder::Report),
+    "builder:set" or "builder-dockerfile:set" => BuilderSet(builder::Set),
+    "buildpacks:detect" => BuildpacksDetect(buildpacks::Detect),
+    "buildpacks:dockerfile" => BuildpacksDockerfile(buildpacks::Dockerfile),
     "builds:cancel" => BuildsCancel(builds::Cancel),
     "builds:info" => BuildsInfo(builds::Info),
     "builds:list" => BuildsList(builds::List),
@@ -141,7 +145,13 @@ commands! {
     "config:keys" => ConfigKeys(config::Keys),
     "config:set" => ConfigSet(config::Set),
     "config:show" or "config" => ConfigShow(config::Show),
+    "config:suggest" => ConfigSuggest(config::Suggest),
+    "config:templates" => ConfigTemplates(config::Templates),
     "config:unset" => ConfigUnset(config::Unset),
+    "docker-options:add" => DockerOptionsAdd(docker_options::Add),
+    "docker-options:clear" => DockerOptionsClear(docker_options::Clear),
+    "docker-options:remove" => DockerOptionsRemove(docker_options::Remove),
+    "docker-options:report" or "docker-options" => DockerOptionsReport(docker_options::Report),
     "doctor" => Doctor(doctor::Doctor),
     "domains:add" => DomainsAdd(domains::Add),
     "domains:add-global" => DomainsAddGlobal(domains::AddGlobal),
@@ -188,6 +198,7 @@ commands! {
     "redirects:set" => RedirectsSet(redirects::Set),
     "redirects:unset" => RedirectsUnset(redirects::Unset),
     "releases" => Releases(releases::Releases),
+    "repo:purge-cache" => RepoPurgeCache(repo::PurgeCache),
     "rollback" => Rollback(rollback::Rollback),
     "routes:add" => RoutesAdd(routes::Add),
     "routes:remove" => RoutesRemove(routes::Remove),

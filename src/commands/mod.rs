@@ -3,6 +3,7 @@
 
 pub mod apps;
 mod authorize;
+pub mod builder;
 pub mod buildpacks;
 pub mod builds;
 pub mod certs;
@@ -10,6 +11,7 @@ pub mod checks;
 mod command;
 pub mod config;
 mod dialog;
+pub mod docker_options;
 pub mod doctor;
 pub mod domains;
 mod door;
@@ -28,6 +30,7 @@ pub mod proxy;
 pub mod ps;
 pub mod redirects;
 pub mod releases;
+pub mod repo;
 pub mod report;
 pub mod rollback;
 pub mod routes;

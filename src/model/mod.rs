@@ -4,6 +4,7 @@
 mod address;
 mod app;
 mod app_proxy;
+mod builder;
 mod caller;
 mod certificate;
 mod certificate_order;
@@ -20,6 +21,7 @@ mod value_kind;
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
+pub use builder::{BuildCache, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{
     AppCertificate, Automatic, CertificateId, CertificateOrigin, NewCertificate,

@@ -9,6 +9,7 @@
 //! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
 //! | orders for certificates, our account at the authority | `orders` |
+//! | how apps are built | `builder` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 
 mod apps;
 mod automatic;
+mod builder;
 mod census;
 mod certificates;
 mod changes;

@@ -12,6 +12,7 @@ use crate::model::{
     ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
+mod builder;
 mod certificates;
 mod opening;
 mod orders;

@@ -24,6 +24,8 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/builder.rs"]
+mod builder;
 #[path = "cli_commands/certs.rs"]
 mod certs;
 #[path = "cli_commands/ports.rs"]

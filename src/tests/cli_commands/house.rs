@@ -1,7 +1,10 @@
 //! A whole platform on the in-memory engine, and a caller who types lines at it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +121,7 @@ impl House {
                 },
                 limits,
                 image_mirrors: BTreeMap::new(),
+                versions: None,
             },
         });
         let facts = ServerFacts {
@@ -156,10 +160,39 @@ impl House {
 
     /// Puts a running release into the store, as a push would.
     pub(crate) async fn deploy(&self, name: &str, processes: &[(&str, &str)]) {
+        self.platform
+            .repositories
+            .create(&name.parse().unwrap())
+            .await
+            .unwrap();
+        let commit = "3f2c91a0000000000000000000000000000000aa";
+        self.deploy_commit(name, processes, commit).await;
+    }
+
+    /// The same with files in its repository.
+    pub(crate) async fn deploy_source(&self, name: &str, files: &[(&str, &str)]) {
+        let app: AppName = name.parse().unwrap();
+        self.platform.repositories.create(&app).await.unwrap();
+        let repository = self.platform.repositories.path(&app);
+        let mut index = String::new();
+        for (path, content) in files {
+            let id = git(&repository, &["hash-object", "-w", "--stdin"], content);
+            index.push_str(&format!("100644 {id}\t{path}\n"));
+        }
+        git(
+            &repository,
+            &["update-index", "--add", "--index-info"],
+            &index,
+        );
+        let tree = git(&repository, &["write-tree"], "");
+        let commit = git(&repository, &["commit-tree", &tree, "-m", "All of it"], "");
+        self.deploy_commit(name, &[("web", "sleep")], &commit).await;
+    }
+
+    async fn deploy_commit(&self, name: &str, processes: &[(&str, &str)], commit: &str) {
         let name: AppName = name.parse().unwrap();
         let store = &self.platform.store;
         let app = store.create_app(&name, Timestamp::now()).await.unwrap();
-        self.platform.repositories.create(&name).await.unwrap();
         self.engine.set_address(&name, [127, 0, 0, 1].into());
         let image = self
             .engine
@@ -169,7 +202,7 @@ impl House {
             version: ReleaseVersion(0),
             status: ReleaseStatus::Candidate,
             image,
-            commit: Some("3f2c91a0000000000000000000000000000000aa".parse().unwrap()),
+            commit: Some(commit.parse().unwrap()),
             processes: processes
                 .iter()
                 .map(|(kind, line)| (kind.parse().unwrap(), Some((*line).to_owned())))
@@ -375,6 +408,32 @@ impl House {
             .map(|line| steadied(line, self.port))
             .collect()
     }
+}
+
+/// Runs git on a bare repository and returns its output.
+fn git(repository: &Path, words: &[&str], input: &str) -> String {
+    let mut child = Command::new("git")
+        .arg("--git-dir")
+        .arg(repository)
+        .args(words)
+        .envs([
+            ("GIT_AUTHOR_NAME", "me"),
+            ("GIT_AUTHOR_EMAIL", "me@example.com"),
+            ("GIT_COMMITTER_NAME", "me"),
+            ("GIT_COMMITTER_EMAIL", "me@example.com"),
+            ("GIT_AUTHOR_DATE", "1700000000 +0000"),
+            ("GIT_COMMITTER_DATE", "1700000000 +0000"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "git {words:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Replaces moments, ids and durations by words.
