@@ -23,7 +23,7 @@ pub(crate) fn alternatives(range: &str) -> Vec<String> {
 
 fn clause(clause: &str) -> String {
     let rest = clause.strip_prefix('^');
-    if let Some(version) = rest.and_then(|rest| caret(rest)) {
+    if let Some(version) = rest.and_then(caret) {
         return version;
     }
     let tilde = clause
