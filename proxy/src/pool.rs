@@ -1,6 +1,7 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
 use crate::body::RequestBody;
+use crate::deadline::within;
 use crate::fault::Fault;
 use crate::handle::Shared;
 use crate::health::Health;
@@ -8,6 +9,7 @@ use crate::health_probe;
 use crate::ledger::Usage;
 use crate::protocol::Way;
 use crate::shared_connection::{self, Place, SharedConnections};
+use crate::socket::Socket;
 use crate::table::Upstream;
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -216,13 +218,13 @@ impl ConnectError {
 pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
-) -> Result<TokioIo<TcpStream>, ConnectError> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
+) -> Result<TokioIo<Socket>, ConnectError> {
+    let stream = within(timeout, TcpStream::connect(address))
         .await
-        .map_err(|_| ConnectError::TimedOut)?
+        .ok_or(ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;
     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
-    Ok(TokioIo::new(stream))
+    Ok(TokioIo::new(Socket::new(stream)))
 }
 
 /// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.

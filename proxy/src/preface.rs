@@ -1,6 +1,8 @@
 //! The beginning of a plain connection. hyper finds out that a client speaks HTTP/2 with prior knowledge only if the
 //! preface comes in one piece, and answers the first half of one with a 400.
 
+use crate::socket::Socket;
+use crate::taken::Taken;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
@@ -18,13 +20,13 @@ const FIRST_BYTES: usize = 2048;
 /// A stream that keeps the preface of HTTP/2 back until all of it has come.
 #[derive(Debug)]
 pub(crate) struct Whole {
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Taken<Socket>>,
     /// What came so far, while it may become the preface; none when that is over.
     kept: Option<Vec<u8>>,
 }
 
 impl Whole {
-    pub(crate) fn new(stream: TcpStream) -> Whole {
+    pub(crate) fn new(stream: Taken<Socket>) -> Whole {
         Whole {
             io: TokioIo::new(stream),
             kept: Some(Vec::new()),
@@ -33,7 +35,7 @@ impl Whole {
 
     /// The stream below, once something was read of it.
     pub(crate) fn into_inner(self) -> TcpStream {
-        self.io.into_inner()
+        self.io.into_inner().into_inner().into_inner()
     }
 
     fn poll_begin(

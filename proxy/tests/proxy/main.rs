@@ -23,6 +23,7 @@ mod requests;
 mod routing;
 mod secure;
 mod shutdown;
+mod slowness;
 mod smuggling;
 mod swaps;
 mod tls;
