@@ -72,10 +72,7 @@ fn main() {
 "#,
             ),
         ],
-        &[
-            "cargo build --release --package gate --package jobs",
-            "the second program",
-        ],
+        &["Running the release command: jobs"],
         "/",
         "built by cargo",
     );
