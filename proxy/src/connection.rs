@@ -1,18 +1,22 @@
 //! One client connection: served in the HTTP it speaks until it closes, is upgraded, or the thread stops.
 //!
 //! Which HTTP that is, is decided here, once for each connection: over TLS by ALPN, over plain TCP by the
-//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2. So HTTP/1 pays nothing
-//! for the choice.
+//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2: see [`crate::preface`].
 
 use crate::access_log::Logged;
+use crate::client::{Client, Ends, Seat};
+use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
-use crate::gate::Visit;
 use crate::http2;
+use crate::preface::Whole;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
-use crate::tls::{Secured, Shown, Unsecured};
+use crate::socket::Socket;
+use crate::taken::Taken;
+use crate::tls::{Secured, Unsecured};
 use crate::worker::Worker;
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode};
@@ -20,71 +24,26 @@ use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-/// The client's end of a connection, as the upstream is told of it.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) worker: Rc<Worker>,
-    /// The peer's address. No peer is trusted to forward for another yet: what it says itself is replaced.
-    pub(crate) address: HeaderValue,
-    /// The same, for rules about addresses.
-    pub(crate) ip: IpAddr,
-    pub(crate) scheme: HeaderValue,
-    pub(crate) port: HeaderValue,
-    /// What it was shown, if it speaks TLS.
-    pub(crate) tls: Option<Shown>,
-    pub(crate) open: Open,
-    /// Its place among the connections of its address, where those are limited.
-    _visit: Option<Visit>,
-}
-
-/// Where a connection comes from and goes to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-}
-
-impl Client {
-    fn new(
-        worker: Rc<Worker>,
-        ends: Ends,
-        open: Open,
-        tls: Option<Shown>,
-        visit: Option<Visit>,
-    ) -> Client {
-        // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let ip = ends.peer.ip().to_canonical();
-        let address = ip.to_string();
-        Client {
-            worker,
-            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            ip,
-            scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
-            port: HeaderValue::from(ends.local.port()),
-            tls,
-            open,
-            _visit: visit,
-        }
-    }
-}
+/// The answer to a head that has not come in time (RFC 9110 section 15.5.9).
+const TOO_LATE: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// How HTTP/1 is spoken with clients.
 pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Never `pipeline_flush`: it lifts the cap of the write buffer, and a slow reader's body piles up in it.
     builder
-        .timer(TokioTimer::new())
+        .timer(DeadlineTimer)
         .header_read_timeout(settings.header_read_timeout)
         .max_header_size(settings.max_header_bytes)
         .half_close(false);
@@ -92,10 +51,11 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
-    let open = worker.open.enter();
-    let client = Rc::new(Client::new(worker, ends, open, None, visit));
-    let ended = match serve_http1(&client, TokioIo::new(stream)).await {
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
+    let client = Rc::new(Client::new(worker, ends, seat, None));
+    let patience = client.worker.settings.write_timeout;
+    let stream = Taken::new(Socket::new(stream), patience);
+    let ended = match serve_http1(&client, Whole::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -104,22 +64,15 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, vis
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    ends: Ends,
-    visit: Option<Visit>,
-) {
-    // A handshake under way counts as open: it may be about to bring a request.
-    let open = worker.open.enter();
+///
+/// A handshake under way counts as open: it may be about to bring a request.
+pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
     let Some(tls) = worker.tls.clone() else {
         return;
     };
     let limit = worker.settings.tls_handshake_timeout;
-    let secured = match timeout(limit, Box::pin(tls.accept(stream))).await {
-        Ok(secured) => secured,
-        Err(_) => Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())),
-    };
+    let secured = within(limit, Box::pin(tls.accept(Socket::new(stream)))).await;
+    let secured = secured.unwrap_or(Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())));
     let Secured {
         stream,
         shown,
@@ -137,8 +90,9 @@ pub(crate) async fn serve_tls(
         }
     };
     worker.ledger.tls_handshake(true);
-    let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
-    let io = TokioIo::new(stream);
+    let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
+    let patience = client.worker.settings.write_timeout;
+    let io = TokioIo::new(Taken::new(stream, patience));
     let ended = if is_http2 {
         http2::serve(client, io).await
     } else {
@@ -174,12 +128,29 @@ where
     };
     let mut serving = Serving::new(connection.with_upgrades(), &client.open);
     serving.is_finishing = is_late;
-    match (&mut serving).await {
-        Err(error) if error.is_parse_version_h2() => {}
-        ended => return ended.map(|()| None),
+    let ended = (&mut serving).await;
+    let is_http2 = matches!(&ended, Err(error) if error.is_parse_version_h2());
+    let is_late = matches!(&ended, Err(error) if error.is_timeout());
+    if !is_http2 && !is_late {
+        return ended.map(|()| None);
     }
-    let parts = serving.connection.into_parts();
-    Ok(parts.map(|parts| Rewound::new(parts.io, parts.read_buf)))
+    let Some(mut parts) = serving.connection.into_parts() else {
+        return ended.map(|()| None);
+    };
+    if is_http2 {
+        return Ok(Some(Rewound::new(parts.io, parts.read_buf)));
+    }
+    // Who has not begun a request is closed without a word: what is said then may be taken for the answer to the next.
+    if !parts.read_buf.is_empty() {
+        let unrouted = &client.worker.ledger.unrouted;
+        unrouted.answered(StatusCode::REQUEST_TIMEOUT);
+        let told = poll_fn(|cx| Pin::new(&mut parts.io).poll_write(cx, TOO_LATE)).now_or_never();
+        // Who cannot be told at once is not waited for.
+        if told.is_some() {
+            poll_fn(|cx| Pin::new(&mut parts.io).poll_shutdown(cx)).now_or_never();
+        }
+    }
+    ended.map(|()| None)
 }
 
 /// The answer to the last request of a connection, which says so.

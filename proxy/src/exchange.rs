@@ -11,20 +11,24 @@
 //! A request for which there is no upstream, or not yet, waits: see [`crate::hold`].
 
 use crate::body::{Progress, RequestBody};
-use crate::connection::Client;
+use crate::client::Client;
+use crate::deadline::Deadline;
 use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
-use crate::routes::{Avoided, LocalService};
+use crate::protocol::{Protocol, Way};
+use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
+use crate::websocket::Socket;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
 /// How many upstreams are asked to take one request: each may cost a connect timeout.
 const MOST_TRIED: usize = 5;
@@ -43,6 +47,8 @@ pub(crate) struct Exchange {
     client: Rc<Client>,
     host: HeaderValue,
     service: Rc<LocalService>,
+    /// The route that led to it.
+    route: LocalRoute,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
     progress: Option<Rc<Progress>>,
@@ -51,6 +57,8 @@ pub(crate) struct Exchange {
     is_trial: bool,
     /// Without a body, of a method that may be repeated (RFC 9110 section 9.2.2), and not yet repeated.
     is_repeatable: bool,
+    /// The WebSocket it asks for, if the service speaks HTTP/2: how that is asked for depends on the upstream.
+    socket: Option<Box<Socket>>,
     avoided: Avoided,
     retries: u32,
     last: Fault,
@@ -78,23 +86,29 @@ enum Lost {
 impl Exchange {
     /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
-    /// No await may come between routing to `service` and this: see [`crate::handle`].
+    /// No await may come between routing and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
         host: HeaderValue,
-        service: Rc<LocalService>,
+        Served { service, route }: Served,
         request: Request<RequestBody>,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
+        let socket = match service.service.protocol {
+            Protocol::Http1 => None,
+            Protocol::H2c => Socket::asked(&request).map(Box::new),
+        };
         let mut exchange = Exchange {
             client: Rc::clone(client),
             host,
             service,
+            route,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
             progress,
             in_use: None,
             is_trial: false,
+            socket,
             avoided: Avoided::default(),
             retries: 0,
             last: Fault::NoProcess,
@@ -129,14 +143,14 @@ impl Exchange {
     ///
     /// Cancelled, it closes the connection the request is on.
     pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
-        let protocol = self.service.service.protocol;
+        let way = self.way();
         // What is tried after a while is tried over a connection of its own: a process about to end answers over old
         // ones.
         let open = self
             .in_use
             .as_ref()
             .filter(|_| !self.is_trial)
-            .and_then(|in_use| in_use.take_open(protocol));
+            .and_then(|in_use| in_use.take_open(way));
         if let Some(mut sender) = open {
             if !self.is_repeatable {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
@@ -159,6 +173,10 @@ impl Exchange {
             }
         }
         Box::pin(self.run_anew()).await
+    }
+
+    fn way(&self) -> Way {
+        Way::of(self.service.service.protocol, self.socket.is_some())
     }
 
     /// The same over new connections, and as soon as there is an upstream.
@@ -185,7 +203,7 @@ impl Exchange {
             // waited for no longer.
             let connected = tokio::select! {
                 biased;
-                connected = in_use.connect(self.service.service.protocol, timeout) => connected,
+                connected = in_use.connect(self.way(), timeout) => connected,
                 () = in_use.left() => {
                     self.in_use = None;
                     continue;
@@ -195,6 +213,10 @@ impl Exchange {
                 Ok(mut sender) => match self.send(&mut sender).await {
                     Sent::Answered(response) => return self.answered_anew(response, sender),
                     Sent::Failed(fault) => return Err(fault),
+                    // It speaks HTTP/2, and nothing is wrong with it.
+                    Sent::Lost(_) if self.socket.is_some() && !sender.is_http2() => {
+                        return Err(Fault::NoWebSockets);
+                    }
                     Sent::Lost(lost) => {
                         if lost != Lost::Refused {
                             self.note(InUse::closed);
@@ -268,7 +290,16 @@ impl Exchange {
         self.service.tally.retried();
     }
 
-    fn answered(&mut self, response: Response<Incoming>, sender: Sender) -> Result<Answer, Fault> {
+    fn answered(
+        &mut self,
+        mut response: Response<Incoming>,
+        sender: Sender,
+    ) -> Result<Answer, Fault> {
+        if let Some(socket) = self.socket.take()
+            && sender.is_http2()
+        {
+            socket.agree(&mut response);
+        }
         let in_use = self.in_use.take().ok_or(Fault::NoProcess)?;
         let lease = Lease { sender, in_use };
         Ok(Answer { response, lease })
@@ -276,8 +307,10 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let routed = self.client.worker.routes.route_again(&self.service);
-        self.service = routed.map_err(|_| Fault::HostUnknown)?;
+        let routed = self.client.worker.routes.route_again(&self.route);
+        let served = routed.map_err(|_| Fault::HostUnknown)?;
+        self.service = served.service;
+        self.route = served.route;
         Ok(())
     }
 
@@ -313,27 +346,44 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return Sent::Lost(Lost::Broken);
         };
+        let is_socket = self.socket.is_some() && sender.is_http2();
+        // Of a WebSocket as it was: another upstream may want it in the words of HTTP/1.1.
+        let socket = is_socket.then(|| copy_of(&request));
         if let Err(fault) = shape(&mut request, sender.is_http2(), &self.host) {
             return Sent::Failed(fault);
         }
         // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if self.is_repeatable || sender.is_http2() {
+        if is_socket {
+            self.request = socket;
+            Socket::connect(&mut request);
+        } else if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
         let limit = self.service.first_byte_timeout;
+        let deadline = Deadline::after(limit);
         let mut frames = 0;
         loop {
-            let waited = timeout(limit, &mut answer).await;
-            match (waited, &self.progress) {
-                (Ok(Ok(response)), _) => return Sent::Answered(response),
+            let waited = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => deadline.poll_over(cx).map(|()| None),
+            });
+            match (waited.await, &self.progress) {
+                (Some(Ok(response)), _) => {
+                    if let Some(progress) = &self.progress {
+                        progress.is_answered.set(true);
+                    }
+                    return Sent::Answered(response);
+                }
                 // Too large, and nothing goes on any more.
-                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                (None, Some(progress)) if progress.failed.get().is_some() => {
                     return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
                 }
-                (Ok(Err(mut error)), _) => {
+                (Some(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
-                        self.request = Some(unsent);
+                        if !is_socket {
+                            self.request = Some(unsent);
+                        }
                         return Sent::Lost(Lost::Unsent);
                     }
                     let error = error.into_error();
@@ -348,10 +398,16 @@ impl Exchange {
                     if !self.is_repeatable {
                         self.request = None;
                     }
-                    return lost_or_failed(&error);
+                    return match lost_or_failed(&error) {
+                        // A server of HTTP/2 that got HTTP/1.1.
+                        Sent::Failed(Fault::NotHttp) if self.socket.is_some() => {
+                            Sent::Failed(Fault::NoWebSockets)
+                        }
+                        sent => sent,
+                    };
                 }
-                (Err(_), None) => return Sent::Failed(Fault::Silent),
-                (Err(_), Some(progress)) => {
+                (None, None) => return Sent::Failed(Fault::Silent),
+                (None, Some(progress)) => {
                     // The time counts from the last byte of the request that was passed on.
                     let passed_on = progress.frames.get();
                     if passed_on == frames {
@@ -363,6 +419,7 @@ impl Exchange {
                         });
                     }
                     frames = passed_on;
+                    deadline.set_after(limit);
                 }
             }
         }

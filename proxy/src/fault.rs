@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     FramingRefused,
     /// The client stopped sending the body of its request.
     BodyStalled,
+    /// The client sent the body of its request too slowly.
+    BodyTooSlow,
     /// The client's body broke off or was malformed.
     BodyBroken,
     /// The body is larger than the app takes.
@@ -46,6 +48,8 @@ pub(crate) enum Fault {
     TooManyRequests,
     /// No app has this host.
     HostUnknown,
+    /// An app has this host, but there is nothing at this path of it.
+    PathUnknown,
     /// The app exists, but nothing has been deployed.
     NotDeployed,
     /// The app is stopped.
@@ -62,6 +66,8 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
+    /// The app speaks HTTP/2, and takes no WebSocket, neither over that nor over HTTP/1.1.
+    NoWebSockets,
     /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
     /// The app did not begin to answer in time.
@@ -99,7 +105,7 @@ impl Fault {
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
             Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
-            Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::BodyStalled | Fault::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::AddressDenied => StatusCode::FORBIDDEN,
             Fault::RateExceeded | Fault::GuessesExceeded => StatusCode::TOO_MANY_REQUESTS,
@@ -107,10 +113,12 @@ impl Fault {
             Fault::GuardsBusy | Fault::Maintenance | Fault::TooManyRequests => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Fault::HostUnknown => StatusCode::NOT_FOUND,
-            Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
-                StatusCode::BAD_GATEWAY
-            }
+            Fault::HostUnknown | Fault::PathUnknown => StatusCode::NOT_FOUND,
+            Fault::NotDeployed
+            | Fault::Refused
+            | Fault::ClosedEarly
+            | Fault::NoWebSockets
+            | Fault::NotHttp => StatusCode::BAD_GATEWAY,
             Fault::Stopped
             | Fault::NoProcess
             | Fault::Paused
@@ -138,13 +146,15 @@ impl Fault {
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
+            | Fault::BodyTooSlow
             | Fault::BodyBroken
             | Fault::BodyTooLarge
             | Fault::AddressDenied
             | Fault::RateExceeded
             | Fault::PasswordWanted
             | Fault::GuessesExceeded
-            | Fault::HostUnknown => Side::Client,
+            | Fault::HostUnknown
+            | Fault::PathUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
             | Fault::NoProcess
@@ -153,6 +163,7 @@ impl Fault {
             | Fault::Refused
             | Fault::ConnectTimedOut
             | Fault::ClosedEarly
+            | Fault::NoWebSockets
             | Fault::NotHttp
             | Fault::Silent => Side::App,
             Fault::Maintenance | Fault::TooManyRequests => Side::App,
@@ -172,6 +183,7 @@ impl Fault {
             | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
+            | Fault::BodyTooSlow
             | Fault::BodyBroken => "http_request_error",
             Fault::MethodRefused
             | Fault::BodyTooLarge
@@ -180,7 +192,7 @@ impl Fault {
             | Fault::PasswordWanted
             | Fault::GuessesExceeded => "http_request_denied",
             Fault::TooManyRequests => "connection_limit_reached",
-            Fault::HostUnknown => "destination_not_found",
+            Fault::HostUnknown | Fault::PathUnknown => "destination_not_found",
             Fault::NotDeployed
             | Fault::Stopped
             | Fault::NoProcess
@@ -190,6 +202,7 @@ impl Fault {
             Fault::Refused => "connection_refused",
             Fault::ConnectTimedOut => "connection_timeout",
             Fault::ClosedEarly => "connection_terminated",
+            Fault::NoWebSockets => "http_upgrade_failed",
             Fault::NotHttp => "http_protocol_error",
             Fault::Silent => "http_response_timeout",
             Fault::Exhausted | Fault::GuardsBusy => "proxy_internal_error",
@@ -248,6 +261,11 @@ impl Fault {
                 "The client stopped sending its body.",
                 "Check the connection and send it again.",
             ),
+            Fault::BodyTooSlow => (
+                "The request did not arrive in time",
+                "The client sent its body more slowly than this app accepts.",
+                "Check the connection and send it again. If the app is yours, see min-upload-rate in proxy:report.",
+            ),
             Fault::BodyBroken => (
                 "The request did not arrive in full",
                 "Its body broke off or was malformed.",
@@ -298,6 +316,11 @@ impl Fault {
                 "This server has no app with this domain.",
                 "Check the address. If the app is yours, add the domain to it with domains:add.",
             ),
+            Fault::PathUnknown => (
+                "Nothing lives at this path",
+                "The app at this address has no route for it.",
+                "Check the address. If the app is yours, see routes:report and redirects:report.",
+            ),
             Fault::NotDeployed => (
                 "Nothing has been deployed here yet",
                 "The app exists, but has no release.",
@@ -337,6 +360,11 @@ impl Fault {
                 "This app broke off",
                 "It closed the connection before it answered.",
                 "Whether it has acted on the request is not known. If the app is yours, look at logs.",
+            ),
+            Fault::NoWebSockets => (
+                "This app takes no WebSockets",
+                "It speaks HTTP/2, and did not agree to one, neither over HTTP/2 (RFC 8441) nor over HTTP/1.1.",
+                "If the app is yours, let it take them in one of these ways, or by a process type that speaks HTTP/1.1.",
             ),
             Fault::NotHttp => (
                 "This app gave an answer that cannot be understood",

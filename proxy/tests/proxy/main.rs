@@ -9,6 +9,7 @@
 
 mod access_log;
 mod care;
+mod client;
 mod faults;
 mod forwarding;
 mod gate;
@@ -17,10 +18,12 @@ mod holding;
 mod http2;
 mod packing;
 mod policy;
+mod relayed;
 mod requests;
 mod routing;
 mod secure;
 mod shutdown;
+mod slowness;
 mod smuggling;
 mod swaps;
 mod tls;
