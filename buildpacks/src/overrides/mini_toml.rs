@@ -1,6 +1,7 @@
 //! `mini.toml`, our own file. A key that there is not is a mistake, so that a slip of the pen does not go unnoticed.
 
 use super::{Overrides, check_package, check_process_type, check_variable, unusable};
+use crate::detector::inside;
 use crate::document::{Document, Entry};
 use crate::error::DetectError;
 use crate::repository::Repository;
@@ -8,12 +9,18 @@ use crate::said::Said;
 
 const FILE: &str = "mini.toml";
 
-/// The one of the app's directory, else the one at the root of the repository.
+/// The one of the app's directory, else the one at the root of the repository, unless that is about another directory.
 pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError> {
     let mut found = Overrides::default();
     let Some(document) = Document::toml(repository, &repository.here_or_at_root(FILE))? else {
         return Ok(found);
     };
+    if !repository.has(FILE)
+        && let Some(said) = named_directory(&document)?
+        && inside(&said)? != repository.directory()
+    {
+        return Ok(found);
+    }
     for table in document.entries("")? {
         let entries = match table.key {
             "build" | "processes" | "release" | "versions" | "environment" => {
@@ -86,9 +93,13 @@ fn build(document: &Document, entry: &Entry<'_>, found: &mut Overrides) -> Resul
 
 /// The directory of the app, as the file at the root of the repository names it.
 pub(crate) fn directory(root: &Repository<'_>) -> Result<Option<Said>, DetectError> {
-    let Some(document) = Document::toml(root, FILE)? else {
-        return Ok(None);
-    };
+    match Document::toml(root, FILE)? {
+        Some(document) => named_directory(&document),
+        None => Ok(None),
+    }
+}
+
+fn named_directory(document: &Document) -> Result<Option<Said>, DetectError> {
     let entries = document.entries("/build")?;
     let named = entries.iter().find(|entry| entry.key == "directory");
     named.map(|entry| document.text(entry)).transpose()

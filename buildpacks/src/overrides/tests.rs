@@ -220,6 +220,27 @@ fn an_app_in_a_directory_is_all_that_is_seen() {
         detected(&by_file, &Options::default()).directory,
         "apps/web"
     );
+    let with_start = tree
+        .clone()
+        .with("apps/api/package.json", r#"{"scripts": {"start": "y"}}"#)
+        .with(
+            "mini.toml",
+            "[build]\ndirectory = \"./apps/web\"\n[processes]\nweb = \"w\"\n",
+        );
+    assert_eq!(
+        detected(&with_start, &Options::default()).start.as_deref(),
+        Some("w")
+    );
+    // What the file says of one app is not about another.
+    assert_eq!(
+        detected(&with_start, &inside("apps/api")).start.as_deref(),
+        Some("npm start")
+    );
+    let for_all = with_start.with("mini.toml", "[processes]\nweb = \"w\"\n");
+    assert_eq!(
+        detected(&for_all, &inside("apps/api")).start.as_deref(),
+        Some("w")
+    );
     let by_variable = variables(&[("MINI_BUILD_DIR", "apps")]);
     let error = detect(&by_file, &by_variable).unwrap_err();
     assert!(

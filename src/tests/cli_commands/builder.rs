@@ -164,6 +164,8 @@ async fn a_build_goes_by_what_is_set() {
         "ps:rebuild shop",
     ] {
         house.types(line).await;
+        // A deploy that has failed is told of before its turn is over.
+        house.platform.deploys.idle().await;
     }
     insta::assert_snapshot!("builder_build", house.transcript());
 }
