@@ -141,7 +141,6 @@ fn tables_are_compared_by_value_and_later_inserts_win() {
 fn a_redirect_is_a_target_without_upstreams() {
     let mut table = RouteTable::default();
     let redirect = Arc::new(Redirect {
-        is_unlogged: false,
         name: "shop".to_owned(),
         status: RedirectStatus::Permanent,
         to: "shop.test".parse().unwrap(),
