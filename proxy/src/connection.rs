@@ -28,6 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -92,7 +93,10 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, ends: Ends, visit: Option<Visit>) {
+pub(crate) async fn serve<IO>(worker: Rc<Worker>, stream: IO, ends: Ends, visit: Option<Visit>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let open = worker.open.enter();
     let client = Rc::new(Client::new(worker, ends, open, None, visit));
     let ended = match serve_http1(&client, TokioIo::new(stream)).await {

@@ -40,6 +40,8 @@ mod drain;
 mod exchange;
 mod fault;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod gathered;
 mod handle;

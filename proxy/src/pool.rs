@@ -2,6 +2,8 @@
 
 use crate::body::RequestBody;
 use crate::fault::Fault;
+#[cfg(fuzzing)]
+use crate::fuzzing::dial;
 use crate::handle::Shared;
 use crate::health::Health;
 use crate::health_probe;
@@ -20,6 +22,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(not(fuzzing))]
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -204,17 +207,29 @@ impl ConnectError {
     }
 }
 
+/// What a connection to an upstream runs over.
+#[cfg(not(fuzzing))]
+pub(crate) type UpstreamStream = TcpStream;
+#[cfg(fuzzing)]
+pub(crate) type UpstreamStream = tokio::io::DuplexStream;
+
 /// Opens a stream to an upstream.
 pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
-) -> Result<TokioIo<TcpStream>, ConnectError> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
+) -> Result<TokioIo<UpstreamStream>, ConnectError> {
+    let stream = tokio::time::timeout(timeout, dial(address))
         .await
         .map_err(|_| ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;
-    stream.set_nodelay(true).map_err(ConnectError::Refused)?;
     Ok(TokioIo::new(stream))
+}
+
+#[cfg(not(fuzzing))]
+async fn dial(address: SocketAddr) -> io::Result<UpstreamStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.

@@ -14,8 +14,7 @@ use rustls::sign::CertifiedKey;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -44,8 +43,8 @@ pub(crate) struct Shown {
 }
 
 /// A handshake that led to HTTP.
-pub(crate) struct Secured {
-    pub(crate) stream: TlsStream<TcpStream>,
+pub(crate) struct Secured<IO> {
+    pub(crate) stream: TlsStream<IO>,
     pub(crate) shown: Shown,
     pub(crate) is_http2: bool,
 }
@@ -86,7 +85,10 @@ impl Tls {
     }
 
     /// Does the handshake; a client that is refused is told so before this returns.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<Secured, Unsecured> {
+    pub(crate) async fn accept<IO>(&self, stream: IO) -> Result<Secured<IO>, Unsecured>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let name: Option<Box<str>> = hello.server_name().map(|name| lower(name).into());

@@ -3,7 +3,7 @@
 use crate::access_log::Entry;
 use crate::connection::Client;
 use crate::metered::Metered;
-use crate::pool::Lease;
+use crate::pool::{Lease, UpstreamStream};
 use bytes::Bytes;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -52,8 +52,9 @@ struct Carried {
 
 async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (upstream, answered_early) = below::<TcpStream>(upstream)
-        .map_err(|_| io::Error::other("an upgraded connection to an upstream is no TCP stream"))?;
+    let (upstream, answered_early) = below::<UpstreamStream>(upstream).map_err(|_| {
+        io::Error::other("an upgraded connection to an upstream is not what it was opened as")
+    })?;
     // What arrived behind the last request or answer already belongs to the new protocol.
     let client = match below::<TcpStream>(client) {
         Ok((client, sent_early)) => {
@@ -74,7 +75,7 @@ async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::R
 /// Both ways, beginning with what each side sent early.
 async fn copy<IO: AsyncRead + AsyncWrite + Unpin>(
     (client, sent_early): (IO, Bytes),
-    (upstream, answered_early): (TcpStream, Bytes),
+    (upstream, answered_early): (UpstreamStream, Bytes),
     carried: &Carried,
 ) -> io::Result<()> {
     carried.from_client.set(sent_early.len() as u64);

@@ -87,7 +87,18 @@ impl Setup {
     }
 
     async fn serve(&self, ledger: Arc<Ledger>, sockets: Vec<ListeningSocket>) -> io::Result<()> {
-        let worker = Rc::new(Worker {
+        let worker = self.worker(ledger);
+        let mut listeners = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            listeners.push(Listener::new(socket)?);
+        }
+        let _ = self.started.send(Ok(()));
+        worker.work(listeners).await;
+        Ok(())
+    }
+
+    pub(crate) fn worker(&self, ledger: Arc<Ledger>) -> Rc<Worker> {
+        Rc::new(Worker {
             settings: Arc::clone(&self.settings),
             routes: Routes::new(
                 Arc::clone(&self.shared),
@@ -104,14 +115,7 @@ impl Setup {
             changed: Notify::new(),
             ledger,
             shared: Arc::clone(&self.shared),
-        });
-        let mut listeners = Vec::with_capacity(sockets.len());
-        for socket in sockets {
-            listeners.push(Listener::new(socket)?);
-        }
-        let _ = self.started.send(Ok(()));
-        worker.work(listeners).await;
-        Ok(())
+        })
     }
 }
 

@@ -9,8 +9,10 @@
 
 mod access_log;
 mod care;
+mod conformance;
 mod faults;
 mod forwarding;
+mod frames;
 mod gate;
 mod h2c;
 mod holding;

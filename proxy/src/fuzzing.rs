@@ -1,0 +1,207 @@
+//! Doors for fuzz targets (`src/tests/fuzz`) into what is private, and a proxy that runs in memory, by a clock that jumps to the
+//! next thing that would happen. Compiled with `--cfg fuzzing` only.
+
+use crate::certificates::Certificates;
+use crate::connection::{self, Ends};
+use crate::handle::{ProxyHandle, Shared};
+use crate::path::PathPrefix;
+use crate::redirect::{Asked, Destination};
+use crate::settings::ProxySettings;
+use crate::table::RouteTable;
+use crate::tls::{Tls, Unsecured};
+use crate::worker::Setup;
+use arc_swap::ArcSwap;
+use http::Uri;
+use std::cell::RefCell;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::timeout;
+
+/// Longer, by the clock of the conversation, than anything a proxy waits for.
+const LONGEST: Duration = Duration::from_secs(1000);
+const PIPE_BYTES: usize = 64 * 1024;
+
+type Dialled = (SocketAddr, DuplexStream);
+
+thread_local! {
+    static DIALLED: RefCell<Option<UnboundedSender<Dialled>>> = const { RefCell::new(None) };
+}
+
+/// Connects to an upstream of the conversation this thread is in.
+pub(crate) async fn dial(address: SocketAddr) -> io::Result<DuplexStream> {
+    let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+    let (ours, theirs) = duplex(PIPE_BYTES);
+    DIALLED
+        .with_borrow(|dialled| {
+            dialled
+                .as_ref()
+                .and_then(|to| to.send((address, theirs)).ok())
+        })
+        .ok_or_else(refused)?;
+    Ok(ours)
+}
+
+fn runtime() -> LocalRuntime {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(LocalOptions::default());
+    #[expect(
+        clippy::expect_used,
+        reason = "without a runtime there is nothing to fuzz"
+    )]
+    runtime.expect("a runtime without sockets can be made")
+}
+
+/// Has one client send these pieces to a proxy with this table; `upstream` plays every upstream. Answers what the client got.
+///
+/// # Panics
+/// When the proxy does not end the connection of a client that has gone.
+pub fn converse<F>(
+    table: RouteTable,
+    settings: ProxySettings,
+    sent: Vec<Vec<u8>>,
+    upstream: impl Fn(SocketAddr, DuplexStream) -> F + 'static,
+) -> Vec<u8>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let runtime = runtime();
+    runtime.block_on(async move {
+        let (dialled, mut connections) = mpsc::unbounded_channel();
+        DIALLED.set(Some(dialled));
+        spawn_local(async move {
+            while let Some((address, stream)) = connections.recv().await {
+                spawn_local(upstream(address, stream));
+            }
+        });
+        let shared = Arc::new(Shared::new(1, None));
+        let ledger = shared.ledgers.first().map(Arc::clone).unwrap_or_default();
+        let handle = ProxyHandle {
+            shared: Arc::clone(&shared),
+        };
+        handle.set_table(table);
+        let setup = Setup {
+            index: 0,
+            sockets: Vec::new(),
+            shared,
+            settings: Arc::new(settings),
+            tls: None,
+            https_port: None,
+            started: std::sync::mpsc::channel().0,
+            end: mpsc::channel(1).0,
+        };
+        let worker = setup.worker(ledger);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        let ends = Ends {
+            peer: address,
+            local: address,
+        };
+        let (client, proxy) = duplex(PIPE_BYTES);
+        let mut served = spawn_local(connection::serve(worker, proxy, ends, None));
+        let (mut from, mut to) = split(client);
+        let got = Rc::new(RefCell::new(Vec::new()));
+        let reading = spawn_local({
+            let got = Rc::clone(&got);
+            async move {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = from.read(&mut buffer).await {
+                    let read = buffer.get(..read).unwrap_or_default();
+                    got.borrow_mut().extend_from_slice(read);
+                }
+            }
+        });
+        let client = async {
+            for piece in sent {
+                if to.write_all(&piece).await.is_err() {
+                    break;
+                }
+                yield_now().await;
+            }
+            // It stays, and waits for what it may get.
+            let _ = timeout(LONGEST, &mut served).await;
+        };
+        let _ = timeout(LONGEST, client).await;
+        drop(to);
+        reading.abort();
+        let _ = reading.await;
+        let is_over = served.is_finished() || timeout(LONGEST, served).await.is_ok();
+        assert!(is_over, "the client has gone, and its connection stays");
+        DIALLED.set(None);
+        got.take()
+    })
+}
+
+/// How a handshake ended that a client began and did not go on with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Hello {
+    /// It named no server.
+    Nameless,
+    /// It named one that has no certificate.
+    Unknown(String),
+    /// It asked for the answer to a challenge, and got it.
+    Challenge(String),
+    /// It came to nothing in another way.
+    Failed,
+    /// It was completed.
+    Secured,
+}
+
+/// Has a client send these bytes where TLS is expected, and nothing more. Answers what it got, and what became of it.
+pub fn hello(certificates: Certificates, bytes: &[u8]) -> (Vec<u8>, Hello) {
+    type Shown = (Arc<ArcSwap<Certificates>>, Tls);
+    thread_local! {
+        static TLS: Option<Shown> = {
+            let shown = Arc::<ArcSwap<Certificates>>::default();
+            Tls::new(Arc::clone(&shown)).ok().map(|tls| (shown, tls))
+        };
+    }
+    TLS.with(|tls| {
+        let Some((shown, tls)) = tls else {
+            return (Vec::new(), Hello::Failed);
+        };
+        shown.store(Arc::new(certificates));
+        runtime().block_on(async {
+            let (mut client, proxy) = duplex(1024 * 1024);
+            let _ = client.write_all(bytes).await;
+            let _ = client.shutdown().await;
+            let ended = match tls.accept(proxy).await {
+                Ok(_) => Hello::Secured,
+                Err(Unsecured::Nameless) => Hello::Nameless,
+                Err(Unsecured::Unknown(name)) => Hello::Unknown(name.into()),
+                Err(Unsecured::Challenge(name)) => Hello::Challenge(name.into()),
+                Err(Unsecured::Failed(_)) => Hello::Failed,
+            };
+            let mut got = Vec::new();
+            let _ = client.read_to_end(&mut got).await;
+            (got, ended)
+        })
+    })
+}
+
+/// The host a `Host` header names.
+pub fn routing_name(header: &str) -> Option<String> {
+    crate::host::routing_name(header).map(Into::into)
+}
+
+/// The `Location` a redirect answers with.
+pub fn location(to: &Destination, host: &str, target: &Uri, prefix: Option<&PathPrefix>) -> String {
+    to.location(Asked {
+        scheme: "https",
+        host,
+        target,
+        prefix,
+    })
+}
+
+/// What is left of a path behind a prefix that is stripped.
+pub fn strip(prefix: &PathPrefix, path: &str) -> String {
+    prefix.strip_from(path)
+}
