@@ -1,7 +1,7 @@
 //! HTTP-01 challenges (RFC 8555 section 8.3), answered before any routing.
 
 use crate::body::ResponseBody;
-use crate::connection::Client;
+use crate::client::Client;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};

@@ -1,17 +1,17 @@
 //! One client connection: served in the HTTP it speaks until it closes, is upgraded, or the thread stops.
 //!
 //! Which HTTP that is, is decided here, once for each connection: over TLS by ALPN, over plain TCP by the
-//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2. So HTTP/1 pays nothing
-//! for the choice.
+//! first bytes, at which hyper's HTTP/1 stops when they are the preface of HTTP/2: see [`crate::preface`].
 
 use crate::access_log::Logged;
+use crate::client::{Client, Ends, Seat};
 use crate::drain::Open;
 use crate::forward;
-use crate::gate::Visit;
 use crate::http2;
+use crate::preface::Whole;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
-use crate::tls::{Secured, Shown, Unsecured};
+use crate::tls::{Secured, Unsecured};
 use crate::worker::Worker;
 use futures_util::future::Either;
 use http::header::CONNECTION;
@@ -24,61 +24,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// The client's end of a connection, as the upstream is told of it.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) worker: Rc<Worker>,
-    /// The peer's address. No peer is trusted to forward for another yet: what it says itself is replaced.
-    pub(crate) address: HeaderValue,
-    /// The same, for rules about addresses.
-    pub(crate) ip: IpAddr,
-    pub(crate) scheme: HeaderValue,
-    pub(crate) port: HeaderValue,
-    /// What it was shown, if it speaks TLS.
-    pub(crate) tls: Option<Shown>,
-    pub(crate) open: Open,
-    /// Its place among the connections of its address, where those are limited.
-    _visit: Option<Visit>,
-}
-
-/// Where a connection comes from and goes to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-}
-
-impl Client {
-    fn new(
-        worker: Rc<Worker>,
-        ends: Ends,
-        open: Open,
-        tls: Option<Shown>,
-        visit: Option<Visit>,
-    ) -> Client {
-        // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
-        let ip = ends.peer.ip().to_canonical();
-        let address = ip.to_string();
-        Client {
-            worker,
-            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            ip,
-            scheme: HeaderValue::from_static(if tls.is_some() { "https" } else { "http" }),
-            port: HeaderValue::from(ends.local.port()),
-            tls,
-            open,
-            _visit: visit,
-        }
-    }
-}
 
 /// How HTTP/1 is spoken with clients.
 pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
@@ -93,13 +44,12 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve<IO>(worker: Rc<Worker>, stream: IO, ends: Ends, visit: Option<Visit>)
+pub(crate) async fn serve<IO>(worker: Rc<Worker>, stream: IO, ends: Ends, seat: Seat)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let open = worker.open.enter();
-    let client = Rc::new(Client::new(worker, ends, open, None, visit));
-    let ended = match serve_http1(&client, TokioIo::new(stream)).await {
+    let client = Rc::new(Client::new(worker, ends, seat, None));
+    let ended = match serve_http1(&client, Whole::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -108,14 +58,9 @@ where
 }
 
 /// The same for one that speaks TLS.
-pub(crate) async fn serve_tls(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    ends: Ends,
-    visit: Option<Visit>,
-) {
-    // A handshake under way counts as open: it may be about to bring a request.
-    let open = worker.open.enter();
+///
+/// A handshake under way counts as open: it may be about to bring a request.
+pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
     let Some(tls) = worker.tls.clone() else {
         return;
     };
@@ -141,7 +86,7 @@ pub(crate) async fn serve_tls(
         }
     };
     worker.ledger.tls_handshake(true);
-    let client = Rc::new(Client::new(worker, ends, open, Some(shown), visit));
+    let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
     let io = TokioIo::new(stream);
     let ended = if is_http2 {
         http2::serve(client, io).await

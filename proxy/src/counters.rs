@@ -23,6 +23,9 @@ pub struct Counters {
     pub tls_handshakes: u64,
     /// TLS handshakes that did not: broken off, too slow, or for a host without a certificate.
     pub failed_tls_handshakes: u64,
+    /// Connections of trusted proxies that were closed because they did not begin with a whole header of the PROXY
+    /// protocol.
+    pub refused_proxy_headers: u64,
     /// Requests whose record did not fit into the access log: see [`crate::AccessLog`].
     pub dropped_log_records: u64,
 }

@@ -11,12 +11,14 @@
 //! A request for which there is no upstream, or not yet, waits: see [`crate::hold`].
 
 use crate::body::{Progress, RequestBody};
-use crate::connection::Client;
+use crate::client::Client;
 use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
+use crate::protocol::{Protocol, Way};
 use crate::routes::{Avoided, LocalService};
 use crate::table::{ServiceState, Upstream};
+use crate::websocket::Socket;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
@@ -51,6 +53,8 @@ pub(crate) struct Exchange {
     is_trial: bool,
     /// Without a body, of a method that may be repeated (RFC 9110 section 9.2.2), and not yet repeated.
     is_repeatable: bool,
+    /// The WebSocket it asks for, if the service speaks HTTP/2: how that is asked for depends on the upstream.
+    socket: Option<Box<Socket>>,
     avoided: Avoided,
     retries: u32,
     last: Fault,
@@ -86,6 +90,10 @@ impl Exchange {
         request: Request<RequestBody>,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
+        let socket = match service.service.protocol {
+            Protocol::Http1 => None,
+            Protocol::H2c => Socket::asked(&request).map(Box::new),
+        };
         let mut exchange = Exchange {
             client: Rc::clone(client),
             host,
@@ -95,6 +103,7 @@ impl Exchange {
             progress,
             in_use: None,
             is_trial: false,
+            socket,
             avoided: Avoided::default(),
             retries: 0,
             last: Fault::NoProcess,
@@ -129,14 +138,14 @@ impl Exchange {
     ///
     /// Cancelled, it closes the connection the request is on.
     pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
-        let protocol = self.service.service.protocol;
+        let way = self.way();
         // What is tried after a while is tried over a connection of its own: a process about to end answers over old
         // ones.
         let open = self
             .in_use
             .as_ref()
             .filter(|_| !self.is_trial)
-            .and_then(|in_use| in_use.take_open(protocol));
+            .and_then(|in_use| in_use.take_open(way));
         if let Some(mut sender) = open {
             if !self.is_repeatable {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
@@ -159,6 +168,10 @@ impl Exchange {
             }
         }
         Box::pin(self.run_anew()).await
+    }
+
+    fn way(&self) -> Way {
+        Way::of(self.service.service.protocol, self.socket.is_some())
     }
 
     /// The same over new connections, and as soon as there is an upstream.
@@ -185,7 +198,7 @@ impl Exchange {
             // waited for no longer.
             let connected = tokio::select! {
                 biased;
-                connected = in_use.connect(self.service.service.protocol, timeout) => connected,
+                connected = in_use.connect(self.way(), timeout) => connected,
                 () = in_use.left() => {
                     self.in_use = None;
                     continue;
@@ -195,6 +208,10 @@ impl Exchange {
                 Ok(mut sender) => match self.send(&mut sender).await {
                     Sent::Answered(response) => return self.answered_anew(response, sender),
                     Sent::Failed(fault) => return Err(fault),
+                    // It speaks HTTP/2, and nothing is wrong with it.
+                    Sent::Lost(_) if self.socket.is_some() && !sender.is_http2() => {
+                        return Err(Fault::NoWebSockets);
+                    }
                     Sent::Lost(lost) => {
                         if lost != Lost::Refused {
                             self.note(InUse::closed);
@@ -268,7 +285,16 @@ impl Exchange {
         self.service.tally.retried();
     }
 
-    fn answered(&mut self, response: Response<Incoming>, sender: Sender) -> Result<Answer, Fault> {
+    fn answered(
+        &mut self,
+        mut response: Response<Incoming>,
+        sender: Sender,
+    ) -> Result<Answer, Fault> {
+        if let Some(socket) = self.socket.take()
+            && sender.is_http2()
+        {
+            socket.agree(&mut response);
+        }
         let in_use = self.in_use.take().ok_or(Fault::NoProcess)?;
         let lease = Lease { sender, in_use };
         Ok(Answer { response, lease })
@@ -313,11 +339,17 @@ impl Exchange {
         let Some(mut request) = self.request.take() else {
             return Sent::Lost(Lost::Broken);
         };
+        let is_socket = self.socket.is_some() && sender.is_http2();
+        // Of a WebSocket as it was: another upstream may want it in the words of HTTP/1.1.
+        let socket = is_socket.then(|| copy_of(&request));
         if let Err(fault) = shape(&mut request, sender.is_http2(), &self.host) {
             return Sent::Failed(fault);
         }
         // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if self.is_repeatable || sender.is_http2() {
+        if is_socket {
+            self.request = socket;
+            Socket::connect(&mut request);
+        } else if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
         let mut answer = pin!(sender.try_send(request));
@@ -333,7 +365,9 @@ impl Exchange {
                 }
                 (Ok(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
-                        self.request = Some(unsent);
+                        if !is_socket {
+                            self.request = Some(unsent);
+                        }
                         return Sent::Lost(Lost::Unsent);
                     }
                     let error = error.into_error();
@@ -348,7 +382,13 @@ impl Exchange {
                     if !self.is_repeatable {
                         self.request = None;
                     }
-                    return lost_or_failed(&error);
+                    return match lost_or_failed(&error) {
+                        // A server of HTTP/2 that got HTTP/1.1.
+                        Sent::Failed(Fault::NotHttp) if self.socket.is_some() => {
+                            Sent::Failed(Fault::NoWebSockets)
+                        }
+                        sent => sent,
+                    };
                 }
                 (Err(_), None) => return Sent::Failed(Fault::Silent),
                 (Err(_), Some(progress)) => {

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     TooManyRequests,
     /// No app has this host.
     HostUnknown,
+    /// An app has this host, but there is nothing at this path of it.
+    PathUnknown,
     /// The app exists, but nothing has been deployed.
     NotDeployed,
     /// The app is stopped.
@@ -62,6 +64,8 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
+    /// The app speaks HTTP/2, and takes no WebSocket, neither over that nor over HTTP/1.1.
+    NoWebSockets,
     /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
     /// The app did not begin to answer in time.
@@ -107,10 +111,12 @@ impl Fault {
             Fault::GuardsBusy | Fault::Maintenance | Fault::TooManyRequests => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Fault::HostUnknown => StatusCode::NOT_FOUND,
-            Fault::NotDeployed | Fault::Refused | Fault::ClosedEarly | Fault::NotHttp => {
-                StatusCode::BAD_GATEWAY
-            }
+            Fault::HostUnknown | Fault::PathUnknown => StatusCode::NOT_FOUND,
+            Fault::NotDeployed
+            | Fault::Refused
+            | Fault::ClosedEarly
+            | Fault::NoWebSockets
+            | Fault::NotHttp => StatusCode::BAD_GATEWAY,
             Fault::Stopped
             | Fault::NoProcess
             | Fault::Paused
@@ -144,7 +150,8 @@ impl Fault {
             | Fault::RateExceeded
             | Fault::PasswordWanted
             | Fault::GuessesExceeded
-            | Fault::HostUnknown => Side::Client,
+            | Fault::HostUnknown
+            | Fault::PathUnknown => Side::Client,
             Fault::NotDeployed
             | Fault::Stopped
             | Fault::NoProcess
@@ -153,6 +160,7 @@ impl Fault {
             | Fault::Refused
             | Fault::ConnectTimedOut
             | Fault::ClosedEarly
+            | Fault::NoWebSockets
             | Fault::NotHttp
             | Fault::Silent => Side::App,
             Fault::Maintenance | Fault::TooManyRequests => Side::App,
@@ -180,7 +188,7 @@ impl Fault {
             | Fault::PasswordWanted
             | Fault::GuessesExceeded => "http_request_denied",
             Fault::TooManyRequests => "connection_limit_reached",
-            Fault::HostUnknown => "destination_not_found",
+            Fault::HostUnknown | Fault::PathUnknown => "destination_not_found",
             Fault::NotDeployed
             | Fault::Stopped
             | Fault::NoProcess
@@ -190,6 +198,7 @@ impl Fault {
             Fault::Refused => "connection_refused",
             Fault::ConnectTimedOut => "connection_timeout",
             Fault::ClosedEarly => "connection_terminated",
+            Fault::NoWebSockets => "http_upgrade_failed",
             Fault::NotHttp => "http_protocol_error",
             Fault::Silent => "http_response_timeout",
             Fault::Exhausted | Fault::GuardsBusy => "proxy_internal_error",
@@ -298,6 +307,11 @@ impl Fault {
                 "This server has no app with this domain.",
                 "Check the address. If the app is yours, add the domain to it with domains:add.",
             ),
+            Fault::PathUnknown => (
+                "Nothing lives at this path",
+                "The app at this address has no route for it.",
+                "Check the address. If the app is yours, see routes:report and redirects:report.",
+            ),
             Fault::NotDeployed => (
                 "Nothing has been deployed here yet",
                 "The app exists, but has no release.",
@@ -337,6 +351,11 @@ impl Fault {
                 "This app broke off",
                 "It closed the connection before it answered.",
                 "Whether it has acted on the request is not known. If the app is yours, look at logs.",
+            ),
+            Fault::NoWebSockets => (
+                "This app takes no WebSockets",
+                "It speaks HTTP/2, and did not agree to one, neither over HTTP/2 (RFC 8441) nor over HTTP/1.1.",
+                "If the app is yours, let it take them in one of these ways, or by a process type that speaks HTTP/1.1.",
             ),
             Fault::NotHttp => (
                 "This app gave an answer that cannot be understood",

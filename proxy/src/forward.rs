@@ -3,11 +3,11 @@
 use crate::access_log::{Entry, Logged};
 use crate::body::{RequestBody, ResponseBody, discard};
 use crate::challenge;
-use crate::connection::Client;
+use crate::client::{Client, Visitor};
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
 use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
-use crate::headers;
+use crate::headers::{self, Told};
 use crate::host::routing_name;
 use crate::https;
 use crate::packing::{self, Coding};
@@ -15,7 +15,7 @@ use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
 use crate::redirect::Asked;
 use crate::routes::{LocalRedirect, LocalService, Routed};
-use crate::table::Unrouted;
+use crate::table::{Target, Unrouted};
 use crate::tunnel;
 use crate::websocket;
 use bytes::Bytes;
@@ -36,12 +36,13 @@ pub(crate) fn answer(
     client: &Rc<Client>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
-    let mut entry = Entry::open(client, &request);
+    let visitor = client.visitor(request.headers());
+    let mut entry = Entry::open(client, &visitor, &request);
     if let Some(answer) = challenge::answer(client, &request) {
         entry.unrouted(&request);
         return Either::Right(Either::Left(ready(Ok(Logged::answer(answer, entry)))));
     }
-    match Forwarding::begin(client, request, &mut entry, false) {
+    match Forwarding::begin((client, &visitor), request, &mut entry, false) {
         Ok(forwarding) => Either::Left(forwarding.run(entry)),
         Err(Turned::Away(page)) => {
             Either::Right(Either::Left(ready(Ok(Logged::answer(*page, entry)))))
@@ -68,6 +69,7 @@ impl From<Response<ResponseBody>> for Turned {
 
 /// A request whose password is being looked at.
 struct Waiting {
+    visitor: Rc<Visitor>,
     request: Request<Incoming>,
     service: Rc<LocalService>,
     verification: Verification,
@@ -84,26 +86,28 @@ impl Waiting {
     ) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
             let Waiting {
+                visitor,
                 request,
                 service,
                 verification,
             } = *self;
             let verified = match &service.gate {
-                Some(gate) => gate.verify(verification, client.ip).await,
+                Some(gate) => gate.verify(verification, visitor.ip).await,
                 None => Ok(()),
             };
             if let Err(refusal) = verified {
-                let page = refused(refusal, &service, request, &mut entry);
+                let page = refused(refusal, (&service, &visitor), request, &mut entry);
                 return Ok(Logged::answer(page, entry));
             }
             // Routed anew: the table may have changed meanwhile.
-            let page = match Forwarding::begin(&client, request, &mut entry, true) {
+            let page = match Forwarding::begin((&client, &visitor), request, &mut entry, true) {
                 Ok(forwarding) => return forwarding.run(entry).await,
                 Err(Turned::Away(page)) => *page,
                 // The password was changed in this very moment.
                 Err(Turned::Aside(waiting)) => {
                     let refusal = Refusal::from(Fault::PasswordWanted);
-                    refused(refusal, &waiting.service, waiting.request, &mut entry)
+                    let of = (&*waiting.service, &*visitor);
+                    refused(refusal, of, waiting.request, &mut entry)
                 }
             };
             Ok(Logged::answer(page, entry))
@@ -114,17 +118,15 @@ impl Waiting {
 /// The page for a request that its service's gate holds back.
 fn refused(
     refusal: Refusal,
-    service: &LocalService,
+    (service, visitor): (&LocalService, &Visitor),
     request: Request<Incoming>,
     entry: &mut Entry,
 ) -> Response<ResponseBody> {
     entry.failed(refusal.fault);
     let reader = Reader {
         accept: request.headers().get(ACCEPT),
-        app: Some(&service.service.name),
-        policy: Some(&service.service.policy),
         retry_after: refusal.retry_after,
-        ..Reader::default()
+        ..Reader::at(&service.service, visitor)
     };
     let page = page(refusal.fault, reader);
     service.tally.answered(page.status());
@@ -159,6 +161,22 @@ fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, R
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
         Err(Unrouted::Unknown) => Err(Fault::HostUnknown),
         Err(Unrouted::Ambiguous) => Err(Fault::PathAmbiguous),
+    }
+}
+
+/// Whose host a request names that leads nowhere on it, for that app's pages and what browsers are to know of the host.
+fn owned(fault: Fault, client: &Client, request: &Request<Incoming>) -> (Fault, Option<Target>) {
+    let owner = || {
+        let host = host_of(request).ok()?;
+        client.worker.routes.owner(host.to_str().ok()?)
+    };
+    match fault {
+        Fault::HostUnknown => match owner() {
+            Some(owner) => (Fault::PathUnknown, Some(owner)),
+            None => (fault, None),
+        },
+        Fault::PathAmbiguous => (fault, owner()),
+        fault => (fault, None),
     }
 }
 
@@ -203,6 +221,8 @@ struct Forwarding {
     upgrade: Option<OnUpgrade>,
     /// It asks so by an extended CONNECT.
     by_connect: bool,
+    /// It came over TLS, to us or to a trusted proxy.
+    is_https: bool,
     in_flight: Option<InFlight>,
     /// How the client would have its answer packed.
     coding: Option<Coding>,
@@ -211,20 +231,21 @@ struct Forwarding {
 impl Forwarding {
     /// Checks, routes and cleans a request. `is_again` says that it was turned aside before.
     fn begin(
-        client: &Rc<Client>,
+        (client, visitor): (&Rc<Client>, &Rc<Visitor>),
         mut request: Request<Incoming>,
         entry: &mut Entry,
         is_again: bool,
     ) -> Result<Forwarding, Turned> {
         let accept = request.headers().get(ACCEPT).cloned();
-        let mut reader = Reader {
-            accept: accept.as_ref(),
-            ..Reader::default()
-        };
         let (host, routed) = route(client, &request).map_err(|fault| {
+            let (fault, owner) = owned(fault, client, &request);
             client.worker.ledger.unrouted.answered(fault.status());
             entry.unrouted(&request);
             entry.failed(fault);
+            let reader = Reader {
+                accept: accept.as_ref(),
+                ..Reader::of_owner(owner.as_ref(), visitor)
+            };
             let mut page = page(fault, reader);
             if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
                 // Where its next request begins, it may see elsewhere than we do.
@@ -237,25 +258,29 @@ impl Forwarding {
             Routed::Service(service) => service,
             Routed::Redirect(redirect) => {
                 entry.routed(&host, &redirect.redirect.name, &redirect.tally);
-                let response = redirected(&redirect, client, &host, request.uri());
+                let response = redirected(&redirect, visitor, &host, request.uri());
                 redirect.tally.answered(response.status());
                 return Err(response.into());
             }
         };
         entry.routed(&host, &service.service.name, &service.tally);
-        if let Some(redirect) = https::redirect(client, &service.service, &host, &request) {
+        if let Some(redirect) =
+            https::redirect((client, visitor), &service.service, &host, &request)
+        {
             service.tally.answered(redirect.status());
             return Err(redirect.into());
         }
         let admitted = match &service.gate {
             None => Admitted::default(),
-            Some(gate) => match gate.admit(client, &mut request, is_again) {
+            Some(gate) => match gate.admit(visitor, &mut request, is_again) {
                 Ok(admitted) => admitted,
                 Err(Held::Refused(refusal)) => {
-                    return Err(refused(refusal, &service, request, entry).into());
+                    let of = (&*service, &**visitor);
+                    return Err(refused(refusal, of, request, entry).into());
                 }
                 Err(Held::Unverified(verification)) => {
                     return Err(Turned::Aside(Box::new(Waiting {
+                        visitor: Rc::clone(visitor),
                         request,
                         service,
                         verification,
@@ -286,7 +311,13 @@ impl Forwarding {
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
-        let request_id = headers::set_forwarded(request.headers_mut(), client, &host);
+        let told = Told {
+            visitor,
+            host: &host,
+            policy: &service.service.policy,
+            stamps: &client.worker.stamps,
+        };
+        let request_id = headers::set_forwarded(request.headers_mut(), &told);
         if let Some(prefix) = &service.stripped {
             headers::set_prefix(request.headers_mut(), prefix);
         }
@@ -299,9 +330,11 @@ impl Forwarding {
         entry.forwarded(&request_id, request.body().progress());
         let exchange =
             Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
-                reader.app = Some(&service.service.name);
-                reader.policy = Some(&service.service.policy);
-                reader.request_id = Some(&request_id);
+                let reader = Reader {
+                    accept: accept.as_ref(),
+                    request_id: Some(&request_id),
+                    ..Reader::at(&service.service, visitor)
+                };
                 service.tally.answered(fault.status());
                 entry.failed(fault);
                 page(fault, reader)
@@ -312,6 +345,7 @@ impl Forwarding {
             request_id,
             upgrade,
             by_connect,
+            is_https: visitor.is_https,
             in_flight: admitted.in_flight,
             coding,
         })
@@ -356,8 +390,7 @@ impl Forwarding {
         entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        let client = self.exchange.client();
-        if let (Some(hsts), Some(_)) = (&self.exchange.service().service.hsts, &client.tls) {
+        if let (Some(hsts), true) = (&self.exchange.service().service.hsts, self.is_https) {
             hsts.set(response.headers_mut());
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -408,6 +441,7 @@ impl Forwarding {
             request_id: Some(&self.request_id),
             policy: Some(&service.policy),
             retry_after: None,
+            hsts: service.hsts.as_ref().filter(|_| self.is_https),
         };
         page(fault, reader)
     }
@@ -433,12 +467,12 @@ fn stripped(target: &Uri, prefix: &PathPrefix) -> Uri {
 /// The answer that sends a client elsewhere, with a line of text for readers that do not follow.
 fn redirected(
     redirect: &LocalRedirect,
-    client: &Client,
+    visitor: &Visitor,
     host: &HeaderValue,
     target: &Uri,
 ) -> Response<ResponseBody> {
     let location = redirect.redirect.to.location(Asked {
-        scheme: client.scheme.to_str().unwrap_or("http"),
+        scheme: visitor.scheme(),
         host: host.to_str().unwrap_or_default(),
         target,
         prefix: redirect.prefix.as_ref(),
@@ -453,6 +487,9 @@ fn redirected(
     );
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
+    }
+    if let (Some(hsts), true) = (&redirect.redirect.hsts, visitor.is_https) {
+        hsts.set(headers);
     }
     response
 }

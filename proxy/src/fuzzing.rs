@@ -2,19 +2,24 @@
 //! next thing that would happen. Compiled with `--cfg fuzzing` only.
 
 use crate::certificates::Certificates;
-use crate::connection::{self, Ends};
+use crate::client::{Ends, Seat};
+use crate::connection;
+use crate::forwarded::Said;
 use crate::handle::{ProxyHandle, Shared};
 use crate::path::PathPrefix;
+use crate::proxy_protocol;
 use crate::redirect::{Asked, Destination};
 use crate::settings::ProxySettings;
+use crate::stamps::Random;
 use crate::table::RouteTable;
 use crate::tls::{Tls, Unsecured};
+use crate::trace;
 use crate::worker::Setup;
 use arc_swap::ArcSwap;
-use http::Uri;
+use http::{HeaderMap, Uri};
 use std::cell::RefCell;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,9 +108,14 @@ where
         let ends = Ends {
             peer: address,
             local: address,
+            is_tls_in_front: false,
+        };
+        let seat = Seat {
+            open: worker.open.enter(),
+            visit: None,
         };
         let (client, proxy) = duplex(PIPE_BYTES);
-        let mut served = spawn_local(connection::serve(worker, proxy, ends, None));
+        let mut served = spawn_local(connection::serve(worker, proxy, ends, seat));
         let (mut from, mut to) = split(client);
         let got = Rc::new(RefCell::new(Vec::new()));
         let reading = spawn_local({
@@ -204,4 +214,45 @@ pub fn location(to: &Destination, host: &str, target: &Uri, prefix: Option<&Path
 /// What is left of a path behind a prefix that is stripped.
 pub fn strip(prefix: &PathPrefix, path: &str) -> String {
     prefix.strip_from(path)
+}
+
+/// The header of the PROXY protocol these bytes begin with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Relayed {
+    /// None, and it cannot become one.
+    Refused,
+    /// It may become one.
+    Incomplete,
+    /// So long, from this client, which had connected there; and whether over TLS.
+    Header(usize, Option<(SocketAddr, SocketAddr)>, bool),
+}
+
+/// The longest header of the PROXY protocol that is read, in bytes.
+pub const MAX_RELAYED_BYTES: usize = proxy_protocol::MAX_BYTES;
+
+/// Reads a header of the PROXY protocol.
+pub fn relayed(bytes: &[u8]) -> Relayed {
+    match proxy_protocol::parse(bytes) {
+        Err(_) => Relayed::Refused,
+        Ok(proxy_protocol::Parsed::Incomplete) => Relayed::Incomplete,
+        Ok(proxy_protocol::Parsed::Header(header, length)) => {
+            let ends = header.ends.map(|ends| (ends.client, ends.server));
+            Relayed::Header(length, ends, header.is_tls)
+        }
+    }
+}
+
+/// Whom `X-Forwarded-For`, `Forwarded` and their kin name, where these proxies are trusted: client, TLS, port.
+pub fn said(
+    headers: &HeaderMap,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> (Option<IpAddr>, Option<bool>, Option<u16>) {
+    let said = Said::by(headers, is_trusted);
+    (said.client, said.is_https, said.port)
+}
+
+/// The `traceparent` an upstream gets.
+pub fn traced(mut headers: HeaderMap, is_introduced: bool) -> HeaderMap {
+    trace::carry_on(&mut headers, is_introduced, &Random::new());
+    headers
 }

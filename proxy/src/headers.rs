@@ -1,27 +1,30 @@
 //! Header hygiene: what must not pass a proxy, and what it adds.
 
-use crate::connection::Client;
+use crate::client::Visitor;
+use crate::forwarded::{X_FORWARDED_FOR, X_FORWARDED_PORT, X_FORWARDED_PROTO, forwarded};
 use crate::path::PathPrefix;
+use crate::policy::Policy;
+use crate::stamps::Stamps;
+use crate::trace;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(crate) const X_FORWARDED_USER: HeaderName = HeaderName::from_static("x-forwarded-user");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id of a client that is passed on.
+/// Longest request id that is passed on.
 const MAX_REQUEST_ID_BYTES: usize = 200;
+/// Longest start of a request that is passed on: more than a number of seconds with a fraction needs.
+const MAX_REQUEST_START_BYTES: usize = 40;
 
-/// Removes from a request what concerns only the client's connection to us, and what a client must not be
-/// believed about: hop-by-hop fields (RFC 9110 section 7.6.1), fields named by `Connection`, every
-/// `X-Forwarded-*` and its kin. Answers the protocol to upgrade to, if the client asks for one.
+/// Removes from a request what concerns only the client's connection to us, and what only the last proxy may say:
+/// hop-by-hop fields (RFC 9110 section 7.6.1), fields named by `Connection`, every `X-Forwarded-*` and its kin. What
+/// trusted proxies say by them has been read before. Answers the protocol to upgrade to, if the client asks for one.
 ///
 /// `Transfer-Encoding` stays, because hyper frames the body by it; only `chunked` gets here. `Expect` goes:
 /// hyper answers 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
@@ -80,28 +83,52 @@ pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
-/// Tells the upstream who asked, how, when, and under which id; answers the id.
-pub(crate) fn set_forwarded(
-    headers: &mut HeaderMap,
-    client: &Client,
-    host: &HeaderValue,
-) -> HeaderValue {
-    let stamps = &client.worker.stamps;
+/// What an upstream is told of a request.
+#[derive(Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) visitor: &'a Visitor,
+    pub(crate) host: &'a HeaderValue,
+    pub(crate) policy: &'a Policy,
+    pub(crate) stamps: &'a Stamps,
+}
+
+/// Tells the upstream who asked, how, when, and under which id; answers the id. The address is that of the visitor alone:
+/// the proxies between are those we trust, and upstreams need not know which they are.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, told: &Told<'_>) -> HeaderValue {
+    let Told {
+        visitor,
+        host,
+        policy,
+        stamps,
+    } = *told;
     // The map would otherwise grow, and hash all it has again, up to three times.
-    headers.reserve(6);
+    headers.reserve(8);
     let id = match headers.get(X_REQUEST_ID) {
-        Some(id) if is_acceptable_id(id) => id.clone(),
-        _ => {
-            let id = stamps.request_id();
-            headers.insert(X_REQUEST_ID, id.clone());
-            id
-        }
+        Some(id) if visitor.is_introduced && is_acceptable_id(id) => id.clone(),
+        _ => stamps.request_id(),
     };
-    headers.insert(X_FORWARDED_FOR, client.address.clone());
-    headers.insert(X_FORWARDED_PROTO, client.scheme.clone());
-    headers.insert(X_FORWARDED_PORT, client.port.clone());
+    // In place of all there were: of two ids, an upstream could log the other one.
+    headers.insert(X_REQUEST_ID, id.clone());
+    headers.insert(X_FORWARDED_FOR, visitor.address.clone());
+    headers.insert(
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static(visitor.scheme()),
+    );
+    headers.insert(X_FORWARDED_PORT, visitor.port.clone());
     headers.insert(X_FORWARDED_HOST, host.clone());
-    headers.insert(X_REQUEST_START, stamps.request_start());
+    let start = match headers.get(X_REQUEST_START) {
+        Some(start) if visitor.is_introduced && is_acceptable_start(start) => start.clone(),
+        _ => stamps.request_start(),
+    };
+    headers.insert(X_REQUEST_START, start);
+    if policy.forwarded
+        && let Some(forwarded) = forwarded(visitor, host)
+    {
+        headers.insert(FORWARDED, forwarded);
+    }
+    if policy.traceparent {
+        trace::carry_on(headers, visitor.is_introduced, &stamps.random);
+    }
     id
 }
 
@@ -115,6 +142,17 @@ pub(crate) fn set_prefix(headers: &mut HeaderMap, prefix: &PathPrefix) {
 fn is_acceptable_id(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
     !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// A number, whole or with a fraction, with or without `t=` before it: nginx and Apache write the time in such forms.
+fn is_acceptable_start(start: &HeaderValue) -> bool {
+    let start = start.as_bytes();
+    let number = start.strip_prefix(b"t=").unwrap_or(start);
+    number.first().is_some_and(u8::is_ascii_digit)
+        && number.len() <= MAX_REQUEST_START_BYTES
+        && number
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 /// RFC 9110 section 7.6.1, with the old `Keep-Alive` and `Proxy-Connection`; `Transfer-Encoding` apart.

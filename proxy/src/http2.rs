@@ -1,7 +1,8 @@
 //! HTTP/2 with clients: its limits, and the end of connections that nothing uses.
 
 use crate::access_log::Logged;
-use crate::connection::{Client, Finish, Serving};
+use crate::client::Client;
+use crate::connection::{Finish, Serving};
 use crate::forward;
 use crate::gathered::Gathered;
 use crate::settings::ProxySettings;

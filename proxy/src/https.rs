@@ -2,7 +2,7 @@
 
 use crate::body::ResponseBody;
 use crate::challenge;
-use crate::connection::Client;
+use crate::client::{Client, Visitor};
 use crate::host::routing_name;
 use crate::table::Service;
 use http::header::{CACHE_CONTROL, LOCATION, STRICT_TRANSPORT_SECURITY};
@@ -49,12 +49,12 @@ impl Hsts {
 
 /// The redirect to HTTPS, if this request came over plain HTTP to a host that has a certificate.
 pub(crate) fn redirect<B>(
-    client: &Client,
+    (client, visitor): (&Client, &Visitor),
     service: &Service,
     host: &HeaderValue,
     request: &Request<B>,
 ) -> Option<Response<ResponseBody>> {
-    if client.tls.is_some() || service.plain_http == PlainHttp::Serve {
+    if visitor.is_https || service.plain_http == PlainHttp::Serve {
         return None;
     }
     let port = client.worker.https_port?;

@@ -24,6 +24,7 @@ pub(crate) struct Ledger {
     accepted_connections: AtomicU64,
     tls_handshakes: AtomicU64,
     failed_tls_handshakes: AtomicU64,
+    refused_proxy_headers: AtomicU64,
     dropped_log_records: AtomicU64,
     is_finishing: AtomicBool,
 }
@@ -142,6 +143,10 @@ impl Ledger {
         );
     }
 
+    pub(crate) fn refused_proxy_header(&self) {
+        add(&self.refused_proxy_headers, 1);
+    }
+
     pub(crate) fn dropped_log_records(&self, number: u64) {
         add(&self.dropped_log_records, number);
     }
@@ -155,6 +160,7 @@ impl Ledger {
         counters.accepted_connections += self.accepted_connections.load(Ordering::Relaxed);
         counters.tls_handshakes += self.tls_handshakes.load(Ordering::Relaxed);
         counters.failed_tls_handshakes += self.failed_tls_handshakes.load(Ordering::Relaxed);
+        counters.refused_proxy_headers += self.refused_proxy_headers.load(Ordering::Relaxed);
         counters.dropped_log_records += self.dropped_log_records.load(Ordering::Relaxed);
     }
 }

@@ -1,8 +1,11 @@
 //! The pages shown instead of an app's answer: small, without anything of any app but the one asked for.
 
 use crate::body::ResponseBody;
+use crate::client::Visitor;
 use crate::fault::{Fault, Side};
+use crate::https::Hsts;
 use crate::policy::Policy;
+use crate::table::{Service, Target};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
@@ -24,6 +27,34 @@ pub(crate) struct Reader<'a> {
     pub(crate) policy: Option<&'a Policy>,
     /// When to come again, if that is known.
     pub(crate) retry_after: Option<Duration>,
+    /// What a browser that came over HTTPS is told about coming back.
+    pub(crate) hsts: Option<&'a Hsts>,
+}
+
+impl<'a> Reader<'a> {
+    /// A visitor of a service.
+    pub(crate) fn at(service: &'a Service, visitor: &Visitor) -> Reader<'a> {
+        Reader {
+            app: Some(&service.name),
+            policy: Some(&service.policy),
+            hsts: service.hsts.as_ref().filter(|_| visitor.is_https),
+            ..Reader::default()
+        }
+    }
+
+    /// A visitor of a host that has a route, if any, but none for what is asked for.
+    pub(crate) fn of_owner(owner: Option<&'a Target>, visitor: &Visitor) -> Reader<'a> {
+        match owner {
+            None => Reader::default(),
+            Some(Target::Service(service)) => Reader::at(service, visitor),
+            Some(Target::Redirect(redirect)) => Reader {
+                app: Some(&redirect.name),
+                policy: Some(&redirect.policy),
+                hsts: redirect.hsts.as_ref().filter(|_| visitor.is_https),
+                ..Reader::default()
+            },
+        }
+    }
 }
 
 /// How a page is written.
@@ -85,6 +116,9 @@ pub(crate) fn page(fault: Fault, reader: Reader<'_>) -> Response<ResponseBody> {
         // Whole seconds (RFC 9110 section 10.2.3), never too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if let Some(hsts) = reader.hsts {
+        hsts.set(headers);
     }
     if fault == Fault::PasswordWanted {
         headers.insert(WWW_AUTHENTICATE, basic(reader.app.unwrap_or_default()));

@@ -40,6 +40,11 @@ pub struct Policy {
     /// Whether answers are compressed for clients that take it: text and its like of 1 KiB or more, never events, parts, or
     /// what the upstream packed itself or does not want changed.
     pub compression: bool,
+    /// Whether the upstream is told of the client by `Forwarded` (RFC 7239) too, besides the `X-Forwarded-*` fields.
+    pub forwarded: bool,
+    /// Whether each request reaches the upstream with a `traceparent`: the one it came with, if a trusted proxy sent it,
+    /// otherwise a new one. Without it the field passes as any other.
+    pub traceparent: bool,
     /// HTML of the service's own in place of our pages, by status. `{{status}}` in it is replaced by the status. What an
     /// upstream answers is never replaced.
     pub pages: BTreeMap<u16, Arc<str>>,

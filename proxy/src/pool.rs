@@ -8,7 +8,7 @@ use crate::handle::Shared;
 use crate::health::Health;
 use crate::health_probe;
 use crate::ledger::Usage;
-use crate::protocol::Protocol;
+use crate::protocol::Way;
 use crate::shared_connection::{self, Place, SharedConnections};
 use crate::table::Upstream;
 use futures_util::future::Either;
@@ -34,7 +34,7 @@ pub(crate) enum Sender {
     /// Shared with others; the place on it is its own.
     Http2 {
         sender: http2::SendRequest<RequestBody>,
-        _place: Place,
+        place: Place,
     },
 }
 
@@ -48,6 +48,14 @@ impl Sender {
 
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self, Sender::Http2 { .. })
+    }
+
+    /// Whether WebSockets can be asked for over this connection of HTTP/2; waits for the upstream to say so.
+    async fn takes_sockets(&self, timeout: Duration) -> bool {
+        match self {
+            Sender::Http1(_) => false,
+            Sender::Http2 { place, .. } => place.takes_sockets(timeout).await,
+        }
     }
 
     pub(crate) fn try_send(
@@ -288,26 +296,33 @@ impl InUse {
     }
 
     /// A connection that is there already, if one can take a request.
-    pub(crate) fn take_open(&self, protocol: Protocol) -> Option<Sender> {
-        match protocol {
-            Protocol::Http1 => self.0.take_idle().map(Sender::Http1),
-            Protocol::H2c => self.0.shared_connections.take_place(),
+    pub(crate) fn take_open(&self, way: Way) -> Option<Sender> {
+        match way {
+            Way::Http1 => self.0.take_idle().map(Sender::Http1),
+            Way::Http2 => self.0.shared_connections.take_place(),
+            // What it is good for may have to be waited for.
+            Way::Socket => None,
         }
     }
 
-    /// A new connection; over HTTP/2, one that others wait for as well.
-    pub(crate) async fn connect(
-        &self,
-        protocol: Protocol,
-        timeout: Duration,
-    ) -> Result<Sender, Fault> {
-        match protocol {
-            Protocol::Http1 => {
-                let made = connect(self.0.upstream.address, timeout).await;
-                made.map(Sender::Http1).map_err(|error| error.fault())
+    /// A new connection; over HTTP/2, one that others have or wait for as well.
+    pub(crate) async fn connect(&self, way: Way, timeout: Duration) -> Result<Sender, Fault> {
+        match way {
+            Way::Http1 => self.connect_http1(timeout).await,
+            Way::Http2 => shared_connection::connect(&self.0, timeout).await,
+            Way::Socket => {
+                let sender = shared_connection::connect(&self.0, timeout).await?;
+                if sender.takes_sockets(timeout).await {
+                    return Ok(sender);
+                }
+                self.connect_http1(timeout).await
             }
-            Protocol::H2c => shared_connection::connect(&self.0, timeout).await,
         }
+    }
+
+    async fn connect_http1(&self, timeout: Duration) -> Result<Sender, Fault> {
+        let made = connect(self.0.upstream.address, timeout).await;
+        made.map(Sender::Http1).map_err(|error| error.fault())
     }
 }
 

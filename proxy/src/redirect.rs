@@ -1,7 +1,9 @@
 //! Redirects: an address that answers with where to go instead.
 
 use crate::host::Host;
+use crate::https::Hsts;
 use crate::path::PathPrefix;
+use crate::policy::Policy;
 use http::{StatusCode, Uri};
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +18,10 @@ pub struct Redirect {
     pub status: RedirectStatus,
     /// Where to.
     pub to: Destination,
+    /// What browsers are told over HTTPS about coming back, if anything.
+    pub hsts: Option<Hsts>,
+    /// Its pages are shown for paths of the host that lead nowhere.
+    pub policy: Arc<Policy>,
 }
 
 /// The status of a redirect (RFC 9110 section 15.4).

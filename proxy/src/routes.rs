@@ -258,6 +258,25 @@ impl Routes {
         routed.cloned().ok_or(Unrouted::Unknown)
     }
 
+    /// Where the requests for a host go or, if only some of its paths lead anywhere, where one of these does; rather to a
+    /// redirect, which is of the app that has the host, while a path may lead to the processes of another.
+    pub(crate) fn owner(&self, host: &str) -> Option<Target> {
+        let met = self.newest();
+        let name = routing_name(host)?;
+        let exact = met.table.table.find(Level::Exact, &name);
+        let above = parent(&name).and_then(|above| met.table.table.find(Level::Wildcard, above));
+        let mut all = [exact, above].into_iter().flatten();
+        all.find_map(|(_, routes)| {
+            let is_redirect = |target: &&Target| matches!(target, Target::Redirect(_));
+            let paths = || routes.paths().iter().map(|route| &route.target);
+            let whole = routes.whole();
+            let found = whole
+                .or_else(|| paths().find(is_redirect))
+                .or_else(|| paths().next());
+            found.cloned()
+        })
+    }
+
     /// The service that is now behind the route a request was sent by before, if that still leads to one.
     pub(crate) fn route_again(&self, before: &LocalService) -> Result<Rc<LocalService>, Unrouted> {
         let mut met = self.newest();

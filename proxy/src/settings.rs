@@ -1,5 +1,7 @@
 //! What can be set, and the defaults with their reasons.
 
+use crate::gate::{Network, any_contains};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -39,6 +41,20 @@ pub struct ProxySettings {
     /// Connections one client address may have open, an IPv6 one by its first half; more are closed at once. Default
     /// none, for behind one address may be a whole company, or a proxy in front of this one.
     pub max_connections_per_address: Option<u32>,
+    /// Proxies in front of this one. What requests from them say of their client (`X-Forwarded-For` or `Forwarded`,
+    /// `X-Forwarded-Proto` and `-Port`, `X-Request-Start`, `X-Request-Id`, `traceparent`) is believed, and
+    /// `max_connections_per_address` does not count them. Default none: what anybody says of that is replaced.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether each connection from `trusted_proxies` begins with a header of the PROXY protocol, version 1 or 2, which
+    /// names the client; one without is closed. Connections of others have none. Default no.
+    pub proxy_protocol: bool,
+}
+
+impl ProxySettings {
+    /// Whether an address is a trusted proxy's.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        any_contains(&self.trusted_proxies, address)
+    }
 }
 
 impl Default for ProxySettings {
@@ -56,6 +72,8 @@ impl Default for ProxySettings {
             pause_wait: Duration::from_secs(30),
             restart_wait: Duration::from_secs(5),
             max_connections_per_address: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
         }
     }
 }

@@ -15,9 +15,11 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
 
 /// Bytes of one answer an upstream may send before its client takes them. All answers on a connection share
 /// its window: it is so much larger that clients that read nothing cannot fill it for the others.
@@ -25,6 +27,12 @@ const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 /// Bytes of one request's body kept until the upstream takes them.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Streams at once until the upstream has said its limit: about the 100 it should allow (RFC 9113 section 6.5.2), and a
+/// number nobody chooses, for hyper tells only by a change of it that the upstream's settings have come.
+const FIRST_STREAMS: usize = 103;
+/// How soon, and later how often, it is looked whether the upstream's settings have come.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// Largest head of an answer.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
 
@@ -50,6 +58,10 @@ struct Room {
     limit: Cell<usize>,
     /// The tick of the idle clock at which it was first seen unused.
     idle_since: Cell<Option<u32>>,
+    /// Whether the upstream takes WebSockets on it (RFC 8441 section 3); none until it has said.
+    takes_sockets: Cell<Option<bool>>,
+    /// Wakes the task that drives it, as long as that is so.
+    driver: RefCell<Option<Waker>>,
 }
 
 /// One stream's place on a connection.
@@ -63,6 +75,29 @@ impl Place {
             room.used.set(used + 1);
             Place(Rc::clone(room))
         })
+    }
+}
+
+impl Place {
+    /// Whether WebSockets can be asked for on its connection. Not, if the upstream does not say so in time.
+    ///
+    /// hyper tells nobody when the upstream's settings come, so they are looked for, which is needed once for each
+    /// connection, if at all.
+    pub(crate) async fn takes_sockets(&self, limit: Duration) -> bool {
+        let said = async {
+            let mut pause = FIRST_LOOK;
+            loop {
+                if let Some(takes_sockets) = self.0.takes_sockets.get() {
+                    return takes_sockets;
+                }
+                if let Some(driver) = &*self.0.driver.borrow() {
+                    driver.wake_by_ref();
+                }
+                sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LONGEST_LOOK);
+            }
+        };
+        timeout(limit, said).await.unwrap_or(false)
     }
 }
 
@@ -81,7 +116,7 @@ impl SharedConnections {
             let place = Place::take(&connection.room)?;
             Some(Sender::Http2 {
                 sender: connection.sender.clone(),
-                _place: place,
+                place,
             })
         })
     }
@@ -154,6 +189,7 @@ async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connec
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .initial_max_send_streams(FIRST_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES)
         .handshake(stream)
         .await
@@ -162,13 +198,25 @@ async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connec
         used: Cell::new(0),
         limit: Cell::new(connection.current_max_send_streams()),
         idle_since: Cell::new(None),
+        takes_sockets: Cell::new(None),
+        driver: RefCell::default(),
     });
-    let limit = Rc::clone(&room);
+    let known = Rc::clone(&room);
     spawn_local(async move {
         let driven = poll_fn(|cx| {
             let driven = Pin::new(&mut connection).poll(cx);
             // The upstream says its own limit in its first frame.
-            limit.limit.set(connection.current_max_send_streams());
+            let limit = connection.current_max_send_streams();
+            known.limit.set(limit);
+            if known.takes_sockets.get().is_none() {
+                let takes_sockets = connection.is_extended_connect_protocol_enabled();
+                if takes_sockets || limit != FIRST_STREAMS || driven.is_ready() {
+                    known.takes_sockets.set(Some(takes_sockets));
+                    known.driver.take();
+                } else {
+                    known.driver.replace(Some(cx.waker().clone()));
+                }
+            }
             driven
         });
         // What goes wrong, the requests on it are told.

@@ -51,14 +51,8 @@ impl Stamps {
 
     /// A new request id: 128 random bits as 32 hexadecimal digits.
     pub(crate) fn request_id(&self) -> HeaderValue {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let bits = (u128::from(self.random.next()) << 64) | u128::from(self.random.next());
-        let mut text = [b'0'; 32];
-        for (position, digit) in text.iter_mut().enumerate() {
-            let nibble = usize::from((bits >> (position * 4)) as u8 & 0xf);
-            *digit = DIGITS.get(nibble).copied().unwrap_or(b'0');
-        }
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+        let halves = [digits(self.random.next()), digits(self.random.next())];
+        HeaderValue::from_bytes(halves.as_flattened()).unwrap_or(HeaderValue::from_static("0"))
     }
 
     /// The present time as `t=` and milliseconds since 1970, the form Heroku's routers and New Relic use.
@@ -74,6 +68,17 @@ impl Stamps {
         }
         self.start.borrow().clone()
     }
+}
+
+/// A number as 16 hexadecimal digits.
+pub(crate) fn digits(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'0'; 16];
+    for (position, digit) in text.iter_mut().enumerate() {
+        let nibble = usize::from((number >> (position * 4)) as u8 & 0xf);
+        *digit = DIGITS.get(nibble).copied().unwrap_or(b'0');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Upgraded connections, such as WebSockets: bytes both ways until both sides have ended.
 
 use crate::access_log::Entry;
-use crate::connection::Client;
+use crate::client::Client;
 use crate::metered::Metered;
-use crate::pool::{Lease, UpstreamStream};
+use crate::pool::{Lease, Sender, UpstreamStream};
+use crate::preface::Whole;
 use bytes::Bytes;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -29,9 +30,13 @@ pub(crate) fn start(
 ) {
     let client = Rc::clone(client);
     tokio::task::spawn_local(async move {
-        // The connection now belongs to the tunnel: its sender has no more use, its upstream has.
+        // Of HTTP/1 the connection now belongs to the tunnel: its sender has no more use, its upstream has. Of HTTP/2 the
+        // tunnel is one stream of many, and keeps its place.
         let Lease { sender, in_use } = lease;
-        drop(sender);
+        let place = match sender {
+            Sender::Http1(_) => None,
+            sender @ Sender::Http2 { .. } => Some(sender),
+        };
         let carried = Carried::default();
         if let Err(error) = run(from, upstream, &carried).await {
             tracing::debug!(%error, upstream = %in_use.upstream().id, "an upgraded connection ended early");
@@ -39,7 +44,7 @@ pub(crate) fn start(
         entry.carried(carried.from_client.get(), carried.from_upstream.get());
         // Protocols of this kind end as their sides please: there is no whole that could be cut.
         entry.finish();
-        drop((in_use, client));
+        drop((in_use, place, client));
     });
 }
 
@@ -52,32 +57,47 @@ struct Carried {
 
 async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (upstream, answered_early) = below::<UpstreamStream>(upstream).map_err(|_| {
-        io::Error::other("an upgraded connection to an upstream is not what it was opened as")
-    })?;
+    match below::<TokioIo<UpstreamStream>>(upstream) {
+        Ok((upstream, answered_early)) => {
+            let upstream = (upstream.into_inner(), answered_early);
+            run_to(client, upstream, carried).await
+        }
+        // A stream of HTTP/2.
+        Err(upstream) => run_to(client, (TokioIo::new(upstream), Bytes::new()), carried).await,
+    }
+}
+
+async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
+    client: Upgraded,
+    upstream: (IO, Bytes),
+    carried: &Carried,
+) -> io::Result<()> {
     // What arrived behind the last request or answer already belongs to the new protocol.
-    let client = match below::<TcpStream>(client) {
+    let client = match below::<Whole<TcpStream>>(client) {
         Ok((client, sent_early)) => {
-            return copy((client, sent_early), (upstream, answered_early), carried).await;
+            return copy((client.into_inner(), sent_early), upstream, carried).await;
         }
         Err(client) => client,
     };
-    match below::<TlsStream<TcpStream>>(client) {
-        Ok(client) => copy(client, (upstream, answered_early), carried).await,
-        Err(client) => {
-            // A stream of HTTP/2.
-            let client = (TokioIo::new(client), Bytes::new());
-            copy(client, (upstream, answered_early), carried).await
+    match below::<TokioIo<TlsStream<TcpStream>>>(client) {
+        Ok((client, sent_early)) => {
+            copy((client.into_inner(), sent_early), upstream, carried).await
         }
+        // A stream of HTTP/2.
+        Err(client) => copy((TokioIo::new(client), Bytes::new()), upstream, carried).await,
     }
 }
 
 /// Both ways, beginning with what each side sent early.
-async fn copy<IO: AsyncRead + AsyncWrite + Unpin>(
-    (client, sent_early): (IO, Bytes),
-    (upstream, answered_early): (UpstreamStream, Bytes),
+async fn copy<C, U>(
+    (client, sent_early): (C, Bytes),
+    (upstream, answered_early): (U, Bytes),
     carried: &Carried,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
     carried.from_client.set(sent_early.len() as u64);
     carried.from_upstream.set(answered_early.len() as u64);
     let mut client = Metered::new(client, &carried.from_client);
@@ -89,11 +109,11 @@ async fn copy<IO: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// The socket below an upgraded connection, with the bytes already read from it.
+/// The stream below an upgraded connection, with the bytes already read from it.
 fn below<IO>(upgraded: Upgraded) -> Result<(IO, Bytes), Upgraded>
 where
-    TokioIo<IO>: Read + Write + Unpin + 'static,
+    IO: Read + Write + Unpin + 'static,
 {
-    let parts = upgraded.downcast::<TokioIo<IO>>()?;
-    Ok((parts.io.into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<IO>()?;
+    Ok((parts.io, parts.read_buf))
 }

@@ -1,8 +1,12 @@
-//! WebSockets that come over HTTP/2 as an extended CONNECT (RFC 8441), told to the upstream as an upgrade.
+//! WebSockets over HTTP/2, which are an extended CONNECT (RFC 8441): from clients, told to the upstream as an upgrade,
+//! and to upstreams that take them so.
 
 use crate::headers;
 use crate::stamps::Random;
-use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::ext::Protocol;
 
@@ -31,6 +35,55 @@ pub(crate) fn agree<B>(response: &mut Response<B>) {
     response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
 }
 
+/// A WebSocket that is asked for in the words of HTTP/1.1, and that an upstream may take over HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    /// What the client's key is answered with; over HTTP/2 there are no keys (RFC 8441 section 5).
+    accept: Option<HeaderValue>,
+}
+
+impl Socket {
+    /// The one a request asks for, if any.
+    pub(crate) fn asked<B>(request: &Request<B>) -> Option<Socket> {
+        let headers = request.headers();
+        let is_one = |upgrade: &HeaderValue| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
+        if request.method() != Method::GET || !headers.get(UPGRADE).is_some_and(is_one) {
+            return None;
+        }
+        let accept = headers.get(SEC_WEBSOCKET_KEY).and_then(accept);
+        Some(Socket { accept })
+    }
+
+    /// Turns the request, which has a scheme and no fields of connections, into the CONNECT of RFC 8441 section 4.
+    pub(crate) fn connect<B>(request: &mut Request<B>) {
+        *request.method_mut() = Method::CONNECT;
+        request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+        request
+            .extensions_mut()
+            .insert(Protocol::from_static("websocket"));
+    }
+
+    /// Turns the 200 by which the upstream agrees into the 101 of HTTP/1.1.
+    pub(crate) fn agree<B>(self, response: &mut Response<B>) {
+        if response.status() != StatusCode::OK {
+            return;
+        }
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers::ask_upgrade(headers, HeaderValue::from_static("websocket"));
+        if let Some(accept) = self.accept {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+    }
+}
+
+/// RFC 6455 section 4.2.2: the digest of the key with this text behind it.
+fn accept(key: &HeaderValue) -> Option<HeaderValue> {
+    let text = [key.as_bytes(), b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &text);
+    HeaderValue::try_from(STANDARD.encode(digest)).ok()
+}
+
 /// 16 random bytes in base64: 21 digits of 6 bits, one of 2 bits with 4 of padding, and two signs.
 fn key(random: &Random) -> HeaderValue {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -45,8 +98,15 @@ fn key(random: &Random) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::key;
+    use super::{accept, key};
     use crate::stamps::Random;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_key_is_answered_as_in_the_example_of_the_rfc() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept(&key).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 
     #[test]
     fn a_key_is_sixteen_bytes_in_base64_and_new_each_time() {

@@ -2,12 +2,15 @@
 
 use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
-use crate::connection::{self, Ends};
+use crate::client::{Ends, Seat};
+use crate::connection;
 use crate::drain::OpenConnections;
+use crate::gate::Visit;
 use crate::handle::{HttpChallenges, Shared, Stop};
 use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
 use crate::listen::ListeningSocket;
+use crate::relayed;
 use crate::routes::Routes;
 use crate::settings::ProxySettings;
 use crate::stamps::Stamps;
@@ -16,7 +19,7 @@ use arc_swap::Guard;
 use futures_util::FutureExt as _;
 use hyper::server::conn::{http1, http2};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as blocking};
 use std::time::Duration;
@@ -206,26 +209,43 @@ impl Worker {
         self.ledger.accepted_connection();
         let worker = Rc::clone(self);
         let local = listener.address;
-        let ends = Ends { peer, local };
-        let visit = match self
-            .shared
-            .crowd
-            .as_ref()
-            .map(|crowd| crowd.enter(peer.ip()))
-        {
-            None => None,
-            Some(Some(visit)) => Some(visit),
-            // Closed without a word: who makes so many of them does not read.
-            Some(None) => {
-                tracing::debug!(%peer, "this address has too many connections open");
-                return;
-            }
+        let ends = Ends {
+            peer,
+            local,
+            is_tls_in_front: false,
         };
-        if listener.is_tls {
-            spawn_local(connection::serve_tls(worker, stream, ends, visit));
-        } else {
-            spawn_local(connection::serve(worker, stream, ends, visit));
+        if self.settings.proxy_protocol && self.settings.trusts(peer.ip()) {
+            spawn_local(relayed::serve(worker, stream, ends, listener.is_tls));
+            return;
         }
+        let Ok(visit) = self.visit(peer.ip()) else {
+            return;
+        };
+        let open = self.open.enter();
+        let seat = Seat { open, visit };
+        if listener.is_tls {
+            spawn_local(connection::serve_tls(worker, stream, ends, seat));
+        } else {
+            spawn_local(connection::serve(worker, stream, ends, seat));
+        }
+    }
+
+    /// A place for one more connection of an address, where those are limited. A trusted proxy has any number of them:
+    /// they are many visitors', and which visitor has how many cannot be told.
+    ///
+    /// An error is to be answered by closing it without a word: who makes so many of them does not read.
+    pub(crate) fn visit(&self, peer: IpAddr) -> Result<Option<Visit>, Crowded> {
+        let Some(crowd) = &self.shared.crowd else {
+            return Ok(None);
+        };
+        if self.settings.trusts(peer) {
+            return Ok(None);
+        }
+        let visit = crowd.enter(peer);
+        if visit.is_none() {
+            tracing::debug!(%peer, "this address has too many connections open");
+        }
+        visit.map(Some).ok_or(Crowded)
     }
 
     /// Follows each new table, also while draining; passes on once that and how it is told to stop.
@@ -266,6 +286,10 @@ impl Worker {
         }
     }
 }
+
+/// An address has as many connections as it may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowded;
 
 /// Errors that concern the one connection that was to be accepted, not the listener (accept(2)).
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -4,7 +4,7 @@
 use super::batch::{Cut, FIELDS, Facts, Field, Span};
 use super::buffer::LogBuffer;
 use crate::body::Progress;
-use crate::connection::Client;
+use crate::client::{Client, Visitor};
 use crate::counters::Tally;
 use crate::fault::Fault;
 use http::header::{HOST, REFERER, USER_AGENT};
@@ -91,7 +91,7 @@ impl Draft {
 
 impl Entry {
     /// Begins with a request whose head has just been read.
-    pub(crate) fn open<B>(client: &Client, request: &Request<B>) -> Entry {
+    pub(crate) fn open<B>(client: &Client, visitor: &Visitor, request: &Request<B>) -> Entry {
         let log = &client.worker.log;
         let options = log.options();
         let mut draft = log.take_draft();
@@ -106,7 +106,7 @@ impl Entry {
             return Entry(Some(draft));
         };
         draft.facts = Facts::new(SystemTime::now(), request.version());
-        draft.facts.is_https = client.scheme == "https";
+        draft.facts.is_https = visitor.is_https;
         draft.spans = Default::default();
         let target = request.uri();
         let path = match target.path_and_query() {
@@ -115,7 +115,7 @@ impl Entry {
         };
         draft.write(Field::Path, path.as_bytes(), PATH_BYTES);
         draft.write(Field::Method, request.method().as_str().as_bytes(), 32);
-        draft.write(Field::Client, client.address.as_bytes(), TEXT_BYTES);
+        draft.write(Field::Client, visitor.address.as_bytes(), TEXT_BYTES);
         let headers = request.headers();
         if let Some(agent) = headers.get(USER_AGENT) {
             draft.write(Field::UserAgent, agent.as_bytes(), TEXT_BYTES);

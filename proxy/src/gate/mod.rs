@@ -21,7 +21,7 @@ pub(crate) use network::any_contains;
 pub(crate) use password::{GUESSES, Guards, Verification};
 pub(crate) use rate::Rates;
 
-use crate::connection::Client;
+use crate::client::Visitor;
 use crate::fault::Fault;
 use crate::handle::Shared;
 use crate::policy::Policy;
@@ -150,12 +150,12 @@ impl Gate {
     /// was looked at is not counted twice.
     pub(crate) fn admit(
         &self,
-        client: &Client,
+        visitor: &Visitor,
         request: &mut Request<Incoming>,
         is_again: bool,
     ) -> Result<Admitted, Held> {
         let policy = &*self.policy;
-        if !policy.lets_in(client.ip) {
+        if !policy.lets_in(visitor.ip) {
             return Err(Fault::AddressDenied.into());
         }
         if let Some(limit) = &self.limit
@@ -163,7 +163,7 @@ impl Gate {
         {
             self.shared
                 .rates()
-                .take((&self.service, "rate"), client.ip, limit)
+                .take((&self.service, "rate"), visitor.ip, limit)
                 .map_err(|wait| {
                     Held::Refused(Refusal {
                         fault: Fault::RateExceeded,
@@ -172,7 +172,7 @@ impl Gate {
                 })?;
         }
         if let Some(maintenance) = &policy.maintenance
-            && !maintenance.lets_in(client.ip)
+            && !maintenance.lets_in(visitor.ip)
         {
             return Err(Held::Refused(Refusal {
                 fault: Fault::Maintenance,
@@ -180,7 +180,7 @@ impl Gate {
             }));
         }
         let user = match &policy.auth {
-            Some(auth) => Some(self.identify(auth, client.ip, request)?),
+            Some(auth) => Some(self.identify(auth, visitor.ip, request)?),
             None => None,
         };
         if request.body().size_hint().lower() > self.body_limit() {

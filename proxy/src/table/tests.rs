@@ -144,6 +144,8 @@ fn a_redirect_is_a_target_without_upstreams() {
         name: "shop".to_owned(),
         status: RedirectStatus::Permanent,
         to: "shop.test".parse().unwrap(),
+        hsts: None,
+        policy: Arc::default(),
     });
     insert(&mut table, "www.shop.test", redirect.clone().into());
     let Ok(Chosen { target, path }) = table.choose("www.shop.test", "/") else {

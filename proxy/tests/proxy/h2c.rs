@@ -115,11 +115,182 @@ async fn a_client_of_http_1_reaches_an_upstream_of_http_2() {
     let chunked =
         "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
     assert_eq!(client.ask(chunked).await.body, "http://app/ false 4");
-    // An upgrade is not passed on: HTTP/2 has none.
-    let upgrade =
-        "GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    // Another upgrade than to WebSocket is not passed on: HTTP/2 has none.
+    let upgrade = "GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n";
     assert_eq!(client.ask(upgrade).await.body, "http://app/ false 0");
     assert_eq!(app.connections(), 1);
+}
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// An app that takes WebSockets over HTTP/2, greets, and then sends back what it gets.
+async fn sockets() -> App {
+    App::raw("sockets", |stream, _| async move {
+        let mut builder = h2::server::Builder::new();
+        let http = builder.enable_connect_protocol().handshake(stream).await;
+        let Ok(mut http) = http else { return };
+        while let Some(Ok((request, mut respond))) = http.accept().await {
+            tokio::spawn(async move {
+                let (head, mut body) = request.into_parts();
+                let protocol = head.extensions.get::<h2::ext::Protocol>();
+                let is_asked = head.method == http::Method::CONNECT
+                    && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+                    && head.uri == "http://app/chat"
+                    && !head.headers.contains_key("sec-websocket-key")
+                    && head.headers["x-forwarded-for"] == "127.0.0.1"
+                    && head.headers["sec-websocket-version"] == "13";
+                let mut answer = Response::new(());
+                if !is_asked {
+                    *answer.status_mut() = http::StatusCode::NOT_FOUND;
+                    let mut stream = respond.send_response(answer, false).unwrap();
+                    let text = format!("{} {}", head.method, head.uri);
+                    stream.send_data(text.into(), true).unwrap();
+                    return;
+                }
+                let name = "sec-websocket-protocol";
+                answer.headers_mut().insert(name, "chat".parse().unwrap());
+                let mut stream = respond.send_response(answer, false).unwrap();
+                stream.send_data("welcome".into(), false).unwrap();
+                while let Some(Ok(bytes)) = body.data().await {
+                    body.flow_control().release_capacity(bytes.len()).unwrap();
+                    stream.send_data(bytes, false).unwrap();
+                }
+                stream.send_data(Bytes::new(), true).unwrap();
+            });
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_websocket_goes_over_http_2_to_an_upstream_that_takes_it() {
+    let app = sockets().await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut client = world.client().await;
+    client.send(&format!("{UPGRADE}early")).await;
+    let head = client.head().await;
+    assert!(
+        head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+        "{head}"
+    );
+    for (name, value) in [
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-protocol", "chat"),
+        // The example of RFC 6455 section 1.3.
+        ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    ] {
+        assert_eq!(crate::world::header(&head, name), Some(value), "{head}");
+    }
+    assert_eq!(client.read_text(12).await, "welcomeearly");
+    let long = "x".repeat(200_000);
+    client.send(&long).await;
+    assert_eq!(client.read_text(long.len()).await, long);
+    assert_eq!(world.handle.in_flight("sockets"), 1);
+    // Another on the same connection, one that is refused, and what is none.
+    let mut second = world.client().await;
+    second.send(UPGRADE).await;
+    assert!(second.head().await.starts_with("HTTP/1.1 101 "));
+    let refused = world.ask(&UPGRADE.replace("/chat", "/other")).await;
+    assert_eq!(
+        (refused.status, &*refused.body),
+        (404, "CONNECT http://app/other")
+    );
+    let plain = world.ask("GET /plain HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert_eq!(plain.body, "GET http://app/plain");
+    assert_eq!(app.connections(), 1);
+    // The end of either side reaches the other.
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, "");
+    drop(second);
+    world.route(&[]);
+    patiently("the drain", world.handle.wait_drained("sockets")).await;
+}
+
+#[tokio::test]
+async fn a_websocket_over_http_2_stays_one_on_both_sides() {
+    let app = sockets().await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let mut sender = speak::<_, http_body_util::Empty<Bytes>>(stream).await;
+    let first = Request::get("http://nobody/")
+        .body(Default::default())
+        .unwrap();
+    assert_eq!(sender.send_request(first).await.unwrap().status(), 404);
+    let mut ask = Request::connect("http://app/chat")
+        .header("sec-websocket-version", "13")
+        .body(http_body_util::Empty::new())
+        .unwrap();
+    let protocol = hyper::ext::Protocol::from_static("websocket");
+    ask.extensions_mut().insert(protocol);
+    let mut response = sender.send_request(ask).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(!response.headers().contains_key("sec-websocket-accept"));
+    let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
+    let mut socket = hyper_util::rt::TokioIo::new(upgraded);
+    socket.write_all(b"hello").await.unwrap();
+    let mut echoed = [0; 12];
+    patiently("an echo", socket.read_exact(&mut echoed))
+        .await
+        .unwrap();
+    assert_eq!(&echoed, b"welcomehello");
+}
+
+/// An app that tells HTTP/2 from HTTP/1.1 by the first bytes, and takes WebSockets over the latter only.
+async fn both() -> App {
+    App::raw("both", |stream, _| async move {
+        let mut first = [0; 3];
+        if stream.peek(&mut first).await.unwrap() == 3 && &first == b"PRI" {
+            let Ok(mut http) = h2::server::handshake(stream).await else {
+                return;
+            };
+            while let Some(Ok((_, mut respond))) = http.accept().await {
+                let mut stream = respond.send_response(Response::new(()), false).unwrap();
+                stream.send_data("over 2".into(), true).unwrap();
+            }
+            return;
+        }
+        let mut stream = tokio::io::BufReader::new(stream);
+        let head = crate::world::read_head(&mut stream).await;
+        assert!(head.contains("upgrade: websocket\r\n"), "{head}");
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                      Upgrade: websocket\r\n\r\nover 1";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let _ = stream.read(&mut [0]).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_websocket_goes_over_http_1_to_an_upstream_that_takes_none_over_http_2() {
+    let app = both().await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    let mut client = world.client().await;
+    client.send(UPGRADE).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(client.read_text(6).await, "over 1");
+    let plain = world.ask("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert_eq!(plain.body, "over 2");
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_websocket_at_all_is_a_502_and_no_worse_for_it() {
+    let app = app("grpc", |mut asked| async move { answer(&mut asked, "one") }).await;
+    let world = World::with(&[]);
+    route(&world, &app);
+    for _ in 0..5 {
+        let reply = world.ask(UPGRADE).await;
+        assert_eq!(reply.status, 502, "{reply:?}");
+        assert!(reply.body.contains("takes no WebSockets"), "{reply:?}");
+    }
+    let plain = world.ask("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert_eq!(plain.body, "one");
+    assert_eq!(world.counts().ejections, 0);
 }
 
 #[tokio::test]

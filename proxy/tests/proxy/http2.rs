@@ -87,6 +87,60 @@ async fn prior_knowledge_is_understood_on_a_plain_listener() {
 }
 
 #[tokio::test]
+async fn a_preface_in_pieces_is_understood_and_what_only_begins_like_one_is_not() {
+    let app = mirror().await;
+    let world = World::with(&[&app]);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for cut in [1, 3, 16, 23, 24, 30] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (first, second) = preface.split_at(cut);
+        stream.write_all(first).await.unwrap();
+        // The first part has been read by the time another connection, made later, is answered.
+        assert_eq!(
+            world
+                .ask("GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+                .await
+                .status,
+            200
+        );
+        stream.write_all(second).await.unwrap();
+        let mut header = [0; 9];
+        patiently("a frame", stream.read_exact(&mut header))
+            .await
+            .unwrap();
+        assert_eq!(header[3], 4, "settings, cut at {cut}");
+    }
+    for beginning in ["P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
+        let mut client = world.client().await;
+        client.send(beginning).await;
+        assert_eq!(
+            world
+                .ask("GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+                .await
+                .status,
+            200
+        );
+        if beginning == "P" {
+            let rest = "OST / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n";
+            assert!(
+                client
+                    .ask(rest)
+                    .await
+                    .body
+                    .starts_with("POST / HTTP/1.1\r\n")
+            );
+        } else {
+            client.stream.shutdown().await.unwrap();
+            assert!(
+                client.rest().await.starts_with("HTTP/1.1 400 "),
+                "{beginning}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn alpn_chooses_and_many_requests_share_a_connection() {
     let (app, shown) = (mirror().await, certificate(&["app.test"]));
     let world = SecureWorld::with(&app, &["app.test"], &[&shown]);

@@ -9,6 +9,7 @@
 
 mod access_log;
 mod care;
+mod client;
 mod conformance;
 mod faults;
 mod forwarding;
@@ -19,6 +20,7 @@ mod holding;
 mod http2;
 mod packing;
 mod policy;
+mod relayed;
 mod requests;
 mod routing;
 mod secure;

@@ -4,7 +4,7 @@ use crate::world::{App, GET, Reply, World, header, patiently, settings};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-use mini_proxy::{PathRoute, Redirect, RedirectStatus, RouteTable, Service, Target};
+use mini_proxy::{PathRoute, Policy, Redirect, RedirectStatus, RouteTable, Service, Target};
 use std::sync::Arc;
 
 /// An app that answers with its name, the target it was asked for and the prefix it was told.
@@ -28,6 +28,8 @@ fn redirect(status: RedirectStatus, to: &str) -> Target {
         name: "shop".to_owned(),
         status,
         to: to.parse().unwrap(),
+        hsts: None,
+        policy: Arc::default(),
     }))
 }
 
@@ -134,6 +136,63 @@ async fn a_redirect_names_the_new_address_and_is_counted() {
     assert_eq!(get(&world, "a.test", "/older").await.body, "shop /older ");
     let counts = world.handle.counters().services["shop"];
     assert_eq!(counts.by_class, [0, 1, 5, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_path_that_leads_nowhere_shows_the_page_of_the_app_that_has_the_host() {
+    let (api, docs) = (telling("api").await, telling("docs").await);
+    let page = |text: &str| {
+        Arc::new(Policy {
+            pages: [(404, Arc::from(text)), (400, Arc::from("not so"))].into(),
+            ..Policy::default()
+        })
+    };
+    let world = World::start(settings(1));
+    let mut table = RouteTable::default();
+    let served = Service {
+        policy: page("<p>none of the api</p>"),
+        ..Service::serving("api", [api.upstream.clone()])
+    };
+    let service = Target::Service(Arc::new(served));
+    let route = |table: &mut RouteTable, host: &str, route| {
+        table.insert_path(host.parse().unwrap(), route);
+    };
+    route(&mut table, "a.test", path("/api", false, service.clone()));
+    route(&mut table, "a.test", path("/docs", false, to(&docs)));
+    // The path is of another app, the host and the redirect are the shop's.
+    route(&mut table, "b.test", path("/api", false, service));
+    let Target::Redirect(plain) = redirect(RedirectStatus::Found, "/new") else {
+        unreachable!();
+    };
+    let own = Redirect {
+        policy: page("<p>none of the shop</p>"),
+        ..Redirect::clone(&plain)
+    };
+    route(
+        &mut table,
+        "b.test",
+        path("/old", false, Target::Redirect(Arc::new(own))),
+    );
+    world.handle.set_table(table);
+    let check = async |host: &str, path: &str, status: u16, body: &str| {
+        let reply = get(&world, host, path).await;
+        assert_eq!((reply.status, &*reply.body), (status, body), "{host}{path}");
+    };
+    check("a.test", "/nowhere", 404, "<p>none of the api</p>").await;
+    check("b.test", "/nowhere", 404, "<p>none of the shop</p>").await;
+    check("a.test", "/docs/../api", 400, "not so").await;
+    let reply = get(&world, "c.test", "/nowhere").await;
+    assert!(
+        reply.body.contains("No app lives at this address"),
+        "{reply:?}"
+    );
+    let json = "GET /x HTTP/1.1\r\nHost: b.test\r\nAccept: application/json\r\n\r\n";
+    let reply = world.ask(json).await;
+    assert!(
+        reply.body.contains("Nothing lives at this path"),
+        "{reply:?}"
+    );
+    assert!(reply.body.contains("\"app\":\"shop\""), "{reply:?}");
 }
 
 #[tokio::test]

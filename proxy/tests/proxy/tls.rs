@@ -321,6 +321,69 @@ async fn hsts_is_said_over_https_when_the_service_asks_for_it() {
 }
 
 #[tokio::test]
+async fn hsts_is_said_by_our_own_pages_of_a_host_as_well() {
+    let shown = certificate(&["app.test"]);
+    let world = SecureWorld::start(settings(1), &[&shown]);
+    let hsts = Some(Hsts::new(Duration::from_secs(60), false, false));
+    let mut table = mini_proxy::RouteTable::default();
+    let host = || "app.test".parse().unwrap();
+    let stopped = Service {
+        hsts: hsts.clone(),
+        state: mini_proxy::ServiceState::Stopped,
+        plain_http: PlainHttp::Serve,
+        ..Service::serving("app", [])
+    };
+    let closed = Service {
+        policy: Arc::new(mini_proxy::Policy {
+            max_body_bytes: Some(0),
+            ..mini_proxy::Policy::default()
+        }),
+        ..stopped.clone()
+    };
+    let moved = mini_proxy::Redirect {
+        name: "app".to_owned(),
+        status: mini_proxy::RedirectStatus::Found,
+        to: "/new".parse().unwrap(),
+        hsts,
+        policy: Arc::default(),
+    };
+    for (prefix, target) in [
+        ("/stopped", Arc::new(stopped).into()),
+        ("/closed", Arc::new(closed).into()),
+        ("/moved", mini_proxy::Target::from(Arc::new(moved))),
+    ] {
+        let route = mini_proxy::PathRoute {
+            prefix: prefix.parse().unwrap(),
+            is_stripped: false,
+            target,
+        };
+        table.insert_path(host(), route);
+    }
+    world.handle.set_table(table);
+    let caller = Caller::trusting(&[&shown]);
+    let mut client = world.client(&caller, "app.test").await.unwrap();
+    for (path, status) in [
+        ("/stopped", 503),
+        ("/closed", 413),
+        ("/moved", 302),
+        ("/x", 404),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: app.test\r\n");
+        let request = match status {
+            413 => format!("{request}Content-Length: 1\r\n\r\nx"),
+            _ => format!("{request}\r\n"),
+        };
+        let reply = client.ask(&request).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        let said = reply.header("strict-transport-security");
+        assert_eq!(said, Some("max-age=60"), "{path}");
+        let reply = plain(&world, &request).await;
+        let said = reply.header("strict-transport-security");
+        assert_eq!((reply.status, said), (status, None), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_lets_a_request_over_tls_finish() {
     let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
     let (finish, may_finish) = tokio::sync::watch::channel(false);

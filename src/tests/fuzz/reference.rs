@@ -181,9 +181,14 @@ fn is_hygienic(request: &Request) -> Result<(), &'static str> {
             return Err("a hop-by-hop field (RFC 9110 section 7.6.1)");
         }
     }
-    for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-request-id"] {
+    for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-request-id", "x-request-start"] {
         if request.all(name).count() != 1 {
             return Err("what the proxy says of a request, once");
+        }
+    }
+    for name in ["forwarded", "traceparent", "x-forwarded-prefix", "connection", "te"] {
+        if request.all(name).count() > 1 {
+            return Err("what the proxy may say of a request, at most once");
         }
     }
     if !(request.target.starts_with(b"/") || (request.target == b"*" && request.method == b"OPTIONS")) {

@@ -1,5 +1,5 @@
 //! The bytes of a client's connection through the whole proxy, and what its upstreams get of them. The first byte says in how large
-//! pieces the client sends.
+//! pieces the client sends, and with its highest bit that the client is a trusted proxy.
 //!
 //! Never a panic, never a connection that stays; upstreams get well-formed HTTP/1.1 only; and of HTTP/1 exactly the requests that
 //! `reference` reads in the client's bytes, in their order and with their bodies, less those that were not forwarded.
@@ -9,7 +9,7 @@
 mod reference;
 
 use libfuzzer_sys::fuzz_target;
-use mini_proxy::{PathRoute, Policy, ProxySettings, Redirect, RedirectStatus, RouteTable, Service, Target, Upstream, fuzzing};
+use mini_proxy::{Network, PathRoute, Policy, ProxySettings, Redirect, RedirectStatus, RouteTable, Service, Target, Upstream, fuzzing};
 use reference::{Parsed, Reading, Request};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -31,13 +31,16 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((size, sent)) = bytes.split_first() else {
         return;
     };
-    let size = match size {
+    let is_trusted = size & 0x80 != 0;
+    let size = match size & 0x7f {
         0 => sent.len().max(1),
-        size => usize::from(*size),
+        size => usize::from(size),
     };
     let pieces = sent.chunks(size).take(4096).map(<[u8]>::to_vec).collect();
     let seen = Rc::new(RefCell::new(Seen::default()));
-    let settings = ProxySettings { threads: 1, ..ProxySettings::default() };
+    let everybody = Network { address: [0, 0, 0, 0].into(), prefix: 0 };
+    let trusted_proxies = if is_trusted { vec![everybody] } else { Vec::new() };
+    let settings = ProxySettings { threads: 1, trusted_proxies, ..ProxySettings::default() };
     let got = fuzzing::converse(table(), settings, pieces, {
         let seen = Rc::clone(&seen);
         move |address, stream| play(address, stream, Rc::clone(&seen))
@@ -70,7 +73,10 @@ fuzz_target!(|bytes: &[u8]| {
 fn table() -> RouteTable {
     let upstream = |port| Upstream { id: format!("upstream-{port}").into(), address: SocketAddr::from(([127, 0, 0, 1], port)) };
     let mut table = RouteTable::default();
-    let app = Service::serving("app", [upstream(1)]);
+    let app = Service {
+        policy: Arc::new(Policy { forwarded: true, traceparent: true, ..Policy::default() }),
+        ..Service::serving("app", [upstream(1)])
+    };
     let other = Service {
         policy: Arc::new(Policy { compression: true, max_body_bytes: Some(100), ..Policy::default() }),
         ..Service::serving("other", [upstream(2)])

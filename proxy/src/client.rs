@@ -1,0 +1,110 @@
+//! Who asks: the client at the other end of a connection, or the one that a trusted proxy there asks for.
+
+use crate::drain::Open;
+use crate::forwarded::Said;
+use crate::gate::Visit;
+use crate::tls::Shown;
+use crate::worker::Worker;
+use http::{HeaderMap, HeaderValue};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+/// The client's end of a connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    /// Who asks, as far as the connection tells.
+    visitor: Rc<Visitor>,
+    /// What its requests say of who asks is believed.
+    is_trusted: bool,
+    /// What it was shown, if it speaks TLS.
+    pub(crate) tls: Option<Shown>,
+    pub(crate) open: Open,
+    _visit: Option<Visit>,
+}
+
+/// Where a connection comes from and goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// A trusted proxy has said that the peer spoke TLS with it.
+    pub(crate) is_tls_in_front: bool,
+}
+
+/// A connection's place among those that are open, and among those of its address where they are limited.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) open: Open,
+    pub(crate) visit: Option<Visit>,
+}
+
+/// Who a request comes from, as the rules about addresses, the access log and the upstream see it.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) ip: IpAddr,
+    /// The same, as text.
+    pub(crate) address: HeaderValue,
+    /// Whether it came over TLS, to us or to the first of the trusted proxies.
+    pub(crate) is_https: bool,
+    /// The port it came to.
+    pub(crate) port: HeaderValue,
+    /// The request comes from a trusted proxy, which also tells since when and under which id it is on its way.
+    pub(crate) is_introduced: bool,
+}
+
+impl Visitor {
+    pub(crate) fn new(ip: IpAddr, is_https: bool, port: u16) -> Visitor {
+        // A listener for both IP versions shows IPv4 peers as ::ffff:192.0.2.1.
+        let ip = ip.to_canonical();
+        let address = ip.to_string();
+        Visitor {
+            ip,
+            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
+            is_https,
+            port: HeaderValue::from(port),
+            is_introduced: false,
+        }
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(worker: Rc<Worker>, ends: Ends, seat: Seat, tls: Option<Shown>) -> Client {
+        let is_https = tls.is_some() || ends.is_tls_in_front;
+        let visitor = Visitor::new(ends.peer.ip(), is_https, ends.local.port());
+        let is_trusted = worker.settings.trusts(visitor.ip);
+        Client {
+            worker,
+            visitor: Rc::new(visitor),
+            is_trusted,
+            tls,
+            open: seat.open,
+            _visit: seat.visit,
+        }
+    }
+
+    /// Who a request with these headers comes from.
+    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Rc<Visitor> {
+        if !self.is_trusted {
+            return Rc::clone(&self.visitor);
+        }
+        let trusts = |address| self.worker.settings.trusts(address);
+        let said = Said::by(headers, trusts);
+        let known = &self.visitor;
+        let port = said.port.or(said
+            .is_https
+            .map(|is_https| if is_https { 443 } else { 80 }));
+        let mut visitor = Visitor::new(
+            said.client.unwrap_or(known.ip),
+            said.is_https.unwrap_or(known.is_https),
+            0,
+        );
+        visitor.port = port.map_or_else(|| known.port.clone(), HeaderValue::from);
+        visitor.is_introduced = true;
+        Rc::new(visitor)
+    }
+}

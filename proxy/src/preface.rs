@@ -1,0 +1,110 @@
+//! The beginning of a plain connection. hyper finds out that a client speaks HTTP/2 with prior knowledge only if the
+//! preface comes in one piece, and answers the first half of one with a 400.
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// RFC 9113 section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What is read at first; nearly all heads of requests are shorter.
+const FIRST_BYTES: usize = 2048;
+
+/// A stream that keeps the preface of HTTP/2 back until all of it has come.
+#[derive(Debug)]
+pub(crate) struct Whole<IO> {
+    io: TokioIo<IO>,
+    /// What came so far, while it may become the preface; none when that is over.
+    kept: Option<Vec<u8>>,
+}
+
+impl<IO> Whole<IO> {
+    pub(crate) fn new(stream: IO) -> Whole<IO> {
+        Whole {
+            io: TokioIo::new(stream),
+            kept: Some(Vec::new()),
+        }
+    }
+
+    /// The stream below, once something was read of it.
+    pub(crate) fn into_inner(self) -> IO {
+        self.io.into_inner()
+    }
+}
+
+impl<IO: AsyncRead + Unpin> Whole<IO> {
+    fn poll_begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(kept) = &mut self.kept else {
+            return Pin::new(&mut self.io).poll_read(cx, into);
+        };
+        loop {
+            let mut bytes = [MaybeUninit::uninit(); FIRST_BYTES];
+            let room = into.remaining().saturating_sub(kept.len()).min(FIRST_BYTES);
+            let mut read = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
+            ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut read))?;
+            let read = read.filled();
+            let is_beginning = kept.len() + read.len() < PREFACE.len()
+                && PREFACE
+                    .get(kept.len()..)
+                    .is_some_and(|rest| rest.starts_with(read));
+            if !is_beginning || read.is_empty() {
+                into.put_slice(kept);
+                into.put_slice(read);
+                self.kept = None;
+                return Poll::Ready(Ok(()));
+            }
+            kept.extend_from_slice(read);
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> Read for Whole<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.kept.is_some() {
+            return self.poll_begin(cx, into);
+        }
+        Pin::new(&mut self.io).poll_read(cx, into)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> Write for Whole<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+}
