@@ -56,6 +56,10 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
     if !headers.keys().any(is_marked) {
         return None;
     }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // Of the two, this one said where the body ends (RFC 9112 section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
     let upgrade = headers.get(UPGRADE).cloned();
     remove_marked(headers, is_marked);
     upgrade

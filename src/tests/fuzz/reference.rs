@@ -32,28 +32,48 @@ impl Request {
     /// The value of the first field of this name, which is lower case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let mut fields = self.fields.iter();
-        fields.find(|field| field.0.eq_ignore_ascii_case(name.as_bytes())).map(|field| &*field.1)
+        fields
+            .find(|field| field.0.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| &*field.1)
     }
 
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |field| field.0.eq_ignore_ascii_case(name.as_bytes())).map(|field| &*field.1)
+        self.fields
+            .iter()
+            .filter(move |field| field.0.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| &*field.1)
     }
 
     /// Whether this is what a proxy makes of `self`: the method, the body, the target in origin form and perhaps without `/api`.
     pub fn is_forwarded_as(&self, forwarded: &Request) -> bool {
-        let target = self.target.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let target = self
+            .target
+            .split(|byte| *byte == b'#')
+            .next()
+            .unwrap_or_default();
         let origin = match target.windows(3).position(|window| window == b"://") {
             Some(at) if !target.starts_with(b"/") => {
                 let rest = &target[at + 3..];
                 let path = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
                 let path = path.map_or(&b""[..], |at| &rest[at..]);
-                if path.starts_with(b"/") { path.to_vec() } else { [b"/", path].concat() }
+                if path.starts_with(b"/") {
+                    path.to_vec()
+                } else {
+                    [b"/", path].concat()
+                }
             }
             _ => target.to_vec(),
         };
         let is_target = forwarded.target == origin || {
-            let path = origin.split(|byte| *byte == b'?').next().unwrap_or_default();
-            let stripped = forwarded.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+            let path = origin
+                .split(|byte| *byte == b'?')
+                .next()
+                .unwrap_or_default();
+            let stripped = forwarded
+                .target
+                .split(|byte| *byte == b'?')
+                .next()
+                .unwrap_or_default();
             let query = &origin[path.len()..];
             forwarded.header("x-forwarded-prefix") == Some(b"/api")
                 && forwarded.target[stripped.len()..] == *query
@@ -95,7 +115,9 @@ pub fn next(bytes: &[u8], reading: Reading) -> Parsed {
         let line = match (line.strip_suffix(b"\r"), reading) {
             (Some(line), _) => line,
             (None, Reading::OfProxy) => line,
-            (None, Reading::OfUpstream) => return Parsed::Invalid("a line feed without carriage return"),
+            (None, Reading::OfUpstream) => {
+                return Parsed::Invalid("a line feed without carriage return");
+            }
         };
         if line.is_empty() {
             break;
@@ -132,12 +154,17 @@ pub fn next(bytes: &[u8], reading: Reading) -> Parsed {
 
 /// RFC 9110 section 5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 fn request_line(line: &[u8]) -> Result<Request, &'static str> {
     let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err("a request line has three words");
     };
     if !is_token(method) {
@@ -149,17 +176,29 @@ fn request_line(line: &[u8]) -> Result<Request, &'static str> {
     if version != b"HTTP/1.1" && version != b"HTTP/1.0" {
         return Err("the version is not ours");
     }
-    Ok(Request { method: method.to_vec(), target: target.to_vec(), version: version.to_vec(), fields: Vec::new(), body: Vec::new() })
+    Ok(Request {
+        method: method.to_vec(),
+        target: target.to_vec(),
+        version: version.to_vec(),
+        fields: Vec::new(),
+        body: Vec::new(),
+    })
 }
 
 /// RFC 9112 section 5, RFC 9110 section 5.5.
 fn field(line: &[u8], _reading: Reading) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or("a field has a colon")?;
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or("a field has a colon")?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if !is_token(name) {
         return Err("the name of a field is a token");
     }
-    if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+    if value
+        .iter()
+        .any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
+    {
         return Err("the value of a field has no controls");
     }
     Ok((name.to_vec(), value.trim_ascii().to_vec()))
@@ -176,29 +215,54 @@ fn is_hygienic(request: &Request) -> Result<(), &'static str> {
     if request.header("content-length").is_some() && request.header("transfer-encoding").is_some() {
         return Err("one framing (RFC 9112 section 6.2)");
     }
-    for name in ["keep-alive", "proxy-connection", "proxy-authorization", "http2-settings", "expect"] {
+    for name in [
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "http2-settings",
+        "expect",
+    ] {
         if request.header(name).is_some() {
             return Err("a hop-by-hop field (RFC 9110 section 7.6.1)");
         }
     }
-    for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-request-id", "x-request-start"] {
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-request-id",
+        "x-request-start",
+    ] {
         if request.all(name).count() != 1 {
             return Err("what the proxy says of a request, once");
         }
     }
-    for name in ["forwarded", "traceparent", "x-forwarded-prefix", "connection", "te"] {
+    for name in [
+        "forwarded",
+        "traceparent",
+        "x-forwarded-prefix",
+        "connection",
+        "te",
+    ] {
         if request.all(name).count() > 1 {
             return Err("what the proxy may say of a request, at most once");
         }
     }
-    if !(request.target.starts_with(b"/") || (request.target == b"*" && request.method == b"OPTIONS")) {
+    if !(request.target.starts_with(b"/")
+        || (request.target == b"*" && request.method == b"OPTIONS"))
+    {
         return Err("a target in origin form");
     }
     Ok(())
 }
 
 /// The body and how many bytes it has in its framing, if all of it is there (RFC 9112 section 6.3).
-fn body(request: &Request, bytes: &[u8], reading: Reading) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
+fn body(
+    request: &Request,
+    bytes: &[u8],
+    reading: Reading,
+) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
     let mut encodings = request.all("transfer-encoding");
     if let Some(encoding) = encodings.next() {
         if encodings.next().is_some() || !encoding.eq_ignore_ascii_case(b"chunked") {
@@ -216,7 +280,9 @@ fn body(request: &Request, bytes: &[u8], reading: Reading) -> Result<Option<(Vec
         }
         let text = std::str::from_utf8(value).map_err(|_| "a length is digits")?;
         let value: usize = text.parse().map_err(|_| "a length that can be")?;
-        if length.is_some_and(|length| length != value) || (length.is_some() && reading == Reading::OfUpstream) {
+        if length.is_some_and(|length| length != value)
+            || (length.is_some() && reading == Reading::OfUpstream)
+        {
             return Err("one length");
         }
         length = Some(value);
@@ -234,7 +300,10 @@ fn chunks(bytes: &[u8], reading: Reading) -> Result<Option<(Vec<u8>, usize)>, &'
             return Ok(None);
         };
         at += line.len() + 2;
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let digits = line
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
         let (size, extension) = line.split_at(digits);
         let extension = match reading {
             // Bad whitespace is the reader's to take or leave.

@@ -8,7 +8,19 @@ use mini_buildpacks::{DetectError, MapTree, Options, detect, dockerfile};
 /// What lines of our Dockerfiles begin with. Instructions that no template has are left out: they are what an injected line would
 /// be seen by (the dictionary has some).
 const OURS: [&str; 13] = [
-    "FROM ", "RUN ", "COPY ", "ENV ", "WORKDIR ", "USER ", "CMD [", "ARG ", "STOPSIGNAL ", "ENTRYPOINT [", "EXPOSE ", "#", " ",
+    "FROM ",
+    "RUN ",
+    "COPY ",
+    "ENV ",
+    "WORKDIR ",
+    "USER ",
+    "CMD [",
+    "ARG ",
+    "STOPSIGNAL ",
+    "ENTRYPOINT [",
+    "EXPOSE ",
+    "#",
+    " ",
 ];
 
 fuzz_target!(|bytes: &[u8]| -> Corpus {
@@ -32,21 +44,36 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
     let found = detect(&tree, &options);
     match &found {
         Ok(detection) if detection.dockerfile_path.is_none() => {
-            let is_ours = |line: &&str| line.is_empty() || OURS.iter().any(|ours| line.starts_with(ours));
+            let is_ours =
+                |line: &&str| line.is_empty() || OURS.iter().any(|ours| line.starts_with(ours));
             let stray = detection.dockerfile.split('\n').find(|line| !is_ours(line));
             assert_eq!(stray, None, "{}", detection.dockerfile);
-            assert!(!detection.dockerfile.contains('\r'), "{:?}", detection.dockerfile);
-            assert_eq!(dockerfile::read(&detection.dockerfile).base_images, detection.base_images);
+            assert!(
+                !detection.dockerfile.contains('\r'),
+                "{:?}",
+                detection.dockerfile
+            );
+            assert_eq!(
+                dockerfile::read(&detection.dockerfile).base_images,
+                detection.base_images
+            );
         }
         Ok(_) => {}
         Err(DetectError::BrokenBuildpack { name, problem }) => panic!("{name}: {problem}"),
         Err(error) => {
             for text in [error.what(), error.why(), error.next()] {
-                assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+                assert!(
+                    !text.is_empty() && !text.contains(char::is_control),
+                    "{text:?}"
+                );
             }
         }
     }
     let again = detect(&tree, &options);
-    assert_eq!(format!("{found:?}"), format!("{again:?}"), "twice the same repository");
+    assert_eq!(
+        format!("{found:?}"),
+        format!("{again:?}"),
+        "twice the same repository"
+    );
     Corpus::Keep
 });

@@ -23,9 +23,23 @@ fn check_procfile(text: &[u8]) {
         Ok(found) => {
             for (name, command) in found.processes() {
                 let is_plain = |c: char| c == '\t' || !c.is_control();
-                assert!(!command.trim().is_empty() && command.chars().all(is_plain), "{command:?}");
-                assert!(name.len() <= 63 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{name:?}");
-                assert!(found.line(name).is_some_and(|line| (1..=lines).contains(&line)), "{name:?}");
+                assert!(
+                    !command.trim().is_empty() && command.chars().all(is_plain),
+                    "{command:?}"
+                );
+                assert!(
+                    name.len() <= 63
+                        && name
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+                    "{name:?}"
+                );
+                assert!(
+                    found
+                        .line(name)
+                        .is_some_and(|line| (1..=lines).contains(&line)),
+                    "{name:?}"
+                );
                 let _ = procfile::shell_argv(command);
             }
         }
@@ -56,7 +70,12 @@ fn check_dockerignore(bytes: &[u8]) {
         return;
     };
     // Classes and escapes are left to the examples in the tests; what is slow here is plain to see.
-    if !text.contains(['[', '\\', '\r']) && text.is_ascii() && !text.contains("***") && text.len() < 60 && path.len() < 40 {
+    if !text.contains(['[', '\\', '\r'])
+        && text.is_ascii()
+        && !text.contains("***")
+        && text.len() < 60
+        && path.len() < 40
+    {
         assert_eq!(ignored, slowly(text, path), "{text:?} {path:?}");
     }
     ignore.always_keep(path);
@@ -90,7 +109,10 @@ fn slowly(patterns: &str, path: &str) -> bool {
         }
         let pattern = parts.join("/");
         let parents = path.match_indices('/').map(|(end, _)| &path[..end]);
-        if parents.chain([path]).any(|path| fits(pattern.as_bytes(), path.as_bytes())) {
+        if parents
+            .chain([path])
+            .any(|path| fits(pattern.as_bytes(), path.as_bytes()))
+        {
             ignored = !is_exception;
         }
     }
@@ -123,11 +145,15 @@ fn fits_from(pattern: &[u8], path: &[u8], known: &mut BTreeMap<(usize, usize), b
             } else {
                 // `(.*/)?`
                 fits_from(rest, path, known)
-                    || (0..path.len()).any(|at| path[at] == b'/' && fits_from(rest, &path[at + 1..], known))
+                    || (0..path.len())
+                        .any(|at| path[at] == b'/' && fits_from(rest, &path[at + 1..], known))
             }
         }
         [b'*', rest @ ..] => {
-            let segment = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+            let segment = path
+                .iter()
+                .position(|byte| *byte == b'/')
+                .unwrap_or(path.len());
             (0..=segment).any(|at| fits_from(rest, &path[at..], known))
         }
         [b'?', rest @ ..] => {

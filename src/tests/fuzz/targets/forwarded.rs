@@ -15,14 +15,19 @@ fn is_trusted(address: IpAddr) -> bool {
 }
 
 fuzz_target!(|bytes: &[u8]| -> Corpus {
-    let at = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let at = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     let (lines, made_up) = bytes.split_at(at);
     let made_up = made_up.get(1..).unwrap_or_default();
     let mut headers = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
         let name = HeaderName::from_bytes(&line[..colon]);
-        let value = line.get(colon + 1..).map(|value| HeaderValue::from_bytes(value.trim_ascii()));
+        let value = line
+            .get(colon + 1..)
+            .map(|value| HeaderValue::from_bytes(value.trim_ascii()));
         if let (Ok(name), Some(Ok(value))) = (name, value) {
             headers.append(name, value);
         }
@@ -66,10 +71,12 @@ fn slowly(headers: &HeaderMap) -> Option<IpAddr> {
     let mut found = None;
     let mut entries: Vec<Option<String>> = Vec::new();
     for line in headers.get_all("x-forwarded-for") {
-        match line.to_str() {
-            Ok(line) => entries.extend(line.split(',').map(|entry| Some(entry.trim().to_owned()))),
-            Err(_) => entries.push(None),
-        }
+        let parts = line.as_bytes().split(|byte| *byte == b',');
+        entries.extend(parts.map(|part| {
+            String::from_utf8(part.to_vec())
+                .ok()
+                .map(|part| part.trim().to_owned())
+        }));
     }
     while let Some(entry) = entries.pop() {
         let Some(address) = entry.as_deref().and_then(address) else {
@@ -84,11 +91,21 @@ fn slowly(headers: &HeaderMap) -> Option<IpAddr> {
 }
 
 fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     let plain: Option<IpAddr> = text.parse().ok();
-    let bracketed: Option<IpAddr> = bare.and_then(|bare| bare.parse().ok()).filter(IpAddr::is_ipv6);
-    let with_port = text.parse::<std::net::SocketAddr>().ok().map(|both| both.ip());
-    plain.or(bracketed).or(with_port).map(|address| address.to_canonical())
+    let bracketed: Option<IpAddr> = bare
+        .and_then(|bare| bare.parse().ok())
+        .filter(IpAddr::is_ipv6);
+    let with_port = text
+        .parse::<std::net::SocketAddr>()
+        .ok()
+        .map(|both| both.ip());
+    plain
+        .or(bracketed)
+        .or(with_port)
+        .map(|address| address.to_canonical())
 }
 
 fn check_trace(headers: &HeaderMap) {
@@ -98,10 +115,25 @@ fn check_trace(headers: &HeaderMap) {
         assert_eq!(all.len(), 1);
         let text = all[0].to_str().unwrap_or_default();
         let fields: Vec<&str> = text.split('-').collect();
-        let is_hex = |field: &str, length| field.len() == length && field.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let lengths = fields.len() >= 4 && is_hex(fields[0], 2) && is_hex(fields[1], 32) && is_hex(fields[2], 16) && is_hex(fields[3], 2);
-        assert!(lengths && fields[0] != "ff" && (fields[0] != "00" || fields.len() == 4), "{text:?}");
-        assert!(fields[1].bytes().any(|b| b != b'0') && fields[2].bytes().any(|b| b != b'0'), "{text:?}");
+        let is_hex = |field: &str, length| {
+            field.len() == length
+                && field
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let lengths = fields.len() >= 4
+            && is_hex(fields[0], 2)
+            && is_hex(fields[1], 32)
+            && is_hex(fields[2], 16)
+            && is_hex(fields[3], 2);
+        assert!(
+            lengths && fields[0] != "ff" && (fields[0] != "00" || fields.len() == 4),
+            "{text:?}"
+        );
+        assert!(
+            fields[1].bytes().any(|b| b != b'0') && fields[2].bytes().any(|b| b != b'0'),
+            "{text:?}"
+        );
         let goes_on = headers.get("traceparent") == Some(all[0]);
         assert!(is_introduced || !goes_on, "a stranger's trace goes on");
         assert!(goes_on || !traced.contains_key("tracestate"));

@@ -13,7 +13,13 @@ static SHOWN: LazyLock<Vec<Arc<Certificate>>> = LazyLock::new(|| {
     let year = Duration::from_secs(365 * 86400);
     [&["a.test", "*.a.test"][..], &["b.test"], &["*.test"]]
         .iter()
-        .map(|names| Arc::new(Certificate::self_signed(names, SystemTime::now(), year).expect("these names are good").certificate))
+        .map(|names| {
+            Arc::new(
+                Certificate::self_signed(names, SystemTime::now(), year)
+                    .expect("these names are good")
+                    .certificate,
+            )
+        })
         .collect()
 });
 
@@ -43,7 +49,11 @@ fn check_hello(bytes: &[u8]) {
         Hello::Nameless => assert_eq!(got, REFUSED),
         Hello::Unknown(name) => {
             assert_eq!(got, REFUSED);
-            assert_eq!(certificates.find(&name), None, "{name:?} has a certificate and was refused");
+            assert_eq!(
+                certificates.find(&name),
+                None,
+                "{name:?} has a certificate and was refused"
+            );
         }
         Hello::Challenge(name) => assert_eq!(name, challenge),
         // Nobody can complete a handshake in one flight without a ticket of this process.
@@ -52,7 +62,10 @@ fn check_hello(bytes: &[u8]) {
         Hello::Failed => {
             let der: &[u8] = SHOWN[1].chain()[0].as_ref();
             let is_other = got.windows(der.len()).any(|window| window == der);
-            assert!(!is_other || bytes.windows(10).any(|window| window == b"acme-tls/1"), "another's certificate is shown");
+            assert!(
+                !is_other || bytes.windows(10).any(|window| window == b"acme-tls/1"),
+                "another's certificate is shown"
+            );
         }
     }
 }
@@ -78,20 +91,36 @@ fn check_names(text: &str) {
         }
     }
     assert_eq!(certificates.len(), slow.len());
-    let above = asked.split_once('.').map(|(_, above)| format!("*.{above}")).filter(|_| !withheld.iter().any(|name| name == asked));
-    let expected = slow.get(asked).filter(|_| !asked.starts_with("*.")).or_else(|| above.and_then(|above| slow.get(&above)));
-    assert_eq!(certificates.find(asked), expected.map(|which| &SHOWN[*which]), "{asked:?} in {slow:?} without {withheld:?}");
+    let above = asked
+        .split_once('.')
+        .map(|(_, above)| format!("*.{above}"))
+        .filter(|_| !withheld.iter().any(|name| name == asked));
+    let expected = slow
+        .get(asked)
+        .filter(|_| !asked.starts_with("*."))
+        .or_else(|| above.and_then(|above| slow.get(&above)));
+    assert_eq!(
+        certificates.find(asked),
+        expected.map(|which| &SHOWN[*which]),
+        "{asked:?} in {slow:?} without {withheld:?}"
+    );
     // What a table takes for a host, requests can name, and with it get to the same route.
     if let Ok(host) = asked.parse::<Host>() {
         assert_eq!(host.as_str().parse::<Host>().as_ref(), Ok(&host));
-        assert_eq!(fuzzing::routing_name(host.as_str()).as_deref(), Some(host.as_str()));
+        assert_eq!(
+            fuzzing::routing_name(host.as_str()).as_deref(),
+            Some(host.as_str())
+        );
         assert!(host.as_str().len() <= 253);
         for certificate in SHOWN.iter() {
             let stands = certificate.names().iter().any(|name| {
                 let pattern: HostPattern = name.parse().expect("our own names");
                 match pattern {
                     HostPattern::Exact(name) => name == host,
-                    HostPattern::Wildcard(above) => host.as_str().split_once('.').is_some_and(|(_, rest)| rest == above.as_str()),
+                    HostPattern::Wildcard(above) => host
+                        .as_str()
+                        .split_once('.')
+                        .is_some_and(|(_, rest)| rest == above.as_str()),
                 }
             });
             assert_eq!(certificate.covers(host.as_str()), stands, "{host}");
@@ -99,6 +128,10 @@ fn check_names(text: &str) {
     }
     // Of several dots at the end one is taken off; no table has a name that ends with the others.
     if let Some(name) = fuzzing::routing_name(asked).filter(|name| !name.ends_with('.')) {
-        assert_eq!(fuzzing::routing_name(&name), Some(name.clone()), "a name routes to itself");
+        assert_eq!(
+            fuzzing::routing_name(&name),
+            Some(name.clone()),
+            "a name routes to itself"
+        );
     }
 }

@@ -11,12 +11,20 @@ fuzz_target!(|bytes: &[u8]| {
     let longer = [bytes, b"\r\nGET / HTTP/1.1\r\n"].concat();
     match read {
         Relayed::Refused => assert_eq!(relayed(&longer), Relayed::Refused),
-        Relayed::Incomplete => assert!(bytes.len() < MAX_RELAYED_BYTES, "{} bytes are waited for", bytes.len()),
+        Relayed::Incomplete => assert!(
+            bytes.len() < MAX_RELAYED_BYTES,
+            "{} bytes are waited for",
+            bytes.len()
+        ),
         Relayed::Header(length, ends, is_tls) => {
             assert!(length <= bytes.len() && length <= MAX_RELAYED_BYTES);
             assert_eq!(relayed(&longer), read);
             for cut in 0..length {
-                assert_eq!(relayed(&bytes[..cut]), Relayed::Incomplete, "of {length} bytes {cut}");
+                assert_eq!(
+                    relayed(&bytes[..cut]),
+                    Relayed::Incomplete,
+                    "of {length} bytes {cut}"
+                );
             }
             match bytes.strip_prefix(b"PROXY ") {
                 Some(_) => check_line(&bytes[..length], ends, is_tls),
@@ -41,20 +49,33 @@ fn check_line(line: &[u8], ends: Option<(SocketAddr, SocketAddr)>, is_tls: bool)
     assert_eq!(words[1], family);
     assert_eq!(words[2].parse::<IpAddr>(), Ok(client.ip()));
     assert_eq!(words[3].parse::<IpAddr>(), Ok(server.ip()));
-    assert_eq!((words[4], words[5]), (&*client.port().to_string(), &*server.port().to_string()));
+    assert_eq!(
+        (words[4], words[5]),
+        (&*client.port().to_string(), &*server.port().to_string())
+    );
     if client.is_ipv4() {
-        assert_eq!((words[2], words[3]), (&*client.ip().to_string(), &*server.ip().to_string()));
+        assert_eq!(
+            (words[2], words[3]),
+            (&*client.ip().to_string(), &*server.ip().to_string())
+        );
     }
 }
 
 fn check_binary(header: &[u8], ends: Option<(SocketAddr, SocketAddr)>) {
     assert!(header.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
     let body = &header[16..];
-    assert_eq!(usize::from(u16::from_be_bytes([header[14], header[15]])), body.len());
+    assert_eq!(
+        usize::from(u16::from_be_bytes([header[14], header[15]])),
+        body.len()
+    );
     let address = |at: usize, bytes: usize| -> IpAddr {
         match bytes {
-            4 => <[u8; 4]>::try_from(&body[at..at + 4]).expect("four bytes").into(),
-            _ => <[u8; 16]>::try_from(&body[at..at + 16]).expect("sixteen bytes").into(),
+            4 => <[u8; 4]>::try_from(&body[at..at + 4])
+                .expect("four bytes")
+                .into(),
+            _ => <[u8; 16]>::try_from(&body[at..at + 16])
+                .expect("sixteen bytes")
+                .into(),
         }
     };
     let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
@@ -68,7 +89,10 @@ fn check_binary(header: &[u8], ends: Option<(SocketAddr, SocketAddr)>) {
     let expected = expected.map(|bytes| {
         let ports = 2 * bytes;
         let client = SocketAddr::new(address(0, bytes), port(ports));
-        (client, SocketAddr::new(address(bytes, bytes), port(ports + 2)))
+        (
+            client,
+            SocketAddr::new(address(bytes, bytes), port(ports + 2)),
+        )
     });
     assert_eq!(ends, expected);
 }

@@ -9,7 +9,10 @@
 mod reference;
 
 use libfuzzer_sys::fuzz_target;
-use mini_proxy::{Network, PathRoute, Policy, ProxySettings, Redirect, RedirectStatus, RouteTable, Service, Target, Upstream, fuzzing};
+use mini_proxy::{
+    Network, PathRoute, Policy, ProxySettings, Redirect, RedirectStatus, RouteTable, Service,
+    Target, Upstream, fuzzing,
+};
 use reference::{Parsed, Reading, Request};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -38,9 +41,20 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let pieces = sent.chunks(size).take(4096).map(<[u8]>::to_vec).collect();
     let seen = Rc::new(RefCell::new(Seen::default()));
-    let everybody = Network { address: [0, 0, 0, 0].into(), prefix: 0 };
-    let trusted_proxies = if is_trusted { vec![everybody] } else { Vec::new() };
-    let settings = ProxySettings { threads: 1, trusted_proxies, ..ProxySettings::default() };
+    let everybody = Network {
+        address: [0, 0, 0, 0].into(),
+        prefix: 0,
+    };
+    let trusted_proxies = if is_trusted {
+        vec![everybody]
+    } else {
+        Vec::new()
+    };
+    let settings = ProxySettings {
+        threads: 1,
+        trusted_proxies,
+        ..ProxySettings::default()
+    };
     let got = fuzzing::converse(table(), settings, pieces, {
         let seen = Rc::clone(&seen);
         move |address, stream| play(address, stream, Rc::clone(&seen))
@@ -51,11 +65,18 @@ fuzz_target!(|bytes: &[u8]| {
         let host = fuzzing::routing_name(&String::from_utf8_lossy(host));
         let is_its = match port {
             1 => host.as_deref() == Some("app"),
-            _ => host.as_deref() == Some("app") || host.as_deref().is_some_and(|host| host.ends_with(".other")),
+            _ => {
+                host.as_deref() == Some("app")
+                    || host.as_deref().is_some_and(|host| host.ends_with(".other"))
+            }
         };
-        assert!(is_its, "the upstream on port {port} got a request for {host:?}");
+        assert!(
+            is_its,
+            "the upstream on port {port} got a request for {host:?}"
+        );
     }
-    let is_http2 = sent.starts_with(PREFACE) || sent.len() < PREFACE.len() && PREFACE.starts_with(sent);
+    let is_http2 =
+        sent.starts_with(PREFACE) || sent.len() < PREFACE.len() && PREFACE.starts_with(sent);
     if is_http2 {
         return;
     }
@@ -63,36 +84,70 @@ fuzz_target!(|bytes: &[u8]| {
     let mut rest = asked.iter();
     for (_, forwarded) in &seen.complete {
         let is_asked = rest.any(|asked| asked.is_forwarded_as(forwarded));
-        assert!(is_asked, "an upstream got what the client did not send:\n{forwarded:?}\nasked: {asked:?}\nsent: {:?}", sent.escape_ascii().to_string());
+        assert!(
+            is_asked,
+            "an upstream got what the client did not send:\n{forwarded:?}\nasked: {asked:?}\nsent: {:?}",
+            sent.escape_ascii().to_string()
+        );
     }
-    let answers = got.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
-    let interim = got.windows(25).filter(|window| *window == b"HTTP/1.1 100 Continue\r\n\r\n").count();
-    assert!(answers - interim <= asked.len() + 1, "{answers} answers to {asked:?}: {:?}", got.escape_ascii().to_string());
+    let answers = got
+        .windows(9)
+        .filter(|window| *window == b"HTTP/1.1 ")
+        .count();
+    let interim = got
+        .windows(25)
+        .filter(|window| *window == b"HTTP/1.1 100 Continue\r\n\r\n")
+        .count();
+    assert!(
+        answers - interim <= asked.len() + 1,
+        "{answers} answers to {asked:?}: {:?}",
+        got.escape_ascii().to_string()
+    );
 });
 
 fn table() -> RouteTable {
-    let upstream = |port| Upstream { id: format!("upstream-{port}").into(), address: SocketAddr::from(([127, 0, 0, 1], port)) };
+    let upstream = |port| Upstream {
+        id: format!("upstream-{port}").into(),
+        address: SocketAddr::from(([127, 0, 0, 1], port)),
+    };
     let mut table = RouteTable::default();
     let app = Service {
-        policy: Arc::new(Policy { forwarded: true, traceparent: true, ..Policy::default() }),
+        policy: Arc::new(Policy {
+            forwarded: true,
+            traceparent: true,
+            ..Policy::default()
+        }),
         ..Service::serving("app", [upstream(1)])
     };
     let other = Service {
-        policy: Arc::new(Policy { compression: true, max_body_bytes: Some(100), ..Policy::default() }),
+        policy: Arc::new(Policy {
+            compression: true,
+            max_body_bytes: Some(100),
+            ..Policy::default()
+        }),
         ..Service::serving("other", [upstream(2)])
     };
     let app = Arc::new(app);
     let other = Arc::new(other);
     table.insert("app".parse().expect("a host"), app);
     table.insert("*.other".parse().expect("a pattern"), Arc::clone(&other));
-    let stripped = PathRoute { prefix: "/api".parse().expect("a path"), is_stripped: true, target: Target::Service(other) };
+    let stripped = PathRoute {
+        prefix: "/api".parse().expect("a path"),
+        is_stripped: true,
+        target: Target::Service(other),
+    };
     table.insert_path("app".parse().expect("a host"), stripped);
     let redirect = Redirect {
         name: "moved".to_owned(),
         status: RedirectStatus::Permanent,
         to: "https://app/new/*".parse().expect("a destination"),
+        hsts: None,
+        policy: Arc::default(),
     };
-    table.insert_target("moved".parse().expect("a host"), Target::Redirect(Arc::new(redirect)));
+    table.insert_target(
+        "moved".parse().expect("a host"),
+        Target::Redirect(Arc::new(redirect)),
+    );
     table
 }
 
@@ -122,7 +177,10 @@ async fn play(address: SocketAddr, mut stream: DuplexStream, seen: Rc<RefCell<Se
                 continue;
             }
             Parsed::Partial => {}
-            Parsed::Invalid(why) => panic!("an upstream got what is no HTTP ({why}): {:?}", unread.escape_ascii().to_string()),
+            Parsed::Invalid(why) => panic!(
+                "an upstream got what is no HTTP ({why}): {:?}",
+                unread.escape_ascii().to_string()
+            ),
         }
         match stream.read_buf(&mut unread).await {
             Ok(1..) => {}

@@ -4,7 +4,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mini_proxy::{
-    Destination, HostPattern, PathPrefix, PathRoute, Redirect, RedirectStatus, RouteTable, Service, Target, Unrouted, fuzzing,
+    Destination, HostPattern, PathPrefix, PathRoute, RouteTable, Service, Target, Unrouted, fuzzing,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,10 +77,17 @@ fuzz_target!(|input: Input<'_>| {
         let Ok(host) = route.host.text().parse::<HostPattern>() else {
             continue;
         };
-        assert_eq!(host.to_string().parse::<HostPattern>().as_ref(), Ok(&host), "a pattern reads as it is written");
+        assert_eq!(
+            host.to_string().parse::<HostPattern>().as_ref(),
+            Ok(&host),
+            "a pattern reads as it is written"
+        );
         let written = host.to_string();
         if route.is_removed {
-            assert_eq!(table.remove(&host).is_some(), slow.remove(&written).is_some());
+            assert_eq!(
+                table.remove(&host).is_some(),
+                slow.remove(&written).is_some()
+            );
             continue;
         }
         let name = format!("service-{number}");
@@ -94,21 +101,43 @@ fuzz_target!(|input: Input<'_>| {
                 let Ok(prefix) = path.text().parse::<PathPrefix>() else {
                     continue;
                 };
-                slow.entry(written).or_default().insert(prefix.to_string(), name);
+                slow.entry(written)
+                    .or_default()
+                    .insert(prefix.to_string(), name);
                 let target = Target::Service(service);
-                table.insert_path(host, PathRoute { prefix, is_stripped: number % 2 == 0, target });
+                table.insert_path(
+                    host,
+                    PathRoute {
+                        prefix,
+                        is_stripped: number % 2 == 0,
+                        target,
+                    },
+                );
             }
         }
     }
     assert_eq!(table.len(), slow.len());
     let chosen = table.choose(input.host, input.path);
-    assert_eq!(chosen.map(|chosen| chosen.target.name()), choose(&slow, input.host, input.path), "{slow:?} {:?} {:?}", input.host, input.path);
+    assert_eq!(
+        chosen.map(|chosen| chosen.target.name()),
+        choose(&slow, input.host, input.path),
+        "{slow:?} {:?} {:?}",
+        input.host,
+        input.path
+    );
     if let Ok(chosen) = chosen
         && let Some(route) = chosen.path
     {
         let rest = fuzzing::strip(&route.prefix, input.path);
-        assert!(rest.starts_with('/') && !rest.starts_with("//") && !rest.starts_with("/\\"), "{rest:?}");
-        assert!(input.path.ends_with(rest.trim_start_matches('/')), "{rest:?} is the end of {:?}", input.path);
+        assert!(
+            rest.starts_with('/') && !rest.starts_with("//") && !rest.starts_with("/\\"),
+            "{rest:?}"
+        );
+        assert!(
+            input.path.ends_with(rest.trim_start_matches('/')),
+            "{rest:?} is the end of {:?}",
+            input.path
+        );
     }
     check_redirect(&input);
 });
@@ -116,7 +145,10 @@ fuzz_target!(|input: Input<'_>| {
 fn choose<'a>(slow: &'a Slow, host: &str, path: &str) -> Result<&'a str, Unrouted> {
     let name = name_of(host).ok_or(Unrouted::Malformed)?;
     assert_eq!(fuzzing::routing_name(host).as_ref(), Some(&name));
-    let above = name.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, above)| format!("*.{above}"));
+    let above = name
+        .split_once('.')
+        .filter(|(label, _)| !label.is_empty())
+        .map(|(_, above)| format!("*.{above}"));
     let levels = [slow.get(&name), above.and_then(|above| slow.get(&above))];
     // A host that leaves nothing open asks no path at all.
     if let Some(exact) = levels[0]
@@ -128,10 +160,17 @@ fn choose<'a>(slow: &'a Slow, host: &str, path: &str) -> Result<&'a str, Unroute
     let lead = |path: &[u8]| {
         levels.iter().flatten().find_map(|routes| {
             let fits = |prefix: &&String| {
-                path.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+                path.strip_prefix(prefix.as_bytes())
+                    .is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
             };
-            let longest = routes.keys().filter(|prefix| !prefix.is_empty()).filter(fits).max_by_key(|prefix| prefix.len());
-            longest.and_then(|prefix| routes.get(prefix)).or_else(|| routes.get(""))
+            let longest = routes
+                .keys()
+                .filter(|prefix| !prefix.is_empty())
+                .filter(fits)
+                .max_by_key(|prefix| prefix.len());
+            longest
+                .and_then(|prefix| routes.get(prefix))
+                .or_else(|| routes.get(""))
         })
     };
     let path = if path.starts_with('/') { path } else { "/" };
@@ -151,9 +190,15 @@ fn name_of(host: &str) -> Option<String> {
         let end = host.find(':').unwrap_or(host.len());
         (&host[..end], &host[end..])
     };
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
+    let is_port = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
     let name = name.strip_suffix('.').unwrap_or(name);
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && !"/@?#,".contains(c));
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"/@?#,".contains(c));
     (is_port && is_name).then(|| name.to_ascii_lowercase())
 }
 
@@ -162,8 +207,11 @@ fn undone(path: &str, slash: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let code = bytes.get(at + 1..at + 3).filter(|code| bytes[at] == b'%' && code.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        let code = bytes
+            .get(at + 1..at + 3)
+            .filter(|code| bytes[at] == b'%' && code.iter().all(u8::is_ascii_hexdigit));
+        let code =
+            code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
         match code.filter(|code| slash || *code != b'/') {
             Some(code) => {
                 out.push(code);
@@ -185,23 +233,37 @@ fn written(path: &str) -> Vec<u8> {
 fn resolved(path: &str) -> Vec<u8> {
     let mut segments: Vec<Vec<u8>> = Vec::new();
     for segment in undone(path, true).split(|byte| matches!(byte, b'/' | b'\\')) {
-        let segment: Vec<u8> = segment.iter().copied().take_while(|byte| *byte != b';').collect();
+        let segment: Vec<u8> = segment
+            .iter()
+            .copied()
+            .take_while(|byte| *byte != b';')
+            .collect();
         if segment == b".." {
             segments.pop();
         } else if !segment.is_empty() && segment != b"." {
             segments.push(segment);
         }
     }
-    segments.iter().flat_map(|segment| [b"/".as_slice(), segment].concat()).collect()
+    segments
+        .iter()
+        .flat_map(|segment| [b"/".as_slice(), segment].concat())
+        .collect()
 }
 
 fn check_redirect(input: &Input<'_>) {
     let Ok(to) = input.destination.parse::<Destination>() else {
         return;
     };
-    assert_eq!(to.to_string().parse::<Destination>().as_ref(), Ok(&to), "a destination reads as it is written");
+    assert_eq!(
+        to.to_string().parse::<Destination>().as_ref(),
+        Ok(&to),
+        "a destination reads as it is written"
+    );
     // What hyper takes for a target and what routing takes for a host is all that gets here.
-    let (Ok(target), Some(_)) = (input.path.parse::<http::Uri>(), fuzzing::routing_name(input.host)) else {
+    let (Ok(target), Some(_)) = (
+        input.path.parse::<http::Uri>(),
+        fuzzing::routing_name(input.host),
+    ) else {
         return;
     };
     let Ok(prefix) = "/x".parse::<PathPrefix>() else {
@@ -209,14 +271,22 @@ fn check_redirect(input: &Input<'_>) {
     };
     for prefix in [None, Some(&prefix).filter(|_| input.path.starts_with("/x"))] {
         let location = fuzzing::location(&to, input.host, &target, prefix);
-        assert!(!location.contains(|c: char| c.is_ascii_control() || c == ' '), "{location:?}");
-        assert!(http::HeaderValue::try_from(&location).is_ok(), "{location:?}");
+        assert!(
+            !location.contains(|c: char| c.is_ascii_control() || c == ' '),
+            "{location:?}"
+        );
+        assert!(
+            http::HeaderValue::try_from(&location).is_ok(),
+            "{location:?}"
+        );
         let (scheme, rest) = location.split_once("://").expect("it is a URL");
         assert!(matches!(scheme, "http" | "https"), "{location:?}");
         // No path may change whose address it is.
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let host = to.host().map_or(input.host, mini_proxy::Host::as_str);
-        assert!(rest[..end].starts_with(host) && !rest[..end].contains(['@', '\\']), "{location:?} leads to {host:?}");
+        assert!(
+            rest[..end].starts_with(host) && !rest[..end].contains(['@', '\\']),
+            "{location:?} leads to {host:?}"
+        );
     }
-    let _ = Redirect { name: String::new(), status: RedirectStatus::Found, to };
 }
