@@ -106,7 +106,8 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, told: &Told<'_>) -> HeaderV
         stamps,
     } = *told;
     // The map would otherwise grow, and hash all it has again, up to three times.
-    headers.reserve(8);
+    let more = usize::from(policy.forwarded) + usize::from(policy.traceparent);
+    headers.reserve(6 + more);
     let id = match headers.get(X_REQUEST_ID) {
         Some(id) if visitor.is_introduced && is_acceptable_id(id) => id.clone(),
         _ => stamps.request_id(),

@@ -42,6 +42,8 @@ impl Front {
     ) -> Result<Front, Problem> {
         let proxy_settings = ProxySettings {
             max_connections_per_address: settings.max_connections_per_address,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            proxy_protocol: settings.proxy_protocol,
             ..ProxySettings::default()
         };
         let bound = Bound::bind(settings, proxy_settings.threads, &mut passed)?;

@@ -159,6 +159,12 @@ fn proxy(out: &mut Exposition, counters: &Counters) {
         out.sample("mini_tls_handshakes_total", &[("result", result)], count);
     }
     out.single(
+        "mini_proxy_protocol_refused_total",
+        Kind::Counter,
+        "Connections of trusted proxies closed for want of a whole header of the PROXY protocol.",
+        counters.refused_proxy_headers,
+    );
+    out.single(
         "mini_access_log_dropped_total",
         Kind::Counter,
         "Requests that are missing in the access logs.",

@@ -130,6 +130,12 @@ proxy_settings! {
     "compression" | "gzip" compression: bool = true,
         Switch,
         "Whether answers of text and its like are compressed for visitors that take it (zstd, gzip, brotli)";
+    "forwarded" forwarded: bool = false,
+        Switch,
+        "Whether the app is told of its visitors by Forwarded (RFC 7239), besides X-Forwarded-For, -Proto, -Port and -Host";
+    "traceparent" traceparent: bool = false,
+        Switch,
+        "Whether each request reaches the app in a trace (W3C): a trusted proxy's, else a new one; off leaves the field alone";
     "max-in-flight" max_in_flight: Option<u32> = None,
         OffOr(Count { least: 1, most: 1_000_000 }),
         "How many requests may be under way at once, more are answered 503; WebSockets do not count";

@@ -25,6 +25,8 @@ pub(super) fn policy(app: &AppProxy) -> Policy {
         }),
         max_in_flight: options.max_in_flight,
         compression: options.compression,
+        forwarded: options.forwarded,
+        traceparent: options.traceparent,
         maintenance: app.maintenance.as_ref().map(|maintenance| Maintenance {
             retry_after: maintenance.retry_after,
             allow: networks(&maintenance.allow),

@@ -14,8 +14,8 @@ use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
 use super::policy::{hsts, plain_http, policy};
 use crate::engine::ProcessState;
 use crate::model::{
-    Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, Release,
-    ReleaseStatus, Timestamp,
+    Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, ProxyOptions,
+    Release, ReleaseStatus, Timestamp,
 };
 use crate::store::Desired;
 
@@ -63,7 +63,7 @@ pub(super) fn route_table(
         );
     }
     for redirect in &desired.redirects {
-        let Some(target) = redirect_target(desired, redirect) else {
+        let Some(target) = services.redirect(redirect) else {
             continue;
         };
         let hosts = hosts_of(desired, redirect.app, &redirect.address, rules);
@@ -92,16 +92,6 @@ fn insert(
             ),
         }
     }
-}
-
-fn redirect_target(desired: &Desired, redirect: &AppRedirect) -> Option<Target> {
-    let app = desired.apps.iter().find(|app| app.id == redirect.app)?;
-    let redirect = Redirect {
-        name: app.name.to_string(),
-        status: RedirectStatus::from_code(redirect.code)?,
-        to: redirect.to.clone(),
-    };
-    Some(Target::Redirect(Arc::new(redirect)))
 }
 
 /// The hosts of an app that an address is about. None while visitors do not reach the app, nor for a domain the app has
@@ -213,6 +203,26 @@ impl<'a> Services<'a> {
         Target::Service(made)
     }
 
+    fn redirect(&self, redirect: &AppRedirect) -> Option<Target> {
+        let (app, _) = self.apps.get(&redirect.app)?;
+        let name = app.name.to_string();
+        let own = self.desired.proxy.get(&app.id);
+        let defaults = ProxyOptions::default();
+        let options = own.map_or(&defaults, |own| &own.options);
+        let redirect = Redirect {
+            name,
+            status: RedirectStatus::from_code(redirect.code)?,
+            to: redirect.to.clone(),
+            hsts: hsts(options, self.rules),
+            policy: self.policy(own),
+        };
+        Some(Target::Redirect(Arc::new(redirect)))
+    }
+
+    fn policy(&self, own: Option<&AppProxy>) -> Arc<Policy> {
+        own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own)))
+    }
+
     fn make(&self, app: AppId, process_type: &ProcessType) -> Service {
         let Some((app, current)) = self.apps.get(&app) else {
             // The store removes the routes of an app with it.
@@ -222,7 +232,7 @@ impl<'a> Services<'a> {
         let own = self.desired.proxy.get(&app.id);
         let options = &own.unwrap_or(&defaults).options;
         Service {
-            policy: own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own))),
+            policy: self.policy(own),
             plain_http: plain_http(options),
             hsts: hsts(options, self.rules),
             paused_until: paused_until(self.desired, app, self.now).map(SystemTime::from),

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::Settings;
 use super::automatic::{challenge, directory, email, hmac_key, self_check};
 use super::values::{bytes, duration, number, parsed, yes_or_no};
-use crate::model::DomainName;
+use crate::model::{self, DomainName};
+use mini_proxy::Network;
 
 /// One setting. `ssh-listen` is the flag `--ssh-listen`, the variable `MINI_SSH_LISTEN` and the key `ssh-listen`.
 pub(in crate::boot) struct Setting {
@@ -56,6 +57,32 @@ fn addresses_or_off(values: &[String]) -> Result<Vec<SocketAddr>, String> {
     match values {
         [value] if value == "off" => Ok(Vec::new()),
         values => each(values, address),
+    }
+}
+
+/// Ranges of addresses; all that are none are told.
+fn networks(values: &[String]) -> Result<Vec<Network>, String> {
+    let (networks, wrong): (Vec<_>, Vec<_>) = values
+        .iter()
+        .map(|text| {
+            text.parse::<model::Network>()
+                .map_err(|()| format!("`{text}`"))
+        })
+        .partition(Result::is_ok);
+    let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
+    match wrong.as_slice() {
+        [] => Ok(networks
+            .into_iter()
+            .flatten()
+            .map(|network| Network {
+                address: network.address,
+                prefix: network.prefix,
+            })
+            .collect()),
+        wrong => Err(format!(
+            "{}: no address and no range of addresses, give such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32",
+            wrong.join(", ")
+        )),
     }
 }
 
@@ -154,8 +181,12 @@ settings! {
         |s, v| { s.drain = duration(one(v))?; Ok(()) };
     "restart-limit" "NUMBER" single "How often a process that ends by itself is started again"
         |s, v| { s.restart_limit = number(one(v), 0, 1_000_000)?; Ok(()) };
-    "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open; 0 for no limit, as behind a proxy"
+    "max-connections-per-address" "NUMBER" single "Connections one visitor's address may have open, those of trusted proxies apart; 0 for no limit"
         |s, v| { s.max_connections_per_address = Some(number(one(v), 0, 1_000_000)?).filter(|most| *most > 0); Ok(()) };
+    "trusted-proxies" "ADDRESS|RANGE" many "Proxies in front of this server, such as 10.0.0.5 or 10.0.0.0/8: what they say of who asks is believed (X-Forwarded-For or Forwarded, -Proto, -Port)"
+        |s, v| { s.trusted_proxies = networks(v)?; Ok(()) };
+    "proxy-protocol" "BOOL" single "Whether their connections begin with a header of the PROXY protocol (version 1 or 2), for HTTP and HTTPS"
+        |s, v| { s.proxy_protocol = yes_or_no(one(v))?; Ok(()) };
     "access-log" "BOOL" single "Whether the requests of the apps are logged"
         |s, v| { s.has_access_log = yes_or_no(one(v))?; Ok(()) };
     "access-log-max-size" "SIZE" single "Largest file of an access log; each app has two"

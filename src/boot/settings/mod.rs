@@ -55,6 +55,10 @@ pub(super) struct Settings {
     pub restart_limit: u32,
     /// How many connections one visitor's address may have open; none for any number.
     pub max_connections_per_address: Option<u32>,
+    /// Proxies in front of this one, which are believed about who asks.
+    pub trusted_proxies: Vec<mini_proxy::Network>,
+    /// Whether they begin each connection with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     pub has_access_log: bool,
     pub access_log_bytes: u64,
     pub access_log: AccessLogOptions,
@@ -110,11 +114,28 @@ impl Settings {
             drain: Duration::from_secs(60),
             restart_limit: 10,
             max_connections_per_address: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             has_access_log: true,
             access_log_bytes: 10 << 20,
             access_log: AccessLogOptions::default(),
             has_json_log: false,
         }
+    }
+}
+
+impl Settings {
+    /// What does not go together.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = self.automatic.mistakes(!self.https_listen.is_empty());
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            mistakes.push(
+                "proxy-protocol: nobody is believed about whose connection it hands on; name the proxies that do so in \
+                 trusted-proxies"
+                    .to_owned(),
+            );
+        }
+        mistakes
     }
 }
 

@@ -115,8 +115,7 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
     if settings.data_dir.as_os_str().is_empty() {
         mistakes.push("data-dir: a folder is needed".to_owned());
     }
-    let has_https = !settings.https_listen.is_empty();
-    mistakes.extend(settings.automatic.mistakes(has_https));
+    mistakes.extend(settings.mistakes());
     if mistakes.is_empty() {
         Ok(settings)
     } else {

@@ -139,3 +139,43 @@ fn automatic_certificates_need_what_belongs_together() {
     assert_eq!(settings.authority.email, "ops@example.com");
     assert_eq!(*settings.authority.binding.unwrap().hmac_key, b"secret");
 }
+
+#[test]
+fn trusted_proxies_are_addresses_and_ranges_and_all_that_are_none_are_told() {
+    let proxies = |file: &str, variables: &[(&str, &str)], words: &[&str]| {
+        let settings = read_all(file, variables, words).unwrap();
+        assert!(!settings.proxy_protocol);
+        let shown = settings.trusted_proxies.iter();
+        let shown = shown.map(|network| format!("{}/{}", network.address, network.prefix));
+        shown.collect::<Vec<_>>()
+    };
+    assert!(proxies("", &[], &[]).is_empty());
+    let file = "trusted-proxies = [\"10.0.0.5\", \"10.1.2.3/16\", \"2001:db8::/32\"]";
+    let expected = ["10.0.0.5/32", "10.1.0.0/16", "2001:db8::/32"];
+    assert_eq!(proxies(file, &[], &[]), expected);
+    let variable = [("MINI_TRUSTED_PROXIES", "::1, 192.0.2.0/24")];
+    assert_eq!(proxies(file, &variable, &[]), ["::1/128", "192.0.2.0/24"]);
+    let flags = [
+        "--trusted-proxies",
+        "::/0",
+        "--trusted-proxies",
+        "0.0.0.0/0",
+    ];
+    assert_eq!(proxies(file, &variable, &flags), ["::/0", "0.0.0.0/0"]);
+
+    let file = "trusted-proxies = [\"10.0.0.0/33\", \"10.0.0.1\", \"lb.example.com\"]\nproxy-protocol = \"v2\"";
+    let variable = [("MINI_TRUSTED_PROXIES", "10.0.0.0/8,,::1/200")];
+    insta::assert_snapshot!(read_all(file, &variable, &[]).unwrap_err().join("\n"), @r"
+    /etc/mini/mini.toml: trusted-proxies: `10.0.0.0/33`, `lb.example.com`: no address and no range of addresses, give such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32
+    MINI_TRUSTED_PROXIES: `::1/200`: no address and no range of addresses, give such as 10.0.0.5, 10.0.0.0/8 or 2001:db8::/32
+    /etc/mini/mini.toml: proxy-protocol: `v2` is neither true nor false
+    ");
+}
+
+#[test]
+fn the_proxy_protocol_needs_to_know_who_speaks_it() {
+    let mistakes = read_all("", &[], &["--proxy-protocol", "on"]).unwrap_err();
+    insta::assert_snapshot!(mistakes.join("\n"), @"proxy-protocol: nobody is believed about whose connection it hands on; name the proxies that do so in trusted-proxies");
+    let flags = ["--proxy-protocol", "on", "--trusted-proxies", "10.0.0.5"];
+    assert!(read_all("", &[], &flags).unwrap().proxy_protocol);
+}

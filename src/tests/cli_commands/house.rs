@@ -17,7 +17,7 @@ use mini::model::{
 };
 use mini::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
 use mini::store::Store;
-use mini_proxy::{AccessLogOptions, Listeners, Proxy, ProxySettings};
+use mini_proxy::{AccessLogOptions, Listeners, Network, Proxy, ProxySettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -57,6 +57,11 @@ impl House {
         let engine: Arc<dyn ContainerEngine> = Arc::new(memory.clone());
         let settings = ProxySettings {
             threads: 1,
+            // Whoever visits names its requests.
+            trusted_proxies: vec![Network {
+                address: [127, 0, 0, 1].into(),
+                prefix: 32,
+            }],
             ..ProxySettings::default()
         };
         let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();

@@ -59,6 +59,77 @@ fn an_app_sees_who_asked_and_for_what() {
     );
 }
 
+/// The headers an app gets of a request with these lines.
+#[track_caller]
+fn seen(connection: &mut Connection, lines: &str) -> Value {
+    let answer = connection.get("seen.localhost", "/headers", lines).unwrap();
+    serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+#[test]
+fn who_asks_through_a_trusted_proxy_is_known_by_its_header_and_by_the_proxy_protocol() {
+    let trusted = ("MINI_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8".to_owned());
+    let mut server = Server::start_with(&[(trusted.0, &trusted.1)]);
+    let repository = Repository::deployed(&server, "seen", "one");
+    drop(repository);
+    server
+        .ssh(&["proxy:set", "seen", "forwarded", "on"])
+        .succeeds();
+    server
+        .ssh(&["proxy:set", "seen", "deny-list", "198.51.100.0/24"])
+        .succeeds();
+    let mut connection = Connection::open(server.http()).unwrap();
+    let headers = seen(
+        &mut connection,
+        "x-forwarded-for: 6.6.6.6, 192.0.2.7, 10.1.1.1\r\nx-forwarded-proto: https\r\n",
+    );
+    assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+    assert_eq!(headers["x-forwarded-proto"], "https");
+    assert_eq!(headers["x-forwarded-port"], "443");
+    assert_eq!(
+        headers["forwarded"],
+        "for=192.0.2.7;host=seen.localhost;proto=https"
+    );
+    let denied = "x-forwarded-for: 198.51.100.1\r\n";
+    let answer = connection.get("seen.localhost", "/", denied).unwrap();
+    assert_eq!(answer.status, 403, "{answer:?}");
+
+    let on = [
+        (trusted.0, trusted.1),
+        ("MINI_PROXY_PROTOCOL", "on".to_owned()),
+    ];
+    server.stop();
+    server.set_environment(&on);
+    server.launch();
+    let connect = |first: &[u8]| {
+        let mut connection = Connection::open(server.http()).unwrap();
+        connection.write(first).unwrap();
+        connection
+    };
+    let mut line = connect(b"PROXY TCP4 192.0.2.8 203.0.113.1 40000 443\r\n");
+    for _ in 0..2 {
+        // Believed was 127.0.0.1, which hands the connection on, not who is at its other end.
+        let headers = seen(&mut line, "x-forwarded-for: 6.6.6.6\r\n");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.8");
+        assert_eq!(headers["x-forwarded-port"], "443");
+    }
+    let mut denied = connect(
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x01\xcb\0\x71\x01\x9c\x40\x01\xbb",
+    );
+    let answer = denied.get("seen.localhost", "/", "").unwrap();
+    assert_eq!(answer.status, 403, "{answer:?}");
+    // Without a header nothing is served.
+    assert!(connect(b"").get("seen.localhost", "/", "").is_err());
+    let log = server.json(&["proxy:access-logs", "seen"]);
+    let clients = log.as_array().unwrap().iter();
+    let clients: Vec<&str> = clients
+        .filter_map(|record| record["client"].as_str())
+        .collect();
+    for client in ["192.0.2.7", "198.51.100.1", "192.0.2.8"] {
+        assert!(clients.contains(&client), "{client} in {clients:?}");
+    }
+}
+
 #[test]
 fn a_websocket_passes_through() {
     let server = Server::start();
@@ -90,7 +161,11 @@ fn a_websocket_passes_through() {
 
 #[test]
 fn requests_are_seen_in_the_access_log_and_in_the_figures() {
-    let server = Server::start_with(&[("MINI_METRICS_LISTEN", "127.0.0.1:0")]);
+    let server = Server::start_with(&[
+        ("MINI_METRICS_LISTEN", "127.0.0.1:0"),
+        // Who stands in front may name requests.
+        ("MINI_TRUSTED_PROXIES", "127.0.0.1"),
+    ]);
     let _repository = Repository::deployed(&server, "seen", "one");
     let mut following = server.ssh_begin(&["proxy:access-logs", "seen", "-t"]);
     let mut connection = Connection::open(server.http()).unwrap();
