@@ -195,10 +195,21 @@ fn name_of(host: &str) -> Option<String> {
             .strip_prefix(':')
             .is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
     let name = name.strip_suffix('.').unwrap_or(name);
-    let is_name = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !"/@?#,".contains(c));
+    let is_name = match name.strip_prefix('[') {
+        Some(rest) => {
+            rest.len() > 1
+                && rest.ends_with(']')
+                && rest[..rest.len() - 1]
+                    .chars()
+                    .all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
+        }
+        // What a URL may have for a host, in either direction.
+        None => {
+            !name.is_empty()
+                && !name
+                    .contains(|c: char| !c.is_ascii_graphic() || "/@?#,\\<>\"^`{|}[]:".contains(c))
+        }
+    };
     (is_port && is_name).then(|| name.to_ascii_lowercase())
 }
 
