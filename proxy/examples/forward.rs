@@ -4,8 +4,7 @@
 //!
 //! A host may come several times, with an upstream each; `HOST=h2c:ADDRESS` speaks HTTP/2 to it. With
 //! `https=ADDRESS`, TLS is spoken there with certificates made for the hosts, written to `forward.pem`, and
-//! both listeners serve. With the word `--access-log`, requests are recorded, and their number is told at the end;
-//! `most=NUMBER` limits the connections of one address.
+//! both listeners serve. With the word `--access-log`, requests are recorded, and their number is told at the end.
 //! Runs until its standard input ends.
 
 use mini_proxy::{
@@ -23,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = words
         .next()
         .ok_or("where to listen? ADDRESS:PORT [https=ADDRESS:PORT] HOST=ADDRESS:PORT ...")?;
-    let mut settings = ProxySettings::default();
+    let settings = ProxySettings::default();
     let mut listeners = vec![Listeners::bind(address.parse()?, settings.threads)?];
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     let mut is_logged = false;
@@ -35,10 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (host, address) = route
             .split_once('=')
             .ok_or("a route is HOST=ADDRESS:PORT")?;
-        if host == "most" {
-            settings.max_connections_per_address = Some(address.parse()?);
-            continue;
-        }
         if host == "https" {
             listeners.push(Listeners::bind(address.parse()?, settings.threads)?.tls());
             continue;
