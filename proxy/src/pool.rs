@@ -1,6 +1,7 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
 use crate::body::RequestBody;
+use crate::connection::MAX_BUFFER_BYTES;
 use crate::fault::Fault;
 #[cfg(fuzzing)]
 use crate::fuzzing::dial;
@@ -246,7 +247,9 @@ async fn connect(
     timeout: Duration,
 ) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
     let stream = open(address, timeout).await?;
-    let (sender, connection) = http1::handshake(stream)
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .handshake(stream)
         .await
         .map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
     tokio::task::spawn_local(async move {

@@ -18,6 +18,8 @@ enum Refused {
     Header(#[from] proxy_protocol::Error),
     #[error("the header did not come in time")]
     TooLate,
+    #[error("it was closed without a word")]
+    Nothing,
     #[error("the connection broke off within the header")]
     Broken(#[from] io::Error),
 }
@@ -31,7 +33,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, mut ends: E
     let header = match reading.await.unwrap_or(Err(Refused::TooLate)) {
         Ok(header) => header,
         Err(refused) => {
-            worker.ledger.refused_proxy_header();
+            // Some balancers check so whether anybody listens.
+            if !matches!(refused, Refused::Nothing) {
+                worker.ledger.refused_proxy_header();
+            }
             tracing::debug!(error = %refused, peer = %ends.peer, "closed a connection of a trusted proxy");
             return;
         }
@@ -62,6 +67,7 @@ async fn read(stream: &mut TcpStream) -> Result<Header, Refused> {
         // What is only looked at stays there for whoever reads after this.
         let ahead = bytes.get_mut(read..).unwrap_or_default();
         let seen = match stream.peek(ahead).await? {
+            0 if read == 0 => return Err(Refused::Nothing),
             0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             more => read + more,
         };

@@ -74,8 +74,11 @@ fn setting(id: u16, value: u32) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
+/// The section, with what is tried; the frames; and what may come of them.
+type Case<'a> = (&'a str, &'a [Vec<u8>], &'a [End]);
+
 /// Sends frames, then a PING; each case has a connection of its own, and lists what may come of it.
-async fn check(cases: &[(&str, &[Vec<u8>], &[End])]) {
+async fn check(cases: &[Case<'_>]) {
     let app = site().await;
     let world = World::with(&[&app]);
     let mut wrong = Vec::new();

@@ -107,6 +107,22 @@ async fn what_no_request_can_be_is_refused_and_what_follows_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_target_without_a_path_reaches_the_upstream_with_one() {
+    let app = teller().await;
+    let world = World::with(&[&app]);
+    for (target, expected) in [
+        ("http://app", "/ "),
+        ("http://app#a", "/ "),
+        ("http://app?a", "/?a "),
+        ("http://app/a#b", "/a "),
+        ("/#a", "/ "),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: app\r\n\r\n");
+        assert_eq!(world.ask(&request).await.body, expected, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_two_readers_could_read_differently_are_not_passed_on() {
     for (section, answer) in [
         (

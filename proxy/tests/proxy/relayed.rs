@@ -130,6 +130,10 @@ async fn without_a_whole_header_the_connection_is_closed_and_counted() {
     left.stream.shutdown().await.unwrap();
     assert_eq!(left.rest().await, "");
     until_refused(&world, 6).await;
+    let mut check = connect(world.address, b"").await;
+    check.stream.shutdown().await.unwrap();
+    assert_eq!(check.rest().await, "");
+    assert_eq!(world.handle.counters().refused_proxy_headers, 6);
     assert_eq!(app.connections(), 0);
     assert_eq!(
         connect(world.address, LINE).await.ask(GET).await.body,

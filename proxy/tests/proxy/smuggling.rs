@@ -219,6 +219,7 @@ async fn pseudo_fields_that_name_no_request_are_refused() {
     for fields in [
         but(":path", "path").to_vec(),
         but(":path", "").to_vec(),
+        but(":path", "?a").to_vec(),
         but(":path", "/ HTTP/1.1\r\nHost: other\r\n\r\n").to_vec(),
         but(":path", "/a b").to_vec(),
         but(":method", "GET / HTTP/1.1\r\n").to_vec(),
@@ -243,6 +244,13 @@ async fn pseudo_fields_that_name_no_request_are_refused() {
         assert!(is_refused, "{fields:?}: {end:?}");
         assert_eq!(app.connections(), 0, "{fields:?}");
     }
+}
+
+#[tokio::test]
+async fn a_path_that_is_all_fragment_reaches_the_upstream_as_one() {
+    // The upstream once got `GET  HTTP/1.1`.
+    let fields = PSEUDO.map(|(name, value)| (name, if name == ":path" { "#a" } else { value }));
+    check_fields(&fields, End::Answered(200)).await;
 }
 
 #[tokio::test]
