@@ -50,7 +50,21 @@ async fn a_browser_loads_streams_uploads_and_speaks_over_sockets() {
         "upload": [5_000_000, true],
         "gone": 404,
     });
-    assert_eq!(report, expected);
+    if report != expected {
+        let mut records = String::new();
+        while let Some(batch) = log.try_next() {
+            for record in batch.iter() {
+                let ended = (
+                    record.status,
+                    record.fault,
+                    record.cut,
+                    record.request_bytes,
+                );
+                records += &format!("{} {ended:?}\n", record.path);
+            }
+        }
+        panic!("{report:#}\n{records}\n{}", browser.log());
+    }
     drop(browser);
     // The socket came over HTTP/2 as well, as an extended CONNECT (RFC 8441): its record is there once it has ended.
     let mut socket = None;
