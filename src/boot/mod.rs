@@ -11,6 +11,8 @@ mod ready;
 mod server;
 mod settings;
 mod signals;
+mod successor;
+mod systemd;
 mod takeover;
 mod terminal;
 mod wiring;

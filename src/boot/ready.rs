@@ -3,10 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -97,47 +94,10 @@ pub(super) fn announce(facts: &ServerFacts) {
     let _ = stdout.flush();
 }
 
-/// Tells systemd, where it asked to be told (sd_notify(3)).
-pub(super) fn notify(state: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-        return;
-    };
-    let sent = address(Path::new(&path)).and_then(|address| {
-        let socket = UnixDatagram::unbound()?;
-        socket.send_to_addr(state.as_bytes(), &address)
-    });
-    if let Err(error) = sent {
-        tracing::warn!(%error, "systemd could not be told that the server is {state}");
-    }
-}
-
-/// Tells systemd that another server takes over, so that it awaits the next word.
-pub(super) fn notify_reloading() {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
-    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
-}
-
-/// Tells systemd which process is the server from now on. Said by the one it trusts so far, and before the other one has
-/// said that it is ready.
-pub(super) fn notify_successor(pid: Option<i32>) {
-    match pid {
-        Some(pid) => notify(&format!("MAINPID={pid}\nREADY=1")),
-        None => {
-            tracing::warn!("the process id of the new server is not known, systemd is not told")
-        }
-    }
-}
-
-fn address(path: &Path) -> io::Result<UnixAddress> {
-    match path.as_os_str().as_bytes() {
-        [b'@', name @ ..] => UnixAddress::from_abstract_name(name),
-        _ => UnixAddress::from_pathname(path),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::model::Timestamp;
 

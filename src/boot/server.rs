@@ -9,10 +9,10 @@ use clap::ArgMatches;
 use super::control::Control;
 use super::front::Front;
 use super::settings::{self, Settings, Sources};
-use super::signals::Signals;
+use super::signals::{Signals, Wish};
 use super::takeover::{Given, Taken, give, leave, take};
 use super::wiring::Stores;
-use super::{log, ready, say};
+use super::{log, ready, say, successor, systemd};
 use crate::commands::ssh_keys;
 use crate::engine::Stream;
 use crate::git::Repositories;
@@ -93,7 +93,13 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
     let stopped = loop {
         let offer = tokio::select! {
             offer = front.door.next() => offer,
-            () = signals.next() => break Ok(Some(control)),
+            wish = signals.next_wish() => match wish {
+                Wish::End => break Ok(Some(control)),
+                Wish::Successor => {
+                    successor::start();
+                    continue;
+                }
+            },
         };
         match give(offer, control, &front, settings, &mut signals).await {
             Ok(Given::Not(resumed)) => control = resumed,
@@ -110,7 +116,7 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
         }
     };
     tracing::info!("stopping; apps keep running");
-    ready::notify("STOPPING=1");
+    systemd::stopping();
     let (control, result) = match stopped {
         Ok(control) => (control, Ok(())),
         Err(problem) => (None, Err(problem)),
@@ -181,7 +187,8 @@ async fn start(
         tokio::spawn(taken.ready(front.used_before.clone()));
     }
     ready::announce(&front.facts);
-    ready::notify("READY=1");
+    systemd::ready();
+    tokio::spawn(systemd::keep_watchdog());
     Ok(Some((front, control)))
 }
 

@@ -179,3 +179,26 @@ fn the_proxy_protocol_needs_to_know_who_speaks_it() {
     let flags = ["--proxy-protocol", "on", "--trusted-proxies", "10.0.0.5"];
     assert!(read_all("", &[], &flags).unwrap().proxy_protocol);
 }
+
+#[test]
+fn every_setting_is_a_variable_of_the_ansible_role() {
+    // Fixed by its units, or given in another form.
+    const OTHERWISE: [&str; 5] = [
+        "data-dir",
+        "ssh-listen",
+        "http-listen",
+        "https-listen",
+        "authorized-key",
+    ];
+    let written = include_str!("../../../ansible/roles/mini/vars/main.yml");
+    let described = include_str!("../../../ansible/roles/mini/meta/argument_specs.yml");
+    for setting in super::catalogue::SETTINGS {
+        let name = setting.name;
+        if OTHERWISE.contains(&name) {
+            continue;
+        }
+        assert!(written.contains(&format!("\n  - {name}\n")), "{name}");
+        let variable = format!("\n      mini_{}:\n", name.replace('-', "_"));
+        assert!(described.contains(&variable), "{name}");
+    }
+}

@@ -12,9 +12,9 @@ use super::door::Offer;
 use super::link::{Message, Receiver, Sender};
 use crate::boot::control::Control;
 use crate::boot::front::Front;
-use crate::boot::ready;
 use crate::boot::settings::Settings;
 use crate::boot::signals::Signals;
+use crate::boot::systemd;
 use crate::boot::wiring::Stores;
 use crate::model::{Kind, Problem};
 
@@ -62,7 +62,7 @@ pub(in crate::boot) async fn give(
         wait,
     } = offer;
     tracing::info!(pid, version, "a new server takes over");
-    ready::notify_reloading();
+    systemd::reloading();
     let settled = tokio::select! {
         settled = settle(&control, wait, &mut sender) => settled,
         error = gone(&mut receiver) => Err(error),
@@ -71,7 +71,7 @@ pub(in crate::boot) async fn give(
     if let Err(error) = settled {
         tracing::warn!(%error, "the new server is gone before it took over; this one goes on");
         control.resume(front);
-        ready::notify("READY=1");
+        systemd::ready();
         return Ok(Given::Not(control));
     }
     control.close().await;
@@ -90,7 +90,7 @@ pub(in crate::boot) async fn give(
         () = signals.next() => return Ok(Given::Stopped(None)),
     };
     let Err(error) = is_ready else {
-        ready::notify_successor(pid);
+        systemd::successor(pid);
         return Ok(Given::To(Heir(sender)));
     };
     tracing::warn!(%error, "the new server ended before it was ready; this one takes everything back");
@@ -104,7 +104,7 @@ pub(in crate::boot) async fn give(
         ..problem
     })?;
     tracing::info!("this server goes on");
-    ready::notify("READY=1");
+    systemd::ready();
     Ok(Given::Not(control))
 }
 

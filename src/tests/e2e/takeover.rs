@@ -37,6 +37,32 @@ fn ten_takeovers_under_load_lose_no_request() {
 }
 
 #[test]
+fn a_server_replaces_itself_on_a_signal() {
+    let server = Server::start();
+    let _repository = Repository::deployed(&server, "reload", "one");
+    let load = server.load("reload");
+    load.wait_for_requests(50);
+    let _heir = server.replace_itself();
+    load.wait_for_requests(50);
+    server.ssh(&["apps:list"]).says(&["reload"]).succeeds();
+    load.stop().has_no_failure();
+    server.wait_for_leavers();
+    server.body("reload", "/");
+}
+
+#[test]
+fn a_server_whose_successor_fails_serves_on() {
+    let server = Server::start();
+    // Its settings name a file that is not there any more.
+    std::fs::remove_file(server.client().public_key()).unwrap();
+    server.ask_for_successor();
+    wait_until("the failed start to be logged", || {
+        server.log().contains("the new server has ended")
+    });
+    server.ssh(&["apps:list"]).succeeds();
+}
+
+#[test]
 fn a_websocket_outlives_the_takeover_until_the_drain_is_over() {
     let server = Server::start_with(&[("MINI_DRAIN", "6s")]);
     let _repository = Repository::deployed(&server, "socket", "one");

@@ -2,7 +2,10 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::Server;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Server, signal};
 use crate::wait::wait_until;
 
 /// A server that is about to take over. One that never does is killed with the test.
@@ -53,6 +56,31 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// Asks the server to start one in its own place.
+    pub(crate) fn ask_for_successor(&self) {
+        let child = self.child.borrow();
+        signal(child.as_ref().expect("the server runs"), Signal::USR2);
+    }
+
+    /// The same, and waits until that one serves. It is nobody's child here: it ends
+    /// with what is returned.
+    #[track_caller]
+    pub(crate) fn replace_itself(&self) -> Heir {
+        self.ask_for_successor();
+        let before = self.child.take().expect("the server runs");
+        let old = u64::from(before.id());
+        self.leaving.borrow_mut().push(before);
+        let ready = self.data_dir().join("run/server.json");
+        let mut pid = 0;
+        wait_until("the server's own successor to be ready", || {
+            let text = std::fs::read_to_string(&ready).unwrap_or_default();
+            let facts: Value = serde_json::from_str(&text).unwrap_or_default();
+            pid = facts["pid"].as_u64().unwrap_or(old);
+            pid != old
+        });
+        Heir(pid)
+    }
+
     /// Waits until all servers that were taken over from have ended, in order.
     #[track_caller]
     pub(crate) fn wait_for_leavers(&self) {
@@ -75,6 +103,22 @@ impl Server {
             .iter_mut()
             .map(|child| usize::from(running(child)))
             .sum()
+    }
+}
+
+/// A server that was started by the one before it.
+pub(crate) struct Heir(u64);
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        let raw = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        let _ = kill_process(raw.expect("a process id"), Signal::TERM);
+        let process = format!("/proc/{}/stat", self.0);
+        // Where nobody waits for orphans, one that has ended stays in the list as a zombie.
+        wait_until("the successor to end after SIGTERM", || {
+            let stat = std::fs::read_to_string(&process);
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        });
     }
 }
 
