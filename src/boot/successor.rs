@@ -42,7 +42,9 @@ pub(super) fn start() {
             Ok(status) => {
                 tracing::error!(%status, "the new server has ended; what it said is above");
                 // `systemctl status` shows it, and whoever has asked for the reload reads it there.
-                systemd::status(&format!("the new server has ended ({status}), this one goes on"));
+                systemd::status(&format!(
+                    "the new server has ended ({status}), this one goes on"
+                ));
             }
             Err(error) => tracing::warn!(%error, "the new server cannot be waited for"),
         }
