@@ -34,6 +34,8 @@ fn main() -> Outcome<()> {
         "{count} hosts, {} data threads",
         ProxySettings::default().threads
     );
+    // Kept to the end: what it takes would be given to the next otherwise.
+    let names = remembering_names(count, upstream)?;
     let many = remembering(count, upstream)?;
 
     let handle = many.0.handle();
@@ -54,7 +56,7 @@ fn main() -> Outcome<()> {
         "requests  {:>9.2} us each over {count} hosts",
         median(of_many)
     );
-    for (proxy, _) in [one, many] {
+    for (proxy, _) in [one, many, names] {
         runtime.block_on(proxy.shutdown(Duration::from_secs(1)));
     }
     Ok(())
@@ -85,25 +87,41 @@ fn table(count: usize, service: impl Fn(usize) -> Arc<Service>) -> Outcome<Route
 
 /// Starts with all hosts, and prints what they take before and after the data threads have met them.
 fn remembering(count: usize, address: SocketAddr) -> Outcome<(Proxy, SocketAddr)> {
+    let (proxy, listens) = met("route", count, |number| stopped(number, address))?;
+    proxy
+        .handle()
+        .set_table(table(count, |number| service(number, 1, address))?);
+    Ok((proxy, listens))
+}
+
+/// The same for names of one app, all in one service.
+fn remembering_names(count: usize, address: SocketAddr) -> Outcome<(Proxy, SocketAddr)> {
+    let one = stopped(0, address);
+    met("name of one app", count, |_| Arc::clone(&one))
+}
+
+/// Each is met, and answered without a connection, which would take more memory than its route.
+fn stopped(number: usize, address: SocketAddr) -> Arc<Service> {
+    let service = Service::clone(&service(number, 1, address));
+    let state = ServiceState::Stopped;
+    Arc::new(Service { state, ..service })
+}
+
+fn met(
+    what: &str,
+    count: usize,
+    service: impl Fn(usize) -> Arc<Service>,
+) -> Outcome<(Proxy, SocketAddr)> {
     let before = resident_bytes()?;
-    // Stopped: each is met, and answered without a connection, which would take more memory than its route.
-    let stopped = |number| {
-        let service = Service::clone(&service(number, 1, address));
-        let state = ServiceState::Stopped;
-        Arc::new(Service { state, ..service })
-    };
-    let (proxy, listens) = started(table(count, stopped)?)?;
-    let show = |what: &str| {
-        let bytes = (resident_bytes()? - before) / count;
-        println!("memory    {bytes:>9} bytes a route {what}");
+    let (proxy, listens) = started(table(count, service)?)?;
+    let show = |when: &str| {
+        let bytes = resident_bytes()?.saturating_sub(before) / count;
+        println!("memory    {bytes:>9} bytes a {what} {when}");
         Outcome::Ok(())
     };
     show("in the table")?;
     requests(listens, 0..count)?;
     show("once a data thread has met each")?;
-    proxy
-        .handle()
-        .set_table(table(count, |number| service(number, 1, address))?);
     Ok((proxy, listens))
 }
 

@@ -2,10 +2,12 @@
 
 use crate::fault::Fault;
 use crate::gate::InFlight;
+use crate::pace::Pace;
 use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
 use crate::protocol::Protocol;
 use crate::routes::LocalService;
+use crate::settings::ProxySettings;
 use crate::silence::Silence;
 use bytes::Bytes;
 use http::Request;
@@ -35,6 +37,9 @@ pub(crate) enum BodyError {
     /// A request's, larger than its service takes.
     #[error("the body is larger than the service takes")]
     TooLarge,
+    /// A request's, that came more slowly than its service takes.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// An answer's, after which nothing came for as long as its service may be silent.
     #[error("the upstream fell silent within its answer")]
     Silent,
@@ -73,6 +78,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: Cell<u64>,
     /// The client has sent less than the upstream is ready to take.
     pub(crate) waits_for_client: Cell<bool>,
+    /// The upstream has begun to answer: from now on, it is between the two how fast it comes.
+    pub(crate) is_answered: Cell<bool>,
     /// Why it went no further, if that was not the upstream's doing.
     pub(crate) failed: Cell<Option<Fault>>,
     kept: RefCell<Kept>,
@@ -134,21 +141,33 @@ pub(crate) struct Upload {
     incoming: Incoming,
     service: Rc<LocalService>,
     progress: Rc<Progress>,
+    /// How slowly it may come, until the answer begins.
+    pace: Option<Box<Pace>>,
     /// Bytes that may still come.
     left: u64,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, service: &Rc<LocalService>) -> RequestBody {
+    pub(crate) fn new(
+        incoming: Incoming,
+        service: &Rc<LocalService>,
+        settings: &ProxySettings,
+    ) -> RequestBody {
         if incoming.is_end_stream() {
             return RequestBody::None;
         }
+        // To an upstream that speaks HTTP/2 a slow body is one stream among many, and may be meant to be silent at times.
+        let is_alone = service.service.protocol == Protocol::Http1;
+        let rate = service.service.policy.min_upload_rate;
+        let pace = rate.filter(|_| is_alone);
+        let pace = pace.map(|rate| Box::new(Pace::new(rate, settings.upload_grace)));
         let progress = Progress::default();
         progress.kept.borrow_mut().is_wanted = service.service.protocol == Protocol::H2c;
         RequestBody::Upload(Upload {
             incoming,
             service: Rc::clone(service),
             progress: Rc::new(progress),
+            pace,
             left: service
                 .gate
                 .as_ref()
@@ -173,6 +192,9 @@ impl Upload {
         let frame = Pin::new(&mut self.incoming).poll_frame(cx);
         let progress = &self.progress;
         progress.waits_for_client.set(frame.is_pending());
+        if progress.is_answered.get() {
+            self.pace = None;
+        }
         let mut kept = progress.kept.borrow_mut();
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
@@ -185,6 +207,9 @@ impl Upload {
                     return Poll::Ready(Some(Err(BodyError::TooLarge)));
                 };
                 self.left = left;
+                if let Some(pace) = &mut self.pace {
+                    pace.received(bytes);
+                }
                 if kept.is_wanted {
                     kept.keep(frame);
                     kept.is_whole = self.incoming.is_end_stream();
@@ -196,7 +221,13 @@ impl Upload {
                 progress.frames.set(progress.frames.get() + 1);
                 kept.is_whole = true;
             }
-            Poll::Pending => {}
+            Poll::Pending => {
+                let too_slow = self.pace.as_mut().map(|pace| pace.poll_too_slow(cx));
+                if too_slow == Some(Poll::Ready(())) {
+                    progress.failed.set(Some(Fault::BodyTooSlow));
+                    return Poll::Ready(Some(Err(BodyError::TooSlow)));
+                }
+            }
         }
         frame.map_err(BodyError::from)
     }

@@ -5,14 +5,18 @@
 
 use crate::access_log::Logged;
 use crate::client::{Client, Ends, Seat};
+use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
 use crate::http2;
 use crate::preface::Whole;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
+use crate::socket::{Socket, Stream};
+use crate::taken::Taken;
 use crate::tls::{Secured, Unsecured};
 use crate::worker::Worker;
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode};
@@ -20,16 +24,19 @@ use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+
+/// The answer to a head that has not come in time (RFC 9110 section 15.5.9).
+const TOO_LATE: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Bytes of one body that hyper holds at one end of a connection of HTTP/1 until the other end takes them. By its default of
 /// 408 KiB, 500 clients that read nothing held 540 MiB, by this 210 (`make soak`; haproxy: 26).
@@ -40,7 +47,7 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Never `pipeline_flush`: it lifts the cap of the write buffer, and a slow reader's body piles up in it.
     builder
-        .timer(TokioTimer::new())
+        .timer(DeadlineTimer)
         .header_read_timeout(settings.header_read_timeout)
         .max_header_size(settings.max_header_bytes)
         .max_buf_size(MAX_BUFFER_BYTES.max(settings.max_header_bytes))
@@ -49,11 +56,10 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 }
 
 /// Serves a plain connection to its end. An upgraded one lives on in its tunnel.
-pub(crate) async fn serve<IO>(worker: Rc<Worker>, stream: IO, ends: Ends, seat: Seat)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: Ends, seat: Seat) {
     let client = Rc::new(Client::new(worker, ends, seat, None));
+    let patience = client.worker.settings.write_timeout;
+    let stream = Taken::new(Socket::new(stream), patience);
     let ended = match serve_http1(&client, Whole::new(stream)).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
@@ -70,10 +76,8 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
         return;
     };
     let limit = worker.settings.tls_handshake_timeout;
-    let secured = match timeout(limit, Box::pin(tls.accept(stream))).await {
-        Ok(secured) => secured,
-        Err(_) => Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())),
-    };
+    let secured = within(limit, Box::pin(tls.accept(Socket::new(stream)))).await;
+    let secured = secured.unwrap_or(Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())));
     let Secured {
         stream,
         shown,
@@ -92,7 +96,8 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     };
     worker.ledger.tls_handshake(true);
     let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
-    let io = TokioIo::new(stream);
+    let patience = client.worker.settings.write_timeout;
+    let io = TokioIo::new(Taken::new(stream, patience));
     let ended = if is_http2 {
         http2::serve(client, io).await
     } else {
@@ -128,12 +133,29 @@ where
     };
     let mut serving = Serving::new(connection.with_upgrades(), &client.open);
     serving.is_finishing = is_late;
-    match (&mut serving).await {
-        Err(error) if error.is_parse_version_h2() => {}
-        ended => return ended.map(|()| None),
+    let ended = (&mut serving).await;
+    let is_http2 = matches!(&ended, Err(error) if error.is_parse_version_h2());
+    let is_late = matches!(&ended, Err(error) if error.is_timeout());
+    if !is_http2 && !is_late {
+        return ended.map(|()| None);
     }
-    let parts = serving.connection.into_parts();
-    Ok(parts.map(|parts| Rewound::new(parts.io, parts.read_buf)))
+    let Some(mut parts) = serving.connection.into_parts() else {
+        return ended.map(|()| None);
+    };
+    if is_http2 {
+        return Ok(Some(Rewound::new(parts.io, parts.read_buf)));
+    }
+    // Who has not begun a request is closed without a word: what is said then may be taken for the answer to the next.
+    if !parts.read_buf.is_empty() {
+        let unrouted = &client.worker.ledger.unrouted;
+        unrouted.answered(StatusCode::REQUEST_TIMEOUT);
+        let told = poll_fn(|cx| Pin::new(&mut parts.io).poll_write(cx, TOO_LATE)).now_or_never();
+        // Who cannot be told at once is not waited for.
+        if told.is_some() {
+            poll_fn(|cx| Pin::new(&mut parts.io).poll_shutdown(cx)).now_or_never();
+        }
+    }
+    ended.map(|()| None)
 }
 
 /// The answer to the last request of a connection, which says so.

@@ -12,21 +12,23 @@
 
 use crate::body::{Progress, RequestBody};
 use crate::client::Client;
+use crate::deadline::Deadline;
 use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::pool::{InUse, Lease, Sender};
 use crate::protocol::{Protocol, Way};
-use crate::routes::{Avoided, LocalService};
+use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
 use crate::websocket::Socket;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
 /// How many upstreams are asked to take one request: each may cost a connect timeout.
 const MOST_TRIED: usize = 5;
@@ -45,6 +47,8 @@ pub(crate) struct Exchange {
     client: Rc<Client>,
     host: HeaderValue,
     service: Rc<LocalService>,
+    /// The route that led to it.
+    route: LocalRoute,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
     progress: Option<Rc<Progress>>,
@@ -82,11 +86,11 @@ enum Lost {
 impl Exchange {
     /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
-    /// No await may come between routing to `service` and this: see [`crate::handle`].
+    /// No await may come between routing and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
         host: HeaderValue,
-        service: Rc<LocalService>,
+        Served { service, route }: Served,
         request: Request<RequestBody>,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
@@ -98,6 +102,7 @@ impl Exchange {
             client: Rc::clone(client),
             host,
             service,
+            route,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
             progress,
@@ -302,8 +307,10 @@ impl Exchange {
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
     fn route(&mut self) -> Result<(), Fault> {
-        let routed = self.client.worker.routes.route_again(&self.service);
-        self.service = routed.map_err(|_| Fault::HostUnknown)?;
+        let routed = self.client.worker.routes.route_again(&self.route);
+        let served = routed.map_err(|_| Fault::HostUnknown)?;
+        self.service = served.service;
+        self.route = served.route;
         Ok(())
     }
 
@@ -354,16 +361,25 @@ impl Exchange {
         }
         let mut answer = pin!(sender.try_send(request));
         let limit = self.service.first_byte_timeout;
+        let deadline = Deadline::after(limit);
         let mut frames = 0;
         loop {
-            let waited = timeout(limit, &mut answer).await;
-            match (waited, &self.progress) {
-                (Ok(Ok(response)), _) => return Sent::Answered(response),
+            let waited = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => deadline.poll_over(cx).map(|()| None),
+            });
+            match (waited.await, &self.progress) {
+                (Some(Ok(response)), _) => {
+                    if let Some(progress) = &self.progress {
+                        progress.is_answered.set(true);
+                    }
+                    return Sent::Answered(response);
+                }
                 // Too large, and nothing goes on any more.
-                (Err(_), Some(progress)) if progress.failed.get().is_some() => {
+                (None, Some(progress)) if progress.failed.get().is_some() => {
                     return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
                 }
-                (Ok(Err(mut error)), _) => {
+                (Some(Err(mut error)), _) => {
                     if let Some(unsent) = error.take_message() {
                         if !is_socket {
                             self.request = Some(unsent);
@@ -390,8 +406,8 @@ impl Exchange {
                         sent => sent,
                     };
                 }
-                (Err(_), None) => return Sent::Failed(Fault::Silent),
-                (Err(_), Some(progress)) => {
+                (None, None) => return Sent::Failed(Fault::Silent),
+                (None, Some(progress)) => {
                     // The time counts from the last byte of the request that was passed on.
                     let passed_on = progress.frames.get();
                     if passed_on == frames {
@@ -403,6 +419,7 @@ impl Exchange {
                         });
                     }
                     frames = passed_on;
+                    deadline.set_after(limit);
                 }
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     FramingRefused,
     /// The client stopped sending the body of its request.
     BodyStalled,
+    /// The client sent the body of its request too slowly.
+    BodyTooSlow,
     /// The client's body broke off or was malformed.
     BodyBroken,
     /// The body is larger than the app takes.
@@ -103,7 +105,7 @@ impl Fault {
             | Fault::BodyBroken => StatusCode::BAD_REQUEST,
             Fault::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Fault::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
-            Fault::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::BodyStalled | Fault::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Fault::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::AddressDenied => StatusCode::FORBIDDEN,
             Fault::RateExceeded | Fault::GuessesExceeded => StatusCode::TOO_MANY_REQUESTS,
@@ -144,6 +146,7 @@ impl Fault {
             | Fault::MethodRefused
             | Fault::FramingRefused
             | Fault::BodyStalled
+            | Fault::BodyTooSlow
             | Fault::BodyBroken
             | Fault::BodyTooLarge
             | Fault::AddressDenied
@@ -180,6 +183,7 @@ impl Fault {
             | Fault::TargetMalformed
             | Fault::FramingRefused
             | Fault::BodyStalled
+            | Fault::BodyTooSlow
             | Fault::BodyBroken => "http_request_error",
             Fault::MethodRefused
             | Fault::BodyTooLarge
@@ -256,6 +260,11 @@ impl Fault {
                 "The request did not arrive in full",
                 "The client stopped sending its body.",
                 "Check the connection and send it again.",
+            ),
+            Fault::BodyTooSlow => (
+                "The request did not arrive in time",
+                "The client sent its body more slowly than this app accepts.",
+                "Check the connection and send it again. If the app is yours, see min-upload-rate in proxy:report.",
             ),
             Fault::BodyBroken => (
                 "The request did not arrive in full",

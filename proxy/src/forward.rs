@@ -14,7 +14,7 @@ use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
 use crate::redirect::Asked;
-use crate::routes::{LocalRedirect, LocalService, Routed};
+use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::{Target, Unrouted};
 use crate::tunnel;
 use crate::websocket;
@@ -229,6 +229,8 @@ struct Forwarding {
     upgrade: Option<OnUpgrade>,
     /// It asks so by an extended CONNECT.
     by_connect: bool,
+    /// The connection is its own, so that it can be closed with the answer.
+    may_close: bool,
     /// It came over TLS, to us or to a trusted proxy.
     is_https: bool,
     in_flight: Option<InFlight>,
@@ -262,8 +264,11 @@ impl Forwarding {
             }
             Turned::from(page)
         })?;
-        let service = match routed {
-            Routed::Service(service) => service,
+        let Served {
+            service,
+            route: way,
+        } = match routed {
+            Routed::Service(served) => served,
             Routed::Redirect(redirect) => {
                 entry.routed(&host, &redirect.redirect.name, &redirect.tally);
                 let response = redirected(&redirect, visitor, &host, request.uri());
@@ -313,9 +318,10 @@ impl Forwarding {
             *request.uri_mut() = origin_form(request.uri());
             request.headers_mut().insert(HOST, host.clone());
         }
-        if let Some(prefix) = &service.stripped {
+        if let Some(prefix) = way.stripped() {
             *request.uri_mut() = stripped(request.uri(), prefix);
         }
+        let may_close = request.version() != Version::HTTP_2;
         // The upstream is spoken to in our own version, whatever the client speaks.
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
@@ -326,7 +332,7 @@ impl Forwarding {
             stamps: &client.worker.stamps,
         };
         let request_id = headers::set_forwarded(request.headers_mut(), &told);
-        if let Some(prefix) = &service.stripped {
+        if let Some(prefix) = way.stripped() {
             headers::set_prefix(request.headers_mut(), prefix);
         }
         if let Some(user) = admitted.user {
@@ -334,25 +340,30 @@ impl Forwarding {
                 .headers_mut()
                 .insert(headers::X_FORWARDED_USER, user);
         }
-        let request = request.map(|incoming| RequestBody::new(incoming, &service));
+        let request =
+            request.map(|incoming| RequestBody::new(incoming, &service, &client.worker.settings));
         entry.forwarded(&request_id, request.body().progress());
-        let exchange =
-            Exchange::new(client, host, Rc::clone(&service), request).map_err(|fault| {
-                let reader = Reader {
-                    accept: accept.as_ref(),
-                    request_id: Some(&request_id),
-                    ..Reader::at(&service.service, visitor)
-                };
-                service.tally.answered(fault.status());
-                entry.failed(fault);
-                page(fault, reader)
-            })?;
+        let served = Served {
+            service: Rc::clone(&service),
+            route: way,
+        };
+        let exchange = Exchange::new(client, host, served, request).map_err(|fault| {
+            let reader = Reader {
+                accept: accept.as_ref(),
+                request_id: Some(&request_id),
+                ..Reader::at(&service.service, visitor)
+            };
+            service.tally.answered(fault.status());
+            entry.failed(fault);
+            page(fault, reader)
+        })?;
         Ok(Forwarding {
             exchange,
             accept,
             request_id,
             upgrade,
             by_connect,
+            may_close,
             is_https: visitor.is_https,
             in_flight: admitted.in_flight,
             coding,
@@ -451,7 +462,13 @@ impl Forwarding {
             retry_after: None,
             hsts: service.hsts.as_ref().filter(|_| self.is_https),
         };
-        page(fault, reader)
+        let mut page = page(fault, reader);
+        if fault.status() == StatusCode::REQUEST_TIMEOUT && self.may_close {
+            // RFC 9110 section 15.5.9: the rest of the request is not waited for.
+            let close = HeaderValue::from_static("close");
+            page.headers_mut().insert(CONNECTION, close);
+        }
+        page
     }
 }
 

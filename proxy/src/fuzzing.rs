@@ -10,6 +10,7 @@ use crate::path::PathPrefix;
 use crate::proxy_protocol;
 use crate::redirect::{Asked, Destination};
 use crate::settings::ProxySettings;
+use crate::socket::Socket;
 use crate::stamps::Random;
 use crate::table::RouteTable;
 use crate::tls::{Tls, Unsecured};
@@ -20,10 +21,16 @@ use http::{HeaderMap, Uri};
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, Interest, ReadBuf,
+    duplex, split,
+};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::{spawn_local, yield_now};
@@ -40,7 +47,7 @@ thread_local! {
 }
 
 /// Connects to an upstream of the conversation this thread is in.
-pub(crate) async fn dial(address: SocketAddr) -> io::Result<DuplexStream> {
+pub(crate) async fn dial(address: SocketAddr) -> io::Result<Stream> {
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let (ours, theirs) = duplex(PIPE_BYTES);
     DIALLED
@@ -50,7 +57,80 @@ pub(crate) async fn dial(address: SocketAddr) -> io::Result<DuplexStream> {
                 .and_then(|to| to.send((address, theirs)).ok())
         })
         .ok_or_else(refused)?;
-    Ok(ours)
+    Ok(ours.into())
+}
+
+/// A connection over TCP, or one in memory.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Memory(DuplexStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Stream {
+        Stream::Tcp(stream)
+    }
+}
+
+impl From<DuplexStream> for Stream {
+    fn from(stream: DuplexStream) -> Stream {
+        Stream::Memory(stream)
+    }
+}
+
+impl Stream {
+    /// In memory there is no event to wait for: whoever asks is let try.
+    pub(crate) fn try_io<T>(
+        &self,
+        interest: Interest,
+        io: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            Stream::Tcp(stream) => stream.try_io(interest, io),
+            Stream::Memory(_) => io(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
+            Stream::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 fn runtime() -> LocalRuntime {
@@ -182,7 +262,7 @@ pub fn hello(certificates: Certificates, bytes: &[u8]) -> (Vec<u8>, Hello) {
             let (mut client, proxy) = duplex(1024 * 1024);
             let _ = client.write_all(bytes).await;
             let _ = client.shutdown().await;
-            let ended = match tls.accept(proxy).await {
+            let ended = match tls.accept(Socket::new(proxy)).await {
                 Ok(_) => Hello::Secured,
                 Err(Unsecured::Nameless) => Hello::Nameless,
                 Err(Unsecured::Unknown(name)) => Hello::Unknown(name.into()),

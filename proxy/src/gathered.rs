@@ -99,6 +99,10 @@ impl<IO: Write + Unpin> Write for Gathered<IO> {
         let inner = &mut *self.0.borrow_mut();
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         if inner.kept.len() + length <= KEPT_BYTES {
+            if inner.kept.capacity() == 0 {
+                // At once: growing step by step copies what it holds each time.
+                inner.kept.reserve_exact(KEPT_BYTES);
+            }
             for slice in slices {
                 inner.kept.extend_from_slice(slice);
             }

@@ -3,6 +3,7 @@
 use crate::access_log::Logged;
 use crate::client::Client;
 use crate::connection::{Finish, Serving};
+use crate::deadline::{Deadline, DeadlineTimer};
 use crate::forward;
 use crate::gathered::Gathered;
 use crate::settings::ProxySettings;
@@ -13,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioTimer;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,7 +23,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::timeout;
 
 /// Requests at once on one connection: above the 100 that RFC 9113 section 6.5.2 wants at least, and few
 /// enough that one client cannot hold much.
@@ -59,7 +58,7 @@ pub(crate) fn builder(settings: &ProxySettings) -> http2::Builder<LocalExecutor>
     // Streams reset before they were read are counted by h2 itself, which closes the connection after 20
     // ("rapid reset", CVE-2023-44487).
     builder
-        .timer(TokioTimer::new())
+        .timer(DeadlineTimer)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
@@ -84,31 +83,35 @@ where
             served.set(served.get().wrapping_add(1));
             let in_use = Rc::clone(&client);
             let answer = forward::answer(&client, request);
-            async move {
+            // Boxed: hyper moves it several times until it has become a task.
+            Box::pin(async move {
                 let (head, body) = answer.await?.into_parts();
                 let body = Counted::begin(body, in_use).await;
                 Ok::<_, Infallible>(Response::from_parts(head, body))
-            }
+            })
         }
     });
     let (io, sending) = Gathered::pair(io);
     let connection = client.worker.http2.serve_connection(io, service);
     let mut serving = Serving::new(connection, &client.open);
     let mut known = (0, false);
+    let next_look = Deadline::after(IDLE_LOOK);
     loop {
         let turn = poll_fn(|cx| {
             if let Poll::Ready(ended) = Pin::new(&mut serving).poll(cx) {
-                return Poll::Ready(ended);
+                return Poll::Ready(Some(ended));
             }
             match sending.poll_send(cx) {
                 // The client has gone; what its requests hold, they let go of with the connection.
-                Poll::Ready(Err(_)) => Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Ok(()))),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
+            next_look.poll_over(cx).map(|()| None)
         });
-        if let Ok(ended) = timeout(IDLE_LOOK, turn).await {
+        if let Some(ended) = turn.await {
             return ended;
         }
+        next_look.set_after(IDLE_LOOK);
         // This function and the service have one each; requests and tunnels have the others.
         let is_idle = Rc::strong_count(&client) <= 2 && served.get() == known.0;
         match (is_idle, known.1) {

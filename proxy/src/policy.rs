@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::gate::{BasicAuth, Network, Rate, any_contains};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ pub struct Policy {
     /// Largest body of a request in bytes; more is answered 413. One without a known length is cut off when it gets
     /// there.
     pub max_body_bytes: Option<u64>,
+    /// Bytes a second that the body of a request must bring on average, for as long as its upstream would take them and
+    /// has not begun to answer; it may be late by [`ProxySettings::upload_grace`](crate::ProxySettings::upload_grace),
+    /// then it is answered 408. Without it, and for services that speak HTTP/2, it is enough that it does not stop.
+    pub min_upload_rate: Option<NonZeroU64>,
     /// Who may ask at all; empty for everybody. Others are answered 403.
     pub allow: Vec<Network>,
     /// Who may not ask, even if allowed.

@@ -2,6 +2,7 @@
 
 use crate::body::RequestBody;
 use crate::connection::MAX_BUFFER_BYTES;
+use crate::deadline::within;
 use crate::fault::Fault;
 #[cfg(fuzzing)]
 use crate::fuzzing::dial;
@@ -11,6 +12,9 @@ use crate::health_probe;
 use crate::ledger::Usage;
 use crate::protocol::Way;
 use crate::shared_connection::{self, Place, SharedConnections};
+use crate::socket::Socket;
+#[cfg(not(fuzzing))]
+use crate::socket::Stream;
 use crate::table::Upstream;
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -23,8 +27,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-#[cfg(not(fuzzing))]
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// A connection as one request uses it.
@@ -216,27 +218,21 @@ impl ConnectError {
     }
 }
 
-/// What a connection to an upstream runs over.
-#[cfg(not(fuzzing))]
-pub(crate) type UpstreamStream = TcpStream;
-#[cfg(fuzzing)]
-pub(crate) type UpstreamStream = tokio::io::DuplexStream;
-
 /// Opens a stream to an upstream.
 pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
-) -> Result<TokioIo<UpstreamStream>, ConnectError> {
-    let stream = tokio::time::timeout(timeout, dial(address))
+) -> Result<TokioIo<Socket>, ConnectError> {
+    let stream = within(timeout, dial(address))
         .await
-        .map_err(|_| ConnectError::TimedOut)?
+        .ok_or(ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;
-    Ok(TokioIo::new(stream))
+    Ok(TokioIo::new(Socket::new(stream)))
 }
 
 #[cfg(not(fuzzing))]
-async fn dial(address: SocketAddr) -> io::Result<UpstreamStream> {
-    let stream = TcpStream::connect(address).await?;
+async fn dial(address: SocketAddr) -> io::Result<Stream> {
+    let stream = Stream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,13 +1,15 @@
 //! The beginning of a plain connection. hyper finds out that a client speaks HTTP/2 with prior knowledge only if the
 //! preface comes in one piece, and answers the first half of one with a 400.
 
+use crate::socket::{Socket, Stream};
+use crate::taken::Taken;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -16,14 +18,14 @@ const FIRST_BYTES: usize = 2048;
 
 /// A stream that keeps the preface of HTTP/2 back until all of it has come.
 #[derive(Debug)]
-pub(crate) struct Whole<IO> {
-    io: TokioIo<IO>,
+pub(crate) struct Whole {
+    io: TokioIo<Taken<Socket>>,
     /// What came so far, while it may become the preface; none when that is over.
     kept: Option<Vec<u8>>,
 }
 
-impl<IO> Whole<IO> {
-    pub(crate) fn new(stream: IO) -> Whole<IO> {
+impl Whole {
+    pub(crate) fn new(stream: Taken<Socket>) -> Whole {
         Whole {
             io: TokioIo::new(stream),
             kept: Some(Vec::new()),
@@ -31,12 +33,10 @@ impl<IO> Whole<IO> {
     }
 
     /// The stream below, once something was read of it.
-    pub(crate) fn into_inner(self) -> IO {
-        self.io.into_inner()
+    pub(crate) fn into_inner(self) -> Stream {
+        self.io.into_inner().into_inner().into_inner()
     }
-}
 
-impl<IO: AsyncRead + Unpin> Whole<IO> {
     fn poll_begin(
         &mut self,
         cx: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<IO: AsyncRead + Unpin> Whole<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> Read for Whole<IO> {
+impl Read for Whole {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,7 +79,7 @@ impl<IO: AsyncRead + Unpin> Read for Whole<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> Write for Whole<IO> {
+impl Write for Whole {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

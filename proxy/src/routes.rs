@@ -11,30 +11,26 @@ use crate::pool::{IdleClock, InUse, LocalUpstream};
 use crate::redirect::Redirect;
 use crate::settings::ProxySettings;
 use crate::stamps::Random;
-use crate::table::{HostRoutes, Level, Place, Service, Target, Unrouted, Upstream, find};
+use crate::table::{
+    HostRoutes, Level, PathRoute, Place, Service, Target, Unrouted, Upstream, find,
+};
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A service as one thread sees it, behind one route.
+/// A service as one thread sees it, behind all its routes.
 #[derive(Debug)]
 pub(crate) struct LocalService {
     pub(crate) service: Arc<Service>,
     pub(crate) tally: Arc<Tally>,
-    /// What is taken from the beginning of paths, where anything is.
-    pub(crate) stripped: Option<PathPrefix>,
     /// What a request must pass first; `None` for most services.
     pub(crate) gate: Option<Rc<Gate>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) first_byte_timeout: Duration,
     upstreams: Box<[Rc<LocalUpstream>]>,
-    /// The route it is behind: by it a request is routed again.
-    level: Level,
-    host: Host,
-    prefix: Option<PathPrefix>,
 }
 
 /// A redirect as one thread sees it.
@@ -47,19 +43,66 @@ pub(crate) struct LocalRedirect {
 }
 
 /// Where a route leads, as one thread sees it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Routed {
+    Service(Served),
+    Redirect(Rc<LocalRedirect>),
+}
+
+/// The service for a request, and the route that leads to it.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) service: Rc<LocalService>,
+    pub(crate) route: LocalRoute,
+}
+
+/// A route: by it a request is routed again.
+#[derive(Debug)]
+pub(crate) struct LocalRoute {
+    host: Rc<LocalHost>,
+    place: Place,
+}
+
+impl LocalRoute {
+    /// The route of the path, if it is not the whole host's.
+    fn path(&self) -> Option<&PathRoute> {
+        match self.place {
+            Place::Whole => None,
+            Place::Path(at) => self.host.routes.paths().get(at),
+        }
+    }
+
+    /// What is taken from the beginning of paths, where anything is.
+    pub(crate) fn stripped(&self) -> Option<&PathPrefix> {
+        let path = self.path().filter(|path| path.is_stripped);
+        path.map(|path| &path.prefix)
+    }
+}
+
+/// A host as one thread sees it. There may be very many: what they have in common is in their service.
+#[derive(Debug)]
+struct LocalHost {
+    level: Level,
+    name: Host,
+    routes: Arc<HostRoutes>,
+    whole: Option<LocalTarget>,
+    /// As many as the routes have, in their order.
+    paths: Box<[LocalTarget]>,
+}
+
+#[derive(Clone, Debug)]
+enum LocalTarget {
     Service(Rc<LocalService>),
     Redirect(Rc<LocalRedirect>),
 }
 
-/// A host as one thread sees it.
-#[derive(Debug)]
-struct LocalHost {
-    routes: Arc<HostRoutes>,
-    whole: Option<Routed>,
-    /// As many as the routes have, in their order.
-    paths: Box<[Routed]>,
+impl LocalHost {
+    fn target(&self, place: Place) -> Option<&LocalTarget> {
+        match place {
+            Place::Whole => self.whole.as_ref(),
+            Place::Path(at) => self.paths.get(at),
+        }
+    }
 }
 
 /// What a request is to keep away from.
@@ -158,10 +201,36 @@ struct Met {
     table: Arc<Published>,
     exact: HashMap<Host, Rc<LocalHost>>,
     wildcard: HashMap<Host, Rc<LocalHost>>,
+    services: Services,
     gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
     /// Ids of upstreams and names of services that left and whose counts the ledger may still have.
     left: Left,
+}
+
+/// Services that were met, by where they lie: all routes to one share it. One that is not there any more has left its
+/// place alone, which the next at the same address takes.
+#[derive(Debug, Default)]
+struct Services {
+    met: HashMap<*const Service, Weak<LocalService>>,
+    /// How many there may be before those that are not there any more are looked for.
+    bound: usize,
+}
+
+impl Services {
+    fn get(&self, service: &Arc<Service>) -> Option<Rc<LocalService>> {
+        // As long as a local one lives, it holds its service, and no other can lie there.
+        self.met.get(&Arc::as_ptr(service))?.upgrade()
+    }
+
+    fn insert(&mut self, local: &Rc<LocalService>) {
+        if self.met.len() >= self.bound {
+            self.met.retain(|_, local| local.strong_count() > 0);
+            self.bound = (2 * self.met.len()).max(64);
+        }
+        let place = Arc::as_ptr(&local.service);
+        self.met.insert(place, Rc::downgrade(local));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -204,6 +273,17 @@ impl Met {
     }
 }
 
+fn routed(host: Rc<LocalHost>, place: Place) -> Result<Routed, Unrouted> {
+    let target = host.target(place).ok_or(Unrouted::Unknown)?;
+    Ok(match target {
+        LocalTarget::Service(service) => Routed::Service(Served {
+            service: Rc::clone(service),
+            route: LocalRoute { host, place },
+        }),
+        LocalTarget::Redirect(redirect) => Routed::Redirect(Rc::clone(redirect)),
+    })
+}
+
 impl Routes {
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -236,9 +316,9 @@ impl Routes {
         // Nearly all hosts: one look-up, and the path does not matter.
         if let Some(exact) = &exact
             && exact.paths.is_empty()
-            && let Some(whole) = &exact.whole
+            && exact.whole.is_some()
         {
-            return Ok(whole.clone());
+            return routed(Rc::clone(exact), Place::Whole);
         }
         let above = parent(&name);
         let above = above.and_then(|above| self.meet_host(&mut met, Level::Wildcard, above));
@@ -250,12 +330,7 @@ impl Routes {
             Level::Exact => exact,
             Level::Wildcard => above,
         };
-        let host = host.ok_or(Unrouted::Unknown)?;
-        let routed = match place {
-            Place::Whole => host.whole.as_ref(),
-            Place::Path(at) => host.paths.get(at),
-        };
-        routed.cloned().ok_or(Unrouted::Unknown)
+        routed(host.ok_or(Unrouted::Unknown)?, place)
     }
 
     /// Where the requests for a host go or, if only some of its paths lead anywhere, where one of these does; rather to a
@@ -278,24 +353,22 @@ impl Routes {
     }
 
     /// The service that is now behind the route a request was sent by before, if that still leads to one.
-    pub(crate) fn route_again(&self, before: &LocalService) -> Result<Rc<LocalService>, Unrouted> {
+    pub(crate) fn route_again(&self, before: &LocalRoute) -> Result<Served, Unrouted> {
         let mut met = self.newest();
-        let host = self.meet_host(&mut met, before.level, before.host.as_str());
+        let host = self.meet_host(&mut met, before.host.level, before.host.name.as_str());
         let host = host.ok_or(Unrouted::Unknown)?;
-        let routed = match &before.prefix {
-            None => host.whole.as_ref(),
-            Some(prefix) => {
+        let place = match before.path() {
+            None => Place::Whole,
+            Some(path) => {
                 let mut paths = host.routes.paths().iter();
-                let at = paths.position(|route| route.prefix == *prefix);
-                at.and_then(|at| host.paths.get(at))
+                let at = paths.position(|route| route.prefix == path.prefix);
+                Place::Path(at.ok_or(Unrouted::Unknown)?)
             }
         };
-        match routed {
-            Some(Routed::Service(service)) if service.stripped == before.stripped => {
-                Ok(Rc::clone(service))
-            }
+        match routed(host, place)? {
+            Routed::Service(served) if served.route.stripped() == before.stripped() => Ok(served),
             // It leads elsewhere now, where this request, as it has been prepared, does not belong.
-            Some(_) | None => Err(Unrouted::Unknown),
+            Routed::Service(_) | Routed::Redirect(_) => Err(Unrouted::Unknown),
         }
     }
 
@@ -312,44 +385,22 @@ impl Routes {
         }
         let published = Arc::clone(&met.table);
         let (host, routes) = published.table.find(level, name)?;
-        let mut routed = |target: &Target, prefix: Option<&PathPrefix>, is_stripped: bool| {
-            let tally = self.ledger.tally_of(target.name());
-            match target {
-                Target::Service(service) => Routed::Service(Rc::new(LocalService {
-                    service: Arc::clone(service),
-                    tally,
-                    gate: met.gates.of(service, &self.shared),
-                    connect_timeout: service
-                        .policy
-                        .connect_timeout
-                        .unwrap_or(self.settings.connect_timeout),
-                    first_byte_timeout: service
-                        .policy
-                        .first_byte_timeout
-                        .unwrap_or(self.settings.first_byte_timeout),
-                    stripped: prefix.filter(|_| is_stripped).cloned(),
-                    upstreams: service
-                        .upstreams
-                        .iter()
-                        .map(|upstream| self.meet(met, upstream))
-                        .collect(),
-                    level,
-                    host: host.clone(),
-                    prefix: prefix.cloned(),
-                })),
-                Target::Redirect(redirect) => Routed::Redirect(Rc::new(LocalRedirect {
-                    redirect: Arc::clone(redirect),
-                    tally,
-                    prefix: prefix.cloned(),
-                })),
-            }
+        let mut meet = |target: &Target, prefix: Option<&PathPrefix>| match target {
+            Target::Service(service) => LocalTarget::Service(self.meet_service(met, service)),
+            Target::Redirect(redirect) => LocalTarget::Redirect(Rc::new(LocalRedirect {
+                redirect: Arc::clone(redirect),
+                tally: self.ledger.tally_of(target.name()),
+                prefix: prefix.cloned(),
+            })),
         };
         let local = Rc::new(LocalHost {
-            whole: routes.whole().map(|target| routed(target, None, false)),
+            level,
+            name: host.clone(),
+            whole: routes.whole().map(|target| meet(target, None)),
             paths: routes
                 .paths()
                 .iter()
-                .map(|route| routed(&route.target, Some(&route.prefix), route.is_stripped))
+                .map(|route| meet(&route.target, Some(&route.prefix)))
                 .collect(),
             routes: Arc::clone(routes),
         });
@@ -359,6 +410,30 @@ impl Routes {
         };
         hosts.insert(host.clone(), Rc::clone(&local));
         Some(local)
+    }
+
+    fn meet_service(&self, met: &mut Met, service: &Arc<Service>) -> Rc<LocalService> {
+        if let Some(known) = met.services.get(service) {
+            return known;
+        }
+        let policy = &service.policy;
+        let of_all = &self.settings;
+        let local = Rc::new(LocalService {
+            service: Arc::clone(service),
+            tally: self.ledger.tally_of(&service.name),
+            gate: met.gates.of(service, &self.shared),
+            connect_timeout: policy.connect_timeout.unwrap_or(of_all.connect_timeout),
+            first_byte_timeout: policy
+                .first_byte_timeout
+                .unwrap_or(of_all.first_byte_timeout),
+            upstreams: service
+                .upstreams
+                .iter()
+                .map(|upstream| self.meet(met, upstream))
+                .collect(),
+        });
+        met.services.insert(&local);
+        local
     }
 
     fn meet(&self, met: &mut Met, upstream: &Upstream) -> Rc<LocalUpstream> {

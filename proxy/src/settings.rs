@@ -17,8 +17,15 @@ pub struct ProxySettings {
     /// was given. Default 60 s, as nginx and Dokku have it. Afterwards the client gets a 504.
     pub first_byte_timeout: Duration,
     /// How long a client may take to send a request head, and how long an idle client connection of HTTP/1
-    /// is kept. Default 10 s. One of HTTP/2 is kept for one to two minutes.
+    /// is kept. Default 10 s. A head that was begun is answered 408 then. An idle connection of HTTP/2 is kept for
+    /// one to two minutes.
     pub header_read_timeout: Duration,
+    /// How long a client may take nothing of an answer that waits for it, then its connection ends. Default 60 s, as
+    /// nginx has it (`send_timeout`). Upgraded connections may wait for ever.
+    pub write_timeout: Duration,
+    /// How long the body of a request may be late by the rate of its service
+    /// ([`Policy::min_upload_rate`](crate::Policy::min_upload_rate)). Default 20 s, as Apache's `mod_reqtimeout` has it.
+    pub upload_grace: Duration,
     /// How long a TLS handshake may take. Default 10 s.
     pub tls_handshake_timeout: Duration,
     /// Largest request head in bytes, first line included; more is answered 431. Default 64 KiB.
@@ -64,6 +71,8 @@ impl Default for ProxySettings {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(60),
             header_read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
+            upload_grace: Duration::from_secs(20),
             tls_handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,
             max_idle_per_upstream: 256,

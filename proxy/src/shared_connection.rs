@@ -4,13 +4,13 @@
 //! streams do not hold up what comes after them. While one is being made, all who need it wait for it.
 
 use crate::body::RequestBody;
+use crate::deadline::DeadlineTimer;
 use crate::fault::Fault;
 use crate::http2::LocalExecutor;
 use crate::pool::{LocalUpstream, Sender, open};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::TokioTimer;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -185,7 +185,7 @@ async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connec
     let stream = stream.map_err(|error| error.fault())?;
     // No pings: gRPC's servers take those of a quiet connection for an attack, and close it.
     let (sender, mut connection) = http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
+        .timer(DeadlineTimer)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)

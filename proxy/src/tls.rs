@@ -6,6 +6,7 @@
 
 use crate::certificate::Certificate;
 use crate::certificates::Certificates;
+use crate::socket::Socket;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
@@ -14,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -43,8 +44,8 @@ pub(crate) struct Shown {
 }
 
 /// A handshake that led to HTTP.
-pub(crate) struct Secured<IO> {
-    pub(crate) stream: TlsStream<IO>,
+pub(crate) struct Secured {
+    pub(crate) stream: TlsStream<Socket>,
     pub(crate) shown: Shown,
     pub(crate) is_http2: bool,
 }
@@ -85,10 +86,7 @@ impl Tls {
     }
 
     /// Does the handshake; a client that is refused is told so before this returns.
-    pub(crate) async fn accept<IO>(&self, stream: IO) -> Result<Secured<IO>, Unsecured>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub(crate) async fn accept(&self, stream: Socket) -> Result<Secured, Unsecured> {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let name: Option<Box<str>> = hello.server_name().map(|name| lower(name).into());

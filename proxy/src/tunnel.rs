@@ -3,8 +3,10 @@
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::metered::Metered;
-use crate::pool::{Lease, Sender, UpstreamStream};
+use crate::pool::{Lease, Sender};
 use crate::preface::Whole;
+use crate::socket::Socket;
+use crate::taken::Taken;
 use bytes::Bytes;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -13,7 +15,6 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// Per direction; both are held for as long as the tunnel is open.
@@ -57,9 +58,9 @@ struct Carried {
 
 async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    match below::<TokioIo<UpstreamStream>>(upstream) {
+    match below::<TokioIo<Socket>>(upstream) {
         Ok((upstream, answered_early)) => {
-            let upstream = (upstream.into_inner(), answered_early);
+            let upstream = (upstream.into_inner().into_inner(), answered_early);
             run_to(client, upstream, carried).await
         }
         // A stream of HTTP/2.
@@ -73,15 +74,20 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
     carried: &Carried,
 ) -> io::Result<()> {
     // What arrived behind the last request or answer already belongs to the new protocol.
-    let client = match below::<Whole<TcpStream>>(client) {
+    let client = match below::<Whole>(client) {
         Ok((client, sent_early)) => {
             return copy((client.into_inner(), sent_early), upstream, carried).await;
         }
         Err(client) => client,
     };
-    match below::<TokioIo<TlsStream<TcpStream>>>(client) {
+    match below::<TokioIo<Taken<TlsStream<Socket>>>>(client) {
         Ok((client, sent_early)) => {
-            copy((client.into_inner(), sent_early), upstream, carried).await
+            copy(
+                (client.into_inner().into_inner(), sent_early),
+                upstream,
+                carried,
+            )
+            .await
         }
         // A stream of HTTP/2.
         Err(client) => copy((TokioIo::new(client), Bytes::new()), upstream, carried).await,

@@ -4,6 +4,7 @@ use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
 use crate::client::{Ends, Seat};
 use crate::connection;
+use crate::deadline;
 use crate::drain::OpenConnections;
 use crate::gate::Visit;
 use crate::handle::{HttpChallenges, Shared, Stop};
@@ -155,6 +156,7 @@ impl Worker {
             .iter()
             .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
             .collect();
+        spawn_local(deadline::watch());
         spawn_local(Rc::clone(&self).close_idle_upstreams());
         let log = Rc::clone(&self.log);
         spawn_local(async move { log.flush_in_time().await });

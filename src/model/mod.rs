@@ -33,7 +33,7 @@ pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
 pub use value_kind::{
-    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+    ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
 };
 
 /// A moment in UTC; what the journal, the store and every report print.

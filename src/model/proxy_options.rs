@@ -1,9 +1,10 @@
 //! What can be set of the proxy for one app: every setting once, with its kind, range, default and one line of help.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::value_kind::{
-    Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+    ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
 };
 
 /// One setting of the catalogue.
@@ -115,6 +116,10 @@ proxy_settings! {
     "max-body-size" | "client-max-body-size" max_body_bytes: Option<u64> = None,
         OffOr(Size { least: 1, most: 1 << 44 }),
         "Largest body of a request, more is answered 413; off, for bodies pass through and fill no memory of ours";
+    // Apache's `mod_reqtimeout` has the same by default (`RequestReadTimeout body=20,MinRate=500`).
+    "min-upload-rate" min_upload_rate: Option<NonZeroU64> = NonZeroU64::new(500),
+        OffOr(ByteRate),
+        "Bytes a second that the body of a request must bring, 20 s late at most, until the answer begins; then a 408";
     "allow-list" allow: Vec<Network> = Vec::new(),
         NETWORKS,
         "Who may ask, others are answered 403; with none, everybody may";

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -104,6 +105,34 @@ impl ValueKind for Size {
     fn form(&self) -> String {
         let (least, most) = (self.write(&self.least), self.write(&self.most));
         format!("a size such as 500k, 50m or 1g, from {least} to {most}")
+    }
+}
+
+/// A number of bytes a second, written like a [`Size`].
+#[derive(Debug, Clone, Copy)]
+pub struct ByteRate;
+
+impl ByteRate {
+    const SIZE: Size = Size {
+        least: 1,
+        most: 1 << 30,
+    };
+}
+
+impl ValueKind for ByteRate {
+    type Value = NonZeroU64;
+
+    fn read(&self, text: &str) -> Result<NonZeroU64, String> {
+        let bytes = Self::SIZE.read(text)?;
+        NonZeroU64::new(bytes).ok_or_else(|| refused(text, self))
+    }
+
+    fn write(&self, value: &NonZeroU64) -> String {
+        Self::SIZE.write(&value.get())
+    }
+
+    fn form(&self) -> String {
+        Self::SIZE.form()
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn policy(app: &AppProxy) -> Policy {
         first_byte_timeout: Some(options.first_byte_timeout),
         idle_timeout: options.idle_timeout,
         max_body_bytes: options.max_body_bytes,
+        min_upload_rate: options.min_upload_rate,
         allow: networks(&options.allow),
         deny: networks(&options.deny),
         rate: options.rate.map(|rate| Rate {
@@ -86,6 +87,7 @@ pub(super) fn hsts(options: &ProxyOptions, rules: &Rules) -> Option<Hsts> {
 mod tests {
     use super::*;
     use mini_proxy::ProxySettings;
+    use std::num::NonZeroU64;
     use std::time::Duration;
 
     #[test]
@@ -94,6 +96,7 @@ mod tests {
         let expected = Policy {
             connect_timeout: Some(own.connect_timeout),
             first_byte_timeout: Some(own.first_byte_timeout),
+            min_upload_rate: NonZeroU64::new(500),
             compression: true,
             ..Policy::default()
         };

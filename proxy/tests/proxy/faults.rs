@@ -279,10 +279,12 @@ async fn a_client_that_stops_sending_is_told_so_and_the_app_is_not_blamed() {
         .ask("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhel")
         .await;
     check_page(&reply, 408, "http_request_error", "did not arrive in full");
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_client_that_never_finishes_its_head_is_closed() {
+async fn a_client_that_never_finishes_its_head_is_told_so_and_closed() {
     let settings = ProxySettings {
         header_read_timeout: Duration::from_millis(20),
         ..settings(1)
@@ -290,5 +292,11 @@ async fn a_client_that_never_finishes_its_head_is_closed() {
     let world = World::start(settings);
     let mut client = world.client().await;
     client.send("GET / HTTP/1.1\r\nHost:").await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 408);
+    assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(client.rest().await, "");
+    assert_eq!(world.handle.counters().unrouted.by_class[3], 1);
+    // Who has begun nothing is closed without a word.
+    assert_eq!(world.client().await.rest().await, "");
 }

@@ -26,6 +26,7 @@ mod requests;
 mod routing;
 mod secure;
 mod shutdown;
+mod slowness;
 mod smuggling;
 mod swaps;
 mod tls;
