@@ -1,4 +1,5 @@
-//! Embeds every language folder: its `buildpack.toml`, `Dockerfile.tmpl` and `versions.toml`, but not its fixtures. A script
+//! Embeds every language folder: its `buildpack.toml`, `Dockerfile.tmpl`, `versions.toml` and `environment.toml`,
+//! but not its fixtures. A script
 //! rather than the `include_dir` macro because cargo then notices a new folder by itself.
 
 use std::fmt::Write as _;
@@ -22,8 +23,9 @@ fn main() -> io::Result<()> {
         };
         let manifest = include(&folder.join("buildpack.toml"));
         let (template, versions) = (optional("Dockerfile.tmpl"), optional("versions.toml"));
+        let environment = optional("environment.toml");
         let line = format!(
-            "    Folder {{ name: {name:?}, manifest: {manifest}, template: {template}, versions: {versions} }},\n"
+            "    Folder {{ name: {name:?}, manifest: {manifest}, template: {template}, versions: {versions}, environment: {environment} }},\n"
         );
         code.write_str(&line).map_err(io::Error::other)?;
     }

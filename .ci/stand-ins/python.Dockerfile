@@ -1,7 +1,7 @@
 # Stands in for python:3.13-slim: Debian's interpreter behind the official image's layout.
 FROM mini-stand-in:debian-13
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 python3-venv libpython3-stdlib \
+ && apt-get install -y --no-install-recommends python3 python3-venv libpython3-stdlib libpython3-dev \
  && rm -rf /var/lib/apt/lists/*
 # A virtual environment at /usr/local puts python, pip and site-packages where the official image has them, lets pip
 # install without --break-system-packages, and still allows `pip install --user` (hence the system packages).

@@ -13,6 +13,7 @@ pub(crate) struct Folder {
     pub(crate) manifest: &'static str,
     pub(crate) template: Option<&'static str>,
     pub(crate) versions: Option<&'static str>,
+    pub(crate) environment: Option<&'static str>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/folders.rs"));
@@ -41,6 +42,22 @@ impl Catalogue {
             })
     }
 
+    /// The buildpack of that name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Buildpack> {
+        self.buildpacks
+            .iter()
+            .find(|buildpack| buildpack.name == name)
+    }
+
+    /// Whether some buildpack has a runtime of that name.
+    pub(crate) fn has_runtime(&self, name: &str) -> bool {
+        let mut runtimes = self
+            .buildpacks
+            .iter()
+            .flat_map(|buildpack| &buildpack.runtimes);
+        runtimes.any(|runtime| runtime.name == name)
+    }
+
     fn read(folders: &[Folder]) -> Result<Self, (String, String)> {
         let mut known: KnownVersions = toml::from_str(KNOWN_VERSIONS)
             .map_err(|error| ("versions.toml".to_owned(), error.to_string()))?;
@@ -51,6 +68,10 @@ impl Catalogue {
                 toml::from_str(folder.manifest).map_err(|error| failed(error.to_string()))?;
             folder.name.clone_into(&mut buildpack.name);
             buildpack.template = folder.template;
+            if let Some(environment) = folder.environment {
+                buildpack.environment =
+                    toml::from_str(environment).map_err(|error| failed(error.to_string()))?;
+            }
             if let Some(versions) = folder.versions {
                 let own: KnownVersions =
                     toml::from_str(versions).map_err(|error| failed(error.to_string()))?;
@@ -86,7 +107,15 @@ impl Catalogue {
                 }
             }
             let named = conditions(buildpack).flat_map(|condition| condition.names());
-            for name in named.chain(buildpack.own_dockerfile.as_deref()) {
+            let refused = buildpack
+                .refusals
+                .iter()
+                .map(|refusal| refusal.file.as_str());
+            for name in named
+                .chain(buildpack.own_dockerfile.as_deref())
+                .chain(refused)
+            {
+                let name = name.split('.').next().unwrap_or_default();
                 if !buildpack.facts.contains_key(name) && !buildpack.flags.contains_key(name) {
                     return failed(format!("there is no fact and no flag `{name}`"));
                 }
@@ -104,19 +133,29 @@ fn conditions(buildpack: &Buildpack) -> impl Iterator<Item = &crate::condition::
         .chain(&buildpack.warnings)
         .map(|remark| &remark.when);
     let commands = buildpack
-        .build
+        .install
         .iter()
-        .chain(&buildpack.start)
-        .map(|command| &command.when);
+        .chain(&buildpack.build)
+        .map(|command| &command.when)
+        .chain(buildpack.start.iter().map(|start| &start.when))
+        .chain(buildpack.runtimes.iter().map(|runtime| &runtime.when));
     let managers = buildpack
         .package_managers
         .iter()
         .map(|manager| &manager.when);
+    let refusals = buildpack.refusals.iter().map(|refusal| &refusal.when);
+    let packages = buildpack.system_packages.iter().map(|entry| &entry.when);
     remarks
+        .chain(refusals)
+        .chain(packages)
         .chain(commands)
         .chain(managers)
+        .chain(buildpack.variants.iter().map(|variant| &variant.when))
+        .chain(&buildpack.root_context)
+        .chain(buildpack.environment.suggest.iter().map(|rule| &rule.when))
         .chain(buildpack.flags.values())
-        .chain([&buildpack.detect])
+        .chain(buildpack.facts_if.values())
+        .chain([&buildpack.detect, &buildpack.confirm])
 }
 
 #[cfg(test)]
@@ -162,6 +201,7 @@ mod tests {
             manifest,
             template: Some(""),
             versions: None,
+            environment: None,
         };
         assert!(Catalogue::read(&[folder("a")]).is_ok());
         let error = Catalogue::read(&[folder("a"), folder("b")]).err().unwrap();

@@ -23,16 +23,36 @@ pub(crate) struct Condition {
     dependency: Option<String>,
     /// The app depends on one of several packages.
     any_dependency: Vec<String>,
-    /// A fact was found (and is neither false nor empty).
+    /// A fact was found (and is neither false nor empty); `workspace.name` is a part of one.
     fact: Option<String>,
+    /// A fact is this text.
+    equals: Option<Equals>,
+    /// A fact is a text with one of these in front.
+    begins: Option<Affix>,
+    /// A fact is a text with one of these behind.
+    ends: Option<Affix>,
+    /// The dependencies are installed by this program.
+    manager: Option<String>,
     /// A fact is a list of exactly one item.
     single: Option<String>,
     /// A flag of this buildpack holds.
     flag: Option<String>,
+    /// The owner of the app decided this command.
+    decided: Option<Decision>,
     /// One of these holds.
     any: Vec<Condition>,
     /// This does not hold.
     not: Option<Box<Condition>>,
+}
+
+/// A command that an owner may decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Decision {
+    Install,
+    Build,
+    /// That of `web`, in a Procfile too.
+    Start,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +67,27 @@ struct Key {
 struct Text {
     file: String,
     contains: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Equals {
+    fact: String,
+    value: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Affix {
+    fact: String,
+    with: Vec<String>,
+}
+
+impl Affix {
+    fn holds(&self, evaluation: &Evaluation<'_>, fits: impl Fn(&str, &str) -> bool) -> bool {
+        let text = evaluation.fact_text(&self.fact);
+        text.is_some_and(|text| self.with.iter().any(|affix| fits(text, affix)))
+    }
 }
 
 impl Condition {
@@ -73,7 +114,24 @@ impl Condition {
         if !files_hold
             || !dependencies_hold
             || !self.fact.iter().all(|name| evaluation.has_fact(name))
+            || !self
+                .equals
+                .iter()
+                .all(|Equals { fact, value }| evaluation.fact_text(fact) == Some(value))
+            || !self
+                .begins
+                .iter()
+                .all(|begins| begins.holds(evaluation, |text, affix| text.starts_with(affix)))
+            || !self
+                .ends
+                .iter()
+                .all(|ends| ends.holds(evaluation, |text, affix| text.ends_with(affix)))
+            || !self
+                .manager
+                .iter()
+                .all(|name| evaluation.manager() == Some(name))
             || !self.single.iter().all(|name| evaluation.is_single(name))
+            || !self.decided.is_none_or(|what| evaluation.is_decided(what))
         {
             return Ok(false);
         }
@@ -121,7 +179,10 @@ impl Condition {
             .iter()
             .chain(&self.flag)
             .chain(&self.single)
-            .map(String::as_str);
+            .chain(self.equals.iter().map(|equals| &equals.fact))
+            .chain(self.begins.iter().map(|begins| &begins.fact))
+            .chain(self.ends.iter().map(|ends| &ends.fact))
+            .map(|name| name.split('.').next().unwrap_or_default());
         let inner = self
             .any
             .iter()

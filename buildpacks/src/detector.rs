@@ -1,14 +1,24 @@
-//! Which buildpack a repository belongs to: the first in order of precedence that can say how to run it.
+//! Which buildpack a repository belongs to: the one that was chosen, else the first in order of precedence that can say how to
+//! run it.
+
+use std::collections::BTreeSet;
 
 use crate::buildpack::Buildpack;
 use crate::catalogue::Catalogue;
 use crate::detection::Detection;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
+use crate::javascript::workspace;
 use crate::options::Options;
+use crate::overrides::{self, Overrides};
 use crate::procfile::{self, Procfile};
 use crate::repository::Repository;
+use crate::said::{Origin, Said};
+use crate::template::is_harmless;
 use crate::tree::Tree;
+
+/// Names shown of what was found instead.
+const NAMES_SHOWN: usize = 8;
 
 /// Detects what the repository in `tree` is. Reads files only; the result is the same for the same tree and options.
 ///
@@ -17,18 +27,90 @@ use crate::tree::Tree;
 pub fn detect(tree: &dyn Tree, options: &Options) -> Result<Detection, DetectError> {
     options.check()?;
     let catalogue = Catalogue::embedded()?;
-    let repository = Repository::new(tree)?;
+    let repository = repository(tree, options)?;
     let procfile = match repository.bytes("Procfile")? {
         Some(text) => Some(procfile::parse(&text).map_err(DetectError::InvalidProcfile)?),
         None => None,
     };
+    let overrides = Overrides::collect(&repository, options, procfile.as_ref())?;
     let detector = Detector {
         catalogue,
         repository: &repository,
         procfile,
+        overrides: &overrides,
         options,
     };
     detector.detect()
+}
+
+/// The names of all buildpacks, in order of precedence: what [`Options::selected`] takes.
+///
+/// # Errors
+/// [`DetectError::BrokenBuildpack`].
+pub fn buildpack_names() -> Result<Vec<&'static str>, DetectError> {
+    let buildpacks = Catalogue::embedded()?.buildpacks.iter();
+    Ok(buildpacks
+        .map(|buildpack| buildpack.name.as_str())
+        .collect())
+}
+
+/// The repository seen from the directory of the app: that of the setting, of the variable, or of mini.toml at the root.
+fn repository<'a>(tree: &'a dyn Tree, options: &Options) -> Result<Repository<'a>, DetectError> {
+    let root = Repository::in_directory(tree, "")?;
+    let by_setting = options.build_dir.as_deref();
+    let by_variable = options.variables.get(overrides::BUILD_DIR);
+    let said = match (
+        by_setting,
+        by_variable.filter(|path| !path.trim().is_empty()),
+    ) {
+        (Some(path), _) => Some(Said::setting("build-dir", path)),
+        (None, Some(path)) => Some(Said {
+            value: path.clone(),
+            origin: Origin::Variable(overrides::BUILD_DIR.to_owned()),
+        }),
+        (None, None) => overrides::directory(&root)?,
+    };
+    let Some(said) = said else {
+        return Ok(root);
+    };
+    let directory = inside(&said)?;
+    if directory.is_empty() {
+        return Ok(root);
+    }
+    let app = Repository::in_directory(tree, &directory)?;
+    if app.is_empty() {
+        return Err(DetectError::MissingDirectory {
+            path: directory,
+            origin: said.origin,
+            found: root
+                .root_names()
+                .into_iter()
+                .filter(|name| name.ends_with('/'))
+                .take(NAMES_SHOWN)
+                .collect(),
+        });
+    }
+    Ok(app)
+}
+
+/// A path below the root without `.`, `..` and empty parts; empty for the root itself.
+pub(crate) fn inside(said: &Said) -> Result<String, DetectError> {
+    let parts: Vec<&str> = said
+        .value
+        .trim()
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    let path = parts.join("/");
+    if parts.contains(&"..") || !is_harmless(&path) {
+        return Err(DetectError::Unusable {
+            origin: said.origin.clone(),
+            problem:
+                "it has to be a path inside the repository, of letters, digits and `._/:@=+,-`"
+                    .to_owned(),
+        });
+    }
+    Ok(path)
 }
 
 /// What all buildpacks are asked with.
@@ -36,22 +118,31 @@ pub(crate) struct Detector<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) repository: &'a Repository<'a>,
     pub(crate) procfile: Option<Procfile>,
+    pub(crate) overrides: &'a Overrides,
     pub(crate) options: &'a Options,
 }
 
 impl<'a> Detector<'a> {
     fn detect(&self) -> Result<Detection, DetectError> {
+        if let Some(chosen) = &self.overrides.buildpack {
+            return self.chosen(chosen);
+        }
         // The first language that was recognised but has nothing to start: the user's likeliest mistake if no other one fits.
         let mut incomplete: Option<DetectError> = None;
         for buildpack in &self.catalogue.buildpacks {
-            let evaluation = Evaluation::new(self.repository, buildpack);
+            let evaluation = self.ask(buildpack);
             let is_forced =
-                buildpack.own_dockerfile.is_some() && self.options.dockerfile_path.is_some();
+                buildpack.own_dockerfile.is_some() && self.overrides.dockerfile.is_some();
             if !is_forced && !evaluation.is_detected()? {
                 continue;
             }
-            match self.plan(evaluation.look_up()?) {
-                Ok(mut detection) => {
+            let planned = match self.member(buildpack)? {
+                Some((directory, reason)) => self.planned_inside(buildpack, &directory, reason),
+                None => self.planned(evaluation),
+            };
+            match planned {
+                Ok(None) => {}
+                Ok(Some(mut detection)) => {
                     if let Some(DetectError::NoStartCommand { title, .. }) = &incomplete {
                         let text = format!(
                             "this is also a {title} app, but without anything to start; it is built as {}",
@@ -73,9 +164,69 @@ impl<'a> Detector<'a> {
         Err(incomplete.unwrap_or_else(|| self.unrecognised()))
     }
 
+    /// The member of a workspace that is the app, and why, where nobody decided on a directory or a command.
+    fn member(&self, buildpack: &Buildpack) -> Result<Option<(String, String)>, DetectError> {
+        let is_decided =
+            !self.repository.directory().is_empty() || !self.overrides.processes.is_empty();
+        if is_decided || buildpack.app_dependencies.is_empty() {
+            return Ok(None);
+        }
+        workspace::app(self.repository, &buildpack.app_dependencies)
+    }
+
+    fn planned_inside(
+        &self,
+        buildpack: &'a Buildpack,
+        directory: &str,
+        reason: String,
+    ) -> Result<Option<Detection>, DetectError> {
+        let repository = self.repository.inside(directory)?;
+        let detector = Detector {
+            repository: &repository,
+            procfile: None,
+            catalogue: self.catalogue,
+            overrides: self.overrides,
+            options: self.options,
+        };
+        let mut planned = detector.planned(detector.ask(buildpack))?;
+        if let Some(detection) = &mut planned {
+            detection.evidence.insert(0, reason);
+        }
+        Ok(planned)
+    }
+
+    /// The plan of a language that was recognised; nothing if its facts say that it is another one after all.
+    fn planned(&self, evaluation: Evaluation<'a>) -> Result<Option<Detection>, DetectError> {
+        let evaluation = evaluation.look_up()?;
+        if evaluation.is_confirmed()? {
+            self.plan(evaluation).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The buildpack somebody chose, whatever else would apply.
+    fn chosen(&self, chosen: &Said) -> Result<Detection, DetectError> {
+        let Some(buildpack) = self.catalogue.named(&chosen.value) else {
+            let known = self.catalogue.buildpacks.iter();
+            return Err(DetectError::UnknownBuildpack {
+                name: chosen.value.replace(char::is_control, " "),
+                origin: chosen.origin.clone(),
+                known: known.map(|buildpack| buildpack.name.clone()).collect(),
+            });
+        };
+        let mut detection = self.plan(self.ask(buildpack).look_up()?)?;
+        let text = format!("{} chooses {}", chosen.origin, chosen.value);
+        detection.evidence.insert(0, text);
+        Ok(detection)
+    }
+
+    pub(crate) fn ask(&self, buildpack: &'a Buildpack) -> Evaluation<'a> {
+        Evaluation::new(self.repository, buildpack, self.overrides)
+    }
+
     fn unrecognised(&self) -> DetectError {
-        const NAMES_SHOWN: usize = 8;
-        let looked_for = self
+        let looked_for: Vec<String> = self
             .catalogue
             .buildpacks
             .iter()
@@ -87,7 +238,35 @@ impl<'a> Detector<'a> {
             .into_iter()
             .take(NAMES_SHOWN)
             .collect();
-        DetectError::Unrecognised { looked_for, found }
+        let inside = self.directories_with(&looked_for);
+        DetectError::Unrecognised {
+            looked_for,
+            found,
+            directory: self.directory().to_owned(),
+            inside,
+        }
+    }
+
+    /// Directories, not deep, that have one of the files by which languages are known.
+    fn directories_with(&self, names: &[String]) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let mut directories: BTreeSet<String> = BTreeSet::new();
+        for name in names {
+            for pattern in [format!("*/{name}"), format!("*/*/{name}")] {
+                let found = self.repository.matching(&pattern);
+                let parents = found.iter().filter_map(|path| path.rsplit_once('/'));
+                directories.extend(parents.map(|(parent, _)| self.repository.from_root(parent)));
+            }
+        }
+        directories.into_iter().take(SHOWN).collect()
+    }
+
+    /// The directory of the app, `.` for the root.
+    pub(crate) fn directory(&self) -> &str {
+        match self.repository.directory() {
+            "" => ".",
+            directory => directory,
+        }
     }
 
     /// A line about the languages that would have been next, with the reason for the order.
@@ -96,12 +275,9 @@ impl<'a> Detector<'a> {
             .catalogue
             .buildpacks
             .iter()
-            .filter(|buildpack| buildpack.precedence > taken.precedence);
-        let matching = later.filter(|buildpack| {
-            let evaluation = Evaluation::new(self.repository, buildpack);
-            // A broken manifest of a language that is not taken is nobody's problem.
-            evaluation.is_detected().unwrap_or(false)
-        });
+            .filter(|other| other.precedence > taken.precedence && !other.last_resort);
+        // A broken manifest of a language that is not taken is nobody's problem.
+        let matching = later.filter(|buildpack| self.ask(buildpack).is_detected().unwrap_or(false));
         let titles: Vec<&str> = matching.map(|buildpack| buildpack.title.as_str()).collect();
         let text = || {
             format!(

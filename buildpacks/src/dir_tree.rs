@@ -121,6 +121,22 @@ impl Tree for DirTree {
         }
         Ok(Some(content))
     }
+
+    fn beginning(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        let Some(real) = self.resolve(path) else {
+            return Ok(None);
+        };
+        let failed = |source| TreeError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut content = Vec::new();
+        let file = File::open(&real).map_err(failed)?;
+        file.take(limit_bytes as u64)
+            .read_to_end(&mut content)
+            .map_err(failed)?;
+        Ok(Some(content))
+    }
 }
 
 #[cfg(test)]

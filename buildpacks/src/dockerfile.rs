@@ -14,6 +14,10 @@ pub struct DockerfileFacts {
     pub exposed: Vec<String>,
     /// Whether there is any `FROM`.
     pub has_stage: bool,
+    /// The names of stages, lower case, in order.
+    pub stages: Vec<String>,
+    /// How many stages there are; a stage may also be called by its number, from 0.
+    pub stage_count: usize,
 }
 
 /// Reads a Dockerfile. Never fails: lines that are not understood are the daemon's to complain about.
@@ -46,6 +50,7 @@ pub fn read(text: &str) -> DockerfileFacts {
                     facts.add(image, &stages);
                 }
                 stages.push(rest.nth(1).unwrap_or_default().to_ascii_lowercase());
+                facts.stage_count += 1;
             }
             "COPY" | "ADD" | "RUN" => {
                 for flag in words.take_while(|word| word.starts_with("--")) {
@@ -62,6 +67,8 @@ pub fn read(text: &str) -> DockerfileFacts {
             _ => {}
         }
     }
+    stages.retain(|name| !name.is_empty());
+    facts.stages = stages;
     facts
 }
 

@@ -1,6 +1,7 @@
 //! Why nothing could be detected, in the words of the person who pushed.
 
 use crate::procfile::ProcfileError;
+use crate::said::{Origin, place};
 use crate::tree::TreeError;
 
 /// A repository that cannot be built as it is. Every variant says what happened, why, and what to do next.
@@ -12,8 +13,12 @@ pub enum DetectError {
     Unrecognised {
         /// The files that were looked for, in order of precedence.
         looked_for: Vec<String>,
-        /// What is at the root instead (the first names).
+        /// What is there instead (the first names).
         found: Vec<String>,
+        /// The directory of the app, `.` for the root.
+        directory: String,
+        /// Directories that look like apps.
+        inside: Vec<String>,
     },
     /// The Procfile has a mistake.
     #[error("the Procfile cannot be read: {0}")]
@@ -35,10 +40,8 @@ pub enum DetectError {
         runtime: String,
         /// The version or range as written.
         wanted: String,
-        /// The file that asks for it.
-        file: String,
-        /// The line in it, from 1.
-        line: Option<usize>,
+        /// Who asks for it.
+        origin: Origin,
         /// The versions there are, oldest first.
         known: Vec<String>,
     },
@@ -64,11 +67,53 @@ pub enum DetectError {
         /// The most that is read.
         limit_bytes: u64,
     },
-    /// The Dockerfile named by the setting is not in the repository.
+    /// The Dockerfile somebody named is not in the repository.
     #[error("there is no {path} in this repository")]
     MissingDockerfile {
-        /// The path that was set.
+        /// The path, from the root of the repository.
         path: String,
+        /// Who named it.
+        origin: Origin,
+    },
+    /// The directory to build is not in the repository.
+    #[error("there is no directory {path} in this repository")]
+    MissingDirectory {
+        /// The path from the root of the repository.
+        path: String,
+        /// Who named it.
+        origin: Origin,
+        /// Directories there are, the first names.
+        found: Vec<String>,
+    },
+    /// The buildpack somebody chose is none there is.
+    #[error("there is no buildpack `{name}`")]
+    UnknownBuildpack {
+        /// The name.
+        name: String,
+        /// Who chose it.
+        origin: Origin,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The stage to build is not in the Dockerfile.
+    #[error("there is no stage `{target}` in {path}")]
+    MissingTarget {
+        /// The name of the stage.
+        target: String,
+        /// The Dockerfile.
+        path: String,
+        /// Who named it.
+        origin: Origin,
+        /// The stages that have names.
+        stages: Vec<String>,
+    },
+    /// What was decided cannot be used.
+    #[error("{origin} cannot be used")]
+    Unusable {
+        /// Who decided it.
+        origin: Origin,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A field of [`crate::Options`] cannot be written into a Dockerfile.
     #[error("{option} cannot be `{value}`")]
@@ -79,6 +124,16 @@ pub enum DetectError {
         value: String,
         /// What it has to look like.
         expected: &'static str,
+    },
+    /// The language is clear, but this way of using it cannot be built.
+    #[error("{file} cannot be built: {problem}")]
+    Refused {
+        /// The file that decides it.
+        file: String,
+        /// What is in the way.
+        problem: String,
+        /// What to do instead.
+        next: String,
     },
     /// The repository itself could not be read.
     #[error("the repository cannot be read")]
@@ -121,13 +176,22 @@ impl DetectError {
     #[must_use]
     pub fn why(&self) -> String {
         match self {
-            Self::Unrecognised { looked_for, found } => {
+            Self::Unrecognised {
+                looked_for,
+                found,
+                directory,
+                ..
+            } => {
                 let found = if found.is_empty() {
                     "the repository is empty".to_owned()
                 } else {
                     format!("it has {}", found.join(", "))
                 };
-                format!("looked for {} at the root; {found}", looked_for.join(", "))
+                let place = match directory.as_str() {
+                    "." => "at the root".to_owned(),
+                    directory => format!("in {directory}"),
+                };
+                format!("looked for {} {place}; {found}", looked_for.join(", "))
             }
             Self::InvalidProcfile(error) => error.to_string(),
             Self::InvalidManifest {
@@ -138,10 +202,9 @@ impl DetectError {
             Self::UnknownVersion {
                 runtime,
                 wanted,
-                file,
-                line,
+                origin,
                 ..
-            } => format!("{} asks for {runtime} {wanted}", place(file, *line)),
+            } => format!("{origin} asks for {runtime} {wanted}"),
             Self::NoStartCommand { evidence, .. } => format!(
                 "there is no Procfile with `web:`, and no convention applies ({})",
                 evidence.join("; ")
@@ -153,12 +216,38 @@ impl DetectError {
             } => {
                 format!("{file} has {size_bytes} bytes, and no more than {limit_bytes} are read")
             }
-            Self::MissingDockerfile { path } => {
-                format!("the app's setting names {path} as its Dockerfile")
+            Self::MissingDockerfile { path, origin } => {
+                format!("{origin} names {path} as its Dockerfile")
             }
+            Self::MissingDirectory {
+                path,
+                origin,
+                found,
+            } => {
+                let found = match found.as_slice() {
+                    [] => "the repository has no directories".to_owned(),
+                    found => format!("it has {}", found.join(", ")),
+                };
+                format!("{origin} says that the app is in {path}; {found}")
+            }
+            Self::UnknownBuildpack { name, origin, .. } => format!("{origin} chooses {name}"),
+            Self::MissingTarget {
+                target,
+                origin,
+                stages,
+                ..
+            } => {
+                let stages = match stages.as_slice() {
+                    [] => "no stage has a name".to_owned(),
+                    stages => format!("the stages are {}", stages.join(", ")),
+                };
+                format!("{origin} asks for {target}; {stages}")
+            }
+            Self::Unusable { problem, .. } => problem.clone(),
             Self::InvalidOption {
                 option, expected, ..
             } => format!("{option} has to be {expected}"),
+            Self::Refused { problem, .. } => problem.clone(),
             Self::Tree(error) => match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
@@ -171,6 +260,10 @@ impl DetectError {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
+            Self::Unrecognised { inside, .. } if !inside.is_empty() => format!(
+                "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else add a Dockerfile",
+                inside.join(" or ")
+            ),
             Self::Unrecognised { .. } => {
                 "add a Dockerfile, or the manifest of your language, at the root of the repository"
                     .to_owned()
@@ -184,25 +277,30 @@ impl DetectError {
             Self::InvalidManifest { file, line, .. } => {
                 format!("correct {}, commit, and push again", place(file, *line))
             }
-            Self::UnknownVersion {
-                file, line, known, ..
-            } => {
-                format!(
-                    "write one of {} in {}, commit, and push again",
-                    known.join(", "),
-                    place(file, *line)
-                )
+            Self::UnknownVersion { origin, known, .. } => {
+                let known = known.join(", ");
+                origin.correction(&format!("to one of {known}"))
             }
             Self::NoStartCommand { add, .. } => add.clone(),
             Self::FileTooLarge { file, .. } => {
                 format!("check whether {file} is the file you meant to commit")
             }
-            Self::MissingDockerfile { path } => {
-                format!("add {path} to the repository, or change the setting")
+            Self::MissingDockerfile { path, origin } => {
+                format!("add {path} to the repository, or {}", origin.correction(""))
+            }
+            Self::MissingDirectory { path, origin, .. } => {
+                format!("add {path} to the repository, or {}", origin.correction(""))
+            }
+            Self::UnknownBuildpack { origin, known, .. } => {
+                origin.correction(&format!("to one of {}", known.join(", ")))
+            }
+            Self::MissingTarget { origin, .. } | Self::Unusable { origin, .. } => {
+                origin.correction("")
             }
             Self::InvalidOption { option, .. } => {
                 format!("change {option} in the settings of the server or the app")
             }
+            Self::Refused { next, .. } => next.clone(),
             Self::Tree(_) => "check the path and its permissions".to_owned(),
             Self::BrokenBuildpack { .. } => {
                 "report this as a bug of mini; a Dockerfile of your own goes around it".to_owned()
@@ -215,24 +313,19 @@ impl DetectError {
     pub fn location(&self) -> Option<(&str, Option<usize>)> {
         match self {
             Self::InvalidProcfile(error) => Some(("Procfile", Some(error.line()))),
-            Self::InvalidManifest { file, line, .. } | Self::UnknownVersion { file, line, .. } => {
-                Some((file, *line))
-            }
-            Self::FileTooLarge { file, .. } => Some((file, None)),
+            Self::InvalidManifest { file, line, .. } => Some((file, *line)),
+            Self::UnknownVersion { origin, .. }
+            | Self::MissingDockerfile { origin, .. }
+            | Self::MissingDirectory { origin, .. }
+            | Self::UnknownBuildpack { origin, .. }
+            | Self::MissingTarget { origin, .. }
+            | Self::Unusable { origin, .. } => origin.location(),
+            Self::FileTooLarge { file, .. } | Self::Refused { file, .. } => Some((file, None)),
             Self::Unrecognised { .. }
             | Self::NoStartCommand { .. }
-            | Self::MissingDockerfile { .. }
             | Self::InvalidOption { .. }
             | Self::Tree(_)
             | Self::BrokenBuildpack { .. } => None,
         }
-    }
-}
-
-/// `file:line`, the form editors and terminals understand.
-fn place(file: &str, line: Option<usize>) -> String {
-    match line {
-        Some(line) => format!("{file}:{line}"),
-        None => file.to_owned(),
     }
 }

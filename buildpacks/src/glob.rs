@@ -13,6 +13,8 @@ pub(crate) struct Glob {
     suffix: Option<String>,
     /// How many `/` a path has to have, where the pattern says: most paths of a large repository are refused by it alone.
     slashes: Option<usize>,
+    /// The characters a path has to end with: most of the rest are refused by them.
+    tail: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +90,24 @@ impl Glob {
                 .filter(|token| **token == Token::Char('/'))
                 .count()
         });
+        let tail_length = tokens
+            .iter()
+            .rev()
+            .take_while(|token| is_char(token))
+            .count();
+        let tail = text(tokens.get(tokens.len() - tail_length..).unwrap_or_default());
         Ok(Self {
+            tail,
             tokens,
             literal,
             suffix,
             slashes,
         })
+    }
+
+    /// How many `/` a path has to have, where the pattern says.
+    pub(crate) fn depth(&self) -> Option<usize> {
+        self.slashes
     }
 
     /// Whether the whole of `path` matches.
@@ -103,6 +117,9 @@ impl Glob {
         }
         if let Some(suffix) = &self.suffix {
             return path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path);
+        }
+        if !path.ends_with(&self.tail) {
+            return false;
         }
         let has_other_depth =
             |slashes| path.bytes().filter(|byte| *byte == b'/').count() != slashes;

@@ -127,7 +127,7 @@ fn options_are_checked_too() {
             ..Options::default()
         },
         Options {
-            build_args: vec!["A=1\nRUN x".into()],
+            arguments: [("A=1\nRUN x".to_owned(), String::new())].into(),
             ..Options::default()
         },
         Options {
@@ -164,7 +164,7 @@ fn options_reach_the_dockerfile() {
     let options = Options {
         image_mirrors: [("node".to_owned(), "mirror.example:5000/node".to_owned())].into(),
         cache_id_prefix: Some("shop".into()),
-        build_args: vec!["API_URL".into()],
+        arguments: [("API_URL".to_owned(), "x".to_owned())].into(),
         ..Options::default()
     };
     let tree = MapTree::new()
@@ -246,6 +246,29 @@ const NAMES: &[&str] = &[
     "Dockerfile",
     "runtime.txt",
     "odd\nname/app.py",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    ".yarnrc.yml",
+    "bun.lock",
+    "next.config.mjs",
+    "vite.config.ts",
+    "tsconfig.json",
+    "angular.json",
+    "nx.json",
+    "project.json",
+    "deno.json",
+    "index.ts",
+    "packages/a/package.json",
+    "packages/b c/package.json",
+    "mini.toml",
+    "nixpacks.toml",
+    "railpack.json",
+    "app.json",
+    "mise.toml",
+    ".tool-versions",
+    ".env.example",
+    "a/package.json",
 ];
 
 fn content() -> impl Strategy<Value = Vec<u8>> {
@@ -262,6 +285,37 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
         Just("package main\n"),
         Just("web: a \"b\" \\\nworker: c\n"),
         Just("FROM a\nFROM b"),
+        Just(
+            "lockfileVersion: '9.0'\nversion: 8\n__metadata:\nyarnPath: .yarn/releases/yarn-1 x.cjs\n"
+        ),
+        Just("packages: ['packages/*', '../..', '**', '!', '[']\n"),
+        Just(
+            r#"{"workspaces": ["packages/*", "/", "*"], "name": "a b", "packageManager": "pnpm@9; RUN x", "dependencies": {"next": "15", "a b": "*"}, "scripts": {"build": "npm run build"}}"#
+        ),
+        Just(
+            r#"{"name": "a b", "scripts": {"start": "npm start", "build": "tsc"}, "dependencies": {"a b": "*", "vite": "5"}}"#
+        ),
+        Just("c = { output: 'standalone', distDir: 'a b', outDir: \"x;y\", ssr: false"),
+        Just(
+            r#"{"projects": {"a b": {"architect": {"build": {"options": {"outputPath": "x y"}}}}}, "targets": {"build": {"executor": "@nx/web:build", "options": {"outputPath": "$(x)"}}}}"#
+        ),
+        Just(
+            r#"{"tasks": {"start": "deno run -A 'x y.ts'", "build": "a"}, "compilerOptions": {"outDir": "$x"}}"#
+        ),
+        Just("[build]\ndirectory = 'a'\npackages = ['b']\n[environment]\nA = \"x\\nRUN evil\"\n"),
+        Just(
+            "[build]\ninstall-command = 'a'\nbuild-command = 'b; $(c)'\n[processes]\nweb = 'd \\\\'\n"
+        ),
+        Just("[environment]\nA = '\"\\$(evil)'\n[versions]\nnode = '20'\n"),
+        Just(
+            "[variables]\nA = '1'\nNIXPACKS_NODE_VERSION = 'x'\n[phases.setup]\naptPkgs = ['a', '...']\n[start]\ncmd = 'e'\n"
+        ),
+        Just(
+            r#"{"packages": {"node": "22"}, "steps": {"build": {"commands": ["a", {"cmd": "b"}, {"path": "c"}]}}, "deploy": {"aptPackages": ["d"], "variables": {"E": "f\ng"}}}"#
+        ),
+        Just(r#"{"scripts": {"dokku": {"predeploy": "a"}}}"#),
+        Just("[tools]\nnode = ['20', '18']\npython = { version = '3.12' }\n"),
+        Just("nodejs 20\npython 3.12\ngolang ref:x\n"),
     ];
     prop_oneof![
         4 => known.prop_map(|text| text.as_bytes().to_vec()),

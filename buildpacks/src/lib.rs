@@ -14,7 +14,9 @@
 //! # Ok::<(), mini_buildpacks::DetectError>(())
 //! ```
 
+mod additions;
 mod buildpack;
+mod cargo;
 mod catalogue;
 mod condition;
 mod detection;
@@ -22,28 +24,42 @@ mod detector;
 mod dir_tree;
 pub mod dockerfile;
 pub mod dockerignore;
+mod document;
+mod dotenv;
+mod environment;
 mod error;
 mod evaluation;
 mod glob;
 pub mod image;
+mod import_path;
+mod javascript;
+mod jsonc;
 mod known_versions;
 mod options;
+mod overrides;
 mod plan;
+mod poetry_range;
 mod probe;
 pub mod procfile;
 mod repository;
 mod requirements;
 mod runtime;
+mod said;
 mod source_code;
+mod system_packages;
 mod template;
+mod tools;
 mod tree;
 
 pub use detection::{Detection, RuntimeVersion};
-pub use detector::detect;
+pub use detector::{buildpack_names, detect};
 pub use dir_tree::DirTree;
+pub use environment::{EnvironmentTemplate, Suggestion, environment_templates};
 pub use error::DetectError;
+pub use known_versions::VersionTable;
 pub use options::Options;
-pub use tree::{MapTree, Tree, TreeError};
+pub use said::Origin;
+pub use tree::{MapTree, Subdirectory, Tree, TreeError};
 
 #[cfg(test)]
 mod fixtures;

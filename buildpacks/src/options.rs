@@ -1,24 +1,37 @@
 //! What the caller may decide about a detection.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::DetectError;
 use crate::image::is_image_reference;
+use crate::known_versions::VersionTable;
+use crate::overrides::is_variable;
 
 /// Settings of the server or the app that reach into detection. The default decides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Images and where to take them from instead; see [`crate::image::mirrored`]. An app's own Dockerfile is not rewritten.
     pub image_mirrors: BTreeMap<String, String>,
-    /// The app's Dockerfile, where it is not called `Dockerfile`. It has to exist, and then always wins.
+    /// The buildpack to take, by the name of its folder; `dockerfile` for the app's own Dockerfile.
+    pub selected: Option<String>,
+    /// The directory of the app in the repository; it has to exist. Without it the app is the whole repository.
+    pub build_dir: Option<String>,
+    /// The app's Dockerfile, seen from its directory, where it is not called `Dockerfile`. It has to exist, and then always wins.
     pub dockerfile_path: Option<String>,
+    /// The stage to build of the app's own Dockerfile.
+    pub target: Option<String>,
+    /// Variables of the app; only those that begin with `MINI_` are looked at.
+    pub variables: BTreeMap<String, String>,
     /// Prefix of the ids of BuildKit's cache mounts: letters, digits, `-`, `_`, `.`. Two builds with one prefix share package
     /// downloads. By default the language's name; give apps that do
     /// not trust each other prefixes of their own.
     pub cache_id_prefix: Option<String>,
-    /// Names the build may see as `--build-arg`: declared with `ARG` in the build stage only, so they are not in the image that
-    /// runs.
-    pub build_args: Vec<String>,
+    /// What the build may see as `--build-arg`: declared with `ARG` in the build stage only, so they are not in the image that
+    /// runs. They are in the history of the image, so no secret belongs here.
+    pub arguments: BTreeMap<String, String>,
+    /// Versions there are images for, in place of those that came with the program, runtime by runtime.
+    pub versions: Option<Arc<VersionTable>>,
     /// The day ends of life are measured from, `YYYY-MM-DD`. By default the day of the table of versions, which keeps results
     /// reproducible.
     pub today: Option<String>,
@@ -53,15 +66,9 @@ impl Options {
                 "letters, digits, `-`, `_` and `.`",
             ));
         }
-        let is_variable = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        if let Some(value) = self.build_args.iter().find(|name| !is_variable(name)) {
+        if let Some(value) = self.arguments.keys().find(|name| !is_variable(name)) {
             return Err(invalid(
-                "build_args",
+                "arguments",
                 value,
                 "names of variables: letters, digits and `_`",
             ));

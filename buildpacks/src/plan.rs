@@ -1,119 +1,225 @@
-//! From one buildpack's facts to processes, versions and a Dockerfile.
+//! From one buildpack's facts and what was decided to processes, versions and a Dockerfile.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::additions::Additions;
+use crate::buildpack::Command;
 use crate::detection::{Detection, RuntimeVersion};
-use crate::detector::Detector;
+use crate::detector::{Detector, inside};
 use crate::dockerfile;
+use crate::environment;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
 use crate::image::{is_image_reference, mirrored};
+use crate::known_versions::KnownRuntime;
+use crate::runtime::Pin;
+use crate::said::{Origin, Said};
+use crate::system_packages;
 use crate::template;
+
+const PROCFILE: &str = "Procfile";
 
 impl<'a> Detector<'a> {
     /// # Errors
     /// [`DetectError::NoStartCommand`] lets another language try; any other error ends the detection.
     pub(crate) fn plan(&self, evaluation: Evaluation<'a>) -> Result<Detection, DetectError> {
         let buildpack = evaluation.buildpack;
-        let manager = evaluation.first(&buildpack.package_managers, |manager| &manager.when)?;
+        if let Some(refusal) = evaluation.first(&buildpack.refusals, |refusal| &refusal.when)? {
+            return Err(DetectError::Refused {
+                file: self
+                    .repository
+                    .from_root(evaluation.fact_text(&refusal.file).unwrap_or_default()),
+                problem: evaluation.render(&refusal.problem)?,
+                next: evaluation.render(&refusal.next)?,
+            });
+        }
+        let variant = evaluation.first(&buildpack.variants, |variant| &variant.when)?;
+        let directory = self.directory().to_owned();
+        let mut warnings = evaluation.remarks(&buildpack.warnings)?;
+        warnings.extend(self.overrides.warnings.iter().cloned());
         let mut detection = Detection {
             language: buildpack.name.clone(),
-            package_manager: manager.map(|manager| manager.name.clone()),
+            variant: variant.map(|variant| variant.name.clone()),
+            package_manager: evaluation.manager().map(str::to_owned),
             version: None,
             versions: BTreeMap::new(),
             start: None,
+            install: None,
             build: None,
             processes: BTreeMap::new(),
             release_command: None,
             static_root: None,
+            context: directory.clone(),
+            directory,
             builder: format!("buildpack:{}", buildpack.name),
             evidence: evaluation.remarks(&buildpack.evidence)?,
             dockerfile: String::new(),
             dockerfile_path: None,
-            warnings: evaluation.remarks(&buildpack.warnings)?,
+            target: None,
+            arguments: self.arguments(),
+            environment: Vec::new(),
+            warnings,
             base_images: Vec::new(),
         };
-        self.set_processes(&evaluation, &mut detection)?;
+        let ships = self.set_processes(&evaluation, &mut detection)?;
         if let Some(fact) = &buildpack.own_dockerfile {
-            let path = self
-                .options
-                .dockerfile_path
-                .as_deref()
-                .or(evaluation.fact_text(fact))
-                .unwrap_or("Dockerfile");
-            let path = path.trim_start_matches("./");
-            self.take_own_dockerfile(path, &mut detection)?;
+            let found = evaluation.fact_text(fact).unwrap_or("Dockerfile");
+            self.take_own_dockerfile(found, &mut detection)?;
         } else {
-            self.write_dockerfile(&evaluation, &mut detection)?;
+            self.write_dockerfile(&evaluation, ships, &mut detection)?;
         }
+        self.suggest_environment(&evaluation, &mut detection)?;
         Ok(detection)
     }
 
-    /// Procfile first, then the language's convention.
+    /// Arguments of the build; those that came with a command go before those of mini.toml.
+    fn arguments(&self) -> BTreeMap<String, String> {
+        let decided = self.overrides.arguments.iter();
+        let decided = decided.map(|(name, said)| (name.clone(), said.value.clone()));
+        decided.chain(self.options.arguments.clone()).collect()
+    }
+
+    /// What was declared, and where nothing was, the language's convention. Returns what the image needs of the app, where that
+    /// is not everything.
     fn set_processes(
         &self,
         evaluation: &Evaluation<'a>,
         detection: &mut Detection,
-    ) -> Result<(), DetectError> {
+    ) -> Result<Vec<String>, DetectError> {
+        let mut ships = Vec::new();
         let buildpack = evaluation.buildpack;
-        let procfile = self.procfile.as_ref().inspect(|procfile| {
-            detection.release_command = procfile.release_command().map(str::to_owned);
-        });
-        if let Some(procfile) = procfile.filter(|procfile| !procfile.is_empty()) {
-            let types = procfile
-                .processes()
-                .map(|(name, command)| (name.to_owned(), Some(command.to_owned())));
-            detection.processes = types.collect();
-            let names: Vec<&str> = detection.processes.keys().map(String::as_str).collect();
+        if let Some(release) = &self.overrides.release {
+            detection.release_command = Some(release.value.clone());
+            if let Some(text) = self.won("the release command", "release", release) {
+                detection.evidence.push(text);
+            }
+        }
+        let declared = &self.overrides.processes;
+        if declared.is_empty() {
+            if buildpack.own_dockerfile.is_none() && !buildpack.starts_by_itself {
+                let Some(chosen) = evaluation.first(&buildpack.start, |start| &start.when)? else {
+                    return Err(DetectError::NoStartCommand {
+                        language: buildpack.name.clone(),
+                        title: buildpack.title.clone(),
+                        add: buildpack.add_start.clone(),
+                        evidence: detection.evidence.clone(),
+                    });
+                };
+                detection.evidence.push(evaluation.render(&chosen.because)?);
+                let render = |text: &String| evaluation.render(text);
+                detection.start = chosen.command.as_ref().map(render).transpose()?;
+                detection.static_root = chosen.serves.as_ref().map(render).transpose()?;
+                ships = chosen.ships.iter().map(render).collect::<Result<_, _>>()?;
+            }
+            detection
+                .processes
+                .insert("web".to_owned(), detection.start.clone());
+            return Ok(ships);
+        }
+        if let Some(procfile) = self
+            .procfile
+            .as_ref()
+            .filter(|procfile| !procfile.is_empty())
+        {
+            let names: Vec<&str> = procfile.processes().map(|(name, _)| name).collect();
             detection
                 .evidence
                 .push(format!("found Procfile ({})", names.join(", ")));
-            detection.start = procfile.command("web").map(str::to_owned);
-            if detection.start.is_none() {
-                detection
-                    .warnings
-                    .push("the Procfile has no `web`: the app gets no HTTP requests".to_owned());
+        }
+        for (name, said) in declared {
+            detection
+                .processes
+                .insert(name.clone(), Some(said.value.clone()));
+            if let Some(text) = self.won(&format!("the command of {name}"), name, said) {
+                detection.evidence.push(text);
             }
-            return Ok(());
         }
-        if buildpack.own_dockerfile.is_none() && !buildpack.starts_by_itself {
-            let Some(chosen) = evaluation.command(&buildpack.start)? else {
-                return Err(DetectError::NoStartCommand {
-                    language: buildpack.name.clone(),
-                    title: buildpack.title.clone(),
-                    add: buildpack.add_start.clone(),
-                    evidence: detection.evidence.clone(),
-                });
+        detection.start = declared.get("web").map(|said| said.value.clone());
+        if detection.start.is_none() {
+            let only_procfile = declared.values().all(|said| said.origin.name() == PROCFILE);
+            let who = if only_procfile {
+                "the Procfile has no `web`"
+            } else {
+                "no `web` is declared"
             };
-            detection.evidence.push(chosen.because);
-            detection.start = Some(chosen.command);
+            detection
+                .warnings
+                .push(format!("{who}: the app gets no HTTP requests"));
         }
-        detection
-            .processes
-            .insert("web".to_owned(), detection.start.clone());
-        Ok(())
+        Ok(ships)
+    }
+
+    /// Says where a command comes from, and over what it has the say. Nothing for the Procfile, which is told by itself.
+    fn won(&self, what: &str, name: &str, said: &Said) -> Option<String> {
+        if said.origin.name() == PROCFILE {
+            return None;
+        }
+        let weaker = self
+            .procfile
+            .as_ref()
+            .and_then(|procfile| procfile.line(name));
+        let weaker = weaker.map_or(String::new(), |line| {
+            format!(", which goes before {PROCFILE}:{line}")
+        });
+        Some(format!("{what} is that of {}{weaker}", said.origin))
     }
 
     fn take_own_dockerfile(
         &self,
-        path: &str,
+        found: &str,
         detection: &mut Detection,
     ) -> Result<(), DetectError> {
-        let Some(text) = self.repository.text(path)? else {
+        let chosen = self.overrides.buildpack.as_ref();
+        let by_convention = Said {
+            value: found.to_owned(),
+            origin: chosen.map_or_else(
+                || Origin::File {
+                    file: self.repository.from_root(found),
+                    line: None,
+                },
+                |said| said.origin.clone(),
+            ),
+        };
+        let said = self.overrides.dockerfile.as_ref().unwrap_or(&by_convention);
+        let path = inside(said)?;
+        let place = self.repository.from_root(&path);
+        let Some(text) = self.repository.text(&path)? else {
             return Err(DetectError::MissingDockerfile {
-                path: path.to_owned(),
+                path: place,
+                origin: said.origin.clone(),
             });
         };
         let facts = dockerfile::read(&text);
         if !facts.has_stage {
             let problem = "there is no FROM in it".to_owned();
             return Err(DetectError::InvalidManifest {
-                file: path.to_owned(),
+                file: place,
                 line: None,
                 problem,
             });
+        }
+        if let Some(target) = &self.overrides.target {
+            let is_known = facts
+                .stages
+                .iter()
+                .any(|stage| stage.eq_ignore_ascii_case(&target.value))
+                || target
+                    .value
+                    .parse::<usize>()
+                    .is_ok_and(|number| number < facts.stage_count);
+            if !is_known {
+                return Err(DetectError::MissingTarget {
+                    target: target.value.replace(char::is_control, " "),
+                    path: place,
+                    origin: target.origin.clone(),
+                    stages: facts.stages,
+                });
+            }
+            let text = format!("{} asks for the stage {}", target.origin, target.value);
+            detection.evidence.push(text);
+            detection.target = Some(target.value.clone());
         }
         if let Some(syntax) = facts.syntax {
             detection.warnings.push(format!(
@@ -121,17 +227,44 @@ impl<'a> Detector<'a> {
                 syntax.replace(char::is_control, " ")
             ));
         }
-        detection.evidence.insert(0, format!("found {path}"));
+        let text_of_path = match &self.overrides.dockerfile {
+            Some(said) => format!("{} names {place}", said.origin),
+            None => format!("found {place}"),
+        };
+        detection.evidence.insert(0, text_of_path);
+        self.say_what_has_no_effect(detection);
         detection.builder = "dockerfile".to_owned();
         detection.dockerfile = text.to_string();
-        detection.dockerfile_path = Some(path.to_owned());
+        detection.dockerfile_path = Some(place);
         detection.base_images = facts.base_images;
         Ok(())
+    }
+
+    /// What was decided for a Dockerfile of ours does nothing in one of the app's own.
+    fn say_what_has_no_effect(&self, detection: &mut Detection) {
+        let overrides = self.overrides;
+        let decided = overrides
+            .install
+            .iter()
+            .chain(&overrides.build)
+            .chain(&overrides.packages)
+            .chain(&overrides.build_packages)
+            .chain(overrides.versions.values())
+            .chain(overrides.environment.values());
+        let mut places: Vec<String> = decided.map(|said| said.origin.to_string()).collect();
+        places.dedup();
+        if !places.is_empty() {
+            detection.warnings.push(format!(
+                "{} has no effect: the app's own Dockerfile says how it is built",
+                places.join(", ")
+            ));
+        }
     }
 
     fn write_dockerfile(
         &self,
         evaluation: &Evaluation<'a>,
+        ships: Vec<String>,
         detection: &mut Detection,
     ) -> Result<(), DetectError> {
         let buildpack = evaluation.buildpack;
@@ -141,40 +274,155 @@ impl<'a> Detector<'a> {
             .first()
             .and_then(|runtime| detection.versions.get(&runtime.name))
             .map(|taken| taken.version.clone());
-        if let Some(chosen) = evaluation.command(&buildpack.build)? {
-            detection.build = Some(chosen.command);
-            detection.evidence.push(chosen.because);
+        let overrides = self.overrides;
+        let text = buildpack.template.unwrap_or_default();
+        for (name, what, by_owner, conventions) in [
+            (
+                "install",
+                "the install command",
+                &overrides.install,
+                &buildpack.install,
+            ),
+            (
+                "build",
+                "the build command",
+                &overrides.build,
+                &buildpack.build,
+            ),
+        ] {
+            let chosen =
+                self.command(evaluation, what, by_owner.as_ref(), conventions, detection)?;
+            if let Some(said) = by_owner
+                && !template::mentions(text, name)
+            {
+                let title = &buildpack.title;
+                detection.warnings.push(format!(
+                    "{} has no effect: a {title} is built without {what}",
+                    said.origin
+                ));
+            } else if name == "install" {
+                detection.install = chosen;
+            } else {
+                detection.build = chosen;
+            }
         }
-        detection.static_root = match &buildpack.static_root {
-            Some(root) => Some(evaluation.render(root)?),
-            None => None,
+        if let Some(target) = &overrides.target {
+            detection.warnings.push(format!(
+                "{} has no effect: only an app's own Dockerfile has stages to choose from",
+                target.origin
+            ));
+        }
+        if let Some(root) = &buildpack.static_root {
+            detection.static_root = Some(evaluation.render(root)?);
+        }
+        let is_from_root = match &buildpack.root_context {
+            Some(condition) => condition.holds(evaluation)?,
+            None => false,
         };
+        if is_from_root {
+            detection.context = ".".to_owned();
+        }
+        let directory = if is_from_root { self.directory() } else { "." };
+        let needed = system_packages::needed(evaluation)?;
+        detection.evidence.extend(needed.reasons);
+        let taken: BTreeMap<&String, &String> = detection
+            .versions
+            .iter()
+            .map(|(runtime, taken)| (runtime, &taken.version))
+            .collect();
         let mut values = evaluation.values()?;
+        let cache = self.options.cache_id_prefix.as_deref();
+        let names: Vec<&String> = detection.arguments.keys().collect();
         values.extend([
+            ("versions".to_owned(), json!(taken)),
+            ("build_packages".to_owned(), json!(needed.build)),
+            ("run_packages".to_owned(), json!(needed.run)),
+            ("ships".to_owned(), json!(ships)),
             ("image".to_owned(), json!(images)),
             ("start".to_owned(), json!(detection.start)),
+            ("install".to_owned(), json!(detection.install)),
             ("build".to_owned(), json!(detection.build)),
+            ("directory".to_owned(), json!(directory)),
             ("static_root".to_owned(), json!(detection.static_root)),
+            ("variant".to_owned(), json!(detection.variant)),
             (
                 "package_manager".to_owned(),
                 json!(detection.package_manager),
             ),
-            (
-                "cache".to_owned(),
-                json!(
-                    self.options
-                        .cache_id_prefix
-                        .as_deref()
-                        .unwrap_or(&buildpack.name)
-                ),
-            ),
-            ("build_args".to_owned(), json!(self.options.build_args)),
+            ("cache".to_owned(), json!(cache.unwrap_or(&buildpack.name))),
+            ("build_args".to_owned(), json!(names)),
         ]);
-        let text = buildpack.template.unwrap_or_default();
-        detection.dockerfile =
+        let rendered =
             template::render(text, &values).map_err(|problem| evaluation.broken(problem))?;
+        detection.dockerfile = self.additions().add_to(&rendered);
         detection.base_images = dockerfile::read(&detection.dockerfile).base_images;
         Ok(())
+    }
+
+    /// The command the owner decided, else that of the convention.
+    fn command(
+        &self,
+        evaluation: &Evaluation<'a>,
+        what: &str,
+        by_owner: Option<&Said>,
+        conventions: &'a [Command],
+        detection: &mut Detection,
+    ) -> Result<Option<String>, DetectError> {
+        if let Some(said) = by_owner {
+            let text = format!("{what} is that of {}", said.origin);
+            detection.evidence.push(text);
+            return Ok(Some(said.value.clone()));
+        }
+        let Some(chosen) = evaluation.command(conventions)? else {
+            return Ok(None);
+        };
+        if !chosen.because.is_empty() {
+            detection.evidence.push(chosen.because);
+        }
+        Ok(Some(chosen.command))
+    }
+
+    fn additions(&self) -> Additions<'_> {
+        fn values(said: &[Said]) -> Vec<&str> {
+            said.iter().map(|said| said.value.as_str()).collect()
+        }
+        let environment = self.overrides.environment.iter();
+        Additions {
+            packages: values(&self.overrides.packages),
+            build_packages: values(&self.overrides.build_packages),
+            environment: environment
+                .map(|(name, said)| (name.as_str(), said.value.as_str()))
+                .collect(),
+        }
+    }
+
+    /// By what the app depends on, then by its own example. An own Dockerfile may hide any language, so all are asked.
+    fn suggest_environment(
+        &self,
+        evaluation: &Evaluation<'a>,
+        detection: &mut Detection,
+    ) -> Result<(), DetectError> {
+        environment::by_rules(evaluation, &mut detection.environment)?;
+        if evaluation.buildpack.own_dockerfile.is_some() {
+            for buildpack in &self.catalogue.buildpacks {
+                let evaluation = self.ask(buildpack);
+                if buildpack.own_dockerfile.is_none() && evaluation.is_detected().unwrap_or(false) {
+                    // A manifest that is broken for us need not be for the Dockerfile.
+                    if let Ok(evaluation) = evaluation.look_up() {
+                        let _ = environment::by_rules(&evaluation, &mut detection.environment);
+                    }
+                }
+            }
+        }
+        let warnings = environment::by_example(self.repository, &mut detection.environment)?;
+        detection.warnings.extend(warnings);
+        Ok(())
+    }
+
+    fn known(&self, runtime: &str) -> Option<&'a KnownRuntime> {
+        let own = self.options.versions.as_ref();
+        own.and_then(|table| table.0.runtimes.get(runtime))
+            .or_else(|| self.catalogue.known.runtimes.get(runtime))
     }
 
     /// The version of each runtime, and its image by name.
@@ -198,18 +446,33 @@ impl<'a> Detector<'a> {
             .as_deref()
             .unwrap_or(&self.catalogue.known.date);
         for runtime in &evaluation.buildpack.runtimes {
-            let Some(known) = self.catalogue.known.runtimes.get(&runtime.name) else {
+            if !runtime.when.holds(evaluation)? {
+                continue;
+            }
+            let Some(known) = self.known(&runtime.name) else {
                 return Err(evaluation.broken(format!("no versions of {} are known", runtime.name)));
             };
-            let pin = runtime.pin(self.repository)?;
-            let line = runtime.resolve(known, pin.as_ref())?;
+            let decided = self.overrides.versions.get(&runtime.name);
+            let pin = match decided {
+                Some(said) => Some(Pin::exact(said.clone())),
+                None => runtime.pin(evaluation)?,
+            };
+            let whole = runtime.whole_version(pin.as_ref());
+            let line = match &whole {
+                // A release that is asked for by its whole number is there even if its line is news to our table.
+                Some(whole) => known.line_of(whole).or_else(|| known.line(&known.default)),
+                None => Some(runtime.resolve(known, pin.as_ref())?),
+            };
+            let Some(line) = line else {
+                return Err(evaluation.broken(format!("no default for {}", runtime.name)));
+            };
+            let release = whole.clone().unwrap_or_else(|| line.latest.clone());
+            let version = whole.unwrap_or_else(|| line.version.clone());
             if let Some(pin) = &pin {
-                let place = pin
-                    .line
-                    .map_or(pin.file.clone(), |number| format!("{}:{number}", pin.file));
+                let place = &pin.origin;
                 detection.evidence.push(format!(
-                    "{place} asks for {} {}: taking {}",
-                    runtime.name, pin.wanted, line.version
+                    "{place} asks for {} {}: taking {version}",
+                    runtime.name, pin.wanted
                 ));
                 // ISO dates compare as text. Only for a version the app chose: our default is our own business.
                 let ended = line
@@ -224,19 +487,18 @@ impl<'a> Detector<'a> {
                     detection.warnings.push(text);
                 }
             }
-            let image = mirrored(
-                &runtime.image.replace("{version}", &line.version),
-                &self.options.image_mirrors,
-            );
-            images.insert(runtime.name.clone(), Value::String(image));
-            let (wanted, source, number) = match pin {
-                Some(pin) => (Some(pin.wanted), Some(pin.file), pin.line),
-                None => (None, None, None),
-            };
+            if let Some(image) = &runtime.image {
+                let image = image
+                    .replace("{version}", &line.version)
+                    .replace("{release}", &release);
+                let image = mirrored(&image, &self.options.image_mirrors);
+                images.insert(runtime.name.clone(), Value::String(image));
+            }
+            let number = pin.as_ref().and_then(|pin| pin.origin.location()?.1);
             let taken = RuntimeVersion {
-                version: line.version.clone(),
-                wanted,
-                source,
+                version,
+                source: pin.as_ref().map(|pin| pin.origin.name().to_owned()),
+                wanted: pin.map(|pin| pin.wanted),
                 line: number,
             };
             detection.versions.insert(runtime.name.clone(), taken);

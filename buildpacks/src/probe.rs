@@ -1,14 +1,18 @@
 //! Named probes: the ways a `buildpack.toml` may look a value up in a repository. Each is useful to any language.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cargo;
 use crate::error::DetectError;
+use crate::import_path;
+use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::repository::{Repository, line_of_pointer};
 use crate::requirements;
 use crate::source_code;
+use crate::template::module_name;
 
 /// Where a fact comes from.
 #[derive(Debug, Deserialize)]
@@ -22,6 +26,8 @@ pub(crate) enum Probe {
     Json { file: String, key: String },
     /// The same in a TOML file, by dotted key.
     Toml { file: String, key: String },
+    /// The key of a table in a TOML file that has exactly one, tables in order.
+    OnlyKey { file: String, keys: Vec<String> },
     /// The path of a file that a JSON file names, with one of `endings` behind it. Nothing if no such file exists.
     NamedFile {
         file: String,
@@ -35,18 +41,72 @@ pub(crate) enum Probe {
         of: Vec<String>,
         contains: Vec<String>,
     },
-    /// `NAME = CALL(` at the start of a line: `{file, name}`.
+    /// `NAME = CALL(` at the start of a line: `{file, name, module, root}`, see [`import_path::definition`].
     AssignedCall { of: Vec<String>, calls: Vec<String> },
-    /// `def NAME(` at the start of a line: `{file, name}`.
+    /// `def NAME(` at the start of a line: the same.
     DefinedFunction { of: Vec<String>, names: Vec<String> },
-    /// The directories with a file that has exactly this line, `.` for the root.
+    /// The directories with a file that has exactly this line (and one of the texts, where any are given), `.` for the root.
     DirectoriesWith {
         of: Vec<String>,
         except: String,
         line: String,
+        #[serde(default)]
+        contains: Vec<String>,
+        /// A folder with this file of its own is another project, and left out,
+        #[serde(default)]
+        apart: Option<String>,
+        /// unless this file is at the root.
+        #[serde(default)]
+        joined_by: Option<String>,
     },
-    /// A requirements file with all it includes: `{files, needs_source}`.
-    Requirements { file: String },
+    /// The path of the first file whose code contains one of the texts, written without spaces and with double quotes.
+    CodeWith {
+        of: Vec<String>,
+        contains: Vec<String>,
+    },
+    /// The directory behind `NAME: "..."` in the code of one of the files.
+    CodeDirectory { of: Vec<String>, names: Vec<String> },
+    /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
+    JsonWord { file: String, keys: Vec<String> },
+    /// The directory a string in a JSON file names, of the first key that has one.
+    JsonDirectory { file: String, keys: Vec<String> },
+    /// What a script of a package.json (the first there is) comes down to: `{name, commands}` and true for each of `kinds`
+    /// whose patterns its last command fits.
+    Script {
+        file: String,
+        names: Vec<String>,
+        #[serde(default)]
+        kinds: BTreeMap<String, Vec<String>>,
+    },
+    /// The packages for development that scripts of a package.json (and the commands of the Procfile) need to run.
+    ScriptPackages {
+        file: String,
+        scripts: Vec<String>,
+        #[serde(default)]
+        procfile: bool,
+    },
+    /// The packages that are installed together; see [`workspace::value`].
+    Workspace,
+    /// The project of an angular.json; see [`angular::value`].
+    Angular { file: String },
+    /// A task of a deno.json; see [`task::value`].
+    Task { of: Vec<String>, names: Vec<String> },
+    /// The project of an Nx repository; see [`nx::value`].
+    Nx,
+    /// The first of these folders that has a Go-like file of the ending, `{}` standing for the last part of the module path
+    /// behind `prefix` in `file`.
+    ModuleFolder {
+        file: String,
+        prefix: String,
+        of: Vec<String>,
+        ending: String,
+    },
+    /// The folder behind `prefix` in a file, if it exists in the repository.
+    NamedFolder { file: String, prefix: String },
+    /// The first of these requirements files with all it includes: `{file, files, needs_source}`.
+    Requirements { of: Vec<String> },
+    /// The programs of a Cargo package or workspace: `{programs, app, packages, because, others}`; see [`cargo::programs`].
+    CargoPrograms { file: String },
 }
 
 /// Where the names of dependencies come from.
@@ -55,8 +115,18 @@ pub(crate) enum Probe {
 pub(crate) enum DependencySource {
     /// The keys of an object in a JSON file.
     JsonKeys { file: String, key: String },
-    /// A requirements file with all it includes; extras as `name[extra]`.
-    Requirements { file: String },
+    /// The first of these requirements files with all it includes; extras as `name[extra]`.
+    Requirements { of: Vec<String> },
+    /// The keys of a table in a TOML file whose values are requirements (Poetry, Pipenv, Cargo), as written and normalised;
+    /// extras as `name[extra]`.
+    TomlKeys { file: String, key: String },
+    /// The first word of each line that looks like a path on a host (`github.com/x/y v1.2.3`), `require` aside.
+    HostPaths { file: String },
+    /// The packages of lock files in TOML (`[[package]]` tables with a `name`), as `locked:name`. Says what is installed, not
+    /// what the app itself asks for. A lock file beyond the reading limit counts as empty.
+    Locked { of: Vec<String> },
+    /// The dependencies of all packages of a Cargo workspace.
+    CargoDependencies { file: String },
     /// A list of requirement strings in a TOML file.
     TomlRequirements { file: String, key: String },
 }
@@ -79,7 +149,7 @@ impl Probe {
                 Some(value) => {
                     let text = repository.text(file)?;
                     let line = text.and_then(|text| line_of_pointer(&text, key));
-                    Some(plain(value).ok_or_else(|| unusable(file, line, key))?)
+                    Some(plain(value).ok_or_else(|| unusable(repository, file, line, key))?)
                 }
                 None => None,
             },
@@ -102,38 +172,133 @@ impl Probe {
             }
             Self::Toml { file, key } => match repository.toml(file, key)? {
                 Some((value, line)) => {
-                    Some(plain(value).ok_or_else(|| unusable(file, Some(line), key))?)
+                    Some(plain(value).ok_or_else(|| unusable(repository, file, Some(line), key))?)
                 }
                 None => None,
             },
-            Self::Line { file, prefix } => match repository.text(file)? {
-                Some(text) => {
-                    let rest = text
-                        .lines()
-                        .find_map(|line| line.trim().strip_prefix(prefix.as_str()));
-                    rest.map(str::trim).and_then(|rest| plain(rest.into()))
+            Self::OnlyKey { file, keys } => {
+                let mut only = None;
+                for key in keys {
+                    if only.is_none()
+                        && let Some((Value::Object(table), _)) = repository.toml(file, key)?
+                        && table.len() == 1
+                    {
+                        only = table.keys().next().cloned().map(Value::from);
+                    }
                 }
-                None => None,
-            },
+                only.and_then(plain)
+            }
+            Self::Line { file, prefix } => {
+                line_behind(repository, file, prefix)?.and_then(|rest| plain(rest.into()))
+            }
             Self::FileWith { of, contains } => {
                 source_code::file_with(repository, of, contains)?.map(Value::from)
             }
-            Self::AssignedCall { of, calls } => {
-                source_code::assigned_call(repository, of, calls)?.map(definition)
+            Self::AssignedCall { of, calls } => definition(
+                repository,
+                source_code::assigned_call(repository, of, calls)?,
+            )?,
+            Self::DefinedFunction { of, names } => definition(
+                repository,
+                source_code::defined_function(repository, of, names)?,
+            )?,
+            Self::DirectoriesWith {
+                of,
+                except,
+                line,
+                contains,
+                apart,
+                joined_by,
+            } => {
+                let is_joined = joined_by.as_ref().is_some_and(|file| repository.has(file));
+                let apart = apart.as_deref().filter(|_| !is_joined);
+                let found = source_code::directories_with(repository, of, except, line, contains)?;
+                let is_here =
+                    |folder: &String| apart.is_none_or(|file| !is_below(repository, folder, file));
+                Some(found.into_iter().filter(is_here).map(Value::from).collect())
             }
-            Self::DefinedFunction { of, names } => {
-                source_code::defined_function(repository, of, names)?.map(definition)
-            }
-            Self::DirectoriesWith { of, except, line } => Some(
-                source_code::directories_with(repository, of, except, line)?
+            Self::ModuleFolder {
+                file,
+                prefix,
+                of,
+                ending,
+            } => {
+                let line = line_behind(repository, file, prefix)?;
+                let name = module_name(&line.unwrap_or_default());
+                let folders = of.iter().map(|folder| folder.replace("{}", &name));
+                folders
                     .into_iter()
+                    .find(|folder| {
+                        !name.is_empty()
+                            && !repository
+                                .matching(&format!("{folder}/*{ending}"))
+                                .is_empty()
+                    })
                     .map(Value::from)
-                    .collect(),
-            ),
-            Self::Requirements { file } => requirements::read(repository, file)?.map(|found| {
-                let files: Vec<_> = found.files.into_iter().collect();
-                json!({"files": files, "needs_source": found.needs_source})
+            }
+            Self::CodeWith { of, contains } => {
+                code::file_with(repository, of, contains)?.map(Value::from)
+            }
+            Self::CodeDirectory { of, names } => {
+                code::directory(repository, of, names)?.map(Value::from)
+            }
+            Self::JsonWord { file, keys } => json_text(repository, file, keys)?.map(|text| {
+                let is_letter = |c: &char| c.is_ascii_alphabetic();
+                text.chars()
+                    .take_while(is_letter)
+                    .collect::<String>()
+                    .into()
             }),
+            Self::JsonDirectory { file, keys } => json_text(repository, file, keys)?
+                .and_then(|text| code::clean_directory(&text))
+                .map(Value::from),
+            Self::Script { file, names, kinds } => match repository.json(file)? {
+                Some(package) => script::value(&package, names, kinds),
+                None => None,
+            },
+            Self::ScriptPackages {
+                file,
+                scripts,
+                procfile,
+            } => match repository.json(file)? {
+                Some(package) => {
+                    let mut commands: Vec<Vec<String>> = scripts
+                        .iter()
+                        .flat_map(|name| script::commands(&package, name))
+                        .collect();
+                    let lines = if *procfile {
+                        repository.beginning("Procfile")?
+                    } else {
+                        "".into()
+                    };
+                    for line in lines.lines().filter_map(|line| line.split_once(':')) {
+                        commands.extend(script::commands_of_line(&package, line.1));
+                    }
+                    let found = script::packages_for_development(&package, &commands);
+                    Some(found.into_iter().map(Value::from).collect())
+                }
+                None => None,
+            },
+            Self::Workspace => workspace::value(repository)?,
+            Self::Angular { file } => angular::value(repository, file)?,
+            Self::Task { of, names } => task::value(repository, of, names)?,
+            Self::Nx => nx::value(repository)?,
+            Self::NamedFolder { file, prefix } => {
+                let named = line_behind(repository, file, prefix)?.unwrap_or_default();
+                let named = named.trim_matches(['"', '\'', ' ']);
+                let named = named.strip_prefix("./").unwrap_or(named).trim_matches('/');
+                (repository.has_folder(named) && !named.starts_with('.'))
+                    .then(|| Value::from(named))
+                    .and_then(plain)
+            }
+            Self::Requirements { of } => match repository.first_of(of) {
+                Some(file) => requirements::read(repository, file)?.map(|found| {
+                    let files: Vec<_> = found.files.into_iter().collect();
+                    json!({"file": file, "files": files, "needs_source": found.needs_source})
+                }),
+                None => None,
+            },
+            Self::CargoPrograms { file } => cargo::programs(repository, file)?,
         })
     }
 }
@@ -153,9 +318,40 @@ impl DependencySource {
                 Some(Value::Object(map)) => map.keys().cloned().collect(),
                 _ => BTreeSet::new(),
             },
-            Self::Requirements { file } => requirements::read(repository, file)?
-                .map(|found| found.names)
-                .unwrap_or_default(),
+            Self::Requirements { of } => match repository.first_of(of) {
+                Some(file) => requirements::read(repository, file)?
+                    .map(|found| found.names)
+                    .unwrap_or_default(),
+                None => BTreeSet::new(),
+            },
+            Self::TomlKeys { file, key } => match repository.toml(file, key)? {
+                Some((Value::Object(table), _)) => table
+                    .iter()
+                    .flat_map(|(name, value)| names_in_table(name, value))
+                    .collect(),
+                _ => BTreeSet::new(),
+            },
+            Self::HostPaths { file } => {
+                let text = repository.text(file)?.unwrap_or_default();
+                let words = text.lines().filter_map(|line| {
+                    let line = line.trim();
+                    let line = line.strip_prefix("require ").unwrap_or(line);
+                    line.split_whitespace().next()
+                });
+                words
+                    .filter(|word| word.contains('/') && word.contains('.'))
+                    .map(str::to_owned)
+                    .collect()
+            }
+            Self::Locked { of } => {
+                let mut names = BTreeSet::new();
+                for file in of.iter().filter(|file| repository.has(file)) {
+                    let text = repository.source(file)?;
+                    names.extend(locked(&text).map(|name| format!("locked:{name}")));
+                }
+                names
+            }
+            Self::CargoDependencies { file } => cargo::dependencies(repository, file)?,
             Self::TomlRequirements { file, key } => match repository.toml(file, key)? {
                 Some((Value::Array(items), _)) => items
                     .iter()
@@ -166,6 +362,42 @@ impl DependencySource {
             },
         })
     }
+}
+
+/// The text at the first of several pointers that has one.
+fn json_text(
+    repository: &Repository<'_>,
+    file: &str,
+    keys: &[String],
+) -> Result<Option<String>, DetectError> {
+    let json = repository.json(file)?;
+    let found = json
+        .as_ref()
+        .and_then(|json| keys.iter().find_map(|key| json.pointer(key)?.as_str()));
+    Ok(found.map(str::to_owned))
+}
+
+/// What follows `prefix` on the first line that starts with it.
+fn line_behind(
+    repository: &Repository<'_>,
+    file: &str,
+    prefix: &str,
+) -> Result<Option<String>, DetectError> {
+    let text = repository.beginning(file)?;
+    let rest = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(prefix));
+    Ok(rest.map(|rest| rest.trim().to_owned()))
+}
+
+/// Whether `folder` is, or is inside, a folder other than the root that has `file`.
+fn is_below(repository: &Repository<'_>, folder: &str, file: &str) -> bool {
+    let ends = folder.match_indices('/').map(|(at, _)| at);
+    folder != "."
+        && ends
+            .chain([folder.len()])
+            .filter_map(|end| folder.get(..end))
+            .any(|parent| repository.has(&format!("{parent}/{file}")))
 }
 
 /// Strings without control characters, booleans, and lists of such strings.
@@ -184,15 +416,47 @@ fn plain(value: Value) -> Option<Value> {
     }
 }
 
-fn unusable(file: &str, line: Option<usize>, key: &str) -> DetectError {
+fn unusable(
+    repository: &Repository<'_>,
+    file: &str,
+    line: Option<usize>,
+    key: &str,
+) -> DetectError {
     let problem = format!("{key} has to be one line of text");
     DetectError::InvalidManifest {
-        file: file.to_owned(),
+        file: repository.from_root(file),
         line,
         problem,
     }
 }
 
-fn definition((file, name): (String, String)) -> Value {
-    json!({"file": file, "name": name})
+/// What a lock file's `[[package]]` tables are called.
+fn locked(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+}
+
+/// The names a table's entry stands for: the key, its normalised form, what Cargo renames, and one per extra or feature.
+pub(crate) fn names_in_table(name: &str, value: &Value) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    names.extend(requirements::names_of(name));
+    if let Some(renamed) = value.get("package").and_then(Value::as_str) {
+        names.push(renamed.to_owned());
+    }
+    let extras = ["extras", "features"]
+        .iter()
+        .filter_map(|key| value.get(*key)?.as_array());
+    for extra in extras.flatten().filter_map(Value::as_str) {
+        names.extend(requirements::names_of(&format!("{name}[{extra}]")));
+    }
+    names
+}
+
+fn definition(
+    repository: &Repository<'_>,
+    found: Option<(String, String)>,
+) -> Result<Option<Value>, DetectError> {
+    found
+        .map(|(file, name)| import_path::definition(repository, &file, &name))
+        .transpose()
 }

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::document::{Lined, with_lines};
 use crate::error::DetectError;
 use crate::glob::Glob;
+use crate::jsonc;
 use crate::tree::{Tree, TreeError};
 
 /// No file is read beyond this. A lock file may be larger: its presence is enough.
@@ -20,15 +22,50 @@ pub(crate) fn is_skipped_directory(name: &str) -> bool {
 }
 
 /// A tree with a filtered, sorted file list and a cache of what was read.
+///
+/// Paths are relative to the directory of the app. One with a `/` in front is relative to the root of the repository, which is
+/// the same where the app is the whole of it: then the `/` is dropped, and a path that was asked for with it is given without.
 pub(crate) struct Repository<'a> {
     tree: &'a dyn Tree,
+    /// The directory of the app with a `/` behind; empty where the app is the whole repository.
+    prefix: String,
     files: BTreeSet<String>,
+    /// The same by the number of `/` in them: most patterns say how many.
+    depths: Vec<Vec<String>>,
+    /// All files with a `/` in front; empty where the app is the whole repository.
+    root_files: BTreeSet<String>,
     texts: RefCell<BTreeMap<String, Option<Rc<str>>>>,
     jsons: RefCell<BTreeMap<String, Rc<serde_json::Value>>>,
+    sources: RefCell<Sources>,
+}
+
+/// Source code that was read: several questions look at the same files.
+#[derive(Default)]
+struct Sources {
+    texts: BTreeMap<String, Rc<str>>,
+    bytes: usize,
+}
+
+impl Sources {
+    /// More than the sources of most repositories, and little beside a build.
+    const MAX_BYTES: usize = 32 << 20;
+
+    fn keep(&mut self, path: &str, text: &Rc<str>) {
+        if self.bytes + text.len() <= Self::MAX_BYTES {
+            self.bytes += text.len();
+            self.texts.insert(path.to_owned(), Rc::clone(text));
+        }
+    }
 }
 
 impl<'a> Repository<'a> {
+    #[cfg(test)]
     pub(crate) fn new(tree: &'a dyn Tree) -> Result<Self, DetectError> {
+        Self::in_directory(tree, "")
+    }
+
+    /// The app in `directory`, empty for the root. There may be no such directory: then there are no files.
+    pub(crate) fn in_directory(tree: &'a dyn Tree, directory: &str) -> Result<Self, DetectError> {
         let is_application_file = |path: &String| {
             let directories = path
                 .rsplit_once('/')
@@ -38,21 +75,96 @@ impl<'a> Repository<'a> {
                 && !path.contains(char::is_control)
                 && !directories.split('/').any(is_skipped_directory)
         };
-        let files = tree
-            .files()?
-            .into_iter()
-            .filter(is_application_file)
-            .collect();
+        let all = tree.files()?.into_iter().filter(is_application_file);
+        let prefix = if directory.is_empty() {
+            String::new()
+        } else {
+            format!("{directory}/")
+        };
+        let (files, root_files) = if prefix.is_empty() {
+            (all.collect(), BTreeSet::new())
+        } else {
+            let root_files: BTreeSet<String> = all.map(|path| format!("/{path}")).collect();
+            let inside = root_files
+                .iter()
+                .filter_map(|path| path.strip_prefix('/')?.strip_prefix(prefix.as_str()));
+            (inside.map(str::to_owned).collect(), root_files)
+        };
+        let mut depths: Vec<Vec<String>> = Vec::new();
+        for path in &files {
+            let path: &String = path;
+            let depth = path.matches('/').count();
+            if depths.len() <= depth {
+                depths.resize_with(depth + 1, Vec::new);
+            }
+            if let Some(paths) = depths.get_mut(depth) {
+                paths.push(path.clone());
+            }
+        }
         Ok(Self {
             tree,
+            prefix,
+            depths,
+            sources: RefCell::default(),
             files,
+            root_files,
             texts: RefCell::default(),
             jsons: RefCell::default(),
         })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The directory of the app, empty for the root of the repository.
+    pub(crate) fn directory(&self) -> &str {
+        self.prefix.trim_end_matches('/')
+    }
+
+    /// A path as it is written from the root of the repository, for people and for the tree.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it makes no repository: it says from where the path is seen"
+    )]
+    pub(crate) fn from_root(&self, path: &str) -> String {
+        match path.strip_prefix('/') {
+            Some(rooted) => rooted.to_owned(),
+            None => format!("{}{path}", self.prefix),
+        }
+    }
+
+    /// The path if it is there, else the same at the root of the repository: `.nvmrc` of an app in a monorepo.
+    pub(crate) fn here_or_at_root(&self, path: &str) -> String {
+        let at_root = format!("/{path}");
+        if !self.has(path) && self.has(&at_root) {
+            at_root
+        } else {
+            path.to_owned()
+        }
+    }
+
+    /// The list a path belongs to, and the path as it stands there.
+    fn list_of<'p>(&self, path: &'p str) -> (&BTreeSet<String>, &'p str) {
+        match path.strip_prefix('/') {
+            Some(rooted) if self.prefix.is_empty() => (&self.files, rooted),
+            Some(_) => (&self.root_files, path),
+            None => (&self.files, path),
+        }
+    }
+
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.files.contains(path)
+        let (files, path) = self.list_of(path);
+        files.contains(path)
+    }
+
+    /// Whether any file is below `path`.
+    pub(crate) fn has_folder(&self, path: &str) -> bool {
+        let inside = format!("{path}/");
+        self.files
+            .range(inside.clone()..)
+            .next()
+            .is_some_and(|file| file.starts_with(&inside))
     }
 
     /// Names at the root, directories with a `/` behind, for telling the user what was seen.
@@ -66,22 +178,28 @@ impl<'a> Repository<'a> {
 
     /// Files matching a pattern of Docker's form, in order of depth, then name.
     pub(crate) fn matching(&self, pattern: &str) -> Vec<&str> {
-        if self.has(pattern) {
-            return self
-                .files
-                .get(pattern)
-                .map(String::as_str)
-                .into_iter()
-                .collect();
+        let (files, pattern) = self.list_of(pattern);
+        if let Some(path) = files.get(pattern) {
+            return vec![path];
         }
-        let Ok(glob) = Glob::new(pattern) else {
+        // Without a special character it could only have been that file.
+        if !pattern.contains(['*', '?', '[', '\\']) {
+            return Vec::new();
+        }
+        let Ok(glob) = Glob::new(pattern.trim_start_matches('/')) else {
             return Vec::new();
         };
-        let mut found: Vec<&str> = self
-            .files
+        if let Some(depth) = glob.depth().filter(|_| !pattern.starts_with('/')) {
+            let paths = self.depths.get(depth).into_iter().flatten();
+            return paths
+                .map(String::as_str)
+                .filter(|path| glob.is_match(path))
+                .collect();
+        }
+        let mut found: Vec<&str> = files
             .iter()
             .map(String::as_str)
-            .filter(|path| glob.is_match(path))
+            .filter(|path| glob.is_match(path.trim_start_matches('/')))
             .collect();
         found.sort_by_key(|path| (path.matches('/').count(), *path));
         found
@@ -108,8 +226,9 @@ impl<'a> Repository<'a> {
         if let Some(known) = self.texts.borrow().get(path) {
             return Ok(known.clone());
         }
-        let text = match self.tree.read(path, MAX_FILE_BYTES)? {
-            Some(bytes) => Some(Rc::from(decode(path, &bytes)?)),
+        let place = self.from_root(path);
+        let text = match self.tree.read(&place, MAX_FILE_BYTES)? {
+            Some(bytes) => Some(Rc::from(decode(&place, &bytes)?)),
             None => None,
         };
         self.texts
@@ -118,31 +237,61 @@ impl<'a> Repository<'a> {
         Ok(text)
     }
 
-    /// Source code that is only glanced at: too large or badly encoded files are no error here.
-    pub(crate) fn source(&self, path: &str) -> Result<String, DetectError> {
-        match self.tree.read(path, MAX_FILE_BYTES) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()),
-            Err(TreeError::TooLarge { .. }) => Ok(String::new()),
-            Err(other) => Err(other.into()),
+    /// A file's text, or its first lines where the whole is too large to be read; empty where there is no such file.
+    pub(crate) fn beginning(&self, path: &str) -> Result<Rc<str>, DetectError> {
+        const BYTES: usize = 16 << 10;
+        match self.text(path) {
+            Err(DetectError::FileTooLarge { .. }) => {}
+            other => return Ok(other?.unwrap_or_default()),
         }
+        let place = self.from_root(path);
+        let mut bytes = self.tree.beginning(&place, BYTES)?.unwrap_or_default();
+        // The last line may be half a line.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(end.unwrap_or_default());
+        Ok(Rc::from(decode(&place, &bytes)?))
+    }
+
+    /// The same repository seen from a directory in it.
+    pub(crate) fn inside(&self, directory: &str) -> Result<Self, DetectError> {
+        Self::in_directory(self.tree, directory)
+    }
+
+    /// Source code that is only glanced at: too large or badly encoded files are no error here.
+    pub(crate) fn source(&self, path: &str) -> Result<Rc<str>, DetectError> {
+        if let Some(known) = self.sources.borrow().texts.get(path) {
+            return Ok(Rc::clone(known));
+        }
+        let text: Rc<str> = match self.tree.read(&self.from_root(path), MAX_FILE_BYTES) {
+            Ok(bytes) => Rc::from(String::from_utf8_lossy(&bytes.unwrap_or_default())),
+            Err(TreeError::TooLarge { .. }) => Rc::default(),
+            Err(other) => return Err(other.into()),
+        };
+        self.sources.borrow_mut().keep(path, &text);
+        Ok(text)
     }
 
     /// A file's raw bytes, within the same limit.
     pub(crate) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, DetectError> {
         if self.has(path) {
-            Ok(self.tree.read(path, MAX_FILE_BYTES)?)
+            Ok(self.tree.read(&self.from_root(path), MAX_FILE_BYTES)?)
         } else {
             Ok(None)
         }
     }
 
-    /// A JSON file, parsed once. Comments are not JSON (npm refuses them too).
+    /// A JSON file, parsed once. Comments are an error unless the file's own tool allows them.
     pub(crate) fn json(&self, path: &str) -> Result<Option<Rc<serde_json::Value>>, DetectError> {
         if let Some(known) = self.jsons.borrow().get(path) {
             return Ok(Some(Rc::clone(known)));
         }
         let Some(text) = self.text(path)? else {
             return Ok(None);
+        };
+        let text = if jsonc::is_allowed_in(path) {
+            Rc::from(jsonc::to_json(&text))
+        } else {
+            text
         };
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
@@ -152,7 +301,7 @@ impl<'a> Repository<'a> {
                 .unwrap_or_default()
                 .to_owned();
             DetectError::InvalidManifest {
-                file: path.to_owned(),
+                file: self.from_root(path),
                 line: Some(error.line().max(1)),
                 problem: format!("not JSON: {message}"),
             }
@@ -160,7 +309,7 @@ impl<'a> Repository<'a> {
         if !value.is_object() {
             let problem = "the file holds no JSON object".to_owned();
             return Err(DetectError::InvalidManifest {
-                file: path.to_owned(),
+                file: self.from_root(path),
                 line: Some(1),
                 problem,
             });
@@ -172,6 +321,20 @@ impl<'a> Repository<'a> {
         Ok(Some(value))
     }
 
+    /// A whole TOML file, as JSON.
+    pub(crate) fn toml_document(
+        &self,
+        path: &str,
+    ) -> Result<Option<serde_json::Value>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document = self.parsed_toml(path, &text)?;
+        let values = document.get_ref().iter();
+        let values = values.map(|(key, item)| (key.get_ref().to_string(), to_json(item.get_ref())));
+        Ok(Some(values.collect()))
+    }
+
     /// A value of a TOML file and its line. `key` is dotted: `project.requires-python`.
     pub(crate) fn toml(
         &self,
@@ -181,15 +344,7 @@ impl<'a> Repository<'a> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
-        let document =
-            toml::de::DeTable::parse(&text).map_err(|error| DetectError::InvalidManifest {
-                file: path.to_owned(),
-                line: Some(line_at(&text, error.span().map_or(0, |span| span.start))),
-                problem: format!(
-                    "not TOML: {}",
-                    error.message().replace(char::is_control, " ")
-                ),
-            })?;
+        let document = self.parsed_toml(path, &text)?;
         let mut table = document.get_ref();
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -208,6 +363,30 @@ impl<'a> Repository<'a> {
             table = inner;
         }
         Ok(None)
+    }
+
+    /// A whole TOML file, and the line of each key by its JSON pointer.
+    pub(crate) fn toml_lines(&self, path: &str) -> Result<Option<Lined>, DetectError> {
+        let Some(text) = self.text(path)? else {
+            return Ok(None);
+        };
+        let document = self.parsed_toml(path, &text)?;
+        Ok(Some(with_lines(&text, document.get_ref())))
+    }
+
+    fn parsed_toml<'t>(
+        &self,
+        path: &str,
+        text: &'t str,
+    ) -> Result<toml::Spanned<toml::de::DeTable<'t>>, DetectError> {
+        toml::de::DeTable::parse(text).map_err(|error| DetectError::InvalidManifest {
+            file: self.from_root(path),
+            line: Some(line_at(text, error.span().map_or(0, |span| span.start))),
+            problem: format!(
+                "not TOML: {}",
+                error.message().replace(char::is_control, " ")
+            ),
+        })
     }
 }
 
@@ -235,7 +414,7 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
         + 1
 }
 
-fn to_json(value: &toml::de::DeValue<'_>) -> serde_json::Value {
+pub(crate) fn to_json(value: &toml::de::DeValue<'_>) -> serde_json::Value {
     use toml::de::DeValue;
     match value {
         DeValue::String(text) => text.as_ref().into(),
@@ -307,6 +486,31 @@ mod tests {
             "{error:?}"
         );
         assert!(!repository.has("node_modules/d"));
+    }
+
+    #[test]
+    fn a_slash_leads_to_the_root_of_the_repository() {
+        let tree = MapTree::new()
+            .with("pnpm-lock.yaml", "x")
+            .with("apps/web/package.json", "{")
+            .with("apps/web/src/a.js", "")
+            .with("apps/api/package.json", "");
+        let app = Repository::in_directory(&tree, "apps/web").unwrap();
+        assert!(
+            app.has("package.json") && app.has("/pnpm-lock.yaml") && !app.has("pnpm-lock.yaml")
+        );
+        assert_eq!(app.matching("*/*.js"), ["src/a.js"]);
+        assert_eq!(
+            app.matching("/apps/*/package.json"),
+            ["/apps/api/package.json", "/apps/web/package.json"]
+        );
+        assert_eq!(app.here_or_at_root("pnpm-lock.yaml"), "/pnpm-lock.yaml");
+        assert_eq!(&*app.text("/pnpm-lock.yaml").unwrap().unwrap(), "x");
+        let error = app.json("package.json").unwrap_err();
+        assert_eq!(error.location(), Some(("apps/web/package.json", Some(1))));
+        let whole = Repository::new(&tree).unwrap();
+        assert_eq!(whole.matching("/pnpm-lock.yaml"), ["pnpm-lock.yaml"]);
+        assert_eq!(whole.here_or_at_root("none"), "none");
     }
 
     #[test]

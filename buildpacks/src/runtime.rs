@@ -1,10 +1,18 @@
 //! Which version of a runtime an app asks for, and which image line answers to that.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
+use crate::condition::Condition;
 use crate::error::DetectError;
+use crate::evaluation::Evaluation;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
+use crate::poetry_range;
 use crate::repository::{Repository, line_of_pointer};
+use crate::said::{Origin, Said};
+use crate::template::is_harmless;
+use crate::tools;
 
 /// The longest range anyone writes is far shorter; a longer text is not one, and would fill the build log.
 const MAX_VERSION_BYTES: usize = 120;
@@ -15,12 +23,22 @@ const MAX_VERSION_BYTES: usize = 120;
 pub(crate) struct Runtime {
     /// Its name in `versions.toml` and in templates.
     pub(crate) name: String,
-    /// The image, `{version}` standing for the line.
-    pub(crate) image: String,
+    /// The image, `{version}` standing for the line and `{release}` for the whole version, or the line's newest; none for a tool
+    /// that is installed into the image of another runtime.
+    pub(crate) image: Option<String>,
+    /// When the app needs it.
+    #[serde(default)]
+    pub(crate) when: Condition,
+    /// A whole version is taken as it is, not the line it belongs to.
+    #[serde(default)]
+    pub(crate) is_exact: bool,
     pub(crate) scheme: Scheme,
-    /// Where an app pins it; the first that does counts.
+    /// Where an app pins it; the first that does counts. After them `.tool-versions` and `mise.toml` are looked into.
     #[serde(default)]
     pub(crate) sources: Vec<VersionSource>,
+    /// Its names there; by default its own.
+    #[serde(default)]
+    pub(crate) tools: Vec<String>,
 }
 
 /// How a version is compared, by the rules of its ecosystem.
@@ -33,6 +51,8 @@ pub(crate) enum Scheme {
     Pep440,
     /// The least version that will do; anything newer does as well.
     Minimum,
+    /// One version, whole (`1.75.0`) or its line (`1.75`).
+    Exact,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,25 +65,71 @@ pub(crate) struct VersionSource {
     toml: Option<String>,
     /// The line to look for; without it, the first line that is no comment.
     prefix: Option<String>,
+    /// What stands around the version in the value: `["yarn-", ".cjs"]`. A value without both is no pin.
+    between: Option<(String, String)>,
+    /// The version each value stands for: the format of a lock file tells who wrote it. Any other value is no pin.
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    /// The version meant wherever the source has any value.
+    means: Option<String>,
+    #[serde(default)]
+    when: Condition,
+    /// How this pin is compared, where it is not as the runtime says.
+    scheme: Option<Scheme>,
 }
 
 /// A version as an app pins it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pin {
     pub(crate) wanted: String,
-    pub(crate) file: String,
-    pub(crate) line: Option<usize>,
+    pub(crate) origin: Origin,
+    /// Whether the version itself is meant, also where the language's own files state the least that will do.
+    pub(crate) is_exact: bool,
+    /// How it is compared, where its source says so.
+    pub(crate) scheme: Option<Scheme>,
+}
+
+impl Pin {
+    /// A version that was decided or that a tool installs.
+    pub(crate) fn exact(said: Said) -> Self {
+        Self {
+            wanted: said.value,
+            origin: said.origin,
+            is_exact: true,
+            scheme: None,
+        }
+    }
 }
 
 impl Runtime {
     /// The first pin in the repository.
-    pub(crate) fn pin(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
+    pub(crate) fn pin(&self, evaluation: &Evaluation<'_>) -> Result<Option<Pin>, DetectError> {
+        let repository = evaluation.repository;
         for source in &self.sources {
+            if !source.when.holds(evaluation)? {
+                continue;
+            }
             if let Some(pin) = source.read(repository)? {
                 return Ok(Some(pin));
             }
         }
-        Ok(None)
+        let own = std::slice::from_ref(&self.name);
+        let names = if self.tools.is_empty() {
+            own
+        } else {
+            &self.tools
+        };
+        Ok(tools::version(repository, names)?.map(Pin::exact))
+    }
+
+    /// The version a pin names to its last number, where such a one is taken as it is.
+    pub(crate) fn whole_version(&self, pin: Option<&Pin>) -> Option<String> {
+        let wanted = pin
+            .filter(|_| self.is_exact)?
+            .wanted
+            .trim_start_matches('v');
+        let parsed = nodejs_semver::Version::parse(wanted).ok()?;
+        is_harmless(wanted).then(|| parsed.to_string())
     }
 
     /// The line of releases that satisfies the pin.
@@ -76,16 +142,21 @@ impl Runtime {
         pin: Option<&Pin>,
     ) -> Result<&'k ReleaseLine, DetectError> {
         let wanted = pin.map(|pin| pin.wanted.as_str()).unwrap_or_default();
-        self.scheme
-            .choose(known, wanted)
+        let scheme = pin.and_then(|pin| pin.scheme).unwrap_or(self.scheme);
+        let named = pin
+            .filter(|pin| pin.is_exact)
+            .and_then(|pin| known.line_of(pin.wanted.trim_start_matches('v')));
+        named
+            .or_else(|| scheme.choose(known, wanted))
             .ok_or_else(|| DetectError::UnknownVersion {
                 runtime: self.name.clone(),
                 wanted: wanted.to_owned(),
-                file: pin.map(|pin| pin.file.clone()).unwrap_or_default(),
-                line: pin.and_then(|pin| pin.line),
+                origin: pin
+                    .map_or_else(|| Origin::Variable(String::new()), |pin| pin.origin.clone()),
                 known: known
                     .lines
                     .iter()
+                    .filter(|line| !line.is_short_lived)
                     .map(|line| line.version.clone())
                     .collect(),
             })
@@ -94,7 +165,7 @@ impl Runtime {
 
 impl VersionSource {
     fn read(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
-        let file = &self.file;
+        let file = &repository.here_or_at_root(&self.file);
         let found = if let Some(pointer) = &self.json {
             let value = repository
                 .json(file)?
@@ -103,66 +174,131 @@ impl VersionSource {
             value.map(|value| (value, text.and_then(|text| line_of_pointer(&text, pointer))))
         } else if let Some(key) = &self.toml {
             let value = repository.toml(file, key)?;
-            value.and_then(|(value, line)| Some((value.as_str()?.to_owned(), Some(line))))
+            value.and_then(|(value, line)| Some((version_text(&value)?.to_owned(), Some(line))))
         } else {
             let prefix = self.prefix.as_deref().unwrap_or_default();
-            let text = repository.text(file)?.unwrap_or_default();
+            let text = repository.beginning(file)?;
             let mut lines = text.lines().enumerate().map(|(index, line)| {
-                (line.split('#').next().unwrap_or_default().trim(), index + 1)
+                let line = line.split('#').next().unwrap_or_default();
+                let line = line.split(" //").next().unwrap_or_default();
+                (line.trim(), index + 1)
             });
-            lines.find_map(|(line, number)| match line.strip_prefix(prefix) {
-                Some(rest) if !rest.trim().is_empty() => {
-                    Some((rest.trim().to_owned(), Some(number)))
-                }
-                _ => None,
+            lines.find_map(|(line, number)| {
+                // `channel = "1.75"` is read like `channel 1.75`.
+                let rest = line.strip_prefix(prefix)?.trim();
+                let rest = rest.trim_matches(['=', '"', '\'', ' ']);
+                let is_operator = line.contains("==") || line.starts_with('=');
+                let rest = if is_operator {
+                    line.strip_prefix(prefix)?.trim()
+                } else {
+                    rest
+                };
+                (!rest.is_empty()).then(|| (rest.to_owned(), Some(number)))
             })
         };
+        let found = found.and_then(|(value, line)| Some((self.version_in(&value)?, line)));
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
-        if wanted.contains(char::is_control) || wanted.len() > MAX_VERSION_BYTES {
-            let problem = "a version has to be one short line of text".to_owned();
-            return Err(DetectError::InvalidManifest {
-                file: file.clone(),
-                line,
-                problem,
-            });
-        }
+        let file = repository.from_root(file);
+        check_length(&wanted, &file, line)?;
         Ok(Some(Pin {
             wanted: wanted.trim().to_owned(),
-            file: file.clone(),
-            line,
+            origin: Origin::File { file, line },
+            is_exact: false,
+            scheme: self.scheme,
         }))
     }
+}
+
+impl VersionSource {
+    /// The version in a value that was found, by `between`, `values` and `means`.
+    fn version_in(&self, value: &str) -> Option<String> {
+        if let Some(meant) = &self.means {
+            return Some(meant.clone());
+        }
+        let value = match &self.between {
+            Some((before, behind)) => {
+                let (_, rest) = value.split_once(before.as_str())?;
+                if behind.is_empty() {
+                    rest
+                } else {
+                    rest.split_once(behind.as_str())?.0
+                }
+            }
+            None => value,
+        };
+        // Corepack writes a checksum behind the version; YAML may have quotes around it.
+        let value = value.split('+').next().unwrap_or_default();
+        let value = value.trim().trim_matches(['"', '\'']);
+        if self.values.is_empty() {
+            Some(value.to_owned())
+        } else {
+            self.values.get(value).cloned()
+        }
+    }
+}
+
+/// A version in TOML: `"3.12"`, `{ version = "3.12" }`, or a list of which the first counts (mise.toml).
+fn version_text(value: &serde_json::Value) -> Option<&str> {
+    let value = value
+        .as_array()
+        .and_then(|items| items.first())
+        .unwrap_or(value);
+    value.get("version").unwrap_or(value).as_str()
+}
+
+/// Refuses what is no version: it would fill the build log.
+pub(crate) fn check_length(
+    wanted: &str,
+    file: &str,
+    line: Option<usize>,
+) -> Result<(), DetectError> {
+    if wanted.contains(char::is_control) || wanted.len() > MAX_VERSION_BYTES {
+        return Err(DetectError::InvalidManifest {
+            file: file.to_owned(),
+            line,
+            problem: "a version has to be one short line of text".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 impl Scheme {
     /// The line for `wanted`; the default one for no wish at all.
     fn choose<'k>(self, known: &'k KnownRuntime, wanted: &str) -> Option<&'k ReleaseLine> {
-        let wanted = known
-            .aliases
-            .get(&wanted.to_ascii_lowercase())
-            .map_or(wanted, String::as_str);
+        let wanted = if self == Self::Pep440 {
+            without_interpreter(wanted)
+        } else {
+            wanted
+        };
+        let lower = wanted.to_ascii_lowercase();
+        // `nightly-2025-01-31` is as good as `nightly`.
+        let alias = known.aliases.get(&lower).or_else(|| {
+            let (name, _) = lower.split_once('-')?;
+            known.aliases.get(name)
+        });
+        let wanted = alias.map_or(wanted, String::as_str);
         if wanted.is_empty() || wanted == "*" {
             return known.line(&known.default);
         }
         if self == Self::Minimum {
             let least = numbers(wanted)?;
-            let mut enough = known
-                .preferred()
-                .filter(|line| numbers(&line.version).is_some_and(|have| covers(&have, &least)));
+            let is_enough =
+                |line: &&ReleaseLine| numbers(&line.latest).is_some_and(|have| have >= least);
             // The default if it will do, else the oldest that does.
-            return enough
-                .next()
-                .filter(|line| line.version == known.default)
-                .or_else(|| {
-                    known.lines.iter().find(|line| {
-                        numbers(&line.version).is_some_and(|have| covers(&have, &least))
-                    })
-                });
+            let default = known.line(&known.default).filter(is_enough);
+            return default.or_else(|| known.lines.iter().find(is_enough));
         }
         if let Some(line) = known.line(wanted) {
             return Some(line);
+        }
+        if self == Self::Exact {
+            let line = numbers(wanted).filter(|parts| parts.len() > 1)?;
+            return known
+                .lines
+                .iter()
+                .find(|known| numbers(&known.version).as_ref() == Some(&line));
         }
         let by_latest = known
             .preferred()
@@ -207,11 +343,17 @@ impl Scheme {
                 } else {
                     wanted.to_owned()
                 };
-                let specifiers = specifiers.parse::<pep440_rs::VersionSpecifiers>();
-                let version = version.parse::<pep440_rs::Version>();
-                matches!((specifiers, version), (Ok(specifiers), Ok(version)) if specifiers.contains(&version))
+                let Ok(version) = version.parse::<pep440_rs::Version>() else {
+                    return false;
+                };
+                poetry_range::alternatives(&specifiers)
+                    .iter()
+                    .any(|specifiers| {
+                        let specifiers = specifiers.parse::<pep440_rs::VersionSpecifiers>();
+                        specifiers.is_ok_and(|specifiers| specifiers.contains(&version))
+                    })
             }
-            Self::Minimum => false,
+            Self::Minimum | Self::Exact => false,
         }
     }
 }
@@ -231,8 +373,12 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
     parts.collect()
 }
 
-fn covers(have: &[u32], least: &[u32]) -> bool {
-    have >= least
+/// `cpython-3.12` and `python3.12` name the usual interpreter; `pypy3.10` names another one and stays as it is.
+fn without_interpreter(wanted: &str) -> &str {
+    let rest = wanted.strip_prefix('c').unwrap_or(wanted);
+    rest.strip_prefix("python").map_or(wanted, |version| {
+        version.trim_start_matches(['-', '@', ' '])
+    })
 }
 
 #[cfg(test)]

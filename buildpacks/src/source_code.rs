@@ -35,7 +35,7 @@ pub(crate) fn assigned_call(
     })
 }
 
-/// The first `def NAME(` at the start of a line, for one of `names`.
+/// The first `def NAME(` (or `async def`) at the start of a line, for one of `names`.
 pub(crate) fn defined_function(
     repository: &Repository<'_>,
     of: &[String],
@@ -44,6 +44,7 @@ pub(crate) fn defined_function(
     first(repository, of, |source| {
         let definitions = source
             .lines()
+            .map(|line| line.strip_prefix("async ").unwrap_or(line))
             .filter_map(|line| line.strip_prefix("def ")?.split_once('('));
         definitions
             .map(|(name, _)| name.trim())
@@ -52,12 +53,14 @@ pub(crate) fn defined_function(
     })
 }
 
-/// The directories, in the order found, of all files matching `of` (but not `except`) that have `line`, comments aside.
+/// The directories, in the order found, of all files matching `of` (but not `except`) that have `line`, comments aside, and
+/// one of `texts` anywhere in them, where there are any.
 pub(crate) fn directories_with(
     repository: &Repository<'_>,
     of: &[String],
     except: &str,
     line: &str,
+    texts: &[String],
 ) -> Result<Vec<String>, DetectError> {
     let excluded: BTreeSet<&str> = repository.matching(except).into_iter().collect();
     let mut found: Vec<String> = Vec::new();
@@ -89,7 +92,9 @@ pub(crate) fn directories_with(
         let is_ignored_by_tools = source
             .lines()
             .any(|text| text.trim() == "//go:build ignore");
+        let has_text = texts.is_empty() || texts.iter().any(|text| source.contains(text.as_str()));
         if !is_ignored_by_tools
+            && has_text
             && source
                 .lines()
                 .any(|text| text.split("//").next().unwrap_or_default().trim() == line)
@@ -100,6 +105,12 @@ pub(crate) fn directories_with(
     Ok(found)
 }
 
+/// Tests make apps of their own, and some people commit their virtual environment.
+fn is_beside_the_app(path: &str) -> bool {
+    let mut folders = path.split('/').rev().skip(1);
+    folders.any(|folder| matches!(folder, "tests" | "test" | "venv" | "env" | "site-packages"))
+}
+
 fn first(
     repository: &Repository<'_>,
     of: &[String],
@@ -107,7 +118,7 @@ fn first(
 ) -> Result<Option<(String, String)>, DetectError> {
     let mut seen = BTreeSet::new();
     for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
-        if !seen.insert(path) {
+        if is_beside_the_app(path) || !seen.insert(path) {
             continue;
         }
         if seen.len() > MAX_FILES {
@@ -122,7 +133,8 @@ fn first(
 
 fn assignment(line: &str, calls: &[String]) -> Option<String> {
     let (left, right) = line.split_once('=')?;
-    let name = left.split(':').next()?.trim_end();
+    // `app, rt = fast_app()`: the app comes first.
+    let name = left.split([':', ',']).next()?.trim_end();
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name
             .bytes()
@@ -146,6 +158,7 @@ mod tests {
             ("    app = Flask(__name__)", None),
             ("app == Flask(x)", None),
             ("a.b = Flask(x)", None),
+            ("app, rt = Flask(x)", Some("app")),
             ("app = NotFlask(x)", None),
             ("# app = Flask(x)", None),
         ] {
@@ -168,6 +181,7 @@ mod tests {
             &["**/*.go".to_owned()],
             "**/*_test.go",
             "package main",
+            &[],
         )
         .unwrap();
         assert_eq!(found, [".", "cmd/api"]);

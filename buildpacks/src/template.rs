@@ -6,7 +6,14 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use crate::import_path::module;
 use crate::procfile;
+
+/// Texts that several languages include.
+const PARTS: &[(&str, &str)] = &[
+    ("nginx", include_str!("../static/nginx.tmpl")),
+    ("node-tool", include_str!("../node/tool.tmpl")),
+];
 
 /// Renders `text` with `values`.
 ///
@@ -29,6 +36,11 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
             Err(refused(&format!("{value:?} is written without a filter")))
         }
     });
+    for (name, part) in PARTS {
+        environment
+            .add_template(name, part)
+            .map_err(|error| format!("{error:#}"))?;
+    }
     environment.add_filter("exec", exec);
     environment.add_filter("run", run);
     environment.add_filter("sh", |text: String| {
@@ -37,11 +49,19 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
     environment.add_filter("say", |text: String| {
         Value::from_safe_string(text.replace(char::is_control, " "))
     });
-    environment.add_filter("module", |path: String| module(&path));
+    environment.add_filter("module", |path: String, root: Option<String>| {
+        let root = root.filter(|root| root != ".");
+        let inside =
+            root.and_then(|root| path.strip_prefix(&format!("{root}/")).map(str::to_owned));
+        module(&inside.unwrap_or(path))
+    });
     environment.add_filter("module_name", |module: String| module_name(&module));
     environment.add_filter("parent", |path: String| {
         path.rsplit_once('/')
             .map_or(".".to_owned(), |(parent, _)| parent.to_owned())
+    });
+    environment.add_filter("from_root", |path: String| {
+        path.trim_start_matches('/').to_owned()
     });
     environment.add_filter("name", |path: String| {
         path.rsplit('/').next().unwrap_or_default().to_owned()
@@ -49,6 +69,17 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
     environment
         .render_str(text, Value::from(Serde(values)))
         .map_err(|error| format!("{error:#}"))
+}
+
+/// Whether a template makes use of a variable.
+pub(crate) fn mentions(text: &str, variable: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let tags = text
+        .split('{')
+        .skip(1)
+        .filter_map(|tag| tag.split('}').next());
+    tags.flat_map(|tag| tag.split(|c: char| !is_word(c)))
+        .any(|word| word == variable)
 }
 
 /// Letters, digits and punctuation that mean nothing to a shell or to Docker.
@@ -87,16 +118,8 @@ fn shell_word(text: &str) -> String {
     }
 }
 
-/// The dotted module name of a Python file: `shop/__init__.py` is `shop`.
-fn module(path: &str) -> String {
-    let path = path.strip_suffix(".py").unwrap_or(path);
-    path.strip_suffix("/__init__")
-        .unwrap_or(path)
-        .replace('/', ".")
-}
-
 /// The last part of a module path that is no version: `example.com/shop/v2` is `shop`.
-fn module_name(module: &str) -> String {
+pub(crate) fn module_name(module: &str) -> String {
     let is_version = |part: &str| {
         part.strip_prefix('v')
             .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -164,6 +187,8 @@ mod tests {
             "a/b/__init__.py",
             "a.b a/b __init__.py",
         );
+        check("{{ x | module('a') }}", "a/b/wsgi.py", "b.wsgi");
+        check("{{ x | module('.') }}", "a/b.py", "a.b");
     }
 
     #[test]

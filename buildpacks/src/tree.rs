@@ -17,6 +17,23 @@ pub trait Tree {
     /// # Errors
     /// [`TreeError::TooLarge`] when the file has more than `limit_bytes`; it must be found out without reading the whole file.
     fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError>;
+
+    /// At most the first `limit_bytes` of a regular file, whatever its size: a lock file says on its first lines by which
+    /// version it was written. An implementation that can should not read further; this one reads a file of up to 16 MiB whole.
+    ///
+    /// # Errors
+    /// [`TreeError::Read`]. A file that is too large even for that reads as absent.
+    fn beginning(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        const MOST_BYTES: usize = 16 << 20;
+        match self.read(path, MOST_BYTES) {
+            Ok(Some(mut content)) => {
+                content.truncate(limit_bytes);
+                Ok(Some(content))
+            }
+            Err(TreeError::TooLarge { .. }) => Ok(None),
+            other => other,
+        }
+    }
 }
 
 /// Why a [`Tree`] could not be read.
@@ -57,6 +74,37 @@ pub enum TreeError {
         /// The limit.
         limit: usize,
     },
+}
+
+/// One directory of a tree as a tree of its own.
+pub struct Subdirectory<'a> {
+    tree: &'a dyn Tree,
+    prefix: String,
+}
+
+impl<'a> Subdirectory<'a> {
+    /// The files below `directory`, `.` for all of them.
+    #[must_use]
+    pub fn new(tree: &'a dyn Tree, directory: &str) -> Self {
+        let prefix = match directory {
+            "." => String::new(),
+            directory => format!("{directory}/"),
+        };
+        Self { tree, prefix }
+    }
+}
+
+impl Tree for Subdirectory<'_> {
+    fn files(&self) -> Result<Vec<String>, TreeError> {
+        let files = self.tree.files()?.into_iter();
+        let inside = files.filter_map(|path| Some(path.strip_prefix(&self.prefix)?.to_owned()));
+        Ok(inside.collect())
+    }
+
+    fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, TreeError> {
+        self.tree
+            .read(&format!("{}{path}", self.prefix), limit_bytes)
+    }
 }
 
 /// A tree in memory, for tests and for callers that already hold the few files that matter.

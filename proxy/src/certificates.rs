@@ -40,6 +40,16 @@ impl Certificates {
         }
     }
 
+    /// Forgets what was said of a host, or with `*.example.com` of the wildcard.
+    pub fn remove(&mut self, name: &str) {
+        let name = normal(name);
+        match name.strip_prefix("*.") {
+            Some(parent) => self.wildcard.remove(parent),
+            None => self.exact.remove(name.as_str()),
+        };
+        self.withheld.remove(name.as_str());
+    }
+
     /// Shows no certificate for a host, though there is one for a wildcard above it; one for exactly this host is
     /// shown all the same.
     pub fn withhold(&mut self, name: &str) {
@@ -130,6 +140,13 @@ mod tests {
         assert_eq!(certificates.find("b.apps.test"), None);
         assert_eq!(certificates.find("a.apps.test"), Some(&exact));
         assert_eq!(certificates.find("c.apps.test"), Some(&wildcard));
+        certificates.remove("B.apps.test");
+        certificates.remove("a.apps.test");
+        for free in ["a.apps.test", "b.apps.test"] {
+            assert_eq!(certificates.find(free), Some(&wildcard), "{free}");
+        }
+        certificates.remove("*.apps.test");
+        assert_eq!(certificates, Certificates::default());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Client {
     /// What it was shown, if it speaks TLS.
     pub(crate) tls: Option<Shown>,
     pub(crate) open: Open,
+    /// The port it came in by, if that was opened beside the listeners and has routes of its own.
+    pub(crate) own_port: Option<u16>,
     _visit: Option<Visit>,
 }
 
@@ -28,6 +30,8 @@ pub(crate) struct Client {
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// The port of the listener, if that was opened beside the others.
+    pub(crate) own_port: Option<u16>,
     /// A trusted proxy has said that the peer spoke TLS with it.
     pub(crate) is_tls_in_front: bool,
 }
@@ -83,6 +87,7 @@ impl Client {
             is_trusted,
             tls,
             open: seat.open,
+            own_port: ends.own_port,
             _visit: seat.visit,
         }
     }

@@ -31,6 +31,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
@@ -72,9 +73,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: E
 ///
 /// A handshake under way counts as open: it may be about to bring a request.
 pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends, seat: Seat) {
-    let Some(tls) = worker.tls.clone() else {
-        return;
-    };
+    let tls = Arc::clone(&worker.tls);
     let limit = worker.settings.tls_handshake_timeout;
     let secured = within(limit, Box::pin(tls.accept(Socket::new(stream)))).await;
     let secured = secured.unwrap_or(Err(Unsecured::Failed(io::ErrorKind::TimedOut.into())));

@@ -6,7 +6,40 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// The listener that connections came in by. One that is closed while its thread goes on asks them to finish.
+#[derive(Debug, Default)]
+pub(crate) struct Entrance {
+    closing: Cell<bool>,
+    is_cut: Cell<bool>,
+    open: Cell<usize>,
+    none_left: Notify,
+    cut: Notify,
+}
+
+impl Entrance {
+    /// Ends what is left of its connections.
+    fn cut(&self) {
+        self.is_cut.set(true);
+        self.cut.notify_waiters();
+    }
+
+    /// Resolves when its connections are to end, whatever they are at.
+    pub(crate) async fn is_cut(&self) {
+        while !self.is_cut.get() {
+            self.cut.notified().await;
+        }
+    }
+
+    async fn all_closed(&self) {
+        while self.open.get() > 0 {
+            self.none_left.notified().await;
+        }
+    }
+}
 
 /// All client connections of one thread, upgraded ones included.
 #[derive(Debug)]
@@ -45,13 +78,27 @@ impl OpenConnections {
     }
 
     /// Counts a connection as open until the answer is dropped.
-    pub(crate) fn enter(self: &Rc<Self>) -> Open {
+    pub(crate) fn enter(self: &Rc<Self>, entrance: &Rc<Entrance>) -> Open {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
         self.count(self.open.get() + 1);
+        entrance.open.set(entrance.open.get() + 1);
         Open {
             id,
             connections: Rc::clone(self),
+            entrance: Rc::clone(entrance),
+        }
+    }
+
+    /// Asks the connections that came in by one listener to finish; cuts after `drain` what has not. Resolves when none
+    /// is open.
+    pub(crate) async fn close(&self, entrance: &Entrance, drain: Duration) {
+        entrance.closing.set(true);
+        self.wake();
+        if timeout(drain, entrance.all_closed()).await.is_err() {
+            tracing::warn!("the drain time is over: open connections of a closed port are cut");
+            entrance.cut();
+            entrance.all_closed().await;
         }
     }
 
@@ -92,6 +139,7 @@ impl OpenConnections {
 pub(crate) struct Open {
     id: u64,
     connections: Rc<OpenConnections>,
+    entrance: Rc<Entrance>,
 }
 
 impl Open {
@@ -104,11 +152,16 @@ impl Open {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.connections.is_stopping()
+        self.connections.is_stopping() || self.entrance.closing.get()
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
-        self.connections.is_leaving()
+        self.connections.is_leaving() || self.entrance.closing.get()
+    }
+
+    /// The listener it came in by.
+    pub(crate) fn entrance(&self) -> &Rc<Entrance> {
+        &self.entrance
     }
 }
 
@@ -119,6 +172,11 @@ impl Drop for Open {
         connections.count(connections.open.get().saturating_sub(1));
         if connections.open.get() == 0 {
             connections.none_left.notify_one();
+        }
+        let entrance = &self.entrance;
+        entrance.open.set(entrance.open.get().saturating_sub(1));
+        if entrance.open.get() == 0 {
+            entrance.none_left.notify_one();
         }
     }
 }

@@ -156,7 +156,12 @@ fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, R
             return Err(Fault::Misdirected);
         }
     }
-    match client.worker.routes.route(name, request.uri().path()) {
+    let (routes, path) = (&client.worker.routes, request.uri().path());
+    let routed = match client.own_port {
+        None => routes.route(name, path),
+        Some(port) => routes.route_at(port, name, path),
+    };
+    match routed {
         Ok(routed) => Ok((host, routed)),
         Err(Unrouted::Malformed) => Err(Fault::HostMalformed),
         Err(Unrouted::Unknown) => Err(Fault::HostUnknown),
@@ -171,6 +176,8 @@ fn owned(fault: Fault, client: &Client, request: &Request<Incoming>) -> (Fault, 
         client.worker.routes.owner(host.to_str().ok()?)
     };
     match fault {
+        // At a port of its own it may be another's.
+        fault if client.own_port.is_some() => (fault, None),
         Fault::HostUnknown => match owner() {
             Some(owner) => (Fault::PathUnknown, Some(owner)),
             None => (fault, None),
@@ -270,13 +277,15 @@ impl Forwarding {
         } = match routed {
             Routed::Service(served) => served,
             Routed::Redirect(redirect) => {
-                entry.routed(&host, &redirect.redirect.name, &redirect.tally);
+                let of = &redirect.redirect;
+                entry.routed(&host, &of.name, of.policy.is_unlogged, &redirect.tally);
                 let response = redirected(&redirect, visitor, &host, request.uri());
                 redirect.tally.answered(response.status());
                 return Err(response.into());
             }
         };
-        entry.routed(&host, &service.service.name, &service.tally);
+        let is_unlogged = service.service.policy.is_unlogged;
+        entry.routed(&host, &service.service.name, is_unlogged, &service.tally);
         if let Some(redirect) =
             https::redirect((client, visitor), &service.service, &host, &request)
         {

@@ -42,7 +42,16 @@ const PIPE_BYTES: usize = 64 * 1024;
 
 type Dialled = (SocketAddr, DuplexStream);
 
+type Shown = (Arc<ArcSwap<Certificates>>, Arc<Tls>);
+
 thread_local! {
+    /// Made once: it takes longer than most of what is tried with it.
+    static TLS: Shown = {
+        let shown = Arc::<ArcSwap<Certificates>>::default();
+        #[expect(clippy::expect_used, reason = "without random numbers there is nothing to fuzz")]
+        let tls = Tls::new(Arc::clone(&shown)).expect("the system gives random numbers");
+        (shown, Arc::new(tls))
+    };
     static DIALLED: RefCell<Option<UnboundedSender<Dialled>>> = const { RefCell::new(None) };
 }
 
@@ -178,7 +187,7 @@ where
             sockets: Vec::new(),
             shared,
             settings: Arc::new(settings),
-            tls: None,
+            tls: TLS.with(|(_, tls)| Arc::clone(tls)),
             https_port: None,
             started: std::sync::mpsc::channel().0,
             end: mpsc::channel(1).0,
@@ -188,6 +197,7 @@ where
         let ends = Ends {
             peer: address,
             local: address,
+            own_port: None,
             is_tls_in_front: false,
         };
         let seat = Seat {
@@ -246,17 +256,8 @@ pub enum Hello {
 
 /// Has a client send these bytes where TLS is expected, and nothing more. Answers what it got, and what became of it.
 pub fn hello(certificates: Certificates, bytes: &[u8]) -> (Vec<u8>, Hello) {
-    type Shown = (Arc<ArcSwap<Certificates>>, Tls);
-    thread_local! {
-        static TLS: Option<Shown> = {
-            let shown = Arc::<ArcSwap<Certificates>>::default();
-            Tls::new(Arc::clone(&shown)).ok().map(|tls| (shown, tls))
-        };
-    }
     TLS.with(|tls| {
-        let Some((shown, tls)) = tls else {
-            return (Vec::new(), Hello::Failed);
-        };
+        let (shown, tls) = tls;
         shown.store(Arc::new(certificates));
         runtime().block_on(async {
             let (mut client, proxy) = duplex(1024 * 1024);

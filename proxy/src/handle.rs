@@ -16,6 +16,7 @@ use crate::counters::Counters;
 use crate::gate::{AllInFlight, Crowd, Guards, Rates};
 use crate::health::Healths;
 use crate::ledger::Ledger;
+use crate::ports::SharedPorts;
 use crate::table::RouteTable;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeSet, HashMap};
@@ -44,6 +45,8 @@ pub(crate) struct Signal {
     pub(crate) epoch: u64,
     /// Counts upstreams that can be reached again.
     pub(crate) revived: u64,
+    /// Counts changes of the ports that are open beside the listeners.
+    pub(crate) ports: u64,
     /// Set once: stop accepting, and finish what is in flight.
     pub(crate) stop: Option<Stop>,
 }
@@ -65,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) http_challenges: Arc<ArcSwap<HttpChallenges>>,
     /// Those that are in `certificates` beside what was given there; held while they are swapped.
     tls_challenges: Mutex<TlsChallenges>,
+    pub(crate) ports: ArcSwap<SharedPorts>,
     pub(crate) signal: watch::Sender<Signal>,
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
@@ -86,6 +90,7 @@ impl Shared {
             certificates: Arc::default(),
             http_challenges: Arc::default(),
             tls_challenges: Mutex::default(),
+            ports: ArcSwap::default(),
             signal: watch::Sender::default(),
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
@@ -161,7 +166,7 @@ impl ProxyHandle {
     }
 
     /// A panic inside `update`'s closure leaves the table in force as it was.
-    fn swapping(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn swapping(&self) -> MutexGuard<'_, ()> {
         let swapping = self.shared.swapping.lock();
         swapping.unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,7 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PlainHttp {
     /// It is sent to HTTPS with a 308, which keeps method, path and query. Without a listener that speaks
-    /// TLS there is nowhere to send it, and it is served.
+    /// TLS there is nowhere to send it, and it is served. So is what comes in by a port that was opened beside the
+    /// listeners ([`ProxyHandle::open_port`](crate::ProxyHandle::open_port)).
     #[default]
     Redirect,
     /// It is served like HTTPS.
@@ -54,7 +55,8 @@ pub(crate) fn redirect<B>(
     host: &HeaderValue,
     request: &Request<B>,
 ) -> Option<Response<ResponseBody>> {
-    if visitor.is_https || service.plain_http == PlainHttp::Serve {
+    // A port of its own that speaks plain HTTP was opened for just that.
+    if visitor.is_https || client.own_port.is_some() || service.plain_http == PlainHttp::Serve {
         return None;
     }
     let port = client.worker.https_port?;

@@ -110,6 +110,15 @@ impl Listeners {
         self.sockets.iter().map(TcpListener::try_clone).collect()
     }
 
+    /// The same with second handles.
+    pub(crate) fn try_clone(&self) -> io::Result<Listeners> {
+        Ok(Listeners {
+            address: self.address,
+            sockets: self.duplicates()?,
+            is_tls: self.is_tls,
+        })
+    }
+
     /// Whether TLS is spoken here.
     pub fn is_tls(&self) -> bool {
         self.is_tls

@@ -45,6 +45,8 @@ pub struct Policy {
     /// Whether answers are compressed for clients that take it: text and its like of 1 KiB or more, never events, parts, or
     /// what the upstream packed itself or does not want changed.
     pub compression: bool,
+    /// Whether its requests are left out of the access log. They count in its figures all the same.
+    pub is_unlogged: bool,
     /// Whether the upstream is told of the client by `Forwarded` (RFC 7239) too, besides the `X-Forwarded-*` fields.
     pub forwarded: bool,
     /// Whether each request reaches the upstream with a `traceparent`: the one it came with, if a trusted proxy sent it,

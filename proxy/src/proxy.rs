@@ -62,11 +62,9 @@ impl Proxy {
             }
         }
         let shared = Arc::new(Shared::new(count, settings.max_connections_per_address));
-        let tls = match https_port {
-            Some(_) => Some(Tls::new(Arc::clone(&shared.certificates)).map_err(StartError::Tls)?),
-            None => None,
-        };
-        let tls = tls.map(Arc::new);
+        // Also without a listener that speaks it: a port that does may be opened later.
+        let tls = Tls::new(Arc::clone(&shared.certificates)).map_err(StartError::Tls)?;
+        let tls = Arc::new(tls);
         let settings = Arc::new(settings);
         let (end, ended) = mpsc::channel(1);
         let (started, starts) = std::sync::mpsc::channel();
@@ -81,7 +79,7 @@ impl Proxy {
                 sockets,
                 shared: Arc::clone(&proxy.handle.shared),
                 settings: Arc::clone(&settings),
-                tls: tls.clone(),
+                tls: Arc::clone(&tls),
                 https_port,
                 started: started.clone(),
                 end: end.clone(),
@@ -140,6 +138,9 @@ impl Proxy {
     }
 
     fn stop(&self, stop: Stop) {
+        // A port is opened either before this, and then all threads have it, or not at all.
+        let _swapping = self.handle.swapping();
+        self.handle.release_ports();
         self.handle
             .shared
             .signal

@@ -3,6 +3,7 @@
 
 use crate::client::{Ends, Seat};
 use crate::connection;
+use crate::drain::Open;
 use crate::proxy_protocol::{self, Header, MAX_BYTES, Parsed};
 use crate::worker::Worker;
 use std::io;
@@ -25,10 +26,15 @@ enum Refused {
 }
 
 /// Serves a connection from a trusted proxy as the client's that its header names. One without a whole header is closed:
-/// its requests would be taken for the proxy's own.
-pub(crate) async fn serve(worker: Rc<Worker>, mut stream: TcpStream, mut ends: Ends, is_tls: bool) {
-    // It may be about to bring a request, like one in a handshake.
-    let open = worker.open.enter();
+/// its requests would be taken for the proxy's own. It counts as open meanwhile: it may be about to bring a request, like
+/// one in a handshake.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    mut stream: TcpStream,
+    mut ends: Ends,
+    open: Open,
+    is_tls: bool,
+) {
     let reading = timeout(worker.settings.header_read_timeout, read(&mut stream));
     let header = match reading.await.unwrap_or(Err(Refused::TooLate)) {
         Ok(header) => header,

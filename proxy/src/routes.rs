@@ -8,11 +8,12 @@ use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
 use crate::path::PathPrefix;
 use crate::pool::{IdleClock, InUse, LocalUpstream};
+use crate::port_routes::{Elsewhere, PortRoutes};
 use crate::redirect::Redirect;
 use crate::settings::ProxySettings;
 use crate::stamps::Random;
 use crate::table::{
-    HostRoutes, Level, PathRoute, Place, Service, Target, Unrouted, Upstream, find,
+    HostRoutes, Level, PathRoute, Place, RouteTable, Service, Target, Unrouted, Upstream, find,
 };
 use arc_swap::{ArcSwap, Cache};
 use std::cell::{RefCell, RefMut};
@@ -58,17 +59,32 @@ pub(crate) struct Served {
 
 /// A route: by it a request is routed again.
 #[derive(Debug)]
-pub(crate) struct LocalRoute {
-    host: Rc<LocalHost>,
-    place: Place,
+pub(crate) enum LocalRoute {
+    /// Of a host.
+    Host {
+        /// The port of its own that the request came in by, if it did.
+        port: Option<u16>,
+        host: Rc<LocalHost>,
+        place: Place,
+    },
+    /// What a port of its own does with hosts that nobody knows.
+    Otherwise { port: u16 },
 }
 
 impl LocalRoute {
     /// The route of the path, if it is not the whole host's.
     fn path(&self) -> Option<&PathRoute> {
-        match self.place {
-            Place::Whole => None,
-            Place::Path(at) => self.host.routes.paths().get(at),
+        match self {
+            LocalRoute::Host {
+                host,
+                place: Place::Path(at),
+                ..
+            } => host.routes.paths().get(*at),
+            LocalRoute::Host {
+                place: Place::Whole,
+                ..
+            }
+            | LocalRoute::Otherwise { .. } => None,
         }
     }
 
@@ -81,7 +97,7 @@ impl LocalRoute {
 
 /// A host as one thread sees it. There may be very many: what they have in common is in their service.
 #[derive(Debug)]
-struct LocalHost {
+pub(crate) struct LocalHost {
     level: Level,
     name: Host,
     routes: Arc<HostRoutes>,
@@ -94,6 +110,19 @@ struct LocalHost {
 enum LocalTarget {
     Service(Rc<LocalService>),
     Redirect(Rc<LocalRedirect>),
+}
+
+impl LocalTarget {
+    /// Where a request goes that was led here by this route.
+    fn behind(self, route: impl FnOnce() -> LocalRoute) -> Routed {
+        match self {
+            LocalTarget::Service(service) => Routed::Service(Served {
+                service,
+                route: route(),
+            }),
+            LocalTarget::Redirect(redirect) => Routed::Redirect(redirect),
+        }
+    }
 }
 
 impl LocalHost {
@@ -184,6 +213,23 @@ impl LocalService {
     }
 }
 
+/// Where a path of a host leads, by the routes of its name and of the wildcard above it.
+fn chosen(
+    port: Option<u16>,
+    exact: Option<Rc<LocalHost>>,
+    above: Option<Rc<LocalHost>>,
+    path: &str,
+) -> Result<Routed, Unrouted> {
+    let routes = |host: &Option<Rc<LocalHost>>| host.as_ref().map(|host| Arc::clone(&host.routes));
+    let (of_exact, of_above) = (routes(&exact), routes(&above));
+    let (level, place) = find(of_exact.as_deref(), of_above.as_deref(), path)?;
+    let host = match level {
+        Level::Exact => exact,
+        Level::Wildcard => above,
+    };
+    routed(port, host.ok_or(Unrouted::Unknown)?, place)
+}
+
 /// The table as one thread has met it so far.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -199,8 +245,9 @@ pub(crate) struct Routes {
 #[derive(Debug, Default)]
 struct Met {
     table: Arc<Published>,
-    exact: HashMap<Host, Rc<LocalHost>>,
-    wildcard: HashMap<Host, Rc<LocalHost>>,
+    hosts: MetHosts,
+    /// Of the ports that were opened beside the listeners.
+    ports: HashMap<u16, MetPort>,
     services: Services,
     gates: Gates,
     upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
@@ -233,6 +280,30 @@ impl Services {
     }
 }
 
+/// The hosts met, by their names.
+#[derive(Debug, Default)]
+struct MetHosts {
+    exact: HashMap<Host, Rc<LocalHost>>,
+    wildcard: HashMap<Host, Rc<LocalHost>>,
+}
+
+/// A port of its own as one thread sees it. Met anew as a whole when any of its routes changes: it has few.
+#[derive(Debug)]
+struct MetPort {
+    routes: Arc<PortRoutes>,
+    hosts: MetHosts,
+    otherwise: Option<LocalTarget>,
+}
+
+impl MetHosts {
+    fn at(&mut self, level: Level) -> &mut HashMap<Host, Rc<LocalHost>> {
+        match level {
+            Level::Exact => &mut self.exact,
+            Level::Wildcard => &mut self.wildcard,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Left {
     upstreams: HashSet<Arc<str>>,
@@ -248,14 +319,19 @@ impl Met {
         let before = std::mem::replace(&mut self.table, Arc::clone(newest));
         let (old, new) = (&before.table, &newest.table);
         for (level, host, routes) in new.changed_since(old) {
-            match level {
-                Level::Exact => self.exact.remove(host),
-                Level::Wildcard => self.wildcard.remove(host),
-            };
-            let names = routes.targets().map(Target::name);
-            let gone = names.filter(|name| !new.references().holds_name(name));
-            self.left.names.extend(gone.map(Box::from));
+            self.hosts.at(level).remove(host);
+            self.left.note(routes.targets(), new);
         }
+        let left = &mut self.left;
+        self.ports.retain(|port, met| {
+            let is_same = new
+                .port(*port)
+                .is_some_and(|now| Arc::ptr_eq(now, &met.routes));
+            if !is_same {
+                left.note(met.routes.targets(), new);
+            }
+            is_same
+        });
         for (id, address) in new.references().upstreams_gone_since(old.references()) {
             let id = Arc::clone(id);
             self.left.upstreams.insert(Arc::clone(&id));
@@ -265,23 +341,37 @@ impl Met {
         }
     }
 
-    fn host(&self, level: Level, name: &str) -> Option<&Rc<LocalHost>> {
-        match level {
-            Level::Exact => self.exact.get(name),
-            Level::Wildcard => self.wildcard.get(name),
+    /// The hosts met of the listeners themselves, or of a port, if it has routes.
+    fn hosts(&mut self, port: Option<u16>) -> Option<&mut MetHosts> {
+        match port {
+            None => Some(&mut self.hosts),
+            Some(port) => self.port(port).map(|met| &mut met.hosts),
         }
+    }
+
+    fn port(&mut self, port: u16) -> Option<&mut MetPort> {
+        let routes = self.table.table.port(port)?;
+        let met = self.ports.entry(port).or_insert_with(|| MetPort {
+            routes: Arc::clone(routes),
+            hosts: MetHosts::default(),
+            otherwise: None,
+        });
+        Some(met)
     }
 }
 
-fn routed(host: Rc<LocalHost>, place: Place) -> Result<Routed, Unrouted> {
-    let target = host.target(place).ok_or(Unrouted::Unknown)?;
-    Ok(match target {
-        LocalTarget::Service(service) => Routed::Service(Served {
-            service: Rc::clone(service),
-            route: LocalRoute { host, place },
-        }),
-        LocalTarget::Redirect(redirect) => Routed::Redirect(Rc::clone(redirect)),
-    })
+impl Left {
+    /// Takes note of the names among `targets` that are not in the newest table.
+    fn note<'a>(&mut self, targets: impl Iterator<Item = &'a Target>, newest: &RouteTable) {
+        let names = targets.map(Target::name);
+        let gone = names.filter(|name| !newest.references().holds_name(name));
+        self.names.extend(gone.map(Box::from));
+    }
+}
+
+fn routed(port: Option<u16>, host: Rc<LocalHost>, place: Place) -> Result<Routed, Unrouted> {
+    let target = host.target(place).ok_or(Unrouted::Unknown)?.clone();
+    Ok(target.behind(|| LocalRoute::Host { port, host, place }))
 }
 
 impl Routes {
@@ -312,25 +402,39 @@ impl Routes {
     pub(crate) fn route(&self, host: &str, path: &str) -> Result<Routed, Unrouted> {
         let mut met = self.newest();
         let name = routing_name(host).ok_or(Unrouted::Malformed)?;
-        let exact = self.meet_host(&mut met, Level::Exact, &name);
+        let exact = self.meet_host(&mut met, None, Level::Exact, &name);
         // Nearly all hosts: one look-up, and the path does not matter.
         if let Some(exact) = &exact
             && exact.paths.is_empty()
             && exact.whole.is_some()
         {
-            return routed(Rc::clone(exact), Place::Whole);
+            return routed(None, Rc::clone(exact), Place::Whole);
         }
         let above = parent(&name);
-        let above = above.and_then(|above| self.meet_host(&mut met, Level::Wildcard, above));
-        let routes =
-            |host: &Option<Rc<LocalHost>>| host.as_ref().map(|host| Arc::clone(&host.routes));
-        let (of_exact, of_above) = (routes(&exact), routes(&above));
-        let (level, place) = find(of_exact.as_deref(), of_above.as_deref(), path)?;
-        let host = match level {
-            Level::Exact => exact,
-            Level::Wildcard => above,
+        let above = above.and_then(|above| self.meet_host(&mut met, None, Level::Wildcard, above));
+        chosen(None, exact, above, path)
+    }
+
+    /// The same for a request that came in by a port of its own; the rule is that of
+    /// [`crate::RouteTable::choose_at`].
+    pub(crate) fn route_at(&self, port: u16, host: &str, path: &str) -> Result<Routed, Unrouted> {
+        let mut met = self.newest();
+        let name = routing_name(host).ok_or(Unrouted::Malformed)?;
+        let elsewhere = Elsewhere::of(&met.table.table, &name);
+        let exact = self.meet_host(&mut met, Some(port), Level::Exact, &name);
+        let above = match (&exact, elsewhere) {
+            (None, Elsewhere::Exact) => None,
+            _ => parent(&name),
         };
-        routed(host.ok_or(Unrouted::Unknown)?, place)
+        let above =
+            above.and_then(|above| self.meet_host(&mut met, Some(port), Level::Wildcard, above));
+        if exact.is_some() || above.is_some() {
+            return chosen(Some(port), exact, above, path);
+        }
+        match elsewhere {
+            Elsewhere::Nothing => self.otherwise(&mut met, port).ok_or(Unrouted::Unknown),
+            Elsewhere::Wildcard | Elsewhere::Exact => Err(Unrouted::Unknown),
+        }
     }
 
     /// Where the requests for a host go or, if only some of its paths lead anywhere, where one of these does; rather to a
@@ -355,17 +459,25 @@ impl Routes {
     /// The service that is now behind the route a request was sent by before, if that still leads to one.
     pub(crate) fn route_again(&self, before: &LocalRoute) -> Result<Served, Unrouted> {
         let mut met = self.newest();
-        let host = self.meet_host(&mut met, before.host.level, before.host.name.as_str());
-        let host = host.ok_or(Unrouted::Unknown)?;
-        let place = match before.path() {
-            None => Place::Whole,
-            Some(path) => {
-                let mut paths = host.routes.paths().iter();
-                let at = paths.position(|route| route.prefix == path.prefix);
-                Place::Path(at.ok_or(Unrouted::Unknown)?)
+        let routed = match before {
+            LocalRoute::Host { port, host, .. } => {
+                let host = self.meet_host(&mut met, *port, host.level, host.name.as_str());
+                let host = host.ok_or(Unrouted::Unknown)?;
+                let place = match before.path() {
+                    None => Place::Whole,
+                    Some(path) => {
+                        let mut paths = host.routes.paths().iter();
+                        let at = paths.position(|route| route.prefix == path.prefix);
+                        Place::Path(at.ok_or(Unrouted::Unknown)?)
+                    }
+                };
+                routed(*port, host, place)?
+            }
+            LocalRoute::Otherwise { port } => {
+                self.otherwise(&mut met, *port).ok_or(Unrouted::Unknown)?
             }
         };
-        match routed(host, place)? {
+        match routed {
             Routed::Service(served) if served.route.stripped() == before.stripped() => Ok(served),
             // It leads elsewhere now, where this request, as it has been prepared, does not belong.
             Routed::Service(_) | Routed::Redirect(_) => Err(Unrouted::Unknown),
@@ -378,21 +490,25 @@ impl Routes {
         met
     }
 
-    /// The host of this name, if any route is for it.
-    fn meet_host(&self, met: &mut Met, level: Level, name: &str) -> Option<Rc<LocalHost>> {
-        if let Some(known) = met.host(level, name) {
+    /// The host of this name, if any route of the listeners themselves, or of a port, is for it.
+    fn meet_host(
+        &self,
+        met: &mut Met,
+        port: Option<u16>,
+        level: Level,
+        name: &str,
+    ) -> Option<Rc<LocalHost>> {
+        if let Some(known) = met.hosts(port)?.at(level).get(name) {
             return Some(Rc::clone(known));
         }
         let published = Arc::clone(&met.table);
-        let (host, routes) = published.table.find(level, name)?;
-        let mut meet = |target: &Target, prefix: Option<&PathPrefix>| match target {
-            Target::Service(service) => LocalTarget::Service(self.meet_service(met, service)),
-            Target::Redirect(redirect) => LocalTarget::Redirect(Rc::new(LocalRedirect {
-                redirect: Arc::clone(redirect),
-                tally: self.ledger.tally_of(target.name()),
-                prefix: prefix.cloned(),
-            })),
+        let table = match port {
+            None => &published.table,
+            Some(port) => published.table.port(port)?.hosts(),
         };
+        let (host, routes) = table.find(level, name)?;
+        let mut meet =
+            |target: &Target, prefix: Option<&PathPrefix>| self.meet_target(met, target, prefix);
         let local = Rc::new(LocalHost {
             level,
             name: host.clone(),
@@ -404,10 +520,7 @@ impl Routes {
                 .collect(),
             routes: Arc::clone(routes),
         });
-        let hosts = match level {
-            Level::Exact => &mut met.exact,
-            Level::Wildcard => &mut met.wildcard,
-        };
+        let hosts = met.hosts(port)?.at(level);
         hosts.insert(host.clone(), Rc::clone(&local));
         Some(local)
     }
@@ -434,6 +547,37 @@ impl Routes {
         });
         met.services.insert(&local);
         local
+    }
+
+    /// Where a port leads requests that are for no known host.
+    fn otherwise(&self, met: &mut Met, port: u16) -> Option<Routed> {
+        let known = met.port(port)?;
+        let target = match &known.otherwise {
+            Some(known) => known.clone(),
+            None => {
+                let routes = Arc::clone(&known.routes);
+                let target = self.meet_target(met, routes.otherwise()?, None);
+                met.port(port)?.otherwise = Some(target.clone());
+                target
+            }
+        };
+        Some(target.behind(|| LocalRoute::Otherwise { port }))
+    }
+
+    fn meet_target(
+        &self,
+        met: &mut Met,
+        target: &Target,
+        prefix: Option<&PathPrefix>,
+    ) -> LocalTarget {
+        match target {
+            Target::Service(service) => LocalTarget::Service(self.meet_service(met, service)),
+            Target::Redirect(redirect) => LocalTarget::Redirect(Rc::new(LocalRedirect {
+                redirect: Arc::clone(redirect),
+                tally: self.ledger.tally_of(target.name()),
+                prefix: prefix.cloned(),
+            })),
+        }
     }
 
     fn meet(&self, met: &mut Met, upstream: &Upstream) -> Rc<LocalUpstream> {

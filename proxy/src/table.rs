@@ -4,11 +4,12 @@ use crate::host::{Host, HostPattern, parent, routing_name};
 use crate::https::{Hsts, PlainHttp};
 use crate::path::{PathPrefix, Readings};
 use crate::policy::Policy;
+use crate::port_routes::PortRoutes;
 use crate::protocol::Protocol;
 use crate::redirect::Redirect;
 use crate::references::References;
 use crate::sharded::Sharded;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -157,6 +158,8 @@ pub struct RouteTable {
     exact: Sharded<Host, Arc<HostRoutes>>,
     /// By the name behind the `*.`.
     wildcard: Sharded<Host, Arc<HostRoutes>>,
+    /// Of the ports that were opened beside the listeners.
+    ports: Arc<BTreeMap<u16, Arc<PortRoutes>>>,
     references: References,
 }
 
@@ -232,6 +235,23 @@ impl RouteTable {
         });
     }
 
+    /// Gives a host these routes in place of all it had; none at all forgets it. Equal ones change nothing.
+    pub fn replace(&mut self, host: HostPattern, whole: Option<Target>, mut paths: Vec<PathRoute>) {
+        paths.sort_by(|one, other| {
+            let (longer, shorter) = (other.prefix.segments(), one.prefix.segments());
+            (longer, &one.prefix).cmp(&(shorter, &other.prefix))
+        });
+        let new = HostRoutes { whole, paths };
+        if new == HostRoutes::default() {
+            self.remove(&host);
+            return;
+        }
+        let (hosts, name) = self.hosts_mut(&host);
+        if hosts.get(name).is_none_or(|old| **old != new) {
+            self.change(host, |routes| *routes = new);
+        }
+    }
+
     /// Forgets a host with all its paths; answers what it had.
     pub fn remove(&mut self, host: &HostPattern) -> Option<Arc<HostRoutes>> {
         let (hosts, name) = self.hosts_mut(host);
@@ -283,6 +303,16 @@ impl RouteTable {
         let above = parent(&name).and_then(|above| self.wildcard.get(above));
         let above = above.map(Arc::as_ref);
         let (level, place) = find(exact, above, path)?;
+        Self::chosen(level, place, exact, above)
+    }
+
+    /// What [`find`] has found among the routes of a name itself and of the wildcard above it.
+    pub(crate) fn chosen<'a>(
+        level: Level,
+        place: Place,
+        exact: Option<&'a HostRoutes>,
+        above: Option<&'a HostRoutes>,
+    ) -> Result<Chosen<'a>, Unrouted> {
         let routes = match level {
             Level::Exact => exact,
             Level::Wildcard => above,
@@ -296,6 +326,76 @@ impl RouteTable {
         let target = path.map(|route| &route.target).or(whole);
         let target = target.ok_or(Unrouted::Unknown)?;
         Ok(Chosen { target, path })
+    }
+
+    /// Gives a port that was opened beside the listeners these routes, in place of those it had.
+    pub fn set_port(&mut self, port: u16, routes: PortRoutes) {
+        // First what is new, so that what is in both never leaves.
+        for target in routes.targets() {
+            self.references.add(target);
+        }
+        let before = Arc::make_mut(&mut self.ports).insert(port, Arc::new(routes));
+        self.forget(before.as_deref());
+    }
+
+    /// Forgets the routes of a port; answers what it had.
+    pub fn remove_port(&mut self, port: u16) -> Option<Arc<PortRoutes>> {
+        if !self.ports.contains_key(&port) {
+            return None;
+        }
+        let removed = Arc::make_mut(&mut self.ports).remove(&port);
+        self.forget(removed.as_deref());
+        removed
+    }
+
+    fn forget(&mut self, routes: Option<&PortRoutes>) {
+        for target in routes.into_iter().flat_map(PortRoutes::targets) {
+            self.references.remove(target);
+        }
+    }
+
+    /// The ports that have routes of their own, in order.
+    pub fn ports(&self) -> impl Iterator<Item = (u16, &PortRoutes)> {
+        self.ports.iter().map(|(port, routes)| (*port, &**routes))
+    }
+
+    pub(crate) fn port(&self, port: u16) -> Option<&Arc<PortRoutes>> {
+        self.ports.get(&port)
+    }
+
+    /// Where requests for a host go, if it has routes under just this name or wildcard.
+    pub fn routes_of(&self, host: &HostPattern) -> Option<&HostRoutes> {
+        match host {
+            HostPattern::Exact(name) => self.exact_routes(name.as_str()),
+            HostPattern::Wildcard(name) => self.wildcard_routes(name.as_str()),
+        }
+    }
+
+    /// Gives a host all the routes that it has in another table.
+    pub fn insert_routes(&mut self, host: HostPattern, routes: &HostRoutes) {
+        self.change(host, |own| own.clone_from(routes));
+    }
+
+    pub(crate) fn exact_routes(&self, name: &str) -> Option<&HostRoutes> {
+        self.exact.get(name).map(Arc::as_ref)
+    }
+
+    pub(crate) fn wildcard_routes(&self, above: &str) -> Option<&HostRoutes> {
+        self.wildcard.get(above).map(Arc::as_ref)
+    }
+
+    pub(crate) fn has_exact(&self, name: &str) -> bool {
+        self.exact.get(name).is_some()
+    }
+
+    pub(crate) fn has_wildcard(&self, above: &str) -> bool {
+        self.wildcard.get(above).is_some()
+    }
+
+    /// All targets of all hosts, without those of ports.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let hosts = self.exact.iter().chain(self.wildcard.iter());
+        hosts.flat_map(|(_, routes)| routes.targets())
     }
 
     /// The routes of a name that [`routing_name`] has read, or for a wildcard of what [`parent`] says of it, with
@@ -357,12 +457,29 @@ impl RouteTable {
         self.exact.share_with(&old.exact);
         self.wildcard.share_with(&old.wildcard);
         self.references.share_with(&old.references);
+        self.share_ports_with(old);
         self.is_shared_with(old)
+    }
+
+    fn share_ports_with(&mut self, old: &RouteTable) {
+        if self.ports == old.ports {
+            self.ports = Arc::clone(&old.ports);
+            return;
+        }
+        for (port, routes) in Arc::make_mut(&mut self.ports) {
+            match old.ports.get(port) {
+                Some(before) if *before == *routes => *routes = Arc::clone(before),
+                Some(before) => Arc::make_mut(routes).share_with(before),
+                None => {}
+            }
+        }
     }
 
     /// Whether nothing was changed since one was copied from the other.
     pub(crate) fn is_shared_with(&self, old: &RouteTable) -> bool {
-        self.exact.is_shared_with(&old.exact) && self.wildcard.is_shared_with(&old.wildcard)
+        self.exact.is_shared_with(&old.exact)
+            && self.wildcard.is_shared_with(&old.wildcard)
+            && Arc::ptr_eq(&self.ports, &old.ports)
     }
 }
 

@@ -39,7 +39,11 @@ pub(crate) fn start(
             sender @ Sender::Http2 { .. } => Some(sender),
         };
         let carried = Carried::default();
-        if let Err(error) = run(from, upstream, &carried).await {
+        let ended = tokio::select! {
+            ended = run(from, upstream, &carried) => ended,
+            () = client.open.entrance().is_cut() => Ok(()),
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, upstream = %in_use.upstream().id, "an upgraded connection ended early");
         }
         entry.carried(carried.from_client.get(), carried.from_upstream.get());

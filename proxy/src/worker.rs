@@ -2,7 +2,6 @@
 
 use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
-use crate::client::{Ends, Seat};
 use crate::connection;
 use crate::deadline;
 use crate::drain::OpenConnections;
@@ -11,37 +10,32 @@ use crate::handle::{HttpChallenges, Shared, Stop};
 use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
 use crate::listen::ListeningSocket;
-use crate::relayed;
+use crate::listening::{Listener, Listening, LocalPort};
 use crate::routes::Routes;
 use crate::settings::ProxySettings;
 use crate::stamps::Stamps;
 use crate::tls::Tls;
 use arc_swap::Guard;
-use futures_util::FutureExt as _;
 use hyper::server::conn::{http1, http2};
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as blocking};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_local, yield_now};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
 /// An idle connection is closed after this many ticks of the thread's idle clock.
 const TICKS_IDLE: u32 = 4;
-/// How long to wait after an accept that failed, which most often means no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// What a data thread is started with.
 pub(crate) struct Setup {
     pub(crate) index: usize,
     pub(crate) sockets: Vec<ListeningSocket>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<ProxySettings>,
-    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) tls: Arc<Tls>,
     pub(crate) https_port: Option<u16>,
     /// Told whether the thread has come up.
     pub(crate) started: blocking::Sender<io::Result<()>>,
@@ -52,6 +46,8 @@ pub(crate) struct Setup {
 /// What all connections and requests of one thread share.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Its number among the threads.
+    pub(crate) index: usize,
     pub(crate) settings: Arc<ProxySettings>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) routes: Routes,
@@ -60,11 +56,15 @@ pub(crate) struct Worker {
     pub(crate) http: http1::Builder,
     pub(crate) log: Rc<LogBuffer>,
     pub(crate) http2: http2::Builder<LocalExecutor>,
-    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) tls: Arc<Tls>,
     /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
     pub(crate) https_port: Option<u16>,
     /// Wakes requests that wait for an upstream: there may be one now.
     pub(crate) changed: Notify,
+    /// Those opened beside the listeners; `None` once the thread ends.
+    pub(crate) ports: RefCell<Option<Vec<LocalPort>>>,
+    /// How often the list of ports had changed when it was followed last.
+    followed_ports: Cell<u64>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -93,8 +93,9 @@ impl Setup {
     async fn serve(&self, ledger: Arc<Ledger>, sockets: Vec<ListeningSocket>) -> io::Result<()> {
         let worker = self.worker(ledger);
         let mut listeners = Vec::with_capacity(sockets.len());
+        let entrance = Rc::default();
         for socket in sockets {
-            listeners.push(Listener::new(socket)?);
+            listeners.push(Listener::new(socket, None, &entrance)?);
         }
         let _ = self.started.send(Ok(()));
         worker.work(listeners).await;
@@ -103,6 +104,7 @@ impl Setup {
 
     pub(crate) fn worker(&self, ledger: Arc<Ledger>) -> Rc<Worker> {
         Rc::new(Worker {
+            index: self.index,
             settings: Arc::clone(&self.settings),
             routes: Routes::new(
                 Arc::clone(&self.shared),
@@ -114,29 +116,13 @@ impl Setup {
             http: connection::builder(&self.settings),
             log: Rc::new(LogBuffer::new(&self.shared.outlets, Arc::clone(&ledger))),
             http2: crate::http2::builder(&self.settings),
-            tls: self.tls.clone(),
+            tls: Arc::clone(&self.tls),
             https_port: self.https_port,
             changed: Notify::new(),
+            ports: RefCell::new(Some(Vec::new())),
+            followed_ports: Cell::new(0),
             ledger,
             shared: Arc::clone(&self.shared),
-        })
-    }
-}
-
-struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-    is_tls: bool,
-}
-
-impl Listener {
-    fn new(ListeningSocket { socket, is_tls }: ListeningSocket) -> io::Result<Listener> {
-        let socket = TcpListener::from_std(socket)?;
-        let address = socket.local_addr()?;
-        Ok(Listener {
-            socket,
-            address,
-            is_tls,
         })
     }
 }
@@ -151,11 +137,7 @@ impl Worker {
     }
 
     async fn work(self: Rc<Self>, listeners: Vec<Listener>) {
-        let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
-        let accepting: Vec<JoinHandle<()>> = listeners
-            .iter()
-            .map(|listener| spawn_local(Rc::clone(&self).accept(Rc::clone(listener))))
-            .collect();
+        let listening = Listening::begin(&self, listeners);
         spawn_local(deadline::watch());
         spawn_local(Rc::clone(&self).close_idle_upstreams());
         let log = Rc::clone(&self.log);
@@ -164,15 +146,11 @@ impl Worker {
         spawn_local(Rc::clone(&self).follow(stop));
         let Stop { drain, patience } = stopped.await.unwrap_or_default();
         let end = Instant::now() + drain;
-        for task in accepting {
-            task.abort();
-        }
-        // One turn through the driver: what the kernel has for us by now is ready to be read after it.
-        yield_now().await;
-        for listener in listeners {
-            while let Some(Ok((stream, peer))) = listener.socket.accept().now_or_never() {
-                self.begin(stream, peer, &listener);
-            }
+        listening.end(&self).await;
+        // From here on none is opened any more.
+        let ports = self.ports.borrow_mut().take();
+        for port in ports.unwrap_or_default() {
+            port.end(&self).await;
         }
         yield_now().await;
         if !patience.is_zero() {
@@ -186,49 +164,6 @@ impl Worker {
             .is_err()
         {
             tracing::warn!("the drain time is over: open connections are cut");
-        }
-    }
-
-    async fn accept(self: Rc<Self>, listener: Rc<Listener>) {
-        // Before there is a table every host would be unknown: who comes that early waits in the socket's queue.
-        let mut signal = self.shared.signal.subscribe();
-        if signal.wait_for(|signal| signal.epoch > 0).await.is_err() {
-            return;
-        }
-        loop {
-            match listener.socket.accept().await {
-                Ok((stream, peer)) => self.begin(stream, peer, &listener),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, address = %listener.address, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
-        self.ledger.accepted_connection();
-        let worker = Rc::clone(self);
-        let local = listener.address;
-        let ends = Ends {
-            peer,
-            local,
-            is_tls_in_front: false,
-        };
-        if self.settings.proxy_protocol && self.settings.trusts(peer.ip()) {
-            spawn_local(relayed::serve(worker, stream, ends, listener.is_tls));
-            return;
-        }
-        let Ok(visit) = self.visit(peer.ip()) else {
-            return;
-        };
-        let open = self.open.enter();
-        let seat = Seat { open, visit };
-        if listener.is_tls {
-            spawn_local(connection::serve_tls(worker, stream, ends, seat));
-        } else {
-            spawn_local(connection::serve(worker, stream, ends, seat));
         }
     }
 
@@ -259,6 +194,9 @@ impl Worker {
             let now = *signal.borrow_and_update();
             if now.epoch != self.ledger.followed() {
                 self.routes.follow();
+            }
+            if self.followed_ports.replace(now.ports) != now.ports {
+                self.follow_ports();
             }
             self.changed.notify_waiters();
             if let Some(how) = now.stop
@@ -292,13 +230,3 @@ impl Worker {
 /// An address has as many connections as it may.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crowded;
-
-/// Errors that concern the one connection that was to be accepted, not the listener (accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}

@@ -39,6 +39,9 @@ impl LineWriter {
             "scheme",
             Some(if record.is_https { "https" } else { "http" }),
         );
+        if let Some(port) = record.own_port {
+            write_number("port", u64::from(port), out);
+        }
         text(out, "protocol", Some(protocol(record.version)));
         text(out, "upgrade", record.upgrade.as_deref());
         text(out, "method", Some(&record.method));
@@ -188,6 +191,7 @@ mod tests {
             request_id: Some("abc".into()),
             client: "192.0.2.1".into(),
             is_https: true,
+            own_port: None,
             version: HttpVersion::HTTP_2,
             upgrade: None,
             method: "GET".into(),
@@ -217,6 +221,7 @@ mod tests {
     fn a_record_is_one_line_of_json() {
         insta::assert_snapshot!(line(&record()), @r#"{"time":"2026-08-21T10:00:00.007Z","app":"shop","id":"abc","client":"192.0.2.1","scheme":"https","protocol":"HTTP/2","method":"GET","host":"shop.example","path":"/","status":200,"bytes_in":0,"bytes_out":1024,"duration_ms":1.234,"first_byte_ms":1.004,"upstream":"0123456789ab","user_agent":"curl/8"}"#);
         let failed = AccessRecord {
+            own_port: Some(8443),
             service: None,
             status: None,
             first_byte: None,
@@ -228,7 +233,7 @@ mod tests {
             referer: Some("https://x/".into()),
             ..record()
         };
-        insta::assert_snapshot!(line(&failed), @r#"{"time":"2026-08-21T10:00:00.007Z","id":"abc","client":"192.0.2.1","scheme":"https","protocol":"HTTP/2","upgrade":"websocket","method":"GET","host":"shop.example","path":"/","status":499,"bytes_in":0,"bytes_out":1024,"duration_ms":1.234,"upstream":"web.1","retries":2,"error":"connection_refused","cut":"client","user_agent":"curl/8","referer":"https://x/"}"#);
+        insta::assert_snapshot!(line(&failed), @r#"{"time":"2026-08-21T10:00:00.007Z","id":"abc","client":"192.0.2.1","scheme":"https","port":8443,"protocol":"HTTP/2","upgrade":"websocket","method":"GET","host":"shop.example","path":"/","status":499,"bytes_in":0,"bytes_out":1024,"duration_ms":1.234,"upstream":"web.1","retries":2,"error":"connection_refused","cut":"client","user_agent":"curl/8","referer":"https://x/"}"#);
     }
 
     #[test]

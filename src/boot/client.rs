@@ -86,7 +86,7 @@ fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
 }
 
 /// Prints an answer that needs no server.
-fn show<O: Output>(answer: &O, options: Options) -> u8 {
+pub(super) fn show<O: Output>(answer: &O, options: Options) -> u8 {
     if options.format == crate::commands::Format::Json {
         let json = serde_json::to_string(answer).unwrap_or_default();
         say(Stream::Stdout, &format!("{json}\n"));
@@ -110,6 +110,7 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
     }
     let size = terminal::size().filter(|_| command.takes_terminal());
     let (resized, terminal_size) = watch::channel(size);
+    let (hidden, mut hiding) = watch::channel(false);
     let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
     let stdin = if command.reads_input() {
         terminal::stdin()
@@ -120,20 +121,33 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
         command,
         options,
         terminal: size,
+        is_typed: io::stdin().is_terminal(),
     };
     let raw = size.and_then(|_| terminal::Raw::enter());
     let ends = Ends {
         stdin,
         output,
         terminal: terminal_size,
+        hidden,
     };
     let mut window = signal(SignalKind::window_change()).ok();
     let mut terminate = signal(SignalKind::terminate()).ok();
+    // Only while something is hidden: the terminal is to show again what is typed before we end.
+    let mut interrupt = None;
+    let mut shade = None;
     let mut running = Box::pin(http::run(data_dir, invocation, ends));
     let mut ended = None;
     let answered = loop {
         tokio::select! {
             biased;
+            Ok(()) = hiding.changed() => {
+                if *hiding.borrow_and_update() {
+                    interrupt = signal(SignalKind::interrupt()).ok();
+                    shade = terminal::Hidden::enter();
+                } else {
+                    shade = None;
+                }
+            }
             part = said.recv() => match part {
                 Some((stream, bytes)) => if let Err(error) = terminal::write(stream, &bytes)
                     && error.kind() == io::ErrorKind::BrokenPipe
@@ -156,9 +170,11 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
                 }
             }
             Some(()) = next(&mut terminate) => break Ok(128 + 15),
+            Some(()) = next(&mut interrupt) => break Ok(128 + 2),
         }
     };
     drop(running);
+    drop(shade);
     drop(raw);
     answered.map_err(|error| not_answering(data_dir, &error))
 }
@@ -214,6 +230,7 @@ async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result
         },
         output,
         terminal: watch::channel(None).1,
+        hidden: None,
     };
     let mut dialog = Dialog::new(session, options);
     let exit_code = match command {

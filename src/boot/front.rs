@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex};
 
 use mini_proxy::{Listeners, Proxy, ProxySettings};
 use tokio::sync::watch;
 
-use super::listeners::Bound;
+use super::listeners::{self, Bound};
 use super::settings::Settings;
 use super::takeover::{Door, Kept, Listening, Passed, Role};
 use crate::access_log::AccessLogs;
@@ -23,8 +23,10 @@ pub(super) struct Front {
     pub proxy: Proxy,
     /// Ends with the proxy, some time after it: see [`AccessLogs::close`].
     pub access_logs: AccessLogs,
-    /// Second handles on all sockets.
+    /// Second handles on all sockets but those of ports of apps, which come and go.
     pub kept: Kept,
+    /// Sockets of ports of apps that the server before has passed, until the reconciler takes them.
+    passed_ports: Mutex<Vec<Listeners>>,
     pub api: Arc<ApiSocket>,
     pub door: Door,
     /// The upstreams that the server before this one may still send requests to.
@@ -49,6 +51,7 @@ impl Front {
         let bound = Bound::bind(settings, proxy_settings.threads, &mut passed)?;
         let facts = facts(settings, &bound);
         let mut kept = bound.keep().map_err(|error| not_kept(&error))?;
+        let passed_ports = listeners::passed_ports(&mut passed, proxy_settings.threads)?;
         let api = passed.take_unix(Role::Api);
         let api = match api {
             Some(socket) => ApiSocket::from_passed(&settings.data_dir, socket),
@@ -88,11 +91,40 @@ impl Front {
             proxy,
             access_logs,
             kept,
+            passed_ports: Mutex::new(passed_ports),
             api: Arc::new(api),
             door,
             used_before: watch::Sender::new(used_before),
             facts,
         })
+    }
+
+    /// The sockets of ports of apps that the server before has passed; none the second time.
+    pub(super) fn take_passed_ports(&self) -> Vec<Listeners> {
+        let mut passed = self.passed_ports.lock();
+        let passed = passed.as_deref_mut().map(std::mem::take);
+        passed.unwrap_or_default()
+    }
+
+    /// Second handles on the sockets of ports of apps, those that are open now.
+    pub(super) fn kept_ports(&self) -> io::Result<Kept> {
+        let mut kept = Kept::default();
+        for listeners in self.proxy.handle().port_listeners()? {
+            kept.0.push(Listening {
+                role: match listeners.is_tls() {
+                    true => Role::AppHttps,
+                    false => Role::AppHttp,
+                },
+                address: Some(listeners.local_address()),
+                is_inherited: false,
+                sockets: listeners
+                    .duplicates()?
+                    .into_iter()
+                    .map(OwnedFd::from)
+                    .collect(),
+            });
+        }
+        Ok(kept)
     }
 
     /// Closes all sockets but those the proxy has.

@@ -7,10 +7,10 @@ use std::os::fd::OwnedFd;
 use listenfd::ListenFd;
 use mini_proxy::{BindError, Listeners};
 
-use super::holder;
 use super::settings::Settings;
 use super::takeover::{Kept, Listening, Passed, Role};
 use crate::model::{Kind, Problem};
+use crate::reconcile::holder;
 
 /// What the server listens on, before it serves.
 pub(super) struct Bound {
@@ -159,6 +159,17 @@ impl Bound {
     }
 }
 
+/// The sockets of ports of apps that the server before has passed.
+pub(super) fn passed_ports(before: &mut Passed, threads: usize) -> Result<Vec<Listeners>, Problem> {
+    let mut all = Vec::new();
+    for role in [Role::AppHttp, Role::AppHttps] {
+        for sockets in before.take_all(role) {
+            all.push(passed(role, sockets, threads)?);
+        }
+    }
+    Ok(all)
+}
+
 /// Listens on what the server before has passed for one address.
 fn passed(role: Role, sockets: Vec<TcpListener>, threads: usize) -> Result<Listeners, Problem> {
     let listeners = Listeners::from_passed(sockets, threads).map_err(|error| {
@@ -173,7 +184,7 @@ fn passed(role: Role, sockets: Vec<TcpListener>, threads: usize) -> Result<Liste
 }
 
 fn for_role(role: Role, listeners: Listeners) -> Listeners {
-    if role == Role::Https {
+    if matches!(role, Role::Https | Role::AppHttps) {
         listeners.tls()
     } else {
         listeners
@@ -199,7 +210,7 @@ fn failed(setting: &str, address: SocketAddr, error: &io::Error) -> Problem {
     let what = format!("mini cannot listen on {address}");
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let holder = holder::of(address).unwrap_or_else(|| "another process".to_owned());
+            let holder = holder::of(address.port()).unwrap_or_else(|| "another process".to_owned());
             Problem::new(
                 Kind::Unavailable,
                 what,

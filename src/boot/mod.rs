@@ -4,7 +4,6 @@
 mod client;
 mod control;
 mod front;
-mod holder;
 mod listeners;
 mod log;
 mod ready;
@@ -21,9 +20,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::commands::buildpacks::{Detect, detect};
+use crate::commands::Options;
+use crate::commands::buildpacks::{Local, local};
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
 use crate::ssh::hook_client;
@@ -32,8 +32,9 @@ use crate::ssh::hook_client;
 const LOCAL_HELP: &str = "
 On this machine:
 
-    server             Run the server
-    buildpacks:detect  Say what a folder is and how it would be built and run
+    server                     Run the server
+    buildpacks:detect DIR      Say what a folder is and how it would be built and run
+    buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
 Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini.
 ";
@@ -77,13 +78,29 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
-        Some("buildpacks:detect") => match DetectLine::try_parse_from(words) {
-            Ok(line) => {
-                say(Stream::Stdout, &detect(&line.detect)?);
-                Ok(0)
+        Some(name @ ("buildpacks:detect" | "buildpacks:dockerfile")) => {
+            let is_dockerfile = name.ends_with("dockerfile");
+            let line = LocalLine::command()
+                .bin_name(format!("mini {name}"))
+                .try_get_matches_from(&words)
+                .and_then(|matches| LocalLine::from_arg_matches(&matches));
+            match line {
+                Ok(line) if line.local.is_folder() => {
+                    let answer = local(line.local, is_dockerfile)?;
+                    Ok(client::show(&answer, Options::default()))
+                }
+                // No folder: an app of the server.
+                Ok(line) => client::run(words, data_dir.map(PathBuf::from)).map_err(|problem| {
+                    let dir = line.local.dir.display();
+                    let why = format!(
+                        "there is no folder {dir} here, and as an app: {}",
+                        problem.why
+                    );
+                    Problem { why, ..problem }
+                }),
+                Err(error) => Ok(clap_said(&error)),
             }
-            Err(error) => Ok(clap_said(&error)),
-        },
+        }
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",
@@ -94,12 +111,12 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
     }
 }
 
-/// `mini buildpacks:detect`
+/// `mini buildpacks:detect`, `mini buildpacks:dockerfile`
 #[derive(Parser)]
-#[command(name = "mini buildpacks:detect")]
-struct DetectLine {
+#[command(about = "Say what a folder is and how it would be built and run; build nothing")]
+struct LocalLine {
     #[command(flatten)]
-    detect: Detect,
+    local: Local,
 }
 
 fn clap_said(error: &clap::Error) -> u8 {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::thread;
 
 use bytes::Bytes;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
 
 use crate::engine::{Stream, TerminalSize};
@@ -27,6 +27,30 @@ impl Raw {
 }
 
 impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// The terminal while a secret is typed: it shows line breaks only. Restored when dropped.
+pub(super) struct Hidden {
+    before: Termios,
+}
+
+impl Hidden {
+    /// Switches; `None` where standard input is no terminal.
+    pub(super) fn enter() -> Option<Hidden> {
+        let stdin = io::stdin();
+        let before = tcgetattr(&stdin).ok()?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        hidden.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(&stdin, OptionalActions::Now, &hidden).ok()?;
+        Some(Hidden { before })
+    }
+}
+
+impl Drop for Hidden {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }

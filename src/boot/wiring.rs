@@ -15,7 +15,7 @@ use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
 use crate::events::Journal;
 use crate::git::Repositories;
-use crate::model::{Kind, Problem};
+use crate::model::{Kind, Problem, StandardPorts};
 use crate::reconcile::{Orders, Parts, ReconcileTask, Reconciler, Rules};
 use crate::ssh::{SshDoors, SshServer, SshSettings};
 use crate::store::{Store, StoreError};
@@ -103,8 +103,17 @@ pub(super) async fn start(
             limits: settings.limits,
             restart_limit: settings.restart_limit,
             base_domains: settings.base_domains.clone(),
+            has_wildcards: facts
+                .certificate_authority
+                .as_ref()
+                .is_some_and(|authority| authority.has_wildcards),
             https_port: facts.https.first().map(SocketAddr::port),
+            standard: StandardPorts {
+                http: facts.http.clone(),
+                https: facts.https.clone(),
+            },
         },
+        passed_ports: front.take_passed_ports(),
         http_port: facts.http.first().map(SocketAddr::port),
     });
     let names = store.apps().await?.into_iter().map(|app| app.name);
@@ -174,6 +183,7 @@ fn deploy_settings(settings: &Settings) -> DeploySettings {
         checks: settings.checks,
         limits: settings.limits,
         image_mirrors: settings.image_mirrors.clone(),
+        versions: settings.versions.clone(),
     }
 }
 

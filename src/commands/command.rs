@@ -15,6 +15,11 @@ pub trait Command: Send + Sized {
     /// What the caller must be allowed. The check loads the app that is named here.
     fn permission(&self) -> Permission;
 
+    /// What the caller must be allowed besides, where it is about a second app too: [`Authorized::further_app`].
+    fn further_permission(&self) -> Option<Permission> {
+        None
+    }
+
     /// Why it cannot be answered by one HTTP request and one JSON value: it needs a terminal, a stream of input, or it
     /// goes on until the reader leaves. `None` where one answer is enough.
     fn needs_stream(&self) -> Option<&'static str> {

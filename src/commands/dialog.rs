@@ -7,7 +7,7 @@ use super::options::{Format, Options};
 use super::page::{self, Page};
 use super::session::Session;
 use crate::engine::{OneOffIo, Stream, TerminalSize};
-use crate::model::{Caller, Kind, Problem};
+use crate::model::{Caller, Kind, Problem, Secret};
 
 /// Longest line a prompt takes, bytes.
 const LINE_LIMIT: usize = 4096;
@@ -122,6 +122,34 @@ impl Dialog {
         Some(line)
             .filter(|line| !line.is_empty())
             .and_then(|line| String::from_utf8(line).ok())
+    }
+
+    /// Asks for a secret. A person at a terminal is asked for it twice, and the terminal does not show it; elsewhere it is
+    /// the first line of the input. `None` when there is none.
+    ///
+    /// # Errors
+    /// When the two differ.
+    pub async fn ask_secret(&mut self, what: &str) -> Result<Option<Secret>, Problem> {
+        let Some(hidden) = self.session.hidden.clone() else {
+            return Ok(self.ask(&format!("{what}: ")).await.map(Secret::new));
+        };
+        hidden.send_replace(true);
+        let first = self.ask(&format!("{what}: ")).await;
+        let is_given = first.as_ref().is_some_and(|first| !first.is_empty());
+        let second = match is_given {
+            true => self.ask(&format!("{what}, once more: ")).await,
+            false => None,
+        };
+        hidden.send_replace(false);
+        if is_given && first != second {
+            return Err(Problem::new(
+                Kind::Invalid,
+                "The two are not the same",
+                "what was typed the second time differs from the first",
+                "Run the command again",
+            ));
+        }
+        Ok(first.map(Secret::new))
     }
 
     /// Reads the whole input, at most `limit` bytes of it.

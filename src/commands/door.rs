@@ -138,6 +138,7 @@ async fn perform(
         actor = dialog.caller().actor(),
         "command"
     );
-    let authorized = authorize::check(platform, dialog.caller(), command.permission()).await?;
+    let (permission, further) = command.permissions();
+    let authorized = authorize::check(platform, dialog.caller(), permission, further).await?;
     command.run(platform, &authorized, dialog).await
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builds, certs, checks, config, doctor, domains, help,
-    http_auth, logs, maintenance, proxy, ps, redirects, releases, rollback, routes, run, ssh_keys,
-    url, urls, version,
+    Authorized, Dialog, Page, Platform, apps, builder, buildpacks, builds, certs, checks, config,
+    docker_options, doctor, domains, help, http_auth, logs, maintenance, ports, proxy, ps,
+    redirects, releases, repo, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -92,10 +92,10 @@ macro_rules! commands {
                 }
             }
 
-            /// What the caller must be allowed.
-            pub(super) fn permission(&self) -> Permission {
+            /// What the caller must be allowed, and what besides where it is about a second app.
+            pub fn permissions(&self) -> (Permission, Option<Permission>) {
                 match self {
-                    $(AnyCommand::$variant(command) => command.permission(),)+
+                    $(AnyCommand::$variant(command) => (command.permission(), command.further_permission()),)+
                 }
             }
 
@@ -123,11 +123,17 @@ commands! {
     "apps:list" => AppsList(apps::List),
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
+    "builder:report" or "builder-dockerfile:report" => BuilderReport(builder::Report),
+    "builder:set" or "builder-dockerfile:set" => BuilderSet(builder::Set),
+    "buildpacks:detect" => BuildpacksDetect(buildpacks::Detect),
+    "buildpacks:dockerfile" => BuildpacksDockerfile(buildpacks::Dockerfile),
     "builds:cancel" => BuildsCancel(builds::Cancel),
     "builds:info" => BuildsInfo(builds::Info),
     "builds:list" => BuildsList(builds::List),
     "builds:output" => BuildsOutput(builds::Output),
     "certs:add" or "certs:update" => CertsAdd(certs::Add),
+    "certs:auto" => CertsAuto(certs::Auto),
+    "certs:auto-global" => CertsAutoGlobal(certs::AutoGlobal),
     "certs:generate" => CertsGenerate(certs::Generate),
     "certs:remove" => CertsRemove(certs::Remove),
     "certs:renew" => CertsRenew(certs::Renew),
@@ -139,7 +145,13 @@ commands! {
     "config:keys" => ConfigKeys(config::Keys),
     "config:set" => ConfigSet(config::Set),
     "config:show" or "config" => ConfigShow(config::Show),
+    "config:suggest" => ConfigSuggest(config::Suggest),
+    "config:templates" => ConfigTemplates(config::Templates),
     "config:unset" => ConfigUnset(config::Unset),
+    "docker-options:add" => DockerOptionsAdd(docker_options::Add),
+    "docker-options:clear" => DockerOptionsClear(docker_options::Clear),
+    "docker-options:remove" => DockerOptionsRemove(docker_options::Remove),
+    "docker-options:report" or "docker-options" => DockerOptionsReport(docker_options::Report),
     "doctor" => Doctor(doctor::Doctor),
     "domains:add" => DomainsAdd(domains::Add),
     "domains:add-global" => DomainsAddGlobal(domains::AddGlobal),
@@ -163,6 +175,12 @@ commands! {
     "maintenance:off" or "maintenance:disable" => MaintenanceOff(maintenance::Off),
     "maintenance:on" or "maintenance:enable" => MaintenanceOn(maintenance::On),
     "maintenance:report" or "maintenance" => MaintenanceReport(maintenance::Report),
+    "ports:add" => PortsAdd(ports::Add),
+    "ports:clear" => PortsClear(ports::Clear),
+    "ports:list" => PortsList(ports::List),
+    "ports:remove" => PortsRemove(ports::Remove),
+    "ports:report" or "ports" => PortsReport(ports::Report),
+    "ports:set" => PortsSet(ports::Set),
     "proxy:access-logs" or "nginx:access-logs" => ProxyAccessLogs(proxy::AccessLogs),
     "proxy:error-page" => ProxyErrorPage(proxy::ErrorPage),
     "proxy:pause" => ProxyPause(proxy::Pause),
@@ -180,6 +198,7 @@ commands! {
     "redirects:set" => RedirectsSet(redirects::Set),
     "redirects:unset" => RedirectsUnset(redirects::Unset),
     "releases" => Releases(releases::Releases),
+    "repo:purge-cache" => RepoPurgeCache(repo::PurgeCache),
     "rollback" => Rollback(rollback::Rollback),
     "routes:add" => RoutesAdd(routes::Add),
     "routes:remove" => RoutesRemove(routes::Remove),

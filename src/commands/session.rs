@@ -16,4 +16,7 @@ pub struct Session {
     pub output: mpsc::Sender<(Stream, Bytes)>,
     /// Their terminal; `None` inside when they have none.
     pub terminal: watch::Receiver<Option<TerminalSize>>,
+    /// Where a person types at a terminal: set while it shall not show what they type. The door sees to that before it
+    /// passes on what is said afterwards. `None` where the input is no terminal's.
+    pub hidden: Option<watch::Sender<bool>>,
 }

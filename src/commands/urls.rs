@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Authorized, Command, Dialog, Output, Page, Platform};
+use super::{Authorized, Command, Dialog, Output, Page, Platform, ports};
 use crate::model::{App, AppName, Permission, Problem};
 
 /// Print all addresses of an app
@@ -39,7 +39,10 @@ impl Command for Urls {
 /// The addresses of an app, the one to show first first.
 pub(super) async fn of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
     let exposure = platform.store.exposure(app.id).await?;
-    Ok(platform.reconciler.urls(&app.name, &exposure))
+    let mut urls = platform.reconciler.urls(&app.name, &exposure);
+    let names = platform.reconciler.host_names(&app.name, &exposure);
+    urls.extend(ports::urls(platform, app, &names).await?);
+    Ok(urls)
 }
 
 impl Output for Addresses {

@@ -1,11 +1,11 @@
 //! Detected -> Built: from the files of a commit to an image.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mini_buildpacks::dockerignore::{self, Dockerignore};
+use mini_buildpacks::{Subdirectory, Tree};
 
 use super::pipeline::{Built, Detected};
 use super::run::Run;
@@ -42,11 +42,14 @@ pub(super) async fn build(
         deploy: run.id.clone(),
         tag: format!("mini/{app}:{}", run.id),
         dockerfile: GENERATED.to_owned(),
-        arguments: BTreeMap::new(),
+        arguments: detection.arguments.clone(),
+        target: detection.target.clone(),
+        is_without_cache: detected.cache.is_cold,
     };
     let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
     let context = detected.tree.context(
+        &detection.context,
         Box::new(move |path| !ignored.is_ignored(path)),
         vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
     );
@@ -72,6 +75,12 @@ pub(super) async fn build(
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
+    if detected.cache.is_cold {
+        deployer
+            .store
+            .warm_build_cache(run.app.id, detected.cache)
+            .await?;
+    }
     let subject = subject.unwrap_or_default();
     let mut description = format!("Deploy {}", detected.commit.short());
     if !subject.is_empty() {
@@ -217,8 +226,16 @@ fn source_of(detection: &mini_buildpacks::Detection) -> String {
 
 /// What stays out of the context: as the app says, else what nobody wants in a generated image, else nothing.
 fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
-    let own = detected.detection.dockerfile_path.as_deref();
-    for path in dockerignore::candidates(own.unwrap_or("Dockerfile")) {
+    let detection = &detected.detection;
+    let own = detection.dockerfile_path.as_deref();
+    let context = Subdirectory::new(&detected.tree, &detection.context);
+    let dockerfile = own.map_or("Dockerfile", |path| {
+        let inside = path.strip_prefix(detection.context.as_str());
+        inside
+            .and_then(|path| path.strip_prefix('/'))
+            .unwrap_or(path)
+    });
+    for path in dockerignore::candidates(dockerfile) {
         let invalid = |why: String| {
             Problem::new(
                 Kind::AppFailed,
@@ -227,7 +244,7 @@ fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
                 "correct the file, commit, and push again",
             )
         };
-        match mini_buildpacks::Tree::read(&detected.tree, &path, IGNORE_LIMIT) {
+        match context.read(&path, IGNORE_LIMIT) {
             Ok(Some(text)) => {
                 return Dockerignore::parse(&text).map_err(|error| invalid(error.to_string()));
             }

@@ -3,13 +3,74 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mini_buildpacks::Options;
+use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 
-use super::Deployer;
 use super::checks::declared_checks;
 use super::pipeline::{Detected, Received, Runnable};
 use super::run::Run;
-use crate::model::{Kind, Problem, ProcessType};
+use super::{Deployer, Deploys};
+use crate::model::{
+    App, BuildCache, BuilderSetting, CommitId, Kind, Problem, ProcessType, Timestamp,
+};
+
+/// Variables of an app that begin so say how it is built.
+const BUILD_VARIABLES: &str = "MINI_";
+
+impl Deploys {
+    /// What a commit of an app is, as a deploy of it would see it now.
+    ///
+    /// # Errors
+    /// The commit cannot be read; the inner error is what the repository lacks.
+    pub async fn detection(
+        &self,
+        app: &App,
+        commit: &CommitId,
+    ) -> Result<Result<Detection, DetectError>, Problem> {
+        let tree = self
+            .deployer
+            .repositories
+            .tree(&app.name, commit)
+            .await
+            .map_err(|error| super::problem::git(&app.name, &error))?;
+        let (options, _) = options(&self.deployer, app).await?;
+        let found = tokio::task::spawn_blocking(move || mini_buildpacks::detect(&tree, &options));
+        found.await.map_err(|_| super::run::lost())
+    }
+}
+
+/// What was decided about the builds of an app outside of its repository, and the cache they use.
+async fn options(deployer: &Deployer, app: &App) -> Result<(Options, BuildCache), Problem> {
+    let (builder, config) = tokio::join!(
+        deployer.store.builder(app.id),
+        deployer.store.config(app.id),
+    );
+    let (builder, config) = (builder?, config?);
+    let set = |setting| builder.get(setting).map(str::to_owned);
+    let variables = config
+        .iter()
+        .filter(|(key, _)| key.as_str().starts_with(BUILD_VARIABLES))
+        .map(|(key, value)| (key.as_str().to_owned(), value.reveal().to_owned()));
+    let arguments = builder.arguments.iter();
+    let prefix = match builder.cache.generation {
+        0 => app.name.to_string(),
+        generation => format!("{}.{generation}", app.name),
+    };
+    let options = Options {
+        image_mirrors: deployer.settings.image_mirrors.clone(),
+        cache_id_prefix: Some(prefix),
+        selected: set(BuilderSetting::Selected),
+        build_dir: set(BuilderSetting::BuildDir),
+        dockerfile_path: set(BuilderSetting::DockerfilePath),
+        target: set(BuilderSetting::Target),
+        variables: variables.collect(),
+        arguments: arguments
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
+        versions: deployer.settings.versions.clone(),
+        today: Some(Timestamp::now().strftime("%Y-%m-%d").to_string()),
+    };
+    Ok((options, builder.cache))
+}
 
 pub(super) async fn detect(
     deployer: &Arc<Deployer>,
@@ -26,15 +87,14 @@ pub(super) async fn detect(
     for warning in tree.warnings() {
         run.warn(warning.clone()).await;
     }
-    let options = Options {
-        image_mirrors: deployer.settings.image_mirrors.clone(),
-        cache_id_prefix: Some(app.to_string()),
-        ..Options::default()
-    };
+    let (options, cache) = options(deployer, &run.app).await?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
         let detection = mini_buildpacks::detect(&searched, &options);
-        let checks = declared_checks(&searched);
+        let directory = detection
+            .as_ref()
+            .map_or(".", |detection| detection.directory.as_str());
+        let checks = declared_checks(&Subdirectory::new(&searched, directory));
         (detection, checks)
     });
     let (detection, checks) = found.await.map_err(|_| super::run::lost())?;
@@ -67,6 +127,7 @@ pub(super) async fn detect(
         tree,
         detection,
         runnable,
+        cache,
     })
 }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use mini_buildpacks::VersionTable;
 use tokio::sync::Semaphore;
 
 use self::pipeline::Entry;
@@ -109,6 +110,8 @@ pub struct DeploySettings {
     pub limits: Limits,
     /// Other names for base images, for hosts that do not reach a public registry.
     pub image_mirrors: BTreeMap<String, String>,
+    /// Versions there are images for, where the operator has a table of their own.
+    pub versions: Option<Arc<VersionTable>>,
 }
 
 /// What deploys work with.

@@ -11,7 +11,8 @@ use super::{Deployer, build, check, detect, redeploy, release, route};
 use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
-    Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release, ReleaseVersion, Step,
+    BuildCache, Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release,
+    ReleaseVersion, Step,
 };
 
 /// A commit that was pushed.
@@ -25,6 +26,7 @@ pub(super) struct Detected {
     pub(super) tree: CommitTree,
     pub(super) detection: Detection,
     pub(super) runnable: Runnable,
+    pub(super) cache: BuildCache,
 }
 
 /// What an image can run, and how it is checked.

@@ -29,9 +29,10 @@ pub(super) async fn release(
 ) -> Result<Released, Problem> {
     let app = run.app.name.clone();
     let what = format!("{app} was not deployed: its image is missing");
-    let (facts, config) = tokio::join!(
+    let (facts, config, mappings) = tokio::join!(
         deployer.engine.image(built.image.as_str()),
         deployer.store.config(run.app.id),
+        deployer.store.ports(run.app.id),
     );
     let facts = facts
         .map_err(|error| problem::engine(what.clone(), &error))?
@@ -44,6 +45,8 @@ pub(super) async fn release(
             )
         })?;
     let config = config?;
+    let standard = &deployer.reconciler.rules().standard;
+    let mapped = standard.container_port(&mappings?);
     let release = Release {
         app: run.app.id,
         // Deploys of an app are one at a time, so this is the number it is recorded with.
@@ -53,7 +56,7 @@ pub(super) async fn release(
         commit: built.commit,
         processes: built.runnable.processes,
         release_command: built.runnable.release_command,
-        port: port(&facts, &config),
+        port: port(&facts, &config, mapped),
         checks: built.runnable.checks,
         config,
         trigger: run.trigger,
@@ -85,8 +88,9 @@ pub(super) async fn release(
     })
 }
 
-/// The port `web` is told to listen on: the config var `PORT`, else the image's single exposed port, else 5000.
-fn port(facts: &ImageFacts, config: &ConfigVars) -> u16 {
+/// The port `web` is told to listen on: the config var `PORT`, else the one that a mapping of the server's own ports leads
+/// to (`http:80:3000`), else the image's single exposed port, else 5000.
+fn port(facts: &ImageFacts, config: &ConfigVars, mapped: Option<u16>) -> u16 {
     let configured = config
         .iter()
         .find(|(key, _)| key.as_str() == "PORT")
@@ -96,7 +100,7 @@ fn port(facts: &ImageFacts, config: &ConfigVars) -> u16 {
         [port] => Some(*port),
         _ => None,
     };
-    configured.or(exposed).unwrap_or(DEFAULT_PORT)
+    configured.or(mapped).or(exposed).unwrap_or(DEFAULT_PORT)
 }
 
 async fn run_release_command(

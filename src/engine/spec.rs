@@ -178,6 +178,10 @@ pub struct BuildSpec {
     pub dockerfile: String,
     /// Build arguments; not secret.
     pub arguments: BTreeMap<String, String>,
+    /// The stage to build; the last when none.
+    pub target: Option<String>,
+    /// Whether no step may be taken from the cache.
+    pub is_without_cache: bool,
 }
 
 /// A build context: chunks of a tar archive.

@@ -33,6 +33,7 @@ type Keep = Box<dyn Fn(&str) -> bool + Send>;
 
 pub(super) fn stream(
     tree: Arc<Inner>,
+    prefix: String,
     keep: Keep,
     extra: Vec<(String, Vec<u8>)>,
 ) -> BoxStream<'static, Result<Bytes, io::Error>> {
@@ -42,7 +43,8 @@ pub(super) fn stream(
             buffer: BytesMut::new(),
             sender: sender.clone(),
         };
-        let written = write_all(&tree, &keep, &extra, &mut writer).and_then(|()| writer.flush());
+        let written = write_all(&tree, &prefix, &keep, &extra, &mut writer);
+        let written = written.and_then(|()| writer.flush());
         if let Err(error) = written {
             // Fails only when the reader is gone, which is one of the ways to get here.
             let _ = sender.blocking_send(Err(error));
@@ -53,6 +55,7 @@ pub(super) fn stream(
 
 fn write_all(
     tree: &Inner,
+    prefix: &str,
     keep: &Keep,
     extra: &[(String, Vec<u8>)],
     writer: &mut Chunks,
@@ -66,23 +69,26 @@ fn write_all(
     };
     let replaced: HashSet<&[u8]> = extra.iter().map(|(path, _)| path.as_bytes()).collect();
     for file in &tree.files {
-        if replaced.contains(file.path.as_slice()) || !keep(&file.name()) {
+        let Some(path) = file.path.strip_prefix(prefix.as_bytes()) else {
+            continue;
+        };
+        if replaced.contains(path) || !keep(&String::from_utf8_lossy(path)) {
             continue;
         }
-        archive.folders_of(&file.path)?;
+        archive.folders_of(path)?;
         if file.kind != FileKind::Symlink && file.size_bytes > WHOLE_LIMIT_BYTES {
             let contents = match &mut large_files {
                 Some(contents) => contents,
                 None => large_files.insert(LargeFiles::open(repository.git_dir())?),
             };
-            archive.large_file(file, contents)?;
+            archive.large_file(path, file, contents)?;
             continue;
         }
         let content = walk::content(&repository, file).map_err(io::Error::other)?;
         match file.kind {
-            FileKind::Symlink => archive.symlink(&file.path, &content)?,
-            FileKind::Plain => archive.file(&file.path, 0o644, &content)?,
-            FileKind::Executable => archive.file(&file.path, 0o755, &content)?,
+            FileKind::Symlink => archive.symlink(path, &content)?,
+            FileKind::Plain => archive.file(path, 0o644, &content)?,
+            FileKind::Executable => archive.file(path, 0o755, &content)?,
         }
     }
     for (path, content) in extra {
@@ -135,7 +141,12 @@ impl Archive<'_> {
             .append_link(&mut header, as_path(path), as_path(target))
     }
 
-    fn large_file(&mut self, file: &File, contents: &mut LargeFiles) -> io::Result<()> {
+    fn large_file(
+        &mut self,
+        path: &[u8],
+        file: &File,
+        contents: &mut LargeFiles,
+    ) -> io::Result<()> {
         let mode = if file.kind == FileKind::Executable {
             0o755
         } else {
@@ -144,7 +155,7 @@ impl Archive<'_> {
         let mut header = self.header(tar::EntryType::Regular, mode, file.size_bytes);
         contents.read(file, |content| {
             self.builder
-                .append_data(&mut header, as_path(&file.path), content)
+                .append_data(&mut header, as_path(path), content)
         })
     }
 }

@@ -108,16 +108,22 @@ impl CommitTree {
         &self.inner.warnings
     }
 
-    /// The build context as a tar: the files `keep` accepts, and `extra` files (path, content) added or replaced.
+    /// The build context as a tar: the files below `directory` (`.` for all) that `keep` accepts, and `extra` files (path,
+    /// content) added or replaced. Paths are relative to `directory`.
     ///
     /// Entries come in git's order with fixed owner, modes 0644 or 0755 and the commit's time, so the same commit gives
     /// the same bytes. Symlinks stay symlinks. Dropping the stream ends the thread behind it; a failure is its last item.
     pub fn context(
         &self,
+        directory: &str,
         keep: Box<dyn Fn(&str) -> bool + Send>,
         extra: Vec<(String, Vec<u8>)>,
     ) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
-        context::stream(self.inner.clone(), keep, extra)
+        let prefix = match directory {
+            "." => String::new(),
+            directory => format!("{directory}/"),
+        };
+        context::stream(self.inner.clone(), prefix, keep, extra)
     }
 }
 

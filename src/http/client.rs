@@ -29,6 +29,8 @@ pub struct Invocation {
     pub options: Options,
     /// The caller's terminal where its keys come one by one.
     pub terminal: Option<TerminalSize>,
+    /// Whether the caller types at a terminal.
+    pub is_typed: bool,
 }
 
 /// The caller's ends.
@@ -39,6 +41,8 @@ pub struct Ends {
     pub output: mpsc::Sender<(Stream, Bytes)>,
     /// The size of their terminal.
     pub terminal: watch::Receiver<Option<TerminalSize>>,
+    /// Set while their terminal is not to show what they type.
+    pub hidden: watch::Sender<bool>,
 }
 
 /// Why the server gave no answer.
@@ -112,6 +116,7 @@ where
         command: invocation.command,
         options: invocation.options,
         terminal: invocation.terminal,
+        is_typed: invocation.is_typed,
     };
     let start = serde_json::to_vec(&start).map_err(|error| NotAnswering::Lost(Box::new(error)))?;
     sink.send(Frame::Start(start.into())).await?;
@@ -120,6 +125,7 @@ where
         mut stdin,
         output,
         mut terminal,
+        hidden,
     } = ends;
     let sending = async move {
         let mut is_open = true;
@@ -155,6 +161,9 @@ where
                 Frame::Output(stream, bytes) => {
                     // Nobody there to read it: the command goes on without.
                     let _ = output.send((stream, bytes)).await;
+                }
+                Frame::Hide(is_hidden) => {
+                    hidden.send_replace(is_hidden);
                 }
                 Frame::Exit(code) => return Ok(code),
                 Frame::Start(_) | Frame::Stdin(_) | Frame::StdinEnd | Frame::Resize(_) => break,

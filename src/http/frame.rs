@@ -26,6 +26,8 @@ pub(super) enum Frame {
     Resize(TerminalSize),
     /// To the program: output.
     Output(Stream, Bytes),
+    /// To the program: whether the terminal is to hide what is typed from now on.
+    Hide(bool),
     /// To the program, last: the exit status.
     Exit(u8),
 }
@@ -41,6 +43,7 @@ const RESIZE: u8 = 3;
 const STDOUT: u8 = 16;
 const STDERR: u8 = 17;
 const EXIT: u8 = 18;
+const HIDE: u8 = 19;
 
 impl Encoder<Frame> for FrameCodec {
     type Error = io::Error;
@@ -59,6 +62,7 @@ impl Encoder<Frame> for FrameCodec {
             Frame::Output(Stream::Stdout, bytes) => (STDOUT, bytes),
             Frame::Output(Stream::Stderr, bytes) => (STDERR, bytes),
             Frame::Exit(code) => (EXIT, Bytes::copy_from_slice(&[code])),
+            Frame::Hide(is_hidden) => (HIDE, Bytes::copy_from_slice(&[u8::from(is_hidden)])),
         };
         // Output of any length is fine: it goes out in several frames. Nothing else comes near the limit.
         let mut rest = content;
@@ -106,6 +110,11 @@ impl Decoder for FrameCodec {
             }
             STDOUT => Frame::Output(Stream::Stdout, content),
             STDERR => Frame::Output(Stream::Stderr, content),
+            HIDE => match content.as_ref() {
+                [0] => Frame::Hide(false),
+                [1] => Frame::Hide(true),
+                _ => return Err(bad("a byte that is 0 or 1 was expected")),
+            },
             EXIT => match content.as_ref() {
                 [code] => Frame::Exit(*code),
                 _ => return Err(bad("an exit status of one byte was expected")),
@@ -135,6 +144,8 @@ mod tests {
             }),
             Frame::Output(Stream::Stdout, Bytes::from_static(b"out")),
             Frame::Output(Stream::Stderr, Bytes::new()),
+            Frame::Hide(true),
+            Frame::Hide(false),
             Frame::Exit(20),
         ];
         let mut sent = BytesMut::new();
@@ -169,6 +180,7 @@ mod tests {
             &[1, 255, 0, 0, 0],
             &[3, 0, 0, 0, 1, 0],
             &[18, 0, 0, 0, 0],
+            &[19, 0, 0, 0, 1, 2],
         ] {
             assert!(
                 FrameCodec.decode(&mut BytesMut::from(bad)).is_err(),

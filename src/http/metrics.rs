@@ -24,6 +24,7 @@ pub(super) async fn text(platform: &Platform) -> Result<String, Problem> {
         let mut out = Exposition::default();
         proxy(&mut out, &platform.proxy.counters());
         deployed(&mut out, &census);
+        ports(&mut out, &platform);
         process(&mut out, platform.facts.started_at);
         out.into_text()
     });
@@ -36,6 +37,22 @@ pub(super) async fn text(platform: &Platform) -> Result<String, Problem> {
             "",
         )
     })
+}
+
+/// Ports of apps beside the server's own. Which ones are closed and why, `doctor` says.
+fn ports(out: &mut Exposition, platform: &Platform) {
+    let closed = platform.reconciler.view().borrow().closed_ports.len();
+    out.family(
+        "mini_app_ports",
+        Kind::Gauge,
+        "Ports of apps beside the server's own, by whether they could be opened.",
+    );
+    for (state, count) in [
+        ("open", platform.proxy.open_ports().len()),
+        ("closed", closed),
+    ] {
+        out.sample("mini_app_ports", &[("state", state)], count as u64);
+    }
 }
 
 fn proxy(out: &mut Exposition, counters: &Counters) {

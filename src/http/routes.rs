@@ -174,6 +174,7 @@ fn deaf_session(door: Door) -> (Session, mpsc::Receiver<(crate::engine::Stream, 
         stdin: mpsc::channel(1).1,
         output,
         terminal: watch::channel(None).1,
+        hidden: None,
     };
     (session, said)
 }

@@ -29,6 +29,9 @@ pub(super) struct Start {
     pub options: Options,
     /// The terminal whose keys will come one by one, if any.
     pub terminal: Option<TerminalSize>,
+    /// Whether a person types at a terminal.
+    #[serde(default)]
+    pub is_typed: bool,
 }
 
 /// Waits for the upgrade and runs the command it brings.
@@ -81,11 +84,13 @@ where
     let (typed, stdin) = mpsc::channel(WAITING_INPUT);
     let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
     let (resized, terminal) = watch::channel(start.terminal);
+    let (hiding, mut hidden) = watch::channel(false);
     let session = Session {
         caller: door.caller(),
         stdin,
         output,
         terminal,
+        hidden: start.is_typed.then_some(hiding),
     };
     let command = tokio::spawn(async move {
         commands::run_command(&platform, start.command, start.options, session).await
@@ -104,17 +109,25 @@ where
                 Frame::Resize(size) => {
                     let _ = resized.send(Some(size));
                 }
-                Frame::Start(_) | Frame::Output(..) | Frame::Exit(_) => break,
+                Frame::Start(_) | Frame::Output(..) | Frame::Hide(_) | Frame::Exit(_) => break,
             }
         }
     };
     let speaking = async {
-        while let Some((stream, bytes)) = said.recv().await {
-            if sink.send(Frame::Output(stream, bytes)).await.is_err() {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                // First: what is said next may be the prompt.
+                Ok(()) = hidden.changed() => Frame::Hide(*hidden.borrow_and_update()),
+                next = said.recv() => match next {
+                    Some((stream, bytes)) => Frame::Output(stream, bytes),
+                    None => return true,
+                },
+            };
+            if sink.send(frame).await.is_err() {
                 return false;
             }
         }
-        true
     };
     let is_listened_to = tokio::select! {
         is_listened_to = speaking => is_listened_to,

@@ -1,4 +1,6 @@
-//! A TLS certificate of an app, as it is kept.
+//! A TLS certificate, as it is kept, and for whom some are ordered.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +26,13 @@ text_enum! {
     }
 }
 
-/// A certificate of an app, without its private key.
+/// A certificate of an app or of the server, without its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppCertificate {
     /// Row id.
     pub id: CertificateId,
-    /// Whose it is.
-    pub app: AppId,
+    /// Whose it is; `None` if it is the server's, which serves every app that it covers.
+    pub app: Option<AppId>,
     /// Where it came from.
     pub origin: CertificateOrigin,
     /// The certificate and those that lead to its authority, as PEM.
@@ -42,8 +44,8 @@ pub struct AppCertificate {
 /// A certificate that is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCertificate {
-    /// Whose it is.
-    pub app: AppId,
+    /// Whose it is; `None` for the server.
+    pub app: Option<AppId>,
     /// Where it came from.
     pub origin: CertificateOrigin,
     /// The certificate and those that lead to its authority, as PEM.
@@ -52,4 +54,29 @@ pub struct NewCertificate {
     pub key: Secret,
     /// The present moment.
     pub created_at: Timestamp,
+}
+
+/// For which apps certificates are ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Automatic {
+    /// Whether they are for an app that says nothing.
+    pub is_default_on: bool,
+    /// What apps say.
+    pub apps: BTreeMap<AppId, bool>,
+}
+
+impl Automatic {
+    /// Whether certificates are ordered for an app.
+    pub fn is_on(&self, app: AppId) -> bool {
+        self.apps.get(&app).copied().unwrap_or(self.is_default_on)
+    }
+}
+
+impl Default for Automatic {
+    fn default() -> Automatic {
+        Automatic {
+            is_default_on: true,
+            apps: BTreeMap::new(),
+        }
+    }
 }

@@ -4,12 +4,14 @@
 mod address;
 mod app;
 mod app_proxy;
+mod builder;
 mod caller;
 mod certificate;
 mod certificate_order;
 mod check;
 mod deploy;
 mod name;
+mod port_mapping;
 mod problem;
 mod proxy_options;
 mod release;
@@ -19,8 +21,11 @@ mod value_kind;
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
+pub use builder::{BuildCache, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
-pub use certificate::{AppCertificate, CertificateId, CertificateOrigin, NewCertificate};
+pub use certificate::{
+    AppCertificate, Automatic, CertificateId, CertificateOrigin, NewCertificate,
+};
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
@@ -28,6 +33,7 @@ pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
     ProcessType, ReleaseVersion, UserName,
 };
+pub use port_mapping::{AppPort, PortChoice, PortMapping, PortScheme, StandardPorts};
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};

@@ -135,6 +135,9 @@ proxy_settings! {
     "compression" | "gzip" compression: bool = true,
         Switch,
         "Whether answers of text and its like are compressed for visitors that take it (zstd, gzip, brotli)";
+    "access-log" access_log: bool = true,
+        Switch,
+        "Whether its requests are written to its access log; they count in proxy:stats all the same";
     "forwarded" forwarded: bool = false,
         Switch,
         "Whether the app is told of its visitors by Forwarded (RFC 7239), besides X-Forwarded-For, -Proto, -Port and -Host";

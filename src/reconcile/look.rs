@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mini_proxy::ProxyHandle;
+use mini_proxy::{Listeners, ProxyHandle};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::Addresses;
 use super::apply::{Actions, Seen};
-use super::certificates::Shelf;
+use super::certificates::Shown;
 use super::history::History;
-use super::orders::Names;
 use super::plan::{Action, Observed, Plan, Rules, jiff_duration, plan};
+use super::ports::Ports;
 use super::readiness::Readiness;
-use super::routes::route_table;
+use super::routes::Routing;
 use super::settled::{ending, starting, wanted_keys};
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
-use crate::model::{AppName, Timestamp};
-use crate::store::{Desired, Store};
+use crate::model::{AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
+use crate::store::{Desired, Part, Store, StoreError};
 
 /// How often it looks when nothing happens: the net under a lost event.
 const IDLE: Duration = Duration::from_secs(30);
@@ -44,6 +45,8 @@ pub struct Parts {
     pub used_before: watch::Receiver<BTreeSet<String>>,
     /// The rules to plan by.
     pub rules: Rules,
+    /// Sockets that the server before has passed, of ports of apps.
+    pub passed_ports: Vec<Listeners>,
     /// The port of HTTP in URLs shown to users, if there is one.
     pub http_port: Option<u16>,
 }
@@ -65,7 +68,7 @@ impl ReconcileTask {
 
 impl Reconciler {
     /// Starts the loop.
-    pub fn start(parts: Parts) -> (Reconciler, ReconcileTask) {
+    pub fn start(mut parts: Parts) -> (Reconciler, ReconcileTask) {
         let wake = Arc::new(Notify::new());
         let asked = Arc::new(watch::Sender::new(0));
         let (view, seen) = watch::channel(Arc::new(View::default()));
@@ -79,6 +82,7 @@ impl Reconciler {
             names_changed: Arc::default(),
         };
         let stop = CancellationToken::new();
+        let ports = Ports::new(std::mem::take(&mut parts.passed_ports));
         let looker = Looker {
             readiness: Arc::new(Readiness::new(wake.clone())),
             parts,
@@ -86,8 +90,11 @@ impl Reconciler {
             asked,
             view,
             history: History::default(),
-            shelf: Shelf::default(),
-            names: Names::default(),
+            addresses: Addresses::new(Arc::clone(&reconciler.rules)),
+            routing: Routing::default(),
+            shown: Shown::default(),
+            ordered_by: OrderedBy::default(),
+            ports,
             names_changed: reconciler.names_changed(),
             actions: Actions::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
@@ -97,6 +104,13 @@ impl Reconciler {
     }
 }
 
+/// What decides which certificates are ordered, besides the names.
+#[derive(Default)]
+struct OrderedBy {
+    certificates: Part<Vec<(Option<AppId>, CertificateId, CertificateOrigin)>>,
+    automatic: Part<Automatic>,
+}
+
 struct Looker {
     parts: Parts,
     readiness: Arc<Readiness>,
@@ -104,8 +118,11 @@ struct Looker {
     asked: Arc<watch::Sender<u64>>,
     view: watch::Sender<Arc<View>>,
     history: History,
-    shelf: Shelf,
-    names: Names,
+    addresses: Addresses,
+    routing: Routing,
+    shown: Shown,
+    ordered_by: OrderedBy,
+    ports: Ports,
     names_changed: Arc<Notify>,
     actions: Actions,
     /// While set, visitors wait: what runs already is being found.
@@ -117,11 +134,13 @@ impl Looker {
         let mut changes = self.parts.engine.changes();
         let mut drained = self.parts.proxy.drained();
         let mut used_before = self.parts.used_before.clone();
+        let mut desired = self.parts.store.desired_changes();
         loop {
             let pause = self.look().await;
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.wake.notified() => {}
+                Ok(()) = desired.changed() => {}
                 _ = changes.next() => {}
                 _ = drained.changed() => {}
                 Ok(()) = used_before.changed() => {}
@@ -146,7 +165,7 @@ impl Looker {
                 return again;
             }
         };
-        let desired = match self.parts.store.desired().await {
+        let desired = match self.read().await {
             Ok(desired) => desired,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is desired");
@@ -155,10 +174,14 @@ impl Looker {
             }
         };
         // Before the routes: whoever is let in, or sent to HTTPS, finds it there.
-        self.certify(&desired).await;
+        self.certify().await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
         let now = Timestamp::now();
         let observed = self.observe(processes, &desired, now);
-        let mut plan = plan(&desired, &observed, &self.parts.rules, now);
+        let rules = &self.parts.rules;
+        let table = self.routing.follow(&self.addresses, &observed, rules, now);
+        let mut plan = plan(&desired, &observed, table, rules, now);
         if let Some(shut_until) = self.shut_until {
             if starting(&desired, &observed, now).is_empty() || shut_until <= Instant::now() {
                 self.open(&mut plan);
@@ -181,6 +204,9 @@ impl Looker {
                 unsettled.insert(app);
             }
         }
+        // After their routes, so that nobody is told that there are none.
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.open_wanted(&desired, rules, proxy).await;
         unsettled.extend(starting(&desired, &observed, now));
         unsettled.extend(ending(&desired, &observed));
         self.publish(answers, observed, unsettled);
@@ -203,42 +229,56 @@ impl Looker {
         }
     }
 
-    /// Has the certificates shown that should be, and says when others may be wanted.
-    async fn certify(&mut self, desired: &Desired) {
-        let names = Names::of(desired);
-        if names != self.names {
-            self.names = names;
+    /// What is desired now; has told everyone here whose names have changed, and the engine that orders certificates when
+    /// others may be wanted.
+    async fn read(&mut self) -> Result<Arc<Desired>, StoreError> {
+        let desired = self.parts.store.desired().await?;
+        let changed = self.addresses.follow(&desired);
+        self.routing.note(&changed);
+        self.shown.note(&changed);
+        let was = &self.ordered_by;
+        let is_same = was.certificates.is_same(&desired.certificates)
+            && was.automatic.is_same(&desired.automatic);
+        if !changed.is_empty() || !is_same {
+            self.ordered_by = OrderedBy {
+                certificates: desired.certificates.clone(),
+                automatic: desired.automatic.clone(),
+            };
             self.names_changed.notify_one();
         }
-        if let Err(error) = self.shelf.follow(&self.parts.store, desired).await {
-            tracing::error!(%error, "cannot read the certificates; those that are shown stay");
-            return;
-        }
-        let certificates = self.shelf.certificates(desired, &self.parts.rules);
-        if certificates != *self.parts.proxy.certificates() {
-            self.parts.proxy.set_certificates(certificates);
+        Ok(desired)
+    }
+
+    /// Has the certificates shown that should be.
+    async fn certify(&mut self) {
+        match self.shown.follow(&self.parts.store, &self.addresses).await {
+            Ok(Some(certificates)) => self.parts.proxy.set_certificates(certificates),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot read the certificates; those that are shown stay");
+            }
         }
     }
 
     /// The engine does not answer. Certificates do not need it, and after a while visitors are let in all the same, to be
     /// told that nothing runs. Returns when to look again.
     async fn look_blind(&mut self) -> Duration {
-        let Ok(desired) = self.parts.store.desired().await else {
+        let Ok(desired) = self.read().await else {
             return RETRY;
         };
-        self.certify(&desired).await;
+        self.certify().await;
+        let (rules, proxy) = (&self.parts.rules, &self.parts.proxy);
+        self.ports.close_unwanted(&desired, rules, proxy).await;
+        self.ports.open_wanted(&desired, rules, proxy).await;
         let Some(shut_until) = self.shut_until else {
             return RETRY;
         };
         let left = shut_until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let table = route_table(
-                &desired,
-                &Observed::default(),
-                &self.parts.rules,
-                Timestamp::now(),
-            );
-            self.parts.proxy.set_table(table);
+            let nothing = Observed::default();
+            let (rules, now) = (&self.parts.rules, Timestamp::now());
+            let table = self.routing.follow(&self.addresses, &nothing, rules, now);
+            self.parts.proxy.set_table(table.clone());
             self.shut_until = None;
         }
         RETRY.min(left.max(SHUT_PAUSE))
@@ -302,6 +342,7 @@ impl Looker {
             crashes: observed.crashes,
             unsettled,
             engine_problem: None,
+            closed_ports: self.ports.closed(),
         }));
     }
 
@@ -310,6 +351,7 @@ impl Looker {
             let mut changed = View::clone(view);
             changed.answers = answers;
             changed.engine_problem = Some(problem);
+            changed.closed_ports = self.ports.closed();
             *view = Arc::new(changed);
         });
     }

@@ -2,16 +2,21 @@
 //! app processes or changes routes and the certificates shown.
 //! Must not know why the desired state is what it is.
 
+mod addresses;
 mod apply;
 mod certificates;
 mod group;
 mod history;
+pub mod holder;
 mod look;
 mod orders;
 mod plan;
 mod policy;
+mod port_routes;
+mod ports;
 mod readiness;
 mod routes;
+mod services;
 mod settled;
 #[cfg(test)]
 mod tests;
@@ -31,7 +36,7 @@ use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::{Process, ProcessId};
-use crate::model::{App, AppName, DomainName, Exposure};
+use crate::model::{App, AppName, DomainName, Exposure, PortMapping};
 use crate::store::Desired;
 
 /// A way to the running reconciler. Cheap to clone.
@@ -65,6 +70,9 @@ pub struct View {
     pub unsettled: std::collections::BTreeSet<AppName>,
     /// Why the engine could not be asked, when it could not.
     pub engine_problem: Option<String>,
+    /// Why ports of apps are not open that should be, by port; a clause such as "nginx (process 812) listens there
+    /// already".
+    pub closed_ports: Arc<BTreeMap<u16, String>>,
 }
 
 /// What the reconciler knows of a process beyond what the engine shows.
@@ -79,7 +87,7 @@ pub struct Trouble {
 }
 
 impl Reconciler {
-    /// Asks it to look again; returns at once.
+    /// Asks it to look again; returns at once. What is written to the store wakes it by itself.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -149,7 +157,7 @@ impl Reconciler {
 
     /// The names under which visitors may come to an app, redirected ones included, the one to show first.
     pub fn visited_names(&self, desired: &Desired, app: &App) -> Vec<DomainName> {
-        routes::names_of(desired, app, &self.rules)
+        addresses::names_of(desired, app, &self.rules)
     }
 
     /// The addresses of an app for a browser, the one to show first; `https` where HTTP is sent there. A wildcard is no
@@ -193,6 +201,19 @@ impl Reconciler {
         let certificates = self.proxy.certificates();
         let shown = certificates.find(host.as_str());
         self.rules.https_port.is_some() && shown.is_some_and(|shown| **shown == *certificate)
+    }
+
+    /// Whether a port could be opened for an app now; if not, why, as a clause. Nothing is left open. Always so for the
+    /// server's own ports.
+    ///
+    /// # Errors
+    /// The clause, such as "nginx (process 812) listens there already".
+    pub async fn probe_port(&self, mapping: PortMapping) -> Result<(), String> {
+        let standard = &self.rules.standard;
+        if standard.has(mapping) && !standard.of(mapping.scheme).is_empty() {
+            return Ok(());
+        }
+        ports::probe(mapping.host_port, mapping.scheme, standard, &self.proxy).await
     }
 
     /// Notified when host names or certificates have come or gone, and so perhaps a certificate is to be ordered.

@@ -1,6 +1,6 @@
 //! Which certificates are wanted from an authority, and where the engine of the proxy keeps what it needs: the store.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,19 +12,20 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::Reconciler;
+use super::addresses::names_of;
 use super::certificates::Shelf;
 use super::plan::Rules;
-use super::routes::names_of;
 use crate::model::{
-    AppId, AppName, AppRedirect, AuthorityAccount, CertificateId, CertificateOrigin, Domain,
-    DomainName, FailedOrder, NewCertificate, RenewalAdvice, Secret, Timestamp,
+    AppId, AuthorityAccount, CertificateId, CertificateOrigin, FailedOrder, NewCertificate,
+    RenewalAdvice, Secret, Timestamp,
 };
 use crate::store::{Desired, OrderBook, Store, StoreError};
 
 /// What the engine that orders certificates asks and keeps.
 ///
 /// Wanted is a certificate for every host name of every app that an authority can certify and no certificate of the
-/// owner's own covers.
+/// owner's own covers, unless that was turned off for the app; and, where wildcards can be had, one for each domain of the
+/// server that has such a name below it, which then serves instead of one for each app.
 pub struct Orders {
     store: Store,
     reconciler: Reconciler,
@@ -47,8 +48,8 @@ impl Orders {
 
     /// The order book, with the names wanted by app and all certificates read.
     async fn look(&self) -> Result<Look, StoreError> {
-        let mut book = self.store.order_book().await?;
-        let desired = std::mem::take(&mut book.desired);
+        let book = self.store.order_book().await?;
+        let desired = Arc::clone(&book.desired);
         let mut shelf = self.shelf.lock().await;
         shelf.follow(&self.store, &desired).await?;
         let kept = desired.certificates.iter();
@@ -71,7 +72,8 @@ impl Orders {
 
 /// A certificate that can be used.
 struct Kept {
-    app: AppId,
+    /// Its owner, `None` for the server.
+    app: Option<AppId>,
     id: CertificateId,
     origin: CertificateOrigin,
     certificate: Arc<mini_proxy::Certificate>,
@@ -81,65 +83,88 @@ struct Kept {
 struct Look {
     book: OrderBook,
     kept: Vec<Kept>,
-    wanted: Vec<(CertName, AppId)>,
+    /// With the owner, `None` for the server.
+    wanted: Vec<(CertName, Option<AppId>)>,
 }
 
-/// The names an authority can certify, each with its app.
-fn wanted(desired: &Desired, rules: &Rules) -> Vec<(CertName, AppId)> {
+/// The names an authority can certify, each with its owner: wildcards of the server first, then the names of apps.
+fn wanted(desired: &Desired, rules: &Rules) -> Vec<(CertName, Option<AppId>)> {
+    let mut names: Vec<(CertName, Option<AppId>)> = Vec::new();
     let mut seen = HashSet::new();
-    let mut wanted = Vec::new();
-    for app in &desired.apps {
+    let apps = desired.apps.iter();
+    for app in apps.filter(|app| desired.automatic.is_on(app.id)) {
         for host in names_of(desired, app, rules) {
             let name: Option<CertName> = host.as_str().parse().ok();
             if let Some(name) = name.filter(|name| seen.insert(name.clone())) {
-                wanted.push((name, app.id));
+                names.push((name, Some(app.id)));
             }
         }
     }
+    let mut wanted: Vec<(CertName, Option<AppId>)> = Vec::new();
+    if rules.has_wildcards {
+        for base in rules.base_domains.iter().chain(&desired.global_domains) {
+            let wildcard: Option<CertName> = format!("*.{base}").parse().ok();
+            let Some(wildcard) = wildcard else { continue };
+            let is_needed = names.iter().any(|(name, _)| wildcard.covers(name));
+            if is_needed && !wanted.iter().any(|(known, _)| *known == wildcard) {
+                // An app that has it for a domain is served by it as well.
+                names.retain(|(name, _)| *name != wildcard);
+                wanted.push((wildcard, None));
+            }
+        }
+    }
+    wanted.append(&mut names);
     wanted
 }
 
 impl Look {
     fn world(self) -> World {
-        let owners: HashMap<&CertName, AppId> =
-            self.wanted.iter().map(|(name, app)| (name, *app)).collect();
+        let known: HashSet<&CertName> = self.wanted.iter().map(|(name, _)| name).collect();
         let wildcards: Vec<(&CertName, AppId)> = self
             .wanted
             .iter()
             .filter(|(name, _)| name.is_wildcard())
-            .map(|(name, app)| (name, *app))
+            .filter_map(|(name, app)| Some((name, (*app)?)))
             .collect();
-        // A certificate serves its own app only, so another app's wildcard is no help.
-        let is_alone = |(name, app): &&(CertName, AppId)| {
+        // A certificate of an app serves that app only, so another app's wildcard is no help.
+        let is_alone = |(name, app): &&(CertName, Option<AppId>)| {
             let mut above = wildcards
                 .iter()
                 .filter(|(wildcard, _)| wildcard.covers(name));
-            above.any(|(_, owner)| owner != app)
+            above.any(|(_, owner)| Some(*owner) != *app)
         };
         let alone = self.wanted.iter().filter(is_alone);
         let alone = alone.map(|(name, _)| name.clone()).collect();
-        let mut names_of: HashMap<AppId, Vec<&CertName>> = HashMap::new();
+        let mut names_of: HashMap<Option<AppId>, Vec<&CertName>> = HashMap::new();
         for (name, app) in &self.wanted {
             names_of.entry(*app).or_default().push(name);
         }
+        let all: Vec<&CertName> = self.wanted.iter().map(|(name, _)| name).collect();
         let held = self.kept.iter().filter_map(|kept| {
-            let none = Vec::new();
-            held(kept, names_of.get(&kept.app).unwrap_or(&none), &self.book)
+            let own = kept.app.and_then(|app| names_of.get(&Some(app)));
+            let names = match kept.app {
+                Some(_) => own.map_or(&[][..], Vec::as_slice),
+                None => &all,
+            };
+            held(kept, names, &self.book)
         });
         let held = held.collect();
+        let shared = self.wanted.iter().filter(|(_, app)| app.is_none());
+        let shared = shared.map(|(name, _)| name.clone()).collect();
         let tries = self.book.failed.iter().filter_map(|failed| {
             let name: CertName = failed.name.parse().ok()?;
             let tries = Tries {
                 failures: failed.failures,
                 next_try: failed.next_try.into(),
             };
-            owners.contains_key(&name).then_some((name, tries))
+            known.contains(&name).then_some((name, tries))
         });
         let tries = tries.collect();
         let claims = self.book.claims.iter();
         let claims = claims.filter_map(|(name, until)| Some((name.parse().ok()?, (*until).into())));
         World {
             alone,
+            shared,
             held,
             tries,
             claims: claims.collect(),
@@ -246,7 +271,6 @@ impl AcmeStore for Orders {
         self.store
             .complete_order(name.to_string(), certificate, earlier)
             .await?;
-        self.reconciler.wake();
         Ok(())
     }
 
@@ -296,32 +320,6 @@ impl AcmeStore for Orders {
 /// A moment of the calendar; one beyond it is its end.
 fn moment(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
-}
-
-/// What decides which certificates are wanted.
-#[derive(Default, PartialEq, Eq)]
-pub(super) struct Names {
-    apps: Vec<(AppId, AppName)>,
-    domains: Vec<Domain>,
-    global_domains: Vec<DomainName>,
-    exposures: BTreeMap<AppId, (bool, bool)>,
-    redirects: Vec<AppRedirect>,
-    certificates: Vec<CertificateId>,
-}
-
-impl Names {
-    pub(super) fn of(desired: &Desired) -> Names {
-        let apps = desired.apps.iter();
-        let certificates = desired.certificates.iter();
-        Names {
-            apps: apps.map(|app| (app.id, app.name.clone())).collect(),
-            domains: desired.domains.clone(),
-            global_domains: desired.global_domains.clone(),
-            exposures: desired.exposures.clone(),
-            redirects: desired.redirects.clone(),
-            certificates: certificates.map(|(_, id, _)| *id).collect(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 use mini_proxy::RouteTable;
 
 use super::group::group_spec;
-use super::routes::{paused_until, route_table, takes_requests};
+use super::routes::takes_requests;
+use super::services::paused_until;
 use crate::engine::{GroupSpec, Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppName, DomainName, ProcessType, Release, ReleaseStatus, ReleaseVersion, Scale,
-    Timestamp,
+    StandardPorts, Timestamp,
 };
 use crate::store::Desired;
 
@@ -30,6 +31,10 @@ pub struct Rules {
     pub base_domains: Vec<DomainName>,
     /// The port of HTTPS, if there is one.
     pub https_port: Option<u16>,
+    /// Whether certificates for wildcards can be had, and so one for each base domain.
+    pub has_wildcards: bool,
+    /// Where the server itself listens for visitors.
+    pub standard: StandardPorts,
 }
 
 impl Rules {
@@ -142,18 +147,24 @@ impl Plan {
     }
 }
 
-/// Compares what is desired with what there is. Pure: the same arguments give the same plan.
-pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestamp) -> Plan {
+/// Compares what is desired with what there is; `table` is that of the routes desired. Pure: the same arguments give the
+/// same plan.
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    table: &RouteTable,
+    rules: &Rules,
+    now: Timestamp,
+) -> Plan {
     let mut plan = Plan::default();
-    let table = route_table(desired, observed, rules, now);
     let routed: BTreeSet<String> = observed
         .routes
         .upstream_ids()
         .into_iter()
         .map(str::to_owned)
         .collect();
-    if table != *observed.routes {
-        plan.actions.push(Action::SetRoutes(table));
+    if *table != *observed.routes {
+        plan.actions.push(Action::SetRoutes(table.clone()));
     }
     for app in &desired.apps {
         if let Some(until) = paused_until(desired, app, now) {
@@ -162,6 +173,7 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
     }
 
     let apps: BTreeMap<&AppName, &App> = desired.apps.iter().map(|app| (&app.name, app)).collect();
+    let by_id: HashMap<AppId, &App> = desired.apps.iter().map(|app| (app.id, app)).collect();
     let releases: BTreeMap<(AppId, ReleaseVersion), &Release> = desired
         .releases
         .iter()
@@ -203,7 +215,7 @@ pub fn plan(desired: &Desired, observed: &Observed, rules: &Rules, now: Timestam
     }
 
     for release in &desired.releases {
-        let Some(app) = desired.apps.iter().find(|app| app.id == release.app) else {
+        let Some(app) = by_id.get(&release.app).copied() else {
             continue;
         };
         if release.status == ReleaseStatus::Draining {

@@ -26,6 +26,7 @@ pub(super) fn policy(app: &AppProxy) -> Policy {
         }),
         max_in_flight: options.max_in_flight,
         compression: options.compression,
+        is_unlogged: !options.access_log,
         forwarded: options.forwarded,
         traceparent: options.traceparent,
         maintenance: app.maintenance.as_ref().map(|maintenance| Maintenance {
@@ -101,6 +102,14 @@ mod tests {
             ..Policy::default()
         };
         assert_eq!(policy(&AppProxy::default()), expected);
+    }
+
+    #[test]
+    fn requests_are_on_record_unless_that_was_turned_off() {
+        let mut app = AppProxy::default();
+        assert!(!policy(&app).is_unlogged);
+        app.options.set("access-log", "off").unwrap();
+        assert!(policy(&app).is_unlogged);
     }
 
     #[test]

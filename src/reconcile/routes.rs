@@ -1,150 +1,157 @@
-//! Which addresses lead to which processes. Pure.
+//! Which addresses lead to which processes: the route table that should be in force, and how it follows what changes.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use mini_proxy::{
-    HostPattern, PathRoute, Policy, Redirect, RedirectStatus, RouteTable, Service, ServiceState,
-    Target, Upstream,
-};
+use mini_proxy::{HostPattern, PathRoute, Redirect, RedirectStatus, RouteTable, Target};
 
-use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
-use super::policy::{hsts, plain_http, policy};
-use crate::engine::ProcessState;
+use super::addresses::{Addresses, differing, of_app};
+use super::plan::{Observed, Rules};
+use super::policy::{hsts, policy};
+use super::port_routes;
+use super::services::{Answering, Services};
 use crate::model::{
-    Address, App, AppId, AppProxy, AppRedirect, DomainName, Exposure, ProcessType, ProxyOptions,
-    Release, ReleaseStatus, Timestamp,
+    Address, AppId, AppProxy, AppRedirect, DomainName, ProcessType, Route, Timestamp,
 };
 use crate::store::Desired;
 
 /// The route table that should be in force.
 ///
-/// What was asked for by name goes before what an app has without asking: one app's domain `shop.localhost` is its
-/// own, also where an app `shop` comes into being later. A route goes before the app's other processes, a redirect
-/// before both.
-pub(super) fn route_table(
-    desired: &Desired,
-    observed: &Observed,
-    rules: &Rules,
-    now: Timestamp,
-) -> RouteTable {
-    let mut services = Services::new(desired, observed, rules, now);
-    let mut table = RouteTable::default();
-    let web = ProcessType::web();
-    let mut by_name = Vec::new();
-    for app in &desired.apps {
-        let exposure = exposure(desired, app.id);
-        let service = services.of(app.id, &web);
-        for name in exposure.names(&app.name, &rules.base_domains) {
-            let Ok(host) = name.as_str().parse::<HostPattern>() else {
-                continue;
-            };
-            if exposure.own.contains(&name) {
-                by_name.push((host, service.clone()));
-            } else {
-                table.insert_target(host, service.clone());
+/// A function of what is desired and observed, whatever was followed before: that only decides how much is computed again.
+/// A test holds it to that.
+#[derive(Default)]
+pub(super) struct Routing {
+    services: Services,
+    /// What the routes were of last.
+    desired: Arc<Desired>,
+    /// Hosts whose routes may not be as they should.
+    changed: HashSet<DomainName>,
+    table: RouteTable,
+}
+
+impl Routing {
+    /// These names may belong to others than before.
+    pub(super) fn note(&mut self, names: &HashSet<DomainName>) {
+        self.changed.extend(names.iter().cloned());
+    }
+
+    /// The table for the names that `addresses` has, of whose changes [`Routing::note`] was told.
+    pub(super) fn follow(
+        &mut self,
+        addresses: &Addresses,
+        observed: &Observed,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> &RouteTable {
+        let desired = Arc::clone(addresses.desired());
+        let answering = self.services.follow(&desired, observed, rules, now);
+        let mut changed = std::mem::take(&mut self.changed);
+        let mut of_route = |route: &Route| match &route.address.domain {
+            Some(domain) => changed.extend([domain.clone()]),
+            None => changed.extend(addresses.names(route.app)),
+        };
+        if !self.desired.routes.is_same(&desired.routes) {
+            let key = |route: &Route| (route.app, route.address.clone());
+            for (was, is) in differing(&self.desired.routes, &desired.routes, key) {
+                was.into_iter().chain(is).for_each(&mut of_route);
             }
         }
+        if !answering.is_empty() {
+            let answering: HashSet<&Answering> = answering.iter().collect();
+            for route in &desired.routes {
+                if answering.contains(&(route.to, route.process_type.clone(), None)) {
+                    of_route(route);
+                }
+            }
+            for (app, _, _) in answering.iter().filter(|(_, kind, _)| kind.is_web()) {
+                changed.extend(addresses.names(*app));
+            }
+        }
+        for host in &changed {
+            self.put(host, addresses, rules);
+        }
+        let has_other_ports = !self.desired.ports.is_same(&desired.ports);
+        let has_changed = !changed.is_empty() || !answering.is_empty();
+        if has_other_ports || (has_changed && !desired.ports.is_empty()) {
+            port_routes::follow(&mut self.table, &desired, rules, &self.services);
+        }
+        self.desired = desired;
+        &self.table
     }
-    for (host, service) in by_name {
-        table.insert_target(host, service);
-    }
-    for route in &desired.routes {
-        let target = services.of(route.to, &route.process_type);
-        let hosts = hosts_of(desired, route.app, &route.address, rules);
-        insert(
-            &mut table,
-            hosts,
-            &route.address,
-            route.is_stripped,
-            &target,
-        );
-    }
-    for redirect in &desired.redirects {
-        let Some(target) = services.redirect(redirect) else {
-            continue;
+
+    /// Has one host routed as it should be. A route goes before the app's other processes, a redirect before both.
+    fn put(&mut self, host: &DomainName, addresses: &Addresses, rules: &Rules) {
+        let Ok(pattern) = host.as_str().parse::<HostPattern>() else {
+            return;
         };
-        let hosts = hosts_of(desired, redirect.app, &redirect.address, rules);
-        insert(&mut table, hosts, &redirect.address, false, &target);
-    }
-    table
-}
-
-fn insert(
-    table: &mut RouteTable,
-    hosts: Vec<HostPattern>,
-    address: &Address,
-    is_stripped: bool,
-    target: &Target,
-) {
-    for host in hosts {
-        match &address.path {
-            None => table.insert_target(host, target.clone()),
-            Some(prefix) => table.insert_path(
-                host,
-                PathRoute {
-                    prefix: prefix.clone(),
-                    is_stripped,
-                    target: target.clone(),
-                },
-            ),
+        let desired = addresses.desired();
+        let claims = addresses.claims(host);
+        let web = ProcessType::web();
+        let mut routes = HostTargets::default();
+        if let Some(service) = claims.web.and_then(|app| self.services.of(app, &web)) {
+            routes.whole = Some(Target::Service(service));
         }
+        // One of a domain that the app has not, or has no longer, leads nowhere: it may be another's by now.
+        let is_about = |address: &Address| {
+            let domain = address.domain.as_ref();
+            domain.is_none_or(|domain| domain == host)
+        };
+        for app in &claims.apps {
+            let of_app = of_app(&desired.routes, *app, |route| route.app);
+            for route in of_app.filter(|route| is_about(&route.address)) {
+                if let Some(service) = self.services.of(route.to, &route.process_type) {
+                    let target = Target::Service(service);
+                    routes.put(&route.address, route.is_stripped, target);
+                }
+            }
+        }
+        for app in &claims.apps {
+            let of_app = of_app(&desired.redirects, *app, |redirect| redirect.app);
+            for redirect in of_app.filter(|redirect| is_about(&redirect.address)) {
+                if let Some(target) = redirect_target(addresses, rules, redirect) {
+                    routes.put(&redirect.address, false, target);
+                }
+            }
+        }
+        self.table.replace(pattern, routes.whole, routes.paths);
     }
 }
 
-/// The hosts of an app that an address is about. None while visitors do not reach the app, nor for a domain the app has
-/// not, or has no longer: it may be another's by now.
-fn hosts_of(desired: &Desired, app: AppId, address: &Address, rules: &Rules) -> Vec<HostPattern> {
-    let Some(app) = desired.apps.iter().find(|candidate| candidate.id == app) else {
-        return Vec::new();
+/// Where a host leads.
+#[derive(Default)]
+struct HostTargets {
+    whole: Option<Target>,
+    paths: Vec<PathRoute>,
+}
+
+impl HostTargets {
+    /// In place of what the same address led to.
+    fn put(&mut self, address: &Address, is_stripped: bool, target: Target) {
+        let Some(prefix) = &address.path else {
+            self.whole = Some(target);
+            return;
+        };
+        self.paths.retain(|route| route.prefix != *prefix);
+        self.paths.push(PathRoute {
+            prefix: prefix.clone(),
+            is_stripped,
+            target,
+        });
+    }
+}
+
+fn redirect_target(addresses: &Addresses, rules: &Rules, redirect: &AppRedirect) -> Option<Target> {
+    let defaults = AppProxy::default();
+    let own = addresses.desired().proxy.get(&redirect.app);
+    let own = own.unwrap_or(&defaults);
+    let redirect = Redirect {
+        name: addresses.app(redirect.app)?.name.to_string(),
+        status: RedirectStatus::from_code(redirect.code)?,
+        to: redirect.to.clone(),
+        hsts: hsts(&own.options, rules),
+        policy: Arc::new(policy(own)),
     };
-    names_of(desired, app, rules)
-        .into_iter()
-        .filter(|name| address.domain.as_ref().is_none_or(|domain| domain == name))
-        .filter_map(|name| name.as_str().parse().ok())
-        .collect()
-}
-
-/// Until when requests for an app wait, if they do now.
-pub(super) fn paused_until(desired: &Desired, app: &App, now: Timestamp) -> Option<Timestamp> {
-    let until = desired.pauses.get(&app.id).copied();
-    until.filter(|until| now < *until)
-}
-
-/// The names an app is to answer at.
-fn exposure(desired: &Desired, app: AppId) -> Exposure {
-    let (is_public, has_global) = desired.exposures.get(&app).copied().unwrap_or((true, true));
-    // In the order of the apps, as the store has them.
-    let from = desired.domains.partition_point(|domain| domain.app < app);
-    let own = desired.domains.iter().skip(from);
-    Exposure {
-        own: own
-            .take_while(|domain| domain.app == app)
-            .map(|domain| domain.name.clone())
-            .collect(),
-        global: desired.global_domains.clone(),
-        is_public,
-        has_global,
-    }
-}
-
-/// The names under which visitors may come to an app, redirected ones included.
-pub(super) fn names_of(desired: &Desired, app: &App, rules: &Rules) -> Vec<DomainName> {
-    let exposure = exposure(desired, app.id);
-    let mut names = exposure.names(&app.name, &rules.base_domains);
-    let redirected = desired
-        .redirects
-        .iter()
-        .filter(|redirect| redirect.app == app.id && exposure.is_public)
-        .filter_map(|redirect| redirect.address.domain.clone());
-    for name in redirected {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+    Some(Target::Redirect(Arc::new(redirect)))
 }
 
 /// Whether processes of a type are to take requests: `web`, and what a route leads to.
@@ -154,134 +161,4 @@ pub(super) fn takes_requests(desired: &Desired, app: AppId, process_type: &Proce
             .routes
             .iter()
             .any(|route| route.to == app && route.process_type == *process_type)
-}
-
-/// The services of all apps, each made once however many addresses lead to it.
-struct Services<'a> {
-    desired: &'a Desired,
-    observed: &'a Observed,
-    rules: &'a Rules,
-    now: Timestamp,
-    /// The policy of apps that have set nothing.
-    plain: Arc<Policy>,
-    apps: BTreeMap<AppId, (&'a App, Option<&'a Release>)>,
-    made: BTreeMap<(AppId, ProcessType), Arc<Service>>,
-}
-
-impl<'a> Services<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed, rules: &'a Rules, now: Timestamp) -> Self {
-        let mut apps: BTreeMap<AppId, (&App, Option<&Release>)> = desired
-            .apps
-            .iter()
-            .map(|app| (app.id, (app, None)))
-            .collect();
-        for release in &desired.releases {
-            if release.status == ReleaseStatus::Current
-                && let Some((_, current)) = apps.get_mut(&release.app)
-            {
-                *current = Some(release);
-            }
-        }
-        Self {
-            desired,
-            observed,
-            rules,
-            now,
-            plain: Arc::new(policy(&AppProxy::default())),
-            apps,
-            made: BTreeMap::new(),
-        }
-    }
-
-    fn of(&mut self, app: AppId, process_type: &ProcessType) -> Target {
-        let key = (app, process_type.clone());
-        if let Some(made) = self.made.get(&key) {
-            return Target::Service(Arc::clone(made));
-        }
-        let made = Arc::new(self.make(app, process_type));
-        self.made.insert(key, Arc::clone(&made));
-        Target::Service(made)
-    }
-
-    fn redirect(&self, redirect: &AppRedirect) -> Option<Target> {
-        let (app, _) = self.apps.get(&redirect.app)?;
-        let name = app.name.to_string();
-        let own = self.desired.proxy.get(&app.id);
-        let defaults = ProxyOptions::default();
-        let options = own.map_or(&defaults, |own| &own.options);
-        let redirect = Redirect {
-            name,
-            status: RedirectStatus::from_code(redirect.code)?,
-            to: redirect.to.clone(),
-            hsts: hsts(options, self.rules),
-            policy: self.policy(own),
-        };
-        Some(Target::Redirect(Arc::new(redirect)))
-    }
-
-    fn policy(&self, own: Option<&AppProxy>) -> Arc<Policy> {
-        own.map_or_else(|| Arc::clone(&self.plain), |own| Arc::new(policy(own)))
-    }
-
-    fn make(&self, app: AppId, process_type: &ProcessType) -> Service {
-        let Some((app, current)) = self.apps.get(&app) else {
-            // The store removes the routes of an app with it.
-            return Service::serving("", []);
-        };
-        let defaults = AppProxy::default();
-        let own = self.desired.proxy.get(&app.id);
-        let options = &own.unwrap_or(&defaults).options;
-        Service {
-            policy: self.policy(own),
-            plain_http: plain_http(options),
-            hsts: hsts(options, self.rules),
-            paused_until: paused_until(self.desired, app, self.now).map(SystemTime::from),
-            ..service(self.desired, self.observed, app, *current, process_type)
-        }
-    }
-}
-
-fn service(
-    desired: &Desired,
-    observed: &Observed,
-    app: &App,
-    current: Option<&Release>,
-    process_type: &ProcessType,
-) -> Service {
-    let service = |upstreams: Vec<Upstream>, state| Service {
-        state,
-        ..Service::serving(app.name.to_string(), upstreams)
-    };
-    let Some(release) = current else {
-        return service(Vec::new(), ServiceState::NotDeployed);
-    };
-    let quantity = wanted_quantities(desired, app, release)
-        .into_iter()
-        .find(|(wanted, _)| wanted == process_type)
-        .map_or(0, |(_, quantity)| quantity);
-    if quantity == 0 {
-        return service(Vec::new(), ServiceState::Stopped);
-    }
-    let mut upstreams: Vec<Upstream> = observed
-        .processes
-        .iter()
-        .filter(|process| {
-            process.app == app.name
-                && process.release == release.version
-                && process.process_type == *process_type
-                && (1..=quantity).contains(&process.index)
-                && process.state == ProcessState::Running
-                && observed.ready.contains(&process.id)
-                && !is_restart_asked(desired, app.id, process)
-        })
-        .filter_map(|process| {
-            let address = SocketAddr::new(process.address?, release.port);
-            Some(Upstream {
-                id: process.id.0.as_str().into(),
-                address,
-            })
-        })
-        .collect();
-    upstreams.sort();
-    service(upstreams, ServiceState::Serving)
 }

@@ -1,12 +1,12 @@
 //! Which apps are on their way to what is desired, and which processes that are there are wanted. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::plan::{Observed, ProcessKey, jiff_duration, wanted_quantities};
 use super::readiness::listening_address;
 use crate::engine::{Process, ProcessState};
-use crate::model::{AppName, ReleaseStatus, Timestamp};
+use crate::model::{App, AppId, AppName, ReleaseStatus, Timestamp};
 use crate::store::Desired;
 
 /// A web process that does not listen yet counts as starting for this long.
@@ -40,8 +40,9 @@ pub(super) fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
 /// What is to run, whether it does or not.
 pub(super) fn wanted_keys(desired: &Desired) -> BTreeSet<ProcessKey> {
     let mut keys = BTreeSet::new();
+    let apps: HashMap<AppId, &App> = desired.apps.iter().map(|app| (app.id, app)).collect();
     for release in &desired.releases {
-        let Some(app) = desired.apps.iter().find(|app| app.id == release.app) else {
+        let Some(app) = apps.get(&release.app).copied() else {
             continue;
         };
         for (process_type, quantity) in wanted_quantities(desired, app, release) {

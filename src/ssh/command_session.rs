@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use russh::ChannelReadHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::inbox::{self, Inbox};
+use super::inbox::{self, Echo, Inbox};
 use super::outbox::{Gone, Outbox};
 use super::server::Shared;
 use super::spool::SpoolLimits;
@@ -36,7 +36,11 @@ pub(super) struct Start {
 /// Runs a command and ends the channel with its exit status.
 pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
     let (sender, output) = mpsc::channel(ITEMS);
-    let echo = start.is_cooked.then(|| sender.clone());
+    let hidden = start.is_cooked.then(|| watch::Sender::new(false));
+    let echo = hidden.as_ref().map(|hidden| Echo {
+        output: sender.clone(),
+        hidden: hidden.subscribe(),
+    });
     let over = start.over;
     let Inbox { input, size } =
         inbox::open(start.read, start.limits, start.size, echo, over.clone());
@@ -45,6 +49,7 @@ pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
         stdin: input,
         output: sender,
         terminal: size,
+        hidden,
     };
     // A task of its own, so that a panic ends one command and not the channel without a word.
     let command = tokio::spawn((shared.doors.run)(start.line, session));

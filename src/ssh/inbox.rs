@@ -13,7 +13,11 @@ use crate::engine::{Stream, TerminalSize};
 const ITEMS: usize = 16;
 
 /// Sends what is typed back to the terminal.
-pub(super) type Echo = mpsc::Sender<(Stream, Bytes)>;
+pub(super) struct Echo {
+    pub(super) output: mpsc::Sender<(Stream, Bytes)>,
+    /// Whether it is a secret.
+    pub(super) hidden: watch::Receiver<bool>,
+}
 
 /// What a channel brings.
 pub(super) struct Inbox {
@@ -128,10 +132,13 @@ impl Pump {
     }
 
     fn typed(&mut self, data: &[u8]) -> Bytes {
-        let typed = terminal::typed(data);
-        if let Some(echo) = &self.echo {
+        let is_hidden = self.echo.as_ref().is_some_and(|echo| *echo.hidden.borrow());
+        let typed = terminal::typed(data, is_hidden);
+        if let Some(echo) = &self.echo
+            && !typed.echo.is_empty()
+        {
             // A terminal that takes no more output needs no echo either.
-            let _ = echo.try_send((Stream::Stdout, typed.echo));
+            let _ = echo.output.try_send((Stream::Stdout, typed.echo));
         }
         match typed.end {
             Some(End::Input) => self.at_end = true,

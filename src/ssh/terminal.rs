@@ -53,7 +53,8 @@ pub(super) enum End {
     Command,
 }
 
-pub(super) fn typed(bytes: &[u8]) -> Typed {
+/// What `bytes` are for the command and for the terminal, which shows no more than line breaks of what is hidden.
+pub(super) fn typed(bytes: &[u8], is_hidden: bool) -> Typed {
     let mut input = BytesMut::with_capacity(bytes.len());
     let mut echo = BytesMut::with_capacity(bytes.len());
     let mut end = None;
@@ -74,7 +75,7 @@ pub(super) fn typed(bytes: &[u8]) -> Typed {
             }
             byte => {
                 input.extend_from_slice(&[byte]);
-                if byte >= b' ' && byte != 0x7f {
+                if byte >= b' ' && byte != 0x7f && !is_hidden {
                     echo.extend_from_slice(&[byte]);
                 }
             }
@@ -109,10 +110,14 @@ mod tests {
     }
 
     fn check_typed(bytes: &str, input: &str, echo: &str, end: Option<End>) {
-        let found = typed(bytes.as_bytes());
+        let found = typed(bytes.as_bytes(), false);
         assert_eq!(found.input, input.as_bytes());
         assert_eq!(found.echo, echo.as_bytes());
         assert_eq!(found.end, end);
+        let breaks = echo.replace(|shown| !"\r\n^C".contains(shown), "");
+        let hidden = typed(bytes.as_bytes(), true);
+        assert_eq!((hidden.input, hidden.end), (found.input, found.end));
+        assert_eq!(hidden.echo, breaks.as_bytes());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Certificates of apps: the chain as it is, the private key sealed for its row.
+//! Certificates of apps and of the server: the chain as it is, the private key sealed for its row.
 
 use std::sync::Arc;
 
@@ -25,18 +25,15 @@ impl Store {
     /// # Errors
     /// Only if the database fails.
     pub async fn certificates(&self, app: AppId) -> Result<Vec<AppCertificate>, StoreError> {
-        self.read(move |tx| {
-            let mut found: Vec<AppCertificate> = tx
-                .prepare_cached(
-                    "SELECT id, app_id, origin, chain, created_at FROM certificates \
-                     WHERE app_id = ?1 ORDER BY id DESC",
-                )?
-                .query_and_then([app.0], read)?
-                .collect::<Result<_, _>>()?;
-            found.sort_by_key(|certificate| certificate.origin);
-            Ok(found)
-        })
-        .await
+        self.read(move |tx| of(tx, Some(app))).await
+    }
+
+    /// The certificates of the server, in the same order.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn server_certificates(&self) -> Result<Vec<AppCertificate>, StoreError> {
+        self.read(move |tx| of(tx, None)).await
     }
 
     /// Chain and private key of each of some certificates. One that does not open is an error of its own; one that is
@@ -64,7 +61,7 @@ impl Store {
         .await
     }
 
-    /// Stores a certificate in place of all that the app has of the same origin, and returns its id.
+    /// Stores a certificate in place of all that its owner has of the same origin, and returns its id.
     ///
     /// # Errors
     /// `NotFound` if there is no such app.
@@ -92,7 +89,7 @@ impl Store {
         self.write(move |tx| {
             let mut removed = 0;
             for origin in origins {
-                removed += delete(tx, app, origin)?;
+                removed += delete(tx, Some(app), origin)?;
             }
             Ok(removed)
         })
@@ -111,7 +108,7 @@ pub(super) fn insert(
         "INSERT INTO certificates (app_id, origin, chain, key, created_at) VALUES (?1, ?2, ?3, x'', ?4)",
     )?
     .execute(params![
-        app.0,
+        app.map(|app| app.0),
         certificate.origin.as_str(),
         certificate.chain,
         row::micros(certificate.created_at)
@@ -126,20 +123,33 @@ pub(super) fn insert(
     Ok(id)
 }
 
+fn of(tx: &Transaction<'_>, app: Option<AppId>) -> Result<Vec<AppCertificate>, StoreError> {
+    let mut found: Vec<AppCertificate> = tx
+        .prepare_cached(
+            "SELECT id, app_id, origin, chain, created_at FROM certificates \
+             WHERE app_id IS ?1 ORDER BY id DESC",
+        )?
+        .query_and_then([app.map(|app| app.0)], read)?
+        .collect::<Result<_, _>>()?;
+    found.sort_by_key(|certificate| certificate.origin);
+    Ok(found)
+}
+
 fn delete(
     tx: &Transaction<'_>,
-    app: AppId,
+    app: Option<AppId>,
     origin: CertificateOrigin,
 ) -> Result<usize, StoreError> {
     Ok(tx
-        .prepare_cached("DELETE FROM certificates WHERE app_id = ?1 AND origin = ?2")?
-        .execute(params![app.0, origin.as_str()])?)
+        .prepare_cached("DELETE FROM certificates WHERE app_id IS ?1 AND origin = ?2")?
+        .execute(params![app.map(|app| app.0), origin.as_str()])?)
 }
 
-fn place(app: AppId, key: &str) -> Place<'_> {
+/// Where a key is sealed for; the server is no app, and no app has the id 0.
+fn place(app: Option<AppId>, key: &str) -> Place<'_> {
     Place {
         table: "certificates",
-        app: app.0,
+        app: app.map_or(0, |app| app.0),
         key,
     }
 }
@@ -153,7 +163,7 @@ fn pem(
         .prepare_cached("SELECT app_id, chain, key FROM certificates WHERE id = ?1")?
         .query_row([id.0], |found| {
             Ok((
-                AppId(found.get("app_id")?),
+                found.get::<_, Option<i64>>("app_id")?.map(AppId),
                 found.get::<_, String>("chain")?,
                 found.get::<_, Vec<u8>>("key")?,
             ))
@@ -176,21 +186,21 @@ fn pem(
 fn read(found: &Row<'_>) -> Result<AppCertificate, StoreError> {
     Ok(AppCertificate {
         id: CertificateId(found.get("id")?),
-        app: AppId(found.get("app_id")?),
+        app: found.get::<_, Option<i64>>("app_id")?.map(AppId),
         origin: row::text(found, "origin")?,
         chain: found.get("chain")?,
         created_at: row::moment(found.get("created_at")?)?,
     })
 }
 
-/// Which certificates there are, by app.
+/// Which certificates there are, by app, those of the server first.
 pub(super) fn all(
     tx: &Transaction<'_>,
-) -> Result<Vec<(AppId, CertificateId, CertificateOrigin)>, StoreError> {
+) -> Result<Vec<(Option<AppId>, CertificateId, CertificateOrigin)>, StoreError> {
     tx.prepare_cached("SELECT id, app_id, origin FROM certificates ORDER BY app_id, id")?
         .query_and_then([], |found| {
             Ok((
-                AppId(found.get("app_id")?),
+                found.get::<_, Option<i64>>("app_id")?.map(AppId),
                 CertificateId(found.get("id")?),
                 row::text(found, "origin")?,
             ))

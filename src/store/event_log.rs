@@ -74,6 +74,7 @@ impl EventLog {
         let worker = Worker::start(
             "events-read",
             vec![(connection::open_reader(&path)?, finish)],
+            None,
         )
         .map_err(|error| StoreError::file("a thread", error))?;
         Ok((EventLog { connection }, EventReader { worker }))

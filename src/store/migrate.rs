@@ -13,6 +13,9 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/005_orders.sql"),
     include_str!("migrations/006_policy.sql"),
     include_str!("migrations/007_pauses.sql"),
+    include_str!("migrations/008_ports.sql"),
+    include_str!("migrations/009_automatic_certificates.sql"),
+    include_str!("migrations/010_builder.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

@@ -9,6 +9,7 @@
 //! | routes and redirects | `routes` |
 //! | certificates, their keys sealed | `certificates`, `seal` |
 //! | orders for certificates, our account at the authority | `orders` |
+//! | how apps are built | `builder` |
 //! | config vars, sealed | `config`, `seal` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
@@ -19,7 +20,9 @@
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
 //! | until when requests for an app wait | `pauses` |
-//! | everything for the reconciler | `desired` |
+//! | for which apps certificates are ordered | `automatic` |
+//! | everything for the reconciler, and when it has changed | `desired`, `changes`, `part` |
+//! | ports of the host that lead to apps | `ports` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
 //!
@@ -29,10 +32,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
+use tokio::sync::watch;
 
 mod apps;
+mod automatic;
+mod builder;
 mod census;
 mod certificates;
+mod changes;
 mod config;
 mod connection;
 mod deploys;
@@ -48,8 +55,10 @@ mod maintenance;
 mod migrate;
 mod open;
 mod orders;
+mod part;
 mod pauses;
 mod pipeline;
+mod ports;
 mod proxy;
 mod proxy_pages;
 mod proxy_settings;
@@ -66,6 +75,7 @@ pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
 pub use orders::OrderBook;
+pub use part::Part;
 
 use worker::Worker;
 
@@ -85,6 +95,7 @@ struct Inner {
     writer: Worker,
     readers: Worker,
     seal: Arc<seal::Seal>,
+    changes: Arc<changes::Changes>,
     desired: desired::Memory,
     instance: String,
     pages: Arc<proxy_pages::Kept>,
@@ -120,6 +131,12 @@ impl Store {
     /// tells our containers from those of another mini on the same Docker.
     pub fn instance(&self) -> String {
         self.inner.instance.clone()
+    }
+
+    /// Changes whenever something was written that [`Store::desired`] answers; whoever waits for it cannot miss a write,
+    /// whichever command it came from.
+    pub fn desired_changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.told()
     }
 
     async fn write<T: Send + 'static>(

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::changes::Changes;
 use super::connection::{self, Durability};
-use super::desired::Memory;
+use super::desired::{self, Memory};
 use super::lock::DataDirLock;
 use super::seal::{self, Place, Seal};
 use super::worker::Worker;
@@ -54,11 +55,18 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         connection::close_writer(connection);
         drop(lock);
     });
+    let changes = Changes::watch(&writer, |table| desired::TABLES.contains(&table))?;
     let no_thread = |error| StoreError::file("a thread", error);
     Ok(Inner {
-        readers: Worker::start("store-read", readers).map_err(no_thread)?,
-        writer: Worker::start("store-write", vec![(writer, finish)]).map_err(no_thread)?,
+        readers: Worker::start("store-read", readers, None).map_err(no_thread)?,
+        writer: Worker::start(
+            "store-write",
+            vec![(writer, finish)],
+            Some(Arc::clone(&changes)),
+        )
+        .map_err(no_thread)?,
         seal: Arc::new(seal),
+        changes,
         desired: Memory::default(),
         instance,
         pages: Arc::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::seal::Place;
-use super::{Desired, Store, StoreError, apps, certificates, domains, routes, row};
+use super::{Desired, Store, StoreError, certificates, row};
 use crate::model::{
     AuthorityAccount, CertificateId, FailedOrder, NewCertificate, RenewalAdvice, Timestamp,
 };
@@ -17,11 +17,12 @@ const PLACED_MICROS: i64 = 4 * 60 * 60 * 1_000_000;
 /// Advice is forgotten when it has not been asked for again so long after its time: its certificate is gone.
 const ADVICE_MICROS: i64 = 7 * 24 * 60 * 60 * 1_000_000;
 
-/// All that decides which certificates are ordered, as of one moment.
+/// All that decides which certificates are ordered.
 #[derive(Debug, Clone, Default)]
 pub struct OrderBook {
-    /// Apps, what decides under which names they are visited, and which certificates there are; nothing else of it.
-    pub desired: Desired,
+    /// What decides under which names apps are visited, and which certificates there are. Read last, so that a
+    /// certificate is known before its order is forgotten.
+    pub desired: Arc<Desired>,
     /// Names whose last order failed.
     pub failed: Vec<FailedOrder>,
     /// Names that are worked on, with the end of the claim.
@@ -38,24 +39,20 @@ impl Store {
     /// # Errors
     /// `Damaged` if a row does not read.
     pub async fn order_book(&self) -> Result<OrderBook, StoreError> {
-        self.read(|tx| {
+        let book = self.read(|tx| {
             Ok(OrderBook {
-                desired: Desired {
-                    apps: apps::all(tx)?,
-                    domains: domains::all(tx)?,
-                    global_domains: domains::global(tx)?,
-                    exposures: domains::all_switches(tx)?,
-                    redirects: routes::all_redirects(tx)?,
-                    certificates: certificates::all(tx)?,
-                    ..Desired::default()
-                },
+                desired: Arc::default(),
                 failed: failed(tx)?,
                 claims: claims(tx)?,
                 advice: advice(tx)?,
                 placed: placed(tx)?,
             })
+        });
+        let book = book.await?;
+        Ok(OrderBook {
+            desired: self.desired().await?,
+            ..book
         })
-        .await
     }
 
     /// Names whose last order failed, in alphabetical order.
@@ -158,9 +155,9 @@ impl Store {
         self.write(move |tx| {
             for id in earlier {
                 tx.prepare_cached(
-                    "DELETE FROM certificates WHERE id = ?1 AND app_id = ?2 AND origin = 'acme'",
+                    "DELETE FROM certificates WHERE id = ?1 AND app_id IS ?2 AND origin = 'acme'",
                 )?
-                .execute([id.0, certificate.app.0])?;
+                .execute(params![id.0, certificate.app.map(|app| app.0)])?;
             }
             forget(tx, &name)?;
             certificates::insert(tx, &seal, &certificate)

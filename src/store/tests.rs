@@ -12,10 +12,12 @@ use crate::model::{
     ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
+mod builder;
 mod certificates;
 mod opening;
 mod orders;
 mod pipeline;
+mod ports;
 mod proxy;
 mod releases;
 mod routing;

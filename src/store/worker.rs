@@ -3,13 +3,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
+use super::changes::Changes;
 use super::connection::{self, Durability};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -28,8 +28,8 @@ enum Mode {
 /// One or more threads that take closures from one queue, each with a connection of its own.
 pub(super) struct Worker {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    /// How many writes have ended, whether or not they changed anything.
-    writes: Arc<AtomicU64>,
+    /// What is written, where that is watched.
+    changes: Option<Arc<Changes>>,
     /// Errs once every thread has ended.
     ended: watch::Receiver<()>,
 }
@@ -39,7 +39,11 @@ impl Worker {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(name: &str, seats: Vec<(Connection, Finish)>) -> io::Result<Worker> {
+    pub(super) fn start(
+        name: &str,
+        seats: Vec<(Connection, Finish)>,
+        changes: Option<Arc<Changes>>,
+    ) -> io::Result<Worker> {
         let (sender, receiver) = mpsc::channel::<Job>(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         let (alive, ended) = watch::channel(());
@@ -70,7 +74,7 @@ impl Worker {
         }
         Ok(Worker {
             jobs: Mutex::new(Some(sender)),
-            writes: Arc::default(),
+            changes,
             ended,
         })
     }
@@ -100,11 +104,6 @@ impl Worker {
         self.transact(Mode::Write(Durability::Relaxed), job).await
     }
 
-    /// Grows with every write that may have changed something, before its caller is answered.
-    pub(super) fn writes(&self) -> u64 {
-        self.writes.load(Ordering::Acquire)
-    }
-
     /// Runs a closure in a read transaction: all its queries see one moment.
     ///
     /// # Errors
@@ -122,15 +121,16 @@ impl Worker {
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let writes = Arc::clone(&self.writes);
+        let changes = self.changes.clone();
         let run = move |connection: &mut Connection| {
             let outcome = begin(connection, mode).and_then(|transaction| {
                 let value = job(&transaction)?;
                 transaction.commit()?;
                 Ok(value)
             });
-            if matches!(mode, Mode::Write(_)) {
-                writes.fetch_add(1, Ordering::Release);
+            // Before the caller is answered, who may read at once.
+            if let Some(changes) = &changes {
+                changes.settle();
             }
             // The caller may have gone; what was done is done.
             let _ = answer.send(outcome);
@@ -185,7 +185,7 @@ mod tests {
         let path = folder.join("test.db");
         let connection = connection::open_writer(&path, Durability::Full).unwrap();
         let finish: Finish = Box::new(drop);
-        Worker::start("test", vec![(connection, finish)]).unwrap()
+        Worker::start("test", vec![(connection, finish)], None).unwrap()
     }
 
     /// 1 is NORMAL and 2 is FULL (<https://sqlite.org/pragma.html#pragma_synchronous>).
@@ -202,18 +202,5 @@ mod tests {
         let panics = worker.write_soon::<()>(|_| panic!("a test of panics"));
         assert!(matches!(panics.await, Err(StoreError::Closed)));
         assert_eq!(worker.write(synchronous).await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn writes_are_counted_before_they_are_answered() {
-        let folder = tempfile::tempdir().unwrap();
-        let worker = worker(folder.path());
-        assert_eq!(worker.writes(), 0);
-        worker.write(|_| Ok(())).await.unwrap();
-        assert_eq!(worker.writes(), 1);
-        worker.write_soon(|_| Ok(())).await.unwrap();
-        assert_eq!(worker.writes(), 2);
-        worker.read(|_| Ok(())).await.unwrap();
-        assert_eq!(worker.writes(), 2);
     }
 }

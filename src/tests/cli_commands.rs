@@ -12,7 +12,9 @@ mod house;
 use std::time::Duration;
 
 use house::House;
+use mini::commands::AnyCommand;
 use mini::engine::Stream;
+use mini::model::{Permission, Timestamp};
 
 /// Types lines one after the other and compares the whole transcript.
 macro_rules! transcript {
@@ -22,8 +24,12 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/builder.rs"]
+mod builder;
 #[path = "cli_commands/certs.rs"]
 mod certs;
+#[path = "cli_commands/ports.rs"]
+mod ports;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop\n";
@@ -580,6 +586,47 @@ async fn an_app_is_closed_for_maintenance_and_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_app_has_its_host_at_once_and_whatever_is_written_is_followed() {
+    let mut house = House::new();
+    let has_host =
+        |house: &House, host: &str| house.platform.proxy.table().choose(host, "/").is_ok();
+    house.types("apps:create blog").await;
+    assert!(has_host(&house, "blog.localhost"));
+    // Whoever writes need not think of the reconciler.
+    let mut view = house.platform.reconciler.view();
+    let name = "shop".parse().unwrap();
+    let made = house.platform.store.create_app(&name, Timestamp::now());
+    made.await.unwrap();
+    let followed = async {
+        while !has_host(&house, "shop.localhost") {
+            view.changed().await.unwrap();
+        }
+    };
+    // Less than it looks again after by itself.
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, followed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_leads_visitors_to_an_app_without_being_allowed_to() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    house.transcript();
+    assert_eq!(house.types("routes:add blog /api --to nope").await, 20);
+    let text = house.transcript();
+    assert!(text.contains("App nope does not exist"), "{text}");
+    let add = r#"{"command": "routes:add", "arguments": {"app": "blog", "address": "/api", "to": "shop"}}"#;
+    let add: AnyCommand = serde_json::from_str(add).unwrap();
+    assert_eq!(
+        add.permissions(),
+        (
+            Permission::ChangeApp("blog".parse().unwrap()),
+            Some(Permission::ChangeApp("shop".parse().unwrap()))
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_app_asks_for_passwords_which_are_never_shown() {
     let mut house = House::new();
     house.types("apps:create blog").await;
@@ -589,6 +636,9 @@ async fn an_app_asks_for_passwords_which_are_never_shown() {
     house.types_with(line, "hunter2").await;
     house.types_with(line, "\n").await;
     house.types(line).await;
+    house.types_at_terminal(line, &["sesame", "sesame"]).await;
+    house.types_at_terminal(line, &["sesame", "seseme"]).await;
+    house.types_at_terminal(line, &[""]).await;
     house.types_with("http-auth:add-user blog a:b", "x").await;
     house
         .types_with("http-auth:add-user blog you --format json", "hunter2\n")

@@ -137,6 +137,21 @@ async fn a_terminal_gets_returns_and_its_interrupt_ends_a_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_typed_at_a_terminal_that_does_not_show_it() {
+    let world = World::start().await;
+    let mut client = spawn(&mut world.ssh("ed25519", &["-tt"], "secret"));
+    let (mut typed, mut shown) = (client.stdin.take().unwrap(), client.stdout.take().unwrap());
+    let mut prompt = [0; 7];
+    shown.read_exact(&mut prompt).await.unwrap();
+    assert_eq!(&prompt, b"which? ");
+    typed.write_all(b"hunter2\r").await.unwrap();
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "\r\n7 characters\r\n");
+    assert!(client.wait().await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_push_leaves_the_branch_and_the_same_commit_is_pushed_again() {
     let world = World::start().await;
     let client = world.client("client", 2).await;

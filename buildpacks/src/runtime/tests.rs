@@ -59,9 +59,46 @@ fn python_versions() {
             ("~=3.11", Some("3.13")),
             ("~=3.11.4", Some("3.11")),
             ("==3.10.*", Some("3.10")),
-            ("2.7.18", None),
+            ("2.7.18", Some("2.7")),
+            ("2.5", None),
+            ("^3.11", Some("3.13")),
+            ("~3.11", Some("3.11")),
+            ("^3.9, <3.12", Some("3.11")),
+            ("~2.7 || ^3.6", Some("3.13")),
+            ("3.12.1", Some("3.12")),
+            ("3.11.99", Some("3.11")),
+            ("cpython-3.12.4", Some("3.12")),
+            ("python3.12", Some("3.12")),
+            ("3.6.8", Some("3.6")),
             ("pypy3.10", None),
             (">=4", None),
+        ],
+    );
+}
+
+#[test]
+fn rust_versions() {
+    check(
+        "rust",
+        Scheme::Minimum,
+        &[
+            ("", Some("1")),
+            ("1.56", Some("1")),
+            ("1.85.1", Some("1")),
+            ("9.9", None),
+        ],
+    );
+    check(
+        "rust",
+        Scheme::Exact,
+        &[
+            ("1.75", Some("1.75")),
+            ("1.75.0", Some("1.75")),
+            ("stable", Some("1")),
+            ("nightly-2025-01-31", Some("1")),
+            ("beta", Some("1")),
+            ("1.7", None),
+            ("1.75.0-x86_64-unknown-linux-gnu", Some("1.75")),
         ],
     );
 }
@@ -89,7 +126,12 @@ proptest! {
     fn never_panics(wanted in "[v0-9xX.*<>=~^|,! a-z/-]{0,16}|\\PC{0,16}|[0-9]{0,30}(\\.[0-9]{0,30}){0,4}") {
         let catalogue = Catalogue::embedded().unwrap();
         for known in catalogue.known.runtimes.values() {
-            for scheme in [Scheme::NodeSemver, Scheme::Pep440, Scheme::Minimum] {
+            for scheme in [
+                Scheme::NodeSemver,
+                Scheme::Pep440,
+                Scheme::Minimum,
+                Scheme::Exact,
+            ] {
                 let _ = scheme.choose(known, &wanted);
             }
         }

@@ -53,6 +53,7 @@ pub(crate) struct Facts {
     pub(crate) status: u16,
     pub(crate) version: Version,
     pub(crate) is_https: bool,
+    pub(crate) own_port: Option<u16>,
     pub(crate) fault: Option<Fault>,
     pub(crate) cut: Option<Cut>,
 }
@@ -139,6 +140,7 @@ impl AccessBatch {
             request_id: given(Field::RequestId),
             client: text(Field::Client),
             is_https: facts.is_https,
+            own_port: facts.own_port,
             version: facts.version,
             upgrade: given(Field::Upgrade),
             method: text(Field::Method),
@@ -173,6 +175,9 @@ pub struct AccessRecord<'a> {
     pub client: Cow<'a, str>,
     /// Whether it came over TLS.
     pub is_https: bool,
+    /// The port it came in by, if that was opened beside the listeners; see
+    /// [`ProxyHandle::open_port`](crate::ProxyHandle::open_port).
+    pub own_port: Option<u16>,
     /// Its version of HTTP.
     pub version: Version,
     /// What its connection was upgraded to, such as `websocket`. The record then is about all of that time.

@@ -34,6 +34,9 @@ pub(crate) struct Draft {
     upload: Option<Rc<Progress>>,
     started: Instant,
     facts: Facts,
+    /// Whether anyone reads the log.
+    is_read: bool,
+    /// Whether it will be in the log, too.
     is_logged: bool,
     is_head: bool,
     is_upgraded: bool,
@@ -49,6 +52,7 @@ impl Default for Draft {
             upload: None,
             started: Instant::now(),
             facts: Facts::new(SystemTime::UNIX_EPOCH, Version::HTTP_11),
+            is_read: false,
             is_logged: false,
             is_head: false,
             is_upgraded: false,
@@ -70,6 +74,7 @@ impl Facts {
             status: 0,
             version,
             is_https: false,
+            own_port: None,
             fault: None,
             cut: None,
         }
@@ -98,7 +103,8 @@ impl Entry {
         draft.started = Instant::now();
         draft.is_head = request.method() == Method::HEAD;
         draft.is_upgraded = false;
-        draft.is_logged = options.is_some();
+        draft.is_read = options.is_some();
+        draft.is_logged = draft.is_read;
         draft.texts.clear();
         draft.log = Some(Rc::clone(log));
         let Some(options) = options else {
@@ -107,6 +113,7 @@ impl Entry {
         };
         draft.facts = Facts::new(SystemTime::now(), request.version());
         draft.facts.is_https = visitor.is_https;
+        draft.facts.own_port = client.own_port;
         draft.spans = Default::default();
         let target = request.uri();
         let path = match target.path_and_query() {
@@ -131,13 +138,21 @@ impl Entry {
         Entry(Some(draft))
     }
 
-    /// The host it names, and the service that is to answer; said again, it counts for the last one.
-    pub(crate) fn routed(&mut self, host: &HeaderValue, service: &str, tally: &Arc<Tally>) {
+    /// The host it names, and the service that is to answer, and whether the log is to know; said again, it counts for the
+    /// last one.
+    pub(crate) fn routed(
+        &mut self,
+        host: &HeaderValue,
+        service: &str,
+        is_unlogged: bool,
+        tally: &Arc<Tally>,
+    ) {
         if let Some(draft) = &mut self.0 {
             tally.begun();
             if let Some(before) = draft.tally.replace(Arc::clone(tally)) {
                 before.ended();
             }
+            draft.is_logged = draft.is_read && !is_unlogged;
             if draft.is_logged {
                 draft.write(Field::Host, host.as_bytes(), TEXT_BYTES);
                 draft.write(Field::Service, service.as_bytes(), TEXT_BYTES);

@@ -9,6 +9,10 @@ use std::time::{Duration, SystemTime};
 /// A wildcard that is in the last tenth of its life and cannot be renewed carries its names no longer.
 const LAST_PART: u32 = 10;
 
+/// So often the orders for a wildcard that many share fail before its names are ordered one by one: an hour and a half after
+/// the first where the authority refuses, see [`next_try`](super::next_try).
+const SHARED_FAILURES: u32 = 5;
+
 /// How much is done at once and within a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -209,7 +213,7 @@ impl<'a> View<'a> {
         all.filter(move |held| now < held.not_after)
     }
 
-    /// Whether a wildcard is wanted and either there, with time left, or at least has not failed yet.
+    /// Whether a wildcard is wanted and either there, with time left, or at least not given up yet.
     fn carries(&self, wildcard: &str) -> bool {
         if !self.limits.wildcards || !self.wanted.contains(wildcard) {
             return false;
@@ -217,8 +221,15 @@ impl<'a> View<'a> {
         let mut held = self.held.get(wildcard).into_iter().flatten();
         let safe = held.any(|held| self.now + held.life() / LAST_PART < held.not_after);
         let parsed: Option<CertName> = wildcard.parse().ok();
-        let failed = parsed.is_some_and(|wildcard| self.world.tries.contains_key(&wildcard));
-        safe || !failed
+        let given_up = parsed.is_some_and(|wildcard| {
+            let patience = match self.world.shared.contains(&wildcard) {
+                true => SHARED_FAILURES,
+                false => 1,
+            };
+            let tries = self.world.tries.get(&wildcard);
+            tries.is_some_and(|tries| tries.failures >= patience)
+        });
+        safe || !given_up
     }
 
     /// Our certificates the authority is to be asked about, with what it said last.

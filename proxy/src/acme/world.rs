@@ -11,6 +11,9 @@ pub struct World {
     pub wanted: Vec<CertName>,
     /// Names that no wildcard carries nor covers, because it belongs to somebody else.
     pub alone: HashSet<CertName>,
+    /// Wildcards that many share: orders for the names below them begin only when theirs have failed several times, for
+    /// one for each could use up what an authority issues for a domain.
+    pub shared: HashSet<CertName>,
     /// The certificates there are, ours and others.
     pub held: Vec<Held>,
     /// How earlier tries went, for names whose last try failed.

@@ -131,6 +131,7 @@ impl AcmeStore for Memory {
         Ok(World {
             wanted: state.wanted.clone(),
             alone: HashSet::new(),
+            shared: HashSet::new(),
             held: state.held.values().cloned().collect(),
             tries: tries.collect(),
             claims: state.claims.clone(),

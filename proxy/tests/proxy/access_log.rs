@@ -8,9 +8,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::Response;
 use hyper_util::rt::TokioIo;
 use mini_proxy::{
-    AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut, HttpVersion, ProxyHandle,
-    ServiceState,
+    AccessBatch, AccessLog, AccessLogOptions, AccessRecord, Cut, HttpVersion, Policy, ProxyHandle,
+    Service, ServiceState,
 };
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -109,6 +110,30 @@ async fn the_figures_of_a_service_grow_with_its_requests_whether_or_not_anyone_r
     assert!(counts.first_bytes.sum() <= counts.durations.sum());
     assert_eq!((counts.in_flight, counters.accepted_connections), (0, 1));
     assert_eq!(counters.dropped_log_records, 0);
+}
+
+#[tokio::test]
+async fn a_service_that_wants_none_leaves_no_record_but_figures() {
+    let app = App::named("one").await;
+    let world = World::start(settings(1));
+    let mut records = Records::of(&world.handle, AccessLogOptions::default());
+    let service = |is_unlogged| Service {
+        policy: Arc::new(Policy {
+            is_unlogged,
+            ..Policy::default()
+        }),
+        ..Service::serving("app", [app.upstream.clone()])
+    };
+    let mut client = world.client().await;
+    for (is_unlogged, path) in [(false, "/first"), (true, "/secret"), (false, "/last")] {
+        world.handle.set_table(table("app", service(is_unlogged)));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n");
+        assert_eq!(client.ask(&request).await.status, 200);
+    }
+    let records = records.first(2).await;
+    let paths: Vec<&str> = records.iter().map(|record| record.path.as_ref()).collect();
+    assert_eq!(paths, ["/first", "/last"]);
+    assert_eq!(world.handle.counters().services["app"].durations.count(), 3);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod http2;
 mod messages;
 mod packing;
 mod policy;
+mod ports;
 mod relayed;
 mod requests;
 mod routing;

@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 const POST: &str = "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhello";
 
 /// Clients that ask without pause until stopped.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(address: std::net::SocketAddr, clients: usize) -> Load {
+    pub(crate) fn start(address: std::net::SocketAddr, clients: usize) -> Load {
         let (stop, answered) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicUsize::new(0)),
@@ -44,7 +44,7 @@ impl Load {
     }
 
     /// Waits until so many more requests have been answered.
-    async fn answers(&self, more: usize) {
+    pub(crate) async fn answers(&self, more: usize) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
         while self.answered.load(Ordering::Relaxed) < goal {
             assert!(
@@ -55,7 +55,7 @@ impl Load {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await.unwrap();

@@ -3,11 +3,11 @@
 use crate::world::{App, GET, World, patiently, read_head};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: app\r\nConnection: keep-alive, Upgrade\r\n\
+pub(crate) const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: app\r\nConnection: keep-alive, Upgrade\r\n\
                        Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 
 /// An app that agrees to an upgrade, greets at once, and then sends back what it gets.
-async fn echo() -> App {
+pub(crate) async fn echo() -> App {
     App::raw("echo", |stream, _| async move {
         let mut stream = BufReader::new(stream);
         let head = read_head(&mut stream).await;

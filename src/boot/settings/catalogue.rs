@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use mini_buildpacks::VersionTable;
 
 use super::Settings;
 use super::automatic::{challenge, directory, email, hmac_key, self_check};
@@ -97,6 +100,13 @@ fn mirror(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Read now, so that its mistakes are told with all the others.
+fn version_table(path: &str) -> Result<VersionTable, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    VersionTable::parse(&text).map_err(|why| format!("`{path}`: {why}"))
+}
+
 macro_rules! settings {
     ($($name:literal $value:literal $kind:ident $help:literal $apply:expr;)+) => {
         /// All settings, in the order of the help page.
@@ -151,6 +161,8 @@ settings! {
         |s, v| { s.network_pool = parsed(one(v))?; Ok(()) };
     "image-mirror" "IMAGE=OTHER" many "Another name for a base image, for hosts that reach no public registry"
         |s, v| { s.image_mirrors = each(v, mirror)?.into_iter().collect(); Ok(()) };
+    "versions-file" "FILE" single "Versions there are images for, in the form of buildpacks/versions.toml; a runtime in it replaces ours"
+        |s, v| { s.versions = Some(Arc::new(version_table(one(v))?)); Ok(()) };
     "build-timeout" "DURATION" single "How long a build may take"
         |s, v| { s.build_timeout = duration(one(v))?; Ok(()) };
     "takeover-wait" "DURATION" single "How long a takeover waits for pushes and commands that go on; otherwise the build timeout"

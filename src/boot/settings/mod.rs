@@ -9,11 +9,13 @@ mod values;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use automatic::Automatic;
 pub(super) use sources::{Sources, flags, read};
 
+use mini_buildpacks::VersionTable;
 use mini_proxy::AccessLogOptions;
 
 use crate::deploy::DiskFloor;
@@ -41,6 +43,8 @@ pub(super) struct Settings {
     pub docker_socket: Option<String>,
     pub network_pool: Subnet,
     pub image_mirrors: BTreeMap<String, String>,
+    /// Versions there are images for, in place of ours.
+    pub versions: Option<Arc<VersionTable>>,
     pub build_timeout: Duration,
     /// The build timeout, where it is not set.
     pub takeover_wait: Option<Duration>,
@@ -93,6 +97,7 @@ impl Settings {
             docker_socket: None,
             network_pool: Subnet::DEFAULT_POOL,
             image_mirrors: BTreeMap::new(),
+            versions: None,
             build_timeout: Duration::from_secs(15 * 60),
             takeover_wait: None,
             builds_at_once: (cores / 2).max(1),

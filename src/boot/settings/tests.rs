@@ -119,6 +119,25 @@ fn mirrors_may_be_a_table() {
 }
 
 #[test]
+fn a_table_of_versions_is_read_at_once_and_its_mistakes_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("versions.toml");
+    let file = format!("versions-file = \"{}\"", path.display());
+    let mistakes = read_all(&file, &[], &[]).unwrap_err();
+    assert!(mistakes[0].contains("cannot be read"), "{mistakes:?}");
+    std::fs::write(&path, "date = \"2026-11-20\"\nsource = = \"x\"\n").unwrap();
+    let mistakes = read_all(&file, &[], &[]).unwrap_err();
+    assert!(
+        mistakes[0].contains("versions.toml`: line 2"),
+        "{mistakes:?}"
+    );
+    let table = "[node]\ndefault = \"22\"\nlines = [{ version = \"22\", latest = \"22.1.0\" }]\n";
+    let text = format!("date = \"2026-11-20\"\nsource = \"our mirror\"\n\n{table}");
+    std::fs::write(&path, text).unwrap();
+    assert!(read_all(&file, &[], &[]).unwrap().versions.is_some());
+}
+
+#[test]
 fn every_setting_is_a_flag_with_a_help_line() {
     flags().debug_assert();
 }

@@ -77,6 +77,7 @@ pub(in crate::boot) async fn give(
     control.close().await;
     let handed_over = async {
         front.kept.send(&mut sender).await?;
+        front.kept_ports()?.send(&mut sender).await?;
         let in_use = in_use(&front.proxy.handle(), &front.used_before);
         sender.send(&Message::Yours { in_use }, &[]).await?;
         match receiver.receive().await? {

@@ -18,6 +18,10 @@ pub(in crate::boot) enum Role {
     Http,
     /// The same with TLS.
     Https,
+    /// Visitors of the apps that have this port for their own.
+    AppHttp,
+    /// The same with TLS.
+    AppHttps,
     /// Figures for monitoring.
     Metrics,
     /// The API on the socket in the data directory.
@@ -120,6 +124,15 @@ impl Passed {
             .map(tcp)
     }
 
+    /// All of a role.
+    pub(in crate::boot) fn take_all(&mut self, role: Role) -> Vec<Vec<TcpListener>> {
+        let mut all = Vec::new();
+        while let Some(listening) = self.remove(|listening| listening.role == role) {
+            all.push(tcp(listening));
+        }
+        all
+    }
+
     /// The Unix socket of a role.
     pub(in crate::boot) fn take_unix(&mut self, role: Role) -> Option<OwnedFd> {
         self.remove(|listening| listening.role == role)?
@@ -183,6 +196,12 @@ mod tests {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         assert_eq!(passed.take(Role::Http, any).unwrap().len(), 1);
         assert!(passed.take_inherited(Role::Http).is_none());
+        let (port, first) = listen(Role::AppHttp, false);
+        let (_, second) = listen(Role::AppHttps, false);
+        passed.0.extend([first, second]);
+        let ports = passed.take_all(Role::AppHttp);
+        assert_eq!(ports[0][0].local_addr().unwrap(), port);
+        assert_eq!((ports.len(), passed.take_all(Role::AppHttp).len()), (1, 0));
         assert!(passed.take_inherited(Role::Https).is_some());
     }
 }

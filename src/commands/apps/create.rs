@@ -46,6 +46,8 @@ impl Command for Create {
         }
         // Where this fails the app is there all the same, and its first push makes the repository.
         platform.repositories.create(&self.app).await?;
+        // Whoever is told that it is there may visit it at once.
+        platform.reconciler.wait_for(|_| true).await;
         Ok(Created { name: self.app })
     }
 }

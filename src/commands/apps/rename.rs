@@ -58,7 +58,7 @@ impl Command for Rename {
                 .await?;
             progress::follow(dialog, attached).await?;
         } else {
-            platform.reconciler.wake();
+            platform.reconciler.wait_for(|_| true).await;
         }
         Ok(Renamed {
             old_name: self.app,

@@ -1,83 +1,42 @@
 //! `buildpacks:detect`
 
-use std::fmt::Write;
-use std::path::PathBuf;
-
 use clap::Args;
-use mini_buildpacks::{DetectError, Detection, DirTree, Options};
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Kind, Problem};
+use super::detected::Detected;
+use super::of_app;
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::model::{AppName, Permission, Problem};
 
-/// Say what a folder is and how it would be built and run; build nothing
-#[derive(Debug, Clone, Args)]
+/// Say what an app is and how it is built and run; build nothing
+///
+/// Looks at the deployed commit with the settings of today. The `mini` program looks at a folder in the same way, without
+/// a server: `mini buildpacks:detect DIR`.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Detect {
-    /// The folder
-    #[arg(default_value = ".")]
-    pub dir: PathBuf,
-    /// Print all that was found as one JSON object
+    /// The app
+    pub app: AppName,
+    /// Print all that was found as one JSON object; the same as --format json
     #[arg(long)]
+    #[serde(default)]
     pub json: bool,
 }
 
-/// Detects and returns the text to print.
-pub fn detect(detect: &Detect) -> Result<String, Problem> {
-    let tree = DirTree::open(&detect.dir).map_err(|error| {
-        Problem::new(
-            Kind::Invalid,
-            format!("{} could not be looked at", detect.dir.display()),
-            error.to_string(),
-            "Give a folder, such as the root of a repository",
-        )
-    })?;
-    let detection =
-        mini_buildpacks::detect(&tree, &Options::default()).map_err(|error| problem(&error))?;
-    if detect.json {
-        let json = serde_json::to_string(&detection).map_err(|error| {
-            Problem::new(
-                Kind::Internal,
-                "What was found could not be written as JSON",
-                error.to_string(),
-                "Ask without --json",
-            )
-        })?;
-        return Ok(json + "\n");
-    }
-    Ok(described(&detection))
-}
+impl Command for Detect {
+    type Output = Detected;
 
-fn problem(error: &DetectError) -> Problem {
-    Problem::new(Kind::AppFailed, error.what(), error.why(), error.next())
-}
+    fn permission(&self) -> Permission {
+        Permission::ReadApp(self.app.clone())
+    }
 
-fn described(detection: &Detection) -> String {
-    let mut text = format!("-----> {}", detection.language);
-    if let Some(version) = &detection.version {
-        text.push_str(&format!(" {version}"));
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        _dialog: &mut Dialog,
+    ) -> Result<Detected, Problem> {
+        let found = of_app(platform, authorized.app()?).await?;
+        Ok(Detected::new(found, self.json))
     }
-    text.push('\n');
-    // Writing into a String does not fail.
-    let mut detail = |label: &str, value: &str| {
-        let _ = writeln!(text, "       {label:<17}{value}");
-    };
-    detail("Builder:", &detection.builder);
-    for evidence in &detection.evidence {
-        detail("Because:", evidence);
-    }
-    if let Some(manager) = &detection.package_manager {
-        detail("Package manager:", manager);
-    }
-    if let Some(build) = &detection.build {
-        detail("Build:", build);
-    }
-    for (process_type, command) in &detection.processes {
-        let command = command.as_deref().unwrap_or("(the image's own command)");
-        detail(&format!("Process {process_type}:"), command);
-    }
-    if let Some(root) = &detection.static_root {
-        detail("Static files:", root);
-    }
-    for warning in &detection.warnings {
-        detail("Note:", warning);
-    }
-    text
 }

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 use mini_proxy::Certificate;
 use mini_proxy::acme::{CertName, Held, NameRefused, Origin, Window, certificate_id, renew_at};
 
-use super::{Kept, kept, moment};
+use super::{Kept, moment, usable};
 use crate::commands::{CertificateAuthority, Platform};
-use crate::model::{App, CertificateOrigin, DomainName, FailedOrder, Problem, Timestamp};
+use crate::model::{
+    App, AppCertificate, CertificateOrigin, DomainName, FailedOrder, Problem, Timestamp,
+};
 use crate::store::OrderBook;
 
 /// A certificate should have been renewed when less than this part of its life is left.
@@ -19,11 +21,13 @@ const LAST_DAYS: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(in crate::commands) struct Host {
     pub name: DomainName,
     pub state: State,
+    /// The certificate it is served with, in a few words, if it has one.
+    pub served_by: Option<String>,
     /// Until when its certificate is valid, if it has one.
     pub expires_at: Option<Timestamp>,
     /// When a certificate that mini ordered is to be renewed.
     pub renewal_at: Option<Timestamp>,
-    /// How the last order for it failed, if it did.
+    /// How the last order for it, or for the wildcard of the server that is to serve it, failed, if it did.
     pub failed: Option<FailedOrder>,
 }
 
@@ -32,6 +36,8 @@ pub(in crate::commands) struct Host {
 pub(in crate::commands) enum State {
     /// It has no certificate, and none is ordered.
     Without,
+    /// It has no certificate, and none is ordered because that was turned off for the app.
+    Off,
     /// It has no certificate, and no authority would certify it.
     Refused(NameRefused),
     /// It has no certificate, and a wildcard cannot be proved without a DNS hook.
@@ -53,6 +59,7 @@ impl State {
     pub(in crate::commands) fn words(self) -> String {
         match self {
             State::Without => "no certificate".to_owned(),
+            State::Off => "no certificate: certs:auto is off".to_owned(),
             State::Refused(why) => format!("no certificate can be ordered: {why}"),
             State::NeedsHook => {
                 "no certificate can be ordered: a wildcard needs the setting acme-dns-hook"
@@ -73,46 +80,85 @@ pub(in crate::commands) async fn hosts(
     app: &App,
     book: &OrderBook,
 ) -> Result<Vec<Host>, Problem> {
-    let kept = kept(platform, app).await?;
+    let kept = usable(platform, app).await?;
     let hosts = platform.reconciler.visited_names(&book.desired, app);
     let authority = platform.facts.certificate_authority.as_ref();
-    let now = SystemTime::now();
-    let each = hosts
-        .into_iter()
-        .map(|name| host(name, &kept, authority, book, now));
+    let bases = platform.facts.base_domains.iter();
+    let bases = bases.chain(&book.desired.global_domains);
+    let standing = Standing {
+        kept: &kept,
+        authority,
+        is_on: book.desired.automatic.is_on(app.id),
+        // With a hook, these are served by a wildcard of the server.
+        shared: bases
+            .filter(|_| authority.is_some_and(|authority| authority.has_wildcards))
+            .map(|base| format!("*.{base}"))
+            .collect(),
+        book,
+        now: SystemTime::now(),
+    };
+    let each = hosts.into_iter().map(|name| standing.of(name));
     Ok(each.collect())
 }
 
-fn host(
-    name: DomainName,
-    kept: &[Kept],
-    authority: Option<&CertificateAuthority>,
-    book: &OrderBook,
+/// What decides how the names of an app stand.
+struct Standing<'a> {
+    kept: &'a [Kept],
+    authority: Option<&'a CertificateAuthority>,
+    is_on: bool,
+    shared: Vec<String>,
+    book: &'a OrderBook,
     now: SystemTime,
-) -> Host {
-    let readable = kept
-        .iter()
-        .filter_map(|kept| Some((kept.row.origin, kept.read.as_deref().ok()?)));
-    let shown = readable
-        .into_iter()
-        .find(|(_, certificate)| certificate.covers(name.as_str()));
-    let failed = book
-        .failed
-        .iter()
-        .find(|failed| failed.name == name.as_str());
-    let failed = failed.filter(|_| authority.is_some());
-    let state = match shown {
-        Some((origin, certificate)) => validity(origin, certificate, now),
-        None => absence(&name, authority, failed.is_some()),
+}
+
+impl Standing<'_> {
+    fn of(&self, name: DomainName) -> Host {
+        let readable = self
+            .kept
+            .iter()
+            .filter_map(|kept| Some((&kept.row, kept.read.as_deref().ok()?)));
+        let shown = readable
+            .into_iter()
+            .find(|(_, certificate)| certificate.covers(name.as_str()));
+        let above = name.as_str().split_once('.');
+        let above = above.map(|(_, above)| format!("*.{above}"));
+        let above = above.filter(|above| self.shared.contains(above));
+        let failed =
+            self.book.failed.iter().find(|failed| {
+                failed.name == name.as_str() || above.as_ref() == Some(&failed.name)
+            });
+        let failed = failed.filter(|_| self.authority.is_some() && self.is_on);
+        let state = match shown {
+            Some((row, certificate)) => validity(row.origin, certificate, self.now),
+            None => match absence(&name, self.authority, failed.is_some()) {
+                State::Ordering | State::Failing if !self.is_on => State::Off,
+                state => state,
+            },
+        };
+        Host {
+            name,
+            state,
+            served_by: shown.map(|(row, certificate)| served_by(row, certificate)),
+            expires_at: shown.map(|(_, certificate)| moment(certificate.not_after())),
+            renewal_at: shown
+                .filter(|(row, _)| self.authority.is_some() && (self.is_on || row.app.is_none()))
+                .and_then(|(row, certificate)| renewal(row.origin, certificate, self.book)),
+            failed: failed.cloned(),
+        }
+    }
+}
+
+/// A certificate by the first of its names, and whose it is.
+fn served_by(row: &AppCertificate, certificate: &Certificate) -> String {
+    let whose = match row.app {
+        Some(_) => "the app's own",
+        None => "the server's, for all apps",
     };
-    Host {
-        name,
-        state,
-        expires_at: shown.map(|(_, certificate)| moment(certificate.not_after())),
-        renewal_at: shown
-            .filter(|_| authority.is_some())
-            .and_then(|(origin, certificate)| renewal(origin, certificate, book)),
-        failed: failed.cloned(),
+    let names = certificate.names();
+    match names {
+        [] => whose.to_owned(),
+        [only] => format!("{only} ({whose})"),
+        [first, rest @ ..] => format!("{first} and {} more ({whose})", rest.len()),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn install(
     let certificate = pair.read().map_err(|error| refused(&error))?;
     let now = Timestamp::now();
     let stored = platform.store.replace_certificate(NewCertificate {
-        app: app.id,
+        app: Some(app.id),
         origin,
         chain: pair.chain,
         key: pair.key,

@@ -2,6 +2,8 @@
 
 mod add;
 mod archive;
+mod auto;
+mod auto_global;
 mod generate;
 mod hosts;
 mod installed;
@@ -11,6 +13,8 @@ mod report;
 mod show;
 
 pub use add::Add;
+pub use auto::Auto;
+pub use auto_global::AutoGlobal;
 pub use generate::Generate;
 pub(in crate::commands) use hosts::{Host, State, hosts};
 pub use installed::Installed;
@@ -40,6 +44,17 @@ struct Kept {
 /// The certificates of an app, the one that is preferred first.
 async fn kept(platform: &Platform, app: &App) -> Result<Vec<Kept>, Problem> {
     let rows = platform.store.certificates(app.id).await?;
+    read(platform, rows).await
+}
+
+/// The certificates that may be shown for an app: its own and those of the server, the one that is preferred first.
+async fn usable(platform: &Platform, app: &App) -> Result<Vec<Kept>, Problem> {
+    let mut rows = platform.store.certificates(app.id).await?;
+    rows.extend(platform.store.server_certificates().await?);
+    read(platform, rows).await
+}
+
+async fn read(platform: &Platform, rows: Vec<AppCertificate>) -> Result<Vec<Kept>, Problem> {
     let ids = rows.iter().map(|row| row.id).collect();
     let mut pems = platform.store.certificate_pems(ids).await?;
     let mut kept: Vec<Kept> = rows

@@ -8,6 +8,8 @@ use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{AppName, CertificateOrigin, Permission, Problem};
 
 /// Remove the certificates that were added or generated for an app
+///
+/// Those that mini ordered go as well where certs:auto is off for the app; where it is on, they would be ordered anew.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
@@ -36,8 +38,11 @@ impl Command for Remove {
         dialog: &mut Dialog,
     ) -> Result<Removed, Problem> {
         let app = authorized.app()?;
-        // Those of an authority are not the owner's: they would be ordered anew.
-        let origins = vec![CertificateOrigin::Custom, CertificateOrigin::SelfSigned];
+        let mut origins = vec![CertificateOrigin::Custom, CertificateOrigin::SelfSigned];
+        // Else they would be ordered anew.
+        if !platform.store.automatic_certificates().await?.is_on(app.id) {
+            origins.push(CertificateOrigin::Acme);
+        }
         let removed = platform.store.remove_certificates(app.id, origins).await?;
         if removed == 0 {
             return Err(none(&app.name));

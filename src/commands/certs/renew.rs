@@ -19,7 +19,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// Those that are there are renewed, whatever is left of their life, and orders that failed are tried at once instead of
 /// at their next try. mini does both by itself in time; authorities limit how many certificates they issue for a name in a
-/// week. The result is in certs:report.
+/// week. The result is in certs:report. A certificate of the server for all apps below a base domain is renewed by the
+/// server alone; here only an order for it that failed is tried at once.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renew {
@@ -50,6 +51,15 @@ impl Command for Renew {
         dialog: &mut Dialog,
     ) -> Result<Renewing, Problem> {
         let app = authorized.app()?;
+        let automatic = platform.store.automatic_certificates().await?;
+        if platform.facts.certificate_authority.is_some() && !automatic.is_on(app.id) {
+            return Err(Problem::new(
+                Kind::Invalid,
+                format!("Certificates are not ordered for {}", app.name),
+                "that was turned off",
+                format!("Turn it on: `certs:auto {} on`", app.name),
+            ));
+        }
         if platform.facts.certificate_authority.is_none() {
             return Err(Problem::new(
                 Kind::Invalid,
@@ -90,7 +100,12 @@ impl Command for Renew {
                 platform.store.keep_advice(id, advice).await?;
             }
         }
-        platform.store.forget_orders(names.clone()).await?;
+        let above = names.iter().filter_map(|name| {
+            let (_, above) = name.split_once('.')?;
+            Some(format!("*.{above}"))
+        });
+        let tried = names.iter().cloned().chain(above).collect();
+        platform.store.forget_orders(tried).await?;
         platform.reconciler.names_changed().notify_one();
         dialog
             .header(format!("Ordering certificates of {}", app.name))

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{hosts, kept, moment};
+use super::auto::OnOff;
+use super::{hosts, moment, usable};
 use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{App, AppName, DomainName, Permission, Problem, Timestamp};
@@ -15,8 +16,9 @@ const TOPIC: &str = "ssl";
 /// Report the certificate of an app, or of all apps
 ///
 /// Where an app has several, it is the one that is preferred: one that was added before one of an authority before one
-/// that was generated, then the one that expires last. Below it is how each host name stands: with which certificate,
-/// until when, when it is renewed, and why the last order failed and when the next try is, if it did.
+/// that was generated, then the one that expires last. One of the server for all apps below a base domain counts where it
+/// covers a name of the app. Below it is how each host name stands: with which certificate it is served, until when, when
+/// that is renewed, and why the last order failed and when the next try is, if it did.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -51,7 +53,13 @@ impl Command for Report {
 }
 
 async fn of(platform: &Platform, app: &App, book: &OrderBook) -> Result<report::Report, Problem> {
-    let kept = kept(platform, app).await?;
+    let names = platform.reconciler.visited_names(&book.desired, app);
+    let mut kept = usable(platform, app).await?;
+    kept.retain(|kept| {
+        let covers =
+            |read: &mini_proxy::Certificate| names.iter().any(|name| read.covers(name.as_str()));
+        kept.row.app.is_some() || kept.read.as_deref().is_ok_and(covers)
+    });
     let exposure = platform.store.exposure(app.id).await?;
     let served: Vec<DomainName> = platform
         .reconciler
@@ -98,8 +106,15 @@ async fn of(platform: &Platform, app: &App, book: &OrderBook) -> Result<report::
         fact(read.map(|read| moment(read.not_after()).to_string())),
     );
     let authority = platform.facts.certificate_authority.as_ref();
-    let directory = authority.map_or("off", |authority| authority.directory.as_str());
+    let automatic = &book.desired.automatic;
+    let is_on = automatic.is_on(app.id);
+    let directory = authority.filter(|_| is_on);
+    let directory = directory.map_or("off", |authority| authority.directory.as_str());
     report.fact("ssl-automatic", directory);
+    let own = automatic.apps.get(&app.id).copied();
+    report.fact("ssl-auto", own.map_or("", OnOff::word));
+    report.fact("ssl-computed-auto", OnOff::word(is_on));
+    report.fact("ssl-global-auto", OnOff::word(automatic.is_default_on));
     for host in hosts(platform, app, book).await? {
         let name = &host.name;
         let mut about = |what: &str, value: Option<String>| {
@@ -110,6 +125,7 @@ async fn of(platform: &Platform, app: &App, book: &OrderBook) -> Result<report::
         };
         let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
         about("state", Some(host.state.words()));
+        about("served by", host.served_by.clone());
         about("expires at", text(host.expires_at));
         about("renewal at", text(host.renewal_at));
         let failed = host.failed.as_ref();

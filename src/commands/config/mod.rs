@@ -6,6 +6,8 @@ mod get;
 mod keys;
 mod set;
 mod show;
+mod suggest;
+mod templates;
 mod unset;
 
 pub use assignment::Assignment;
@@ -14,13 +16,33 @@ pub use get::Get;
 pub use keys::Keys;
 pub use set::Set;
 pub use show::Show;
+pub use suggest::Suggest;
+pub use templates::Templates;
 pub use unset::Unset;
 
 use super::{Dialog, Platform, progress};
-use crate::model::{App, Problem, ReleaseVersion};
+use crate::model::{App, ConfigKey, Problem, ReleaseVersion};
 
 /// What is shown in place of a value.
 const MASK: &str = "********";
+
+/// Says of variables that decide about builds that a new release of the same image changes nothing.
+async fn say_when_builds_follow<'a>(
+    app: &App,
+    dialog: &mut Dialog,
+    mut keys: impl Iterator<Item = &'a ConfigKey>,
+) {
+    if let Some(key) = keys.find(|key| key.as_str().starts_with("MINI_"))
+        && app.current.is_some()
+    {
+        dialog
+            .warning(format!(
+                "{key} is in force from the next build on: push, or `ps:rebuild {}`",
+                app.name
+            ))
+            .await;
+    }
+}
 
 /// Puts changed config vars into effect with a deploy of the present image, if the app is deployed.
 async fn deploy(

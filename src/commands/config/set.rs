@@ -71,6 +71,7 @@ impl Command for Set {
         for line in super::show::aligned(&set) {
             dialog.detail(line).await;
         }
+        super::say_when_builds_follow(app, dialog, set.keys()).await;
         let keys: Vec<&str> = set.keys().map(ConfigKey::as_str).collect();
         let description = format!("Set {}", keys.join(", "));
         platform.store.set_config(app.id, vars, Vec::new()).await?;

@@ -65,6 +65,7 @@ impl Command for Unset {
             .store
             .set_config(app.id, ConfigVars::new(), unset.clone())
             .await?;
+        super::say_when_builds_follow(app, dialog, unset.iter()).await;
         let names: Vec<&str> = unset.iter().map(ConfigKey::as_str).collect();
         let release = if self.no_restart {
             None

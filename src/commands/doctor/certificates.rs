@@ -55,7 +55,7 @@ fn finding(host: &Host) -> Option<Finding> {
         (State::NeedsHook, _) => (Status::Warning, host.state.words()),
         (State::Valid(_), None)
         | (State::Failing, None)
-        | (State::Without | State::Refused(_) | State::Ordering, _) => return None,
+        | (State::Without | State::Off | State::Refused(_) | State::Ordering, _) => return None,
     };
     Some(Finding::new(check, status, found, remedy(host)))
 }
@@ -86,6 +86,7 @@ mod tests {
         let host = Host {
             name: "shop.test".parse().unwrap(),
             state,
+            served_by: None,
             expires_at: Some(Timestamp::UNIX_EPOCH),
             renewal_at: None,
             failed: reason.map(|reason| FailedOrder {

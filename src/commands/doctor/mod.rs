@@ -4,6 +4,7 @@ mod certificates;
 mod disk;
 mod folder;
 mod network;
+mod ports;
 mod programs;
 
 use clap::Args;
@@ -81,6 +82,7 @@ impl Command for Doctor {
             programs::git().await,
         ];
         findings.extend(network::listeners(&platform.facts));
+        findings.extend(ports::all(platform, authorized).await?);
         findings.push(folder::data_dir(&platform.facts.data_dir));
         findings.extend(disk::all(&platform.facts.data_dir));
         for domain in &platform.facts.base_domains {

@@ -67,7 +67,6 @@ impl Command for Add {
                     answer.skipped.push(domain);
                 }
                 Err(StoreError::Taken { by, .. }) => {
-                    platform.reconciler.wake();
                     return Err(taken(domain.as_str(), by.as_ref()));
                 }
                 Err(error) => return Err(error.into()),

@@ -9,8 +9,9 @@ use crate::model::{AppName, Kind, Permission, Problem, Secret, UserName};
 
 /// Let a user pass where an app asks for a password, or give one a new password
 ///
-/// The password is asked for, or is the first line of standard input: echo secret | mini http-auth:add-user APP USER. It is
-/// not taken from the command line, where other users of a computer could read it.
+/// At a terminal (`ssh -t`) the password is asked for twice and not shown. Elsewhere it is the first line of standard input:
+/// mini http-auth:add-user APP USER < FILE. It is not taken from the command line, where other users of a computer could
+/// read it.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddUser {
@@ -51,8 +52,8 @@ impl Command for AddUser {
         let password = match self.password {
             Some(password) => Some(password),
             None => {
-                let prompt = format!("Password of {} for {}: ", self.user, app.name);
-                dialog.ask(&prompt).await.map(Secret::new)
+                let what = format!("Password of {} for {}", self.user, app.name);
+                dialog.ask_secret(&what).await?
             }
         };
         let password = password
@@ -62,7 +63,7 @@ impl Command for AddUser {
                     Kind::Invalid,
                     format!("{} was not added", self.user),
                     "there was no password",
-                    "Type it when asked, or give it on standard input",
+                    "Type it when asked, which needs a terminal (`ssh -t`), or give it on standard input",
                 )
             })?;
         let hash = hashed(password).await?;

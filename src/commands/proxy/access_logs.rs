@@ -15,7 +15,7 @@ use crate::model::{AppName, Kind, Permission, Problem};
 ///
 /// A field that does not apply is left out: `error` and `upstream` say more about answers that are not the app's, `cut`
 /// who broke off. Paths and referrers are without their query, which may hold secrets, unless the setting
-/// access-log-queries is on.
+/// access-log-queries is on. `proxy:set APP access-log off` leaves the requests of an app out.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessLogs {
@@ -45,7 +45,8 @@ fn default_num() -> usize {
 #[derive(Debug)]
 pub struct Lines {
     text: String,
-    is_off: bool,
+    /// Why there will be no more, if so.
+    off: Option<String>,
 }
 
 impl Command for AccessLogs {
@@ -85,11 +86,11 @@ impl Command for AccessLogs {
         let (lines, follower) = logs.read(&name, self.num).await.map_err(unreadable)?;
         let mut lines = Lines {
             text: text(lines),
-            is_off: !logs.is_on(),
+            off: off(platform, authorized, &name).await?,
         };
         if self.tail {
-            if std::mem::take(&mut lines.is_off) {
-                dialog.warning(OFF).await;
+            if let Some(why) = lines.off.take() {
+                dialog.warning(why).await;
             }
             let before = std::mem::take(&mut lines.text);
             if !before.is_empty() {
@@ -101,7 +102,25 @@ impl Command for AccessLogs {
     }
 }
 
-const OFF: &str = "Nothing is added: the setting access-log is off";
+/// Why no line is added, if so.
+async fn off(
+    platform: &Platform,
+    authorized: &Authorized,
+    name: &LogName,
+) -> Result<Option<String>, Problem> {
+    if !platform.access_logs.is_on() {
+        let why = "Nothing is added: the setting access-log is off";
+        return Ok(Some(why.to_owned()));
+    }
+    match name {
+        LogName::Unrouted => Ok(None),
+        LogName::App(app) => {
+            let own = platform.store.proxy_settings(authorized.app()?.id).await?;
+            let is_off = own.get("access-log").is_some_and(|value| value == "off");
+            Ok(is_off.then(|| format!("Nothing is added: `proxy:set {app} access-log on`")))
+        }
+    }
+}
 
 /// Prints new lines until the caller leaves, or the log is moved or removed with its app.
 async fn follow(
@@ -149,8 +168,8 @@ impl Serialize for Lines {
 
 impl Output for Lines {
     fn print(&self, page: &mut Page) {
-        if self.is_off {
-            page.warning(OFF);
+        if let Some(why) = &self.off {
+            page.warning(why);
         }
         for line in self.text.lines() {
             page.line(line);

@@ -52,6 +52,11 @@ impl Command for Add {
         Permission::ChangeApp(self.app.clone())
     }
 
+    /// Visitors are let in to the other app, and it may be deployed again for that.
+    fn further_permission(&self) -> Option<Permission> {
+        self.to.clone().map(Permission::ChangeApp)
+    }
+
     async fn run(
         self,
         platform: &Platform,
@@ -61,10 +66,7 @@ impl Command for Add {
         let app = authorized.app()?;
         let to = match &self.to {
             None => app.clone(),
-            Some(name) => {
-                let found = platform.store.app(name).await?;
-                found.ok_or_else(|| Problem::no_such_app(name))?
-            }
+            Some(_) => authorized.further_app()?.clone(),
         };
         let process_type = self.process.clone().unwrap_or_else(ProcessType::web);
         self.refuse_pointless(app, &to, &process_type)?;
@@ -216,7 +218,6 @@ async fn deploy_again(
                 platform.store.remove_route(route.app, address).await?;
             }
         }
-        platform.reconciler.wake();
     }
     Err(problem)
 }

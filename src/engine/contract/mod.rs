@@ -54,6 +54,8 @@ impl Bench<'_> {
             deploy,
             dockerfile: "Dockerfile".to_owned(),
             arguments: BTreeMap::new(),
+            target: None,
+            is_without_cache: false,
         })
     }
 

@@ -88,7 +88,11 @@ impl Inner {
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        BuildImageOptionsBuilder::default()
+        let options = match &spec.target {
+            Some(target) => BuildImageOptionsBuilder::default().target(target),
+            None => BuildImageOptionsBuilder::default(),
+        };
+        options
             .t(&spec.tag)
             .dockerfile(&spec.dockerfile)
             .buildargs(&arguments)
@@ -97,6 +101,7 @@ impl Inner {
                 &spec.app,
                 Kind::Image.as_str(),
             ))
+            .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)
             .version(BuilderVersion::BuilderBuildKit)

@@ -38,9 +38,17 @@ fn play(
     let mut has_command = false;
     let total = dockerfile.lines().filter(|line| is_step(line)).count();
     let mut number = 0;
+    let mut is_target = false;
     for (at, line) in dockerfile.lines().enumerate() {
         let line = line.trim();
         let (instruction, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if instruction == "FROM" {
+            if is_target {
+                break;
+            }
+            let name = rest.split_whitespace().nth(2);
+            is_target = name.is_some() && name == spec.target.as_deref();
+        }
         let name = is_step(line).then(|| {
             number += 1;
             format!("[{number}/{total}] {line}")
@@ -54,7 +62,7 @@ fn play(
         match instruction {
             "" | "COPY" | "ADD" | "WORKDIR" | "ENV" | "ARG" | "USER" | "LABEL" => {}
             comment if comment.starts_with('#') => {}
-            "FROM" if is_missing(rest) => {
+            "FROM" if is_missing(rest.split_whitespace().next().unwrap_or(rest)) => {
                 return Err(EngineError::ImageMissing {
                     image: rest.to_owned(),
                     said: "it is in no registry".to_owned(),
@@ -77,7 +85,7 @@ fn play(
     }
     exposed_ports.sort_unstable();
     Ok(ImageFacts {
-        id: image_id(&(spec.app.as_str(), &files, &spec.arguments)),
+        id: image_id(&(spec.app.as_str(), &files, &spec.arguments, &spec.target)),
         exposed_ports,
         has_command,
         size_bytes: archive.len() as u64,

@@ -79,10 +79,11 @@ fn commit(fixture: &Fixture, files: &[(&str, &[u8], &[u8])]) -> CommitId {
 
 async fn tar_of(
     tree: &CommitTree,
+    directory: &str,
     keep: Box<dyn Fn(&str) -> bool + Send>,
     extra: Vec<(String, Vec<u8>)>,
 ) -> Vec<u8> {
-    let mut stream = tree.context(keep, extra);
+    let mut stream = tree.context(directory, keep, extra);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk.unwrap());
@@ -206,8 +207,8 @@ async fn the_context_has_kept_files_links_long_names_and_raw_bytes() {
         (".mini/Dockerfile".to_owned(), b"FROM x".to_vec()),
     ];
     let keep = |path: &str| path != "secret";
-    let bytes = tar_of(&tree, Box::new(keep), extra.clone()).await;
-    assert_eq!(bytes, tar_of(&tree, Box::new(keep), extra).await);
+    let bytes = tar_of(&tree, ".", Box::new(keep), extra.clone()).await;
+    assert_eq!(bytes, tar_of(&tree, ".", Box::new(keep), extra).await);
     let found = entries(bytes);
     let find = |path: &[u8]| {
         let trimmed = |p: &[u8]| p.strip_suffix(b"/").unwrap_or(p).to_vec();
@@ -256,15 +257,47 @@ async fn large_files_come_whole() {
         ],
     );
     let tree = fixture.repositories.tree(&fixture.app, &id).await.unwrap();
-    let found = entries(tar_of(&tree, Box::new(ALL), Vec::new()).await);
+    let found = entries(tar_of(&tree, ".", Box::new(ALL), Vec::new()).await);
     assert_eq!(found.len(), 4);
     assert!(found[0].3 == large);
     assert_eq!(found[1].3, b"small");
     assert!(found[2].3 == other);
     assert_eq!(found[3].3, b"z");
     // A reader that leaves midway ends the thread; the runtime would wait for it at the end of this test.
-    let mut stream = tree.context(Box::new(ALL), Vec::new());
+    let mut stream = tree.context(".", Box::new(ALL), Vec::new());
     stream.next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_context_of_a_directory_has_its_files_only() {
+    let fixture = fixture(TreeLimits::default()).await;
+    let large = vec![7; 200 << 10];
+    let id = commit(
+        &fixture,
+        &[
+            ("100644", b"web", b"a file"),
+            ("100644", b"webs/a", b"other"),
+            ("100755", b"apps/web/bin/run", b"run"),
+            ("100644", b"apps/web/large", &large),
+            ("120000", b"apps/web/link", b"bin/run"),
+            ("100644", b"apps/web/left", b"out"),
+            ("100644", b"apps/website/x", b"x"),
+        ],
+    );
+    let tree = fixture.repositories.tree(&fixture.app, &id).await.unwrap();
+    let keep: fn(&str) -> bool = |path| path != "left";
+    let extra = vec![("Dockerfile".to_owned(), b"FROM a".to_vec())];
+    let found = entries(tar_of(&tree, "apps/web", Box::new(keep), extra).await);
+    let paths: Vec<&[u8]> = found
+        .iter()
+        .map(|entry| entry.0.strip_suffix(b"/").unwrap_or(&entry.0))
+        .collect();
+    assert_eq!(
+        paths,
+        [&b"bin"[..], b"bin/run", b"large", b"link", b"Dockerfile"]
+    );
+    assert!(found[2].3 == large);
+    assert_eq!(found[3].3, b"bin/run");
 }
 
 async fn check_unusable(limits: TreeLimits, files: &[(&str, &[u8], &[u8])], says: &[&str]) {

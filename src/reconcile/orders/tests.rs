@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mini_proxy::Certificate;
 
 use super::*;
-use crate::model::{App, Domain};
+use crate::model::{App, Automatic, Domain};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -25,10 +26,10 @@ fn domain(app: i64, name: &str) -> Domain {
     }
 }
 
-fn kept(app: i64, origin: CertificateOrigin, names: &[&str]) -> Kept {
+fn kept(app: impl Into<Option<i64>>, origin: CertificateOrigin, names: &[&str]) -> Kept {
     let made = Certificate::self_signed(names, SystemTime::now(), DAY * 90).unwrap();
     Kept {
-        app: AppId(app),
+        app: app.into().map(AppId),
         id: CertificateId(1),
         origin,
         certificate: Arc::new(made.certificate),
@@ -36,16 +37,24 @@ fn kept(app: i64, origin: CertificateOrigin, names: &[&str]) -> Kept {
 }
 
 fn look(kept: Vec<Kept>) -> Look {
-    let desired = Desired {
-        apps: vec![app(1, "shop"), app(2, "blog")],
+    look_at(kept, desired(), false)
+}
+
+fn desired() -> Desired {
+    Desired {
+        apps: vec![app(1, "shop"), app(2, "blog")].into(),
         domains: vec![
             domain(1, "shop.test"),
             domain(1, "www.shop.test"),
             domain(2, "*.shop.test"),
             domain(2, "blog.test"),
-        ],
+        ]
+        .into(),
         ..Desired::default()
-    };
+    }
+}
+
+fn look_at(kept: Vec<Kept>, desired: Desired, has_wildcards: bool) -> Look {
     let rules = Rules {
         stop_grace: DAY,
         drain: DAY,
@@ -56,6 +65,8 @@ fn look(kept: Vec<Kept>) -> Look {
         restart_limit: 10,
         base_domains: vec!["localhost".parse().unwrap(), "apps.test".parse().unwrap()],
         https_port: Some(443),
+        has_wildcards,
+        standard: Default::default(),
     };
     Look {
         wanted: wanted(&desired, &rules),
@@ -125,4 +136,68 @@ fn failures_of_names_that_nobody_wants_are_forgotten() {
     let world = look.world();
     assert_eq!(world.tries.len(), 1);
     assert_eq!(world.tries[&"shop.test".parse().unwrap()].failures, 3);
+}
+
+fn names(world: &World) -> Vec<&str> {
+    world.wanted.iter().map(CertName::as_str).collect()
+}
+
+#[test]
+fn one_wildcard_of_the_server_stands_for_the_names_in_front_of_a_base_domain() {
+    let acme = CertificateOrigin::Acme;
+    let world = look_at(vec![kept(None, acme, &["*.apps.test"])], desired(), true).world();
+    assert_eq!(names(&world)[0], "*.apps.test", "{:?}", world.wanted);
+    let shared: Vec<&str> = world.shared.iter().map(CertName::as_str).collect();
+    assert_eq!(shared, ["*.apps.test"], "nobody can have *.localhost");
+    let covered: Vec<&str> = world.held[0].names.iter().map(CertName::as_str).collect();
+    assert_eq!(covered, ["*.apps.test", "shop.apps.test", "blog.apps.test"]);
+    assert_eq!(world.alone.len(), 1, "{:?}", world.alone);
+
+    // Nothing is below it, or it cannot be had.
+    let mut hidden = desired();
+    hidden.exposures =
+        BTreeMap::from([(AppId(1), (true, false)), (AppId(2), (false, true))]).into();
+    let world = look_at(Vec::new(), hidden, true).world();
+    assert_eq!(names(&world), ["shop.test", "www.shop.test"]);
+    assert!(look(Vec::new()).world().shared.is_empty());
+
+    // An app's own domain, which the server's certificate covers.
+    let mut own = desired();
+    own.domains.push(domain(2, "*.apps.test"));
+    let world = look_at(Vec::new(), own, true).world();
+    let count = names(&world)
+        .iter()
+        .filter(|name| **name == "*.apps.test")
+        .count();
+    assert_eq!((count, world.alone.len()), (1, 1), "{:?}", world.wanted);
+}
+
+#[test]
+fn nothing_is_ordered_for_an_app_it_was_turned_off_for() {
+    let off = |is_default_on, apps: &[(i64, bool)]| {
+        let mut desired = desired();
+        desired.automatic = Automatic {
+            is_default_on,
+            apps: apps
+                .iter()
+                .map(|(app, is_on)| (AppId(*app), *is_on))
+                .collect(),
+        }
+        .into();
+        look_at(Vec::new(), desired, true).world()
+    };
+    assert_eq!(
+        names(&off(true, &[(2, false)])),
+        [
+            "*.apps.test",
+            "shop.test",
+            "www.shop.test",
+            "shop.apps.test"
+        ]
+    );
+    assert_eq!(
+        names(&off(false, &[(2, true)])),
+        ["*.apps.test", "*.shop.test", "blog.test", "blog.apps.test"]
+    );
+    assert!(off(false, &[]).wanted.is_empty());
 }

@@ -7,7 +7,7 @@ use crate::model::{AppCertificate, CertificateId, CertificateOrigin, NewCertific
 
 fn new(app: AppId, origin: CertificateOrigin, text: &str) -> NewCertificate {
     NewCertificate {
-        app,
+        app: Some(app),
         origin,
         chain: format!("chain {text}"),
         key: Secret::new(format!("key {text}")),
@@ -65,7 +65,7 @@ async fn a_certificate_replaces_those_of_its_origin_and_stays_through_a_rename()
     let fixture = fixture.reopened().await;
     let expected = AppCertificate {
         id: second,
-        app: shop.id,
+        app: Some(shop.id),
         origin: CertificateOrigin::Custom,
         chain: "chain two".to_owned(),
         created_at: at(4),
@@ -80,8 +80,8 @@ async fn a_certificate_replaces_those_of_its_origin_and_stays_through_a_rename()
     assert_eq!(
         fixture.store.desired().await.unwrap().certificates,
         [
-            (shop.id, own, CertificateOrigin::SelfSigned),
-            (shop.id, second, CertificateOrigin::Custom)
+            (Some(shop.id), own, CertificateOrigin::SelfSigned),
+            (Some(shop.id), second, CertificateOrigin::Custom)
         ]
     );
 }
@@ -105,7 +105,7 @@ async fn certificates_are_removed_by_origin_and_with_their_app() {
     fixture.store.destroy_app(blog.id).await.unwrap();
     let left = fixture.store.desired().await.unwrap().certificates.clone();
     assert_eq!(left.len(), 1);
-    assert_eq!(left[0].0, shop.id);
+    assert_eq!(left[0].0, Some(shop.id));
     let refused = new(blog.id, CertificateOrigin::Custom, "late");
     let refused = fixture.store.replace_certificate(refused).await;
     assert!(matches!(refused, Err(StoreError::NotFound { .. })));

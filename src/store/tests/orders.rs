@@ -21,7 +21,7 @@ fn failed(name: &str, failures: u32) -> FailedOrder {
 
 fn new(app: AppId, text: &str) -> NewCertificate {
     NewCertificate {
-        app,
+        app: Some(app),
         origin: CertificateOrigin::Acme,
         chain: text.to_owned(),
         key: Secret::new(text),
@@ -82,7 +82,7 @@ async fn a_failure_is_kept_through_the_next_claim_and_forgotten_with_success() {
     let book = store.order_book().await.unwrap();
     assert_eq!(
         book.desired.certificates,
-        [(shop.id, second, CertificateOrigin::Acme)]
+        [(Some(shop.id), second, CertificateOrigin::Acme)]
     );
     store.fail_order(failed("shop.test", 1)).await.unwrap();
     forget().await.unwrap();
@@ -95,7 +95,7 @@ async fn a_failure_is_kept_through_the_next_claim_and_forgotten_with_success() {
     let book = store.order_book().await.unwrap();
     assert_eq!(
         book.desired.certificates,
-        [(shop.id, second, CertificateOrigin::Acme)]
+        [(Some(shop.id), second, CertificateOrigin::Acme)]
     );
 }
 

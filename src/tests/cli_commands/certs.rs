@@ -178,6 +178,7 @@ async fn a_certificate_may_come_as_json() {
             stdin: mpsc::channel(1).1,
             output,
             terminal: watch::channel(None).1,
+            hidden: None,
         };
         commands::answer(&house.platform, command, session).await
     };
@@ -199,7 +200,7 @@ async fn a_damaged_certificate_is_reported_and_can_be_replaced() {
     let store = &house.platform.store;
     let app = store.app(&"blog".parse().unwrap()).await.unwrap().unwrap();
     let damaged = NewCertificate {
-        app: app.id,
+        app: Some(app.id),
         origin: CertificateOrigin::Custom,
         chain: "no certificate any more".to_owned(),
         key: Secret::new(made(&["blog.localhost"]).key_pem),

@@ -1,7 +1,10 @@
 //! A whole platform on the in-memory engine, and a caller who types lines at it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +16,8 @@ use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
 use mini::events::Journal;
 use mini::git::{Repositories, TreeLimits};
 use mini::model::{
-    AppName, Caller, CheckPolicy, Release, ReleaseStatus, ReleaseVersion, Timestamp, Trigger,
+    AppName, Caller, CheckPolicy, Release, ReleaseStatus, ReleaseVersion, StandardPorts, Timestamp,
+    Trigger,
 };
 use mini::reconcile::{Parts, ReconcileTask, Reconciler, Rules};
 use mini::store::Store;
@@ -34,7 +38,7 @@ pub(crate) struct House {
     /// Where visitors connect.
     http: SocketAddr,
     /// Where the web processes of the apps "listen".
-    port: u16,
+    pub(crate) port: u16,
     _listener: TcpListener,
     _proxy: Proxy,
     _reconcile: ReconcileTask,
@@ -86,7 +90,13 @@ impl House {
                 restart_limit: 3,
                 base_domains: base_domains.clone(),
                 https_port: Some(8443),
+                has_wildcards: false,
+                standard: StandardPorts {
+                    http: vec!["127.0.0.1:8080".parse().unwrap()],
+                    https: vec!["127.0.0.1:8443".parse().unwrap()],
+                },
             },
+            passed_ports: Vec::new(),
             http_port: Some(8080),
             used_before: tokio::sync::watch::channel(Default::default()).1,
         });
@@ -111,6 +121,7 @@ impl House {
                 },
                 limits,
                 image_mirrors: BTreeMap::new(),
+                versions: None,
             },
         });
         let facts = ServerFacts {
@@ -149,10 +160,39 @@ impl House {
 
     /// Puts a running release into the store, as a push would.
     pub(crate) async fn deploy(&self, name: &str, processes: &[(&str, &str)]) {
+        self.platform
+            .repositories
+            .create(&name.parse().unwrap())
+            .await
+            .unwrap();
+        let commit = "3f2c91a0000000000000000000000000000000aa";
+        self.deploy_commit(name, processes, commit).await;
+    }
+
+    /// The same with files in its repository.
+    pub(crate) async fn deploy_source(&self, name: &str, files: &[(&str, &str)]) {
+        let app: AppName = name.parse().unwrap();
+        self.platform.repositories.create(&app).await.unwrap();
+        let repository = self.platform.repositories.path(&app);
+        let mut index = String::new();
+        for (path, content) in files {
+            let id = git(&repository, &["hash-object", "-w", "--stdin"], content);
+            index.push_str(&format!("100644 {id}\t{path}\n"));
+        }
+        git(
+            &repository,
+            &["update-index", "--add", "--index-info"],
+            &index,
+        );
+        let tree = git(&repository, &["write-tree"], "");
+        let commit = git(&repository, &["commit-tree", &tree, "-m", "All of it"], "");
+        self.deploy_commit(name, &[("web", "sleep")], &commit).await;
+    }
+
+    async fn deploy_commit(&self, name: &str, processes: &[(&str, &str)], commit: &str) {
         let name: AppName = name.parse().unwrap();
         let store = &self.platform.store;
         let app = store.create_app(&name, Timestamp::now()).await.unwrap();
-        self.platform.repositories.create(&name).await.unwrap();
         self.engine.set_address(&name, [127, 0, 0, 1].into());
         let image = self
             .engine
@@ -162,7 +202,7 @@ impl House {
             version: ReleaseVersion(0),
             status: ReleaseStatus::Candidate,
             image,
-            commit: Some("3f2c91a0000000000000000000000000000000aa".parse().unwrap()),
+            commit: Some(commit.parse().unwrap()),
             processes: processes
                 .iter()
                 .map(|(kind, line)| (kind.parse().unwrap(), Some((*line).to_owned())))
@@ -187,8 +227,14 @@ impl House {
 
     /// Visits a path of a host, under a request id, and hangs up after the answer.
     pub(crate) async fn visit(&self, host: &str, path: &str, id: &str) -> String {
+        self.visit_at(self.http.port(), host, path, id).await
+    }
+
+    /// The same at another port.
+    pub(crate) async fn visit_at(&self, port: u16, host: &str, path: &str, id: &str) -> String {
         let visit = async {
-            let mut stream = TcpStream::connect(self.http).await.unwrap();
+            let address = SocketAddr::new(self.http.ip(), port);
+            let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n"
             );
@@ -260,6 +306,55 @@ impl House {
         serde_json::from_str(&shown).unwrap()
     }
 
+    /// Types a line as a person at a terminal, and then one of these at each prompt, which has to hide it. Prompts are in
+    /// brackets.
+    pub(crate) async fn types_at_terminal(&mut self, line: &str, answers: &[&str]) -> u8 {
+        let (typed, stdin) = mpsc::channel(4);
+        let mut answers = answers.iter();
+        let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
+        let hidden = watch::Sender::new(false);
+        let mut is_hidden = hidden.subscribe();
+        let session = Session {
+            caller: Caller::Console,
+            stdin,
+            output,
+            terminal: watch::channel(None).1,
+            hidden: Some(hidden),
+        };
+        let reading = async {
+            let mut shown = String::new();
+            while let Some((_, bytes)) = said.recv().await {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if !text.ends_with(": ") {
+                    shown.push_str(&text);
+                    continue;
+                }
+                assert!(*is_hidden.borrow_and_update(), "{text}");
+                shown.push_str(&format!("[{text}]\n"));
+                let answer = answers.next().expect("no prompt was expected");
+                typed
+                    .send(Bytes::from(format!("{answer}\n")))
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(answers.next(), None, "was not asked for");
+            shown
+        };
+        let command = commands::run_words(&self.platform, line, session);
+        let both = async { tokio::join!(reading, command) };
+        let ended = tokio::time::timeout(HANGS_AFTER, both).await;
+        let (shown, code) = ended.expect("the command did not end");
+        assert!(
+            !*is_hidden.borrow(),
+            "the terminal hides what is typed next"
+        );
+        self.transcript.push_str(&format!("$ {line}\n{shown}"));
+        if code != 0 {
+            self.transcript.push_str(&format!("(exit {code})\n"));
+        }
+        code
+    }
+
     async fn session(&self, line: &str, stdin: mpsc::Receiver<Bytes>) -> (String, u8) {
         let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
         let session = Session {
@@ -267,6 +362,7 @@ impl House {
             stdin,
             output,
             terminal: watch::channel(None).1,
+            hidden: None,
         };
         let reading = async {
             let mut shown = String::new();
@@ -290,6 +386,7 @@ impl House {
             stdin: mpsc::channel(1).1,
             output,
             terminal: watch::channel(None).1,
+            hidden: None,
         };
         let platform = self.platform.clone();
         let line = line.to_owned();
@@ -311,6 +408,32 @@ impl House {
             .map(|line| steadied(line, self.port))
             .collect()
     }
+}
+
+/// Runs git on a bare repository and returns its output.
+fn git(repository: &Path, words: &[&str], input: &str) -> String {
+    let mut child = Command::new("git")
+        .arg("--git-dir")
+        .arg(repository)
+        .args(words)
+        .envs([
+            ("GIT_AUTHOR_NAME", "me"),
+            ("GIT_AUTHOR_EMAIL", "me@example.com"),
+            ("GIT_COMMITTER_NAME", "me"),
+            ("GIT_COMMITTER_EMAIL", "me@example.com"),
+            ("GIT_AUTHOR_DATE", "1700000000 +0000"),
+            ("GIT_COMMITTER_DATE", "1700000000 +0000"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "git {words:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Replaces moments, ids and durations by words.

@@ -243,3 +243,103 @@ fn domains_and_wildcards_can_be_proved_by_dns_with_an_account_bound_to_another()
     let log = server.log();
     assert!(!log.contains(KEY) && !log.contains("PRIVATE KEY"));
 }
+
+/// The hook's own list of what it was called for, such as `present _acme-challenge.shop.test`.
+fn calls(house: &House) -> Vec<String> {
+    let (_, log) = house.pebble.dns_hook();
+    let log = fs::read_to_string(log).unwrap_or_default();
+    log.lines().map(str::to_owned).collect()
+}
+
+fn proved(house: &House, name: &str) -> usize {
+    let wanted = format!("present _acme-challenge.{name}");
+    calls(house).iter().filter(|call| **call == wanted).count()
+}
+
+#[test]
+fn all_apps_in_front_of_a_base_domain_share_one_wildcard() {
+    let house = House::new(
+        |_| {},
+        |pebble| {
+            let (hook, _) = pebble.dns_hook();
+            let challenge = "dns-01".to_owned();
+            vec![
+                ("MINI_ACME_CHALLENGE", challenge),
+                ("MINI_ACME_DNS_HOOK", hook.display().to_string()),
+            ]
+        },
+    );
+    let server = &house.server;
+    server.ssh(&["domains:add-global", "apps.test"]).succeeds();
+    for app in ["shop", "blog"] {
+        server.ssh(&["apps:create", app]).succeeds();
+    }
+    for app in ["shop", "blog"] {
+        let host = format!("{app}.apps.test");
+        house.is_certified(app, &host);
+        house.visit(&host).says(&["502"]).succeeds();
+        let report = house.report(app);
+        assert_eq!(
+            report[format!("ssl-hostname-{host}-served-by")],
+            "*.apps.test (the server's, for all apps)"
+        );
+        assert_eq!(report["ssl-hostnames"], "*.apps.test");
+        assert_eq!(report["ssl-served-hostnames"], host);
+    }
+    // One that comes later is served at once, and nothing is ordered for it.
+    server.ssh(&["apps:create", "late"]).succeeds();
+    house.visit("late.apps.test").says(&["502"]).succeeds();
+    // A name of its own gets a certificate of its own.
+    server.ssh(&["domains:add", "late", "late.test"]).succeeds();
+    house.is_certified("late", "late.test");
+    assert_eq!(
+        house.report("late")["ssl-hostname-late.test-served-by"],
+        "late.test (the app's own)"
+    );
+    let count = |name: &str| proved(&house, name);
+    assert_eq!((count("apps.test"), count("late.test")), (1, 1));
+    assert_eq!(
+        calls(&house)
+            .iter()
+            .filter(|call| call.starts_with("present"))
+            .count(),
+        2
+    );
+    // Who is nobody's name is shown no certificate.
+    house.visit("nobody.apps.test").ends_with(35);
+}
+
+#[test]
+fn an_app_for_which_it_is_turned_off_gets_no_certificate_and_keeps_what_it_has() {
+    let house = House::new(|_| {}, |_| Vec::new());
+    let server = &house.server;
+    for app in ["quiet", "shop"] {
+        server.ssh(&["apps:create", app]).succeeds();
+    }
+    server.ssh(&["certs:auto", "quiet", "off"]).succeeds();
+    server
+        .ssh(&["domains:add", "quiet", "quiet.test"])
+        .succeeds();
+    // That one is ordered which was added later says that the first will not be.
+    server.ssh(&["domains:add", "shop", "shop.test"]).succeeds();
+    house.is_certified("shop", "shop.test");
+    let report = house.report("quiet");
+    assert_eq!(
+        report["ssl-hostname-quiet.test-state"],
+        "no certificate: certs:auto is off"
+    );
+    assert_eq!(report["ssl-automatic"], "off");
+    house.visit("quiet.test").ends_with(35);
+
+    server.ssh(&["certs:auto", "quiet", "on"]).succeeds();
+    house.is_certified("quiet", "quiet.test");
+    house.visit("quiet.test").says(&["502"]).succeeds();
+    server
+        .ssh(&["certs:auto", "quiet", "off"])
+        .says(&["`certs:remove quiet` removes them"])
+        .succeeds();
+    house.visit("quiet.test").says(&["502"]).succeeds();
+    server.ssh(&["certs:renew", "quiet"]).says(&["turned off"]);
+    server.ssh(&["certs:remove", "quiet"]).succeeds();
+    house.visit("quiet.test").ends_with(35);
+}

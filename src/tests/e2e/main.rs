@@ -14,6 +14,7 @@
 mod acme;
 mod apps;
 mod branches;
+mod builder;
 mod certificates;
 mod client;
 mod config;
@@ -22,11 +23,14 @@ mod docker;
 mod examples;
 mod gate;
 mod http;
+mod javascript;
 mod keys;
+mod languages;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod policy;
+mod ports;
 mod process;
 mod processes;
 mod proxied;

@@ -366,6 +366,11 @@ impl Server {
         Load::start(self.http(), &format!("{app}.localhost"), Kept::Half)
     }
 
+    /// Steady requests to an app at another address.
+    pub(crate) fn load_at(&self, address: SocketAddr, app: &str) -> Load {
+        Load::start(address, &format!("{app}.localhost"), Kept::Half)
+    }
+
     /// Steady requests to an app, each on a connection of its own.
     pub(crate) fn load_on_new_connections(&self, app: &str) -> Load {
         Load::start(self.http(), &format!("{app}.localhost"), Kept::None)

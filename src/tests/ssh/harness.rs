@@ -372,6 +372,21 @@ async fn command(line: String, mut session: Session, released: watch::Sender<boo
             released.wait_for(|is_released| *is_released).await.unwrap();
             5
         }
+        // Asks for a line that the terminal does not show, and says how long it was.
+        "secret" => {
+            let hidden = session.hidden.clone().unwrap();
+            hidden.send_replace(true);
+            say("which? ".to_owned()).await.unwrap();
+            let mut line = Vec::new();
+            while !line.ends_with(b"\n") {
+                line.extend(session.stdin.recv().await.unwrap());
+            }
+            hidden.send_replace(false);
+            say(format!("{} characters\n", line.len() - 1))
+                .await
+                .unwrap();
+            0
+        }
         "release" => {
             released.send_replace(true);
             0

@@ -155,6 +155,24 @@ fn a_wildcard_carries_the_names_below_it_as_long_as_it_can_be_had() {
 }
 
 #[test]
+fn a_wildcard_that_many_share_is_given_up_only_after_some_time() {
+    let orders_after = |failures: u32| {
+        let next_try = start() + HOUR;
+        let world = World {
+            wanted: vec![name("*.apps.test"), name("a.apps.test")],
+            shared: HashSet::from([name("*.apps.test")]),
+            tries: HashMap::from([(name("*.apps.test"), failed(failures, next_try))]),
+            ..World::default()
+        };
+        let plan = plan(&world, &HashSet::new(), &with_hook(), start());
+        assert_eq!(plan.look_again, Some(next_try));
+        orders(&plan).len()
+    };
+    assert_eq!((orders_after(1), orders_after(4)), (0, 0));
+    assert_eq!(orders_after(5), 1, "its name looks after itself");
+}
+
+#[test]
 fn a_wildcard_of_somebody_else_carries_nothing() {
     let world = World {
         wanted: vec![name("*.apps.test"), name("a.apps.test")],

@@ -1,0 +1,165 @@
+//! Configuration that is a program (`next.config.mjs`, `vite.config.ts`): read as text, comments, spaces and kinds of quotes
+//! aside. No evaluation: a value that is computed is not found, and the framework's default holds.
+
+use crate::error::DetectError;
+use crate::repository::Repository;
+use crate::template::is_harmless;
+
+/// The first file whose code contains one of `texts`, which are written without spaces and with double quotes.
+pub(crate) fn file_with(
+    repository: &Repository<'_>,
+    of: &[String],
+    texts: &[String],
+) -> Result<Option<String>, DetectError> {
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        let code = compact(&repository.source(path)?);
+        if texts.iter().any(|text| is_in(&code, text)) {
+            return Ok(Some(path.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// The directory behind the first `NAME: "..."` in one of the files, for one of `names`. Nothing that leaves the app, and
+/// nothing with characters that need care.
+pub(crate) fn directory(
+    repository: &Repository<'_>,
+    of: &[String],
+    names: &[String],
+) -> Result<Option<String>, DetectError> {
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        let code = compact(&repository.source(path)?);
+        for name in names {
+            let key = format!("{name}:\"");
+            let starts = code.match_indices(&key).map(|(at, _)| at);
+            for at in starts.filter(|at| is_word_start(&code, *at)) {
+                let value = code.get(at + key.len()..).unwrap_or_default();
+                let value = value.split('"').next().unwrap_or_default();
+                if let Some(directory) = clean_directory(value) {
+                    return Ok(Some(directory));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A relative directory as Docker and a shell take it without quotes; nothing for any other.
+pub(crate) fn clean_directory(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/');
+    let text = text.strip_prefix("./").unwrap_or(text);
+    let is_clean = !text.is_empty()
+        && !text.starts_with(['/', '-', '@'])
+        && is_harmless(text)
+        && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    is_clean.then(|| text.to_owned())
+}
+
+fn is_in(code: &str, text: &str) -> bool {
+    code.match_indices(text)
+        .any(|(at, _)| !text.starts_with(is_word) || is_word_start(code, at))
+}
+
+fn is_word_start(code: &str, at: usize) -> bool {
+    !code
+        .get(..at)
+        .is_some_and(|before| before.ends_with(is_word))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+/// Code without comments and without spaces outside of strings; every string in double quotes.
+fn compact(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let mut rest = source.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' | '\'' | '`' => {
+                code.push('"');
+                while let Some(inner) = rest.next() {
+                    match inner {
+                        '\\' => code.extend(rest.next()),
+                        // A quote that is never closed ends with its line, except in a template string.
+                        _ if inner == c || (inner == '\n' && c != '`') => break,
+                        other => code.push(other),
+                    }
+                }
+                code.push('"');
+            }
+            '/' if rest.peek() == Some(&'/') => {
+                for skipped in rest.by_ref() {
+                    if skipped == '\n' {
+                        break;
+                    }
+                }
+            }
+            '/' if rest.peek() == Some(&'*') => {
+                rest.next();
+                let mut previous = ' ';
+                for skipped in rest.by_ref() {
+                    if previous == '*' && skipped == '/' {
+                        break;
+                    }
+                    previous = skipped;
+                }
+            }
+            space if space.is_whitespace() => {}
+            other => code.push(other),
+        }
+    }
+    // `"output": "export"` reads as `output: "export"`.
+    code.replace("\":", ":")
+        .replace("{\"", "{")
+        .replace(",\"", ",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MapTree;
+
+    fn found(source: &str, text: &str) -> bool {
+        let tree = MapTree::new().with("next.config.js", source);
+        let repository = Repository::new(&tree).unwrap();
+        let of = ["next.config.js".to_owned()];
+        file_with(&repository, &of, &[text.to_owned()])
+            .unwrap()
+            .is_some()
+    }
+
+    #[test]
+    fn texts_whatever_the_layout() {
+        let text = "output:\"export\"";
+        assert!(found("module.exports = { output: 'export' }", text));
+        assert!(found("const c = {\n  \"output\" :\n `export`,\n}", text));
+        assert!(!found("{ // output: 'export'\n}", text));
+        assert!(!found("{ /* output: 'export' */ }", text));
+        assert!(!found("{ myoutput: 'export' }", text));
+        assert!(!found("{ output: isDev ? undefined : 'export' }", text));
+        assert!(found("x('it\\'s'); y = { output: \"export\" }", text));
+        assert!(!found("/* never closed output: 'export'", text));
+    }
+
+    #[test]
+    fn directories() {
+        for (source, expected) in [
+            ("build: { outDir: './public/app/' }", Some("public/app")),
+            ("outDir: '../out'", None),
+            ("outDir: '/srv'", None),
+            ("outDir: 'a b'", None),
+            ("outDir: path.resolve('x')", None),
+            ("testOutDir: 'x', outDir: \"y\"", Some("y")),
+        ] {
+            let tree = MapTree::new().with("vite.config.ts", source);
+            let repository = Repository::new(&tree).unwrap();
+            let found = directory(
+                &repository,
+                &["vite.config.*".to_owned()],
+                &["outDir".to_owned()],
+            );
+            assert_eq!(found.unwrap().as_deref(), expected, "{source}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `railpack.json`, as far as its meaning is plain without railpack's own builder (railpack.com/config/file). What is not is a
+//! warning.
+
+use serde_json::Value;
+
+use super::{Overrides, check_package, check_variable, joined, variable};
+use crate::document::{Document, Entry};
+use crate::error::DetectError;
+use crate::repository::Repository;
+use crate::said::Said;
+
+pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError> {
+    let mut found = Overrides::default();
+    let Some(document) = Document::json(repository, "railpack.json")? else {
+        return Ok(found);
+    };
+    for entry in document.entries("")? {
+        match entry.key {
+            "$schema" => {}
+            "provider" if entry.value.as_str().is_some_and(variable::is_language) => {
+                found.buildpack = Some(document.text(&entry)?);
+            }
+            "buildAptPackages" => {
+                found.build_packages = document.texts(&entry)?;
+                found.build_packages.iter().try_for_each(check_package)?;
+            }
+            "packages" => {
+                for package in document.entries(&entry.pointer)? {
+                    let said = document.scalar(&package)?;
+                    if variable::is_runtime(package.key) && said.value != "latest" {
+                        found.versions.insert(package.key.to_owned(), said);
+                    } else {
+                        found.warnings.push(document.ignored(&package.pointer));
+                    }
+                }
+            }
+            "steps" => {
+                for step in document.entries(&entry.pointer)? {
+                    self::step(&document, &step, &mut found)?;
+                }
+            }
+            "deploy" => {
+                for part in document.entries(&entry.pointer)? {
+                    deploy(&document, &part, &mut found)?;
+                }
+            }
+            // What is cached is ours.
+            "caches" => {}
+            _ => found.warnings.push(document.ignored(&entry.pointer)),
+        }
+    }
+    Ok(found)
+}
+
+fn deploy(
+    document: &Document,
+    entry: &Entry<'_>,
+    found: &mut Overrides,
+) -> Result<(), DetectError> {
+    match entry.key {
+        "startCommand" => {
+            found
+                .processes
+                .insert("web".to_owned(), document.text(entry)?);
+        }
+        "aptPackages" => {
+            found.packages = document.texts(entry)?;
+            found.packages.iter().try_for_each(check_package)?;
+        }
+        "variables" => {
+            for variable in document.entries(&entry.pointer)? {
+                let said = document.scalar(&variable)?;
+                check_variable(variable.key, &said.origin)?;
+                found.environment.insert(variable.key.to_owned(), said);
+            }
+        }
+        _ => found.warnings.push(document.ignored(&entry.pointer)),
+    }
+    Ok(())
+}
+
+fn step(document: &Document, step: &Entry<'_>, found: &mut Overrides) -> Result<(), DetectError> {
+    for entry in document.entries(&step.pointer)? {
+        match (step.key, entry.key) {
+            ("install" | "build", "commands") => match commands(document, &entry) {
+                Some(commands) if step.key == "install" => found.install = joined(commands),
+                Some(commands) => found.build = joined(commands),
+                None => found.warnings.push(document.ignored(&entry.pointer)),
+            },
+            (_, "caches") => {}
+            _ => found.warnings.push(document.ignored(&entry.pointer)),
+        }
+    }
+    Ok(())
+}
+
+/// Commands as text or as `{"cmd": "..."}`; nothing where one of them copies files, sets a path or stands for the default.
+fn commands(document: &Document, entry: &Entry<'_>) -> Option<Vec<Said>> {
+    let command = |item: &Value| {
+        let text = match item {
+            Value::String(text) => text.as_str(),
+            Value::Object(table) => table.get("cmd")?.as_str()?,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
+        };
+        let text = text.trim();
+        let is_command = !text.is_empty() && text != "..." && !text.contains(char::is_control);
+        is_command.then(|| Said {
+            value: text.to_owned(),
+            origin: document.origin(&entry.pointer),
+        })
+    };
+    entry.value.as_array()?.iter().map(command).collect()
+}

@@ -1,0 +1,93 @@
+//! Apps of other languages and package managers than those in `examples/`, built as they are pushed and called.
+
+use crate::repository::Repository;
+use crate::server::Server;
+
+/// Pushes the files and looks for `answer` at `path`.
+fn check(app: &str, files: &[(&str, &str)], says: &[&str], path: &str, answer: &str) {
+    let server = Server::start();
+    let repository = Repository::empty(&server, app);
+    for (file, text) in files {
+        repository.write(file, text);
+    }
+    repository.commit("The app");
+    let push = repository.push();
+    push.succeeds();
+    push.says(says);
+    let body = server.body(app, path);
+    assert!(body.contains(answer), "{body}");
+}
+
+#[test]
+fn a_fastapi_app_locked_by_uv() {
+    check(
+        "uv",
+        &[
+            ("pyproject.toml", include_str!("apps/uv.toml")),
+            ("uv.lock", include_str!("apps/uv.lock")),
+            (
+                "main.py",
+                "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get(\"/\")\ndef home():\n    return \"installed by uv\"\n",
+            ),
+        ],
+        &["uv sync --locked"],
+        "/",
+        "installed by uv",
+    );
+}
+
+/// The second program is only built because the Procfile names it; the path is the one Heroku's users are used to.
+#[test]
+fn a_cargo_workspace_with_a_procfile() {
+    let manifest = |name: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+    };
+    check(
+        "cargo",
+        &[
+            (
+                "Cargo.toml",
+                "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n",
+            ),
+            ("Procfile", "release: jobs\nweb: ./target/release/gate\n"),
+            ("crates/jobs/Cargo.toml", &manifest("jobs")),
+            (
+                "crates/jobs/src/main.rs",
+                "fn main() {\n    println!(\"the second program\");\n}\n",
+            ),
+            ("crates/gate/Cargo.toml", &manifest("gate")),
+            (
+                "crates/gate/src/main.rs",
+                r#"use std::io::{Read, Write};
+
+fn main() {
+    let port = std::env::var("PORT").unwrap();
+    let listener = std::net::TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\nConnection: close\r\n\r\nbuilt by cargo");
+    }
+}
+"#,
+            ),
+        ],
+        &["Running the release command: jobs"],
+        "/",
+        "built by cargo",
+    );
+}
+
+#[test]
+fn a_folder_named_by_a_staticfile_for_an_app_in_the_browser() {
+    check(
+        "browser",
+        &[
+            ("Staticfile", "root: site\npushstate: enabled\n"),
+            ("site/index.html", "<h1>taken apart in the browser</h1>\n"),
+        ],
+        &["Staticfile names the folder site"],
+        "/some/path",
+        "taken apart in the browser",
+    );
+}
