@@ -201,7 +201,7 @@ where
             is_tls_in_front: false,
         };
         let seat = Seat {
-            open: worker.open.enter(),
+            open: worker.open.enter(&Rc::default()),
             visit: None,
         };
         let (client, proxy) = duplex(PIPE_BYTES);

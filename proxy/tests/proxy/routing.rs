@@ -25,7 +25,6 @@ fn to(app: &App) -> Target {
 
 fn redirect(status: RedirectStatus, to: &str) -> Target {
     Target::Redirect(Arc::new(Redirect {
-        is_unlogged: false,
         name: "shop".to_owned(),
         status,
         to: to.parse().unwrap(),
