@@ -1,6 +1,6 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test bench bench-proxy
+.PHONY: help demo demo-stop check test bench bench-proxy soak fuzz
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -22,3 +22,9 @@ bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one 
 
 bench-proxy: ## the proxy alone: plain, TLS, HTTP/2, WebSocket, fixed rate, 10,000 hosts, beside nginx, haproxy and caddy
 	@src/bench/run proxy tls apps
+
+soak: ## a million requests of all kinds with the memory watched, and hostile clients beside a good one
+	@src/bench/run soak
+
+fuzz: ## coverage-guided fuzzing of the proxy and the detector, TIME=60 seconds each (one: TARGET=requests)
+	@src/tests/fuzz/run $(or $(TIME),60) $(TARGET)

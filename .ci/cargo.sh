@@ -57,7 +57,9 @@ tests_without_docker() {
 # format_and_lints: the two checks every run begins with.
 format_and_lints() {
     step "format"
-    cargo fmt --all --check || fail "the code is not formatted" "cargo fmt would change the lines above" "run \`cargo fmt --all\`"
+    # The fuzz targets are a workspace of their own.
+    { cargo fmt --all --check && cargo fmt --manifest-path src/tests/fuzz/Cargo.toml --check; } || fail "the code is not formatted" "cargo fmt would change the lines above" \
+        "run \`cargo fmt --all\`, for src/tests/fuzz in that folder"
     step "clippy"
     cargo clippy --workspace --all-targets --locked -- -D warnings ||
         fail "clippy is not content" "see above; warnings count as errors here" "change the code, or add an #[expect] with its reason"

@@ -188,8 +188,16 @@ fn owned(fault: Fault, client: &Client, request: &Request<Incoming>) -> (Fault, 
 }
 
 /// Whether the target has a path, or is the `*` of OPTIONS. An authority alone, as CONNECT has it, is none.
+///
+/// Over HTTP/2 what was written is looked at (RFC 9113 section 8.3.1): of `?a` the library says that its path is `/`.
 fn is_target(request: &Request<Incoming>) -> bool {
-    let path = request.uri().path();
+    let path = match request.version() {
+        Version::HTTP_2 => request
+            .uri()
+            .path_and_query()
+            .map_or("", PathAndQuery::as_str),
+        _ => request.uri().path(),
+    };
     path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
 }
 
@@ -476,7 +484,12 @@ impl Forwarding {
 /// A target in absolute form as the origin server gets it.
 fn origin_form(target: &Uri) -> Uri {
     let path = target.path_and_query().cloned();
-    Uri::from(path.unwrap_or(PathAndQuery::from_static("/")))
+    let origin = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    // Of `http://app#a`, and of `#a` over HTTP/2, the library leaves an empty one, which it calls `/` until it writes it.
+    if origin.path().is_empty() {
+        return Uri::from_static("/");
+    }
+    origin
 }
 
 /// A target in origin form as the service behind a stripped route gets it.

@@ -67,8 +67,9 @@ impl Said {
 /// What the lines of a field list, the last first.
 fn from_the_end<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().rev();
-    // A line that is no text is one entry that cannot be read.
-    lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(',').map(str::trim))
+    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    // One that is no text cannot be read, and no other becomes unreadable by it.
+    entries.map(|entry| std::str::from_utf8(entry).unwrap_or("?").trim())
 }
 
 /// The entry as far from the end as the client's address is, or the first: most proxies that add to the chain of
@@ -118,7 +119,13 @@ struct Hop {
 /// Each is the shortest end of what is left that is a whole element, so that a quote which somebody left open before it
 /// cannot swallow it.
 fn hops(line: &HeaderValue) -> impl Iterator<Item = Option<Hop>> {
-    let mut left = line.to_str().ok();
+    // What is no text ends the way, and takes nothing with it that stands behind.
+    let (text, is_whole) = match line.as_bytes().utf8_chunks().last() {
+        Some(end) if end.invalid().is_empty() => (end.valid(), end.valid().len() == line.len()),
+        Some(_) => ("", false),
+        None => ("", true),
+    };
+    let mut left = Some(text);
     let mut is_over = false;
     std::iter::from_fn(move || {
         if is_over {
@@ -127,7 +134,8 @@ fn hops(line: &HeaderValue) -> impl Iterator<Item = Option<Hop>> {
         let text = left.unwrap_or_default();
         let commas = text.bytes().enumerate().rev();
         let commas = commas.take(MAX_HOP_BYTES).filter(|(_, byte)| *byte == b',');
-        let mut starts = commas.map(|(at, _)| Some(at)).chain([None]);
+        let beginning = is_whole.then_some(None);
+        let mut starts = commas.map(|(at, _)| Some(at)).chain(beginning);
         let found = starts.find_map(|comma| {
             let start = comma.map_or(0, |at| at + 1);
             let hop = Hop::read(text.get(start..)?)?;

@@ -56,6 +56,10 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) -> Option<HeaderValue> {
     if !headers.keys().any(is_marked) {
         return None;
     }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // Of the two, this one said where the body ends (RFC 9112 section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
     let upgrade = headers.get(UPGRADE).cloned();
     remove_marked(headers, is_marked);
     upgrade
@@ -106,12 +110,10 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, told: &Told<'_>) -> HeaderV
     headers.reserve(6 + more);
     let id = match headers.get(X_REQUEST_ID) {
         Some(id) if visitor.is_introduced && is_acceptable_id(id) => id.clone(),
-        _ => {
-            let id = stamps.request_id();
-            headers.insert(X_REQUEST_ID, id.clone());
-            id
-        }
+        _ => stamps.request_id(),
     };
+    // In place of all there were: of two ids, an upstream could log the other one.
+    headers.insert(X_REQUEST_ID, id.clone());
     headers.insert(X_FORWARDED_FOR, visitor.address.clone());
     headers.insert(
         X_FORWARDED_PROTO,
@@ -119,10 +121,11 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, told: &Told<'_>) -> HeaderV
     );
     headers.insert(X_FORWARDED_PORT, visitor.port.clone());
     headers.insert(X_FORWARDED_HOST, host.clone());
-    let start = headers.get(X_REQUEST_START);
-    if !(visitor.is_introduced && start.is_some_and(is_acceptable_start)) {
-        headers.insert(X_REQUEST_START, stamps.request_start());
-    }
+    let start = match headers.get(X_REQUEST_START) {
+        Some(start) if visitor.is_introduced && is_acceptable_start(start) => start.clone(),
+        _ => stamps.request_start(),
+    };
+    headers.insert(X_REQUEST_START, start);
     if policy.forwarded
         && let Some(forwarded) = forwarded(visitor, host)
     {

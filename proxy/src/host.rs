@@ -140,10 +140,12 @@ pub(crate) fn routing_name(header: &str) -> Option<Cow<'_, str>> {
         None => header.split_once(':').unwrap_or((header, "")),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    let plausible = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'@' | b'?' | b'#' | b','));
+    let plausible = match name.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| !address.is_empty() && address.bytes().all(is_of_address)),
+        None => !name.is_empty() && name.bytes().all(is_of_name),
+    };
     if !plausible || !port.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -152,6 +154,17 @@ pub(crate) fn routing_name(header: &str) -> Option<Cow<'_, str>> {
     } else {
         Some(Cow::Borrowed(name))
     }
+}
+
+/// RFC 3986 section 3.2.2, `reg-name`, without the comma that would make a list of it. A backslash, for one, is none of it:
+/// browsers would read a redirect to `a\.example.com` as one to `a`.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
+}
+
+/// RFC 3986 section 3.2.2, `IPv6address`.
+fn is_of_address(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')
 }
 
 /// The name a wildcard would have to be for: what stands behind the first label.
@@ -229,6 +242,25 @@ mod tests {
         check_name("user@a", None);
         check_name("a/b", None);
         check_name("a, b", None);
+    }
+
+    #[test]
+    fn a_host_that_browsers_read_as_another_is_refused() {
+        for header in [
+            "evil\\.test",
+            "a\\",
+            "a<b.test",
+            "a\"b",
+            "a`b",
+            "a{b}",
+            "a|b",
+            "a^b",
+            "a[b]",
+            "[a\\]",
+        ] {
+            check_name(header, None);
+        }
+        check_name("a_b~c.test", Some("a_b~c.test"));
     }
 
     proptest! {

@@ -43,6 +43,8 @@ mod exchange;
 mod fault;
 mod forward;
 mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod gathered;
 mod handle;

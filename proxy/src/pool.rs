@@ -1,8 +1,11 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
 use crate::body::RequestBody;
+use crate::connection::MAX_BUFFER_BYTES;
 use crate::deadline::within;
 use crate::fault::Fault;
+#[cfg(fuzzing)]
+use crate::fuzzing::dial;
 use crate::handle::Shared;
 use crate::health::Health;
 use crate::health_probe;
@@ -10,6 +13,8 @@ use crate::ledger::Usage;
 use crate::protocol::Way;
 use crate::shared_connection::{self, Place, SharedConnections};
 use crate::socket::Socket;
+#[cfg(not(fuzzing))]
+use crate::socket::Stream;
 use crate::table::Upstream;
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -22,7 +27,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// A connection as one request uses it.
@@ -219,12 +223,18 @@ pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
 ) -> Result<TokioIo<Socket>, ConnectError> {
-    let stream = within(timeout, TcpStream::connect(address))
+    let stream = within(timeout, dial(address))
         .await
         .ok_or(ConnectError::TimedOut)?
         .map_err(ConnectError::Refused)?;
-    stream.set_nodelay(true).map_err(ConnectError::Refused)?;
     Ok(TokioIo::new(Socket::new(stream)))
+}
+
+#[cfg(not(fuzzing))]
+async fn dial(address: SocketAddr) -> io::Result<Stream> {
+    let stream = Stream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
@@ -233,7 +243,9 @@ async fn connect(
     timeout: Duration,
 ) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
     let stream = open(address, timeout).await?;
-    let (sender, connection) = http1::handshake(stream)
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .handshake(stream)
         .await
         .map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
     tokio::task::spawn_local(async move {

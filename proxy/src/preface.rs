@@ -1,7 +1,7 @@
 //! The beginning of a plain connection. hyper finds out that a client speaks HTTP/2 with prior knowledge only if the
 //! preface comes in one piece, and answers the first half of one with a 400.
 
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 use crate::taken::Taken;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -10,7 +10,6 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
 
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,7 +33,7 @@ impl Whole {
     }
 
     /// The stream below, once something was read of it.
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> Stream {
         self.io.into_inner().into_inner().into_inner()
     }
 

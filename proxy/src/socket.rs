@@ -4,8 +4,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::task::coop;
+
+/// What a connection runs over.
+#[cfg(not(fuzzing))]
+pub(crate) type Stream = tokio::net::TcpStream;
+#[cfg(fuzzing)]
+pub(crate) use crate::fuzzing::Stream;
 
 /// What is copied together to be written at once: a head and a small body.
 const TOGETHER_BYTES: usize = 2048;
@@ -19,7 +24,7 @@ const TOGETHER_BYTES: usize = 2048;
 /// The runtime notes under a lock each time who is to be woken; here that is done once for each time something comes.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     /// The task that asked for more to read last.
     reader: Option<Waker>,
     /// The runtime knows that it waits.
@@ -27,15 +32,15 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Socket {
+    pub(crate) fn new(stream: impl Into<Stream>) -> Socket {
         Socket {
-            stream,
+            stream: stream.into(),
             reader: None,
             is_waiting: false,
         }
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> Stream {
         self.stream
     }
 

@@ -49,7 +49,8 @@ fn is_traceparent(value: &HeaderValue) -> bool {
         return false;
     };
     let is_set = |id: &[u8]| id.iter().any(|digit| *digit != b'0');
-    let may_have_more = more.is_empty() || (version != b"00" && more.starts_with(b"-"));
+    let is_more = more.starts_with(b"-") && more.iter().all(u8::is_ascii_graphic);
+    let may_have_more = more.is_empty() || (version != b"00" && is_more);
     version != b"ff" && is_set(trace) && is_set(parent) && may_have_more
 }
 
@@ -62,7 +63,8 @@ mod tests {
     fn check(parents: &[&str], may_continue: bool, continues: bool) {
         let mut headers = HeaderMap::new();
         for parent in parents {
-            headers.append(TRACEPARENT, parent.parse().unwrap());
+            let parent = HeaderValue::from_bytes(parent.as_bytes());
+            headers.append(TRACEPARENT, parent.unwrap());
         }
         headers.insert(TRACESTATE, HeaderValue::from_static("vendor=1"));
         carry_on(&mut headers, may_continue, &Random::new());
@@ -96,6 +98,7 @@ mod tests {
             &GIVEN.replace('-', "_"),
             &format!("{GIVEN}-more"),
             &format!("{later}more"),
+            &format!("{later}-\u{e4}"),
             &GIVEN[..54],
         ] {
             check(&[broken], true, false);

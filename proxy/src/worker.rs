@@ -91,7 +91,19 @@ impl Setup {
     }
 
     async fn serve(&self, ledger: Arc<Ledger>, sockets: Vec<ListeningSocket>) -> io::Result<()> {
-        let worker = Rc::new(Worker {
+        let worker = self.worker(ledger);
+        let mut listeners = Vec::with_capacity(sockets.len());
+        let entrance = Rc::default();
+        for socket in sockets {
+            listeners.push(Listener::new(socket, None, &entrance)?);
+        }
+        let _ = self.started.send(Ok(()));
+        worker.work(listeners).await;
+        Ok(())
+    }
+
+    pub(crate) fn worker(&self, ledger: Arc<Ledger>) -> Rc<Worker> {
+        Rc::new(Worker {
             index: self.index,
             settings: Arc::clone(&self.settings),
             routes: Routes::new(
@@ -111,15 +123,7 @@ impl Setup {
             followed_ports: Cell::new(0),
             ledger,
             shared: Arc::clone(&self.shared),
-        });
-        let mut listeners = Vec::with_capacity(sockets.len());
-        let entrance = Rc::default();
-        for socket in sockets {
-            listeners.push(Listener::new(socket, None, &entrance)?);
-        }
-        let _ = self.started.send(Ok(()));
-        worker.work(listeners).await;
-        Ok(())
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-"""A steady load: load.py HOST PORT NAME REQUESTS_PER_SECOND, until its standard input ends. Half of the requests come on
+"""A steady load: load.py HOST PORT NAME REQUESTS_PER_SECOND [SOURCE], until its standard input ends. Half of the requests come on
 connections that are kept, half each on its own. Prints how many failed, and how."""
 
 import collections
@@ -13,6 +13,7 @@ WORKERS = 8
 
 def main():
     host, port, name, rate = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+    source = (sys.argv[5], 0) if len(sys.argv) > 5 else None
     over = threading.Event()
     found = collections.Counter()
     lock = threading.Lock()
@@ -28,7 +29,7 @@ def main():
             due += pause
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection(host, port, timeout=10)
+                    connection = http.client.HTTPConnection(host, port, timeout=10, source_address=source)
                 connection.request("GET", "/", headers={"Host": name} | ({} if keeps else {"Connection": "close"}))
                 answer = connection.getresponse()
                 answer.read()

@@ -96,6 +96,31 @@ fn what_cannot_be_read_ends_the_chain() {
 }
 
 #[test]
+fn bytes_that_are_no_text_hide_no_client() {
+    // A client writes the first, a trusted proxy appends its address to that.
+    for made_up in ["\u{e4}", "6.6.6.6"] {
+        let mut headers = HeaderMap::new();
+        for (name, own) in [
+            (X_FORWARDED_FOR, ", 192.0.2.1"),
+            (FORWARDED, ", for=192.0.2.1"),
+        ] {
+            // Not UTF-8 either.
+            let value = [made_up.as_bytes(), b"\xff;x=\"", own.as_bytes()].concat();
+            headers.insert(&name, HeaderValue::from_bytes(&value).unwrap());
+            let found = Said::by(&headers, |_| false).client;
+            assert_eq!(found, Some("192.0.2.1".parse().unwrap()), "{headers:?}");
+            headers.clear();
+        }
+    }
+    // What is behind such a byte is no whole element.
+    let mut headers = HeaderMap::new();
+    let value = b"for=\xff;x=\xfffor=6.6.6.6, for=10.0.0.1";
+    headers.insert(FORWARDED, HeaderValue::from_bytes(value).unwrap());
+    let found = Said::by(&headers, |address| address.to_string().starts_with("10."));
+    assert_eq!(found.client, Some("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
 fn forwarded_is_read_with_its_quotes() {
     check(
         &["Forwarded: for=192.0.2.43, for=198.51.100.17"],

@@ -40,6 +40,22 @@ fn with_policy(world: &World, policy: Policy, app: &App) {
 }
 
 #[tokio::test]
+async fn a_request_id_that_came_twice_reaches_the_upstream_once() {
+    let app = mirror().await;
+    let world = World::with_settings(behind(), &[&app]);
+    let twice = "X-Request-Id: mine-1\r\nX-Request-Id: mine-2\r\n\
+                 X-Request-Start: t=1700000000.123\r\nX-Request-Start: t=1700000001.123\r\n";
+    let seen = world.ask(&asking(twice)).await.body;
+    for (name, expected) in [
+        ("x-request-id: ", "mine-1"),
+        ("x-request-start: ", "t=1700000000.123"),
+    ] {
+        let lines = seen.lines().filter_map(|line| line.strip_prefix(name));
+        assert_eq!(lines.collect::<Vec<_>>(), [expected], "{name}in:\n{seen}");
+    }
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_says_who_asks_how_since_when_and_under_which_id() {
     let app = mirror().await;
     let world = World::with_settings(behind(), &[&app]);

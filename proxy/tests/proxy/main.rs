@@ -10,12 +10,15 @@
 mod access_log;
 mod care;
 mod client;
+mod conformance;
 mod faults;
 mod forwarding;
+mod frames;
 mod gate;
 mod h2c;
 mod holding;
 mod http2;
+mod messages;
 mod packing;
 mod policy;
 mod ports;

@@ -2,6 +2,7 @@
 //   /      the text of the file /version
 //   /1k    1 KiB        /100k  100 KiB        /10m  10 MiB
 // A request with an Upgrade header is answered 101; from then on the connection sends back what it gets.
+// A body with its length is read and thrown away.
 // One thread and one listening socket per core, so that it is never what is measured.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +30,8 @@ struct connection {
     const char *answer; // what is left to send
     size_t left;
     size_t filled;
+    size_t body;        // what is still to come of the body of a request, and is thrown away
+    const struct page *page;
     char request[8192];
 };
 
@@ -80,6 +83,13 @@ static int send_answer(int poll, struct connection *connection) {
     return 1;
 }
 
+static void begin_answer(int poll, struct connection *connection, const struct page *page) {
+    connection->filled = 0;
+    connection->answer = page[connection->closes].bytes;
+    connection->left = page[connection->closes].length;
+    send_answer(poll, connection);
+}
+
 static void receive(int poll, struct connection *connection) {
     ssize_t got = recv(connection->socket, connection->request + connection->filled,
                        sizeof connection->request - 1 - connection->filled, 0);
@@ -93,9 +103,16 @@ static void receive(int poll, struct connection *connection) {
         send_answer(poll, connection);
         return;
     }
+    if (connection->body) {
+        // No pipelining: all that comes is of the body.
+        connection->body -= connection->filled < connection->body ? connection->filled : connection->body;
+        connection->filled = 0;
+        if (!connection->body) begin_answer(poll, connection, connection->page);
+        return;
+    }
     connection->request[connection->filled] = 0;
-    // No body and no pipelining: the load has neither.
-    if (!strstr(connection->request, "\r\n\r\n")) {
+    char *head_end = strstr(connection->request, "\r\n\r\n");
+    if (!head_end) {
         if (connection->filled == sizeof connection->request - 1) end(connection);
         return;
     }
@@ -107,15 +124,21 @@ static void receive(int poll, struct connection *connection) {
         send_answer(poll, connection);
         return;
     }
+    const char *path = strchr(connection->request, ' ');
     const struct page *page = version_page;
-    if (!strncmp(connection->request, "GET /1k ", 8)) page = small_page;
-    if (!strncmp(connection->request, "GET /100k ", 10)) page = large_page;
-    if (!strncmp(connection->request, "GET /10m ", 9)) page = huge_page;
+    if (path && !strncmp(path, " /1k ", 5)) page = small_page;
+    if (path && !strncmp(path, " /100k ", 7)) page = large_page;
+    if (path && !strncmp(path, " /10m ", 6)) page = huge_page;
     connection->closes = strcasestr(connection->request, "\r\nconnection: close") != NULL;
-    connection->filled = 0;
-    connection->answer = page[connection->closes].bytes;
-    connection->left = page[connection->closes].length;
-    send_answer(poll, connection);
+    const char *length = strcasestr(connection->request, "\r\ncontent-length: ");
+    if (length && length < head_end) {
+        size_t body = strtoul(length + 18, NULL, 10), here = connection->filled - (size_t)(head_end + 4 - connection->request);
+        connection->body = here < body ? body - here : 0;
+        connection->page = page;
+        connection->filled = 0;
+        if (connection->body) return;
+    }
+    begin_answer(poll, connection, page);
 }
 
 static int listening(void) {

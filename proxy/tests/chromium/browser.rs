@@ -1,0 +1,57 @@
+//! Headless Chromium with an empty profile, which ends with its test.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+pub(crate) struct Browser {
+    child: Child,
+    profile: TempDir,
+}
+
+impl Browser {
+    /// Loads the page at `https://HOST/` of this server, whose certificate need not be trusted.
+    pub(crate) fn open(host: &str, server: SocketAddr) -> Browser {
+        let profile = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(profile.path().join("log")).unwrap();
+        let child = Command::new("chromium")
+            .args(["--headless=new", "--disable-gpu", "--no-first-run"])
+            // It loads nothing but a page of ours, and as root or in a container its sandbox does not start.
+            .args(["--no-sandbox", "--disable-dev-shm-usage"])
+            .args(["--no-proxy-server", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-extensions"])
+            .args(["--password-store=basic", "--enable-logging=stderr"])
+            .arg("--ignore-certificate-errors")
+            .arg(format!("--host-resolver-rules=MAP {host} 127.0.0.1"))
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(format!("https://{host}:{}/", server.port()))
+            .env("HOME", profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // It is many processes.
+            .process_group(0)
+            .spawn();
+        match child {
+            Ok(child) => Browser { child, profile },
+            Err(error) => {
+                panic!("chromium does not start ({error}): `.ci/machine tests` installs it")
+            }
+        }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.profile.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let group = Pid::from_child(&self.child);
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
