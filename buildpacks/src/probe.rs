@@ -12,6 +12,7 @@ use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::repository::{Repository, line_of_pointer};
 use crate::requirements;
 use crate::source_code;
+use crate::source_words::{Words, yaml_keys};
 use crate::template::module_name;
 
 /// Where a fact comes from.
@@ -103,6 +104,12 @@ pub(crate) enum Probe {
     },
     /// The folder behind `prefix` in a file, if it exists in the repository.
     NamedFolder { file: String, prefix: String },
+    /// The words behind a text in files: a list. See [`Words`].
+    WordsBehind(Words),
+    /// The first of them.
+    WordBehind(Words),
+    /// The keys of a table in a YAML file, one level below a top-level key.
+    YamlKeys { file: String, key: String },
     /// The first of these requirements files with all it includes: `{file, files, needs_source}`.
     Requirements { of: Vec<String> },
     /// The programs of a Cargo package or workspace: `{programs, app, packages, because, others}`; see [`cargo::programs`].
@@ -122,6 +129,10 @@ pub(crate) enum DependencySource {
     TomlKeys { file: String, key: String },
     /// The first word of each line that looks like a path on a host (`github.com/x/y v1.2.3`), `require` aside.
     HostPaths { file: String },
+    /// The words behind a text in files; see [`Words`].
+    WordsBehind(Words),
+    /// The keys of a table in a YAML file, one level below a top-level key.
+    YamlKeys { file: String, key: String },
     /// The packages of lock files in TOML (`[[package]]` tables with a `name`), as `locked:name`. Says what is installed, not
     /// what the app itself asks for. A lock file beyond the reading limit counts as empty.
     Locked { of: Vec<String> },
@@ -291,6 +302,15 @@ impl Probe {
                     .then(|| Value::from(named))
                     .and_then(plain)
             }
+            Self::WordsBehind(words) => {
+                let found = words.all(repository)?;
+                Some(found.into_iter().map(Value::from).collect())
+            }
+            Self::WordBehind(words) => words.all(repository)?.into_iter().next().map(Value::from),
+            Self::YamlKeys { file, key } => {
+                let found = yaml_keys(repository, file, key)?;
+                Some(found.into_iter().map(Value::from).collect())
+            }
             Self::Requirements { of } => match repository.first_of(of) {
                 Some(file) => requirements::read(repository, file)?.map(|found| {
                     let files: Vec<_> = found.files.into_iter().collect();
@@ -342,6 +362,10 @@ impl DependencySource {
                     .filter(|word| word.contains('/') && word.contains('.'))
                     .map(str::to_owned)
                     .collect()
+            }
+            Self::WordsBehind(words) => words.all(repository)?.into_iter().collect(),
+            Self::YamlKeys { file, key } => {
+                yaml_keys(repository, file, key)?.into_iter().collect()
             }
             Self::Locked { of } => {
                 let mut names = BTreeSet::new();

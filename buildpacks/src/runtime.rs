@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::condition::Condition;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
+use crate::hex_range;
 use crate::known_versions::{KnownRuntime, ReleaseLine};
 use crate::poetry_range;
 use crate::repository::{Repository, line_of_pointer};
@@ -47,6 +48,8 @@ pub(crate) struct Runtime {
 pub(crate) enum Scheme {
     /// npm's ranges: `>=18 <21`, `20.x`, `^20.1`.
     NodeSemver,
+    /// Hex's requirements: `~> 1.15`, `>= 1.13.0 and < 2.0.0`.
+    Hex,
     /// Python's specifiers: `>=3.9,<3.13`, and plain versions.
     Pep440,
     /// The least version that will do; anything newer does as well.
@@ -186,6 +189,7 @@ impl VersionSource {
             lines.find_map(|(line, number)| {
                 // `channel = "1.75"` is read like `channel 1.75`.
                 let rest = line.strip_prefix(prefix)?.trim();
+                let rest = rest.trim_end_matches(',');
                 let rest = rest.trim_matches(['=', '"', '\'', ' ']);
                 let is_operator = line.contains("==") || line.starts_with('=');
                 let rest = if is_operator {
@@ -200,6 +204,10 @@ impl VersionSource {
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
+        // `elixir: @version` names what a program works out.
+        if self.scheme == Some(Scheme::Hex) && !wanted.contains(|c: char| c.is_ascii_digit()) {
+            return Ok(None);
+        }
         let file = repository.from_root(file);
         check_length(&wanted, &file, line)?;
         Ok(Some(Pin {
@@ -330,6 +338,7 @@ impl Scheme {
                 let version = nodejs_semver::Version::parse(full(version));
                 matches!((range, version), (Ok(range), Ok(version)) if version.satisfies(&range))
             }
+            Self::Hex => Self::NodeSemver.is_satisfied(&hex_range::as_npm(wanted), version),
             Self::Pep440 => {
                 // A plain `3.12` means the line, as pyenv and uv read it.
                 let is_plain = wanted.starts_with(|c: char| c.is_ascii_digit());
