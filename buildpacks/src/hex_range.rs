@@ -1,7 +1,9 @@
 //! Requirements as Elixir, Gleam and Crystal write them, as npm's ranges.
 
+use crate::template::is_harmless;
+
 /// The same range for npm's rules: `~> 1.15` is `>=1.15.0 <2.0.0`, `and`, `,` and `or` join
-/// (hexdocs.pm/elixir/Version.html#module-requirements). What is not understood stays as it is, and fits no version.
+/// (hexdocs.pm/elixir/Version.html#module-requirements). What is not understood fits no version.
 pub(crate) fn as_npm(requirement: &str) -> String {
     let alternatives = requirement.split(" or ").map(|alternative| {
         let parts = alternative.split(" and ").flat_map(|part| part.split(','));
@@ -10,21 +12,38 @@ pub(crate) fn as_npm(requirement: &str) -> String {
     alternatives.collect::<Vec<_>>().join(" || ")
 }
 
+/// No version there is.
+const NOTHING: &str = "<0.0.0-0";
+
 fn comparison(part: &str) -> String {
     let part = part.trim_matches(['"', '\'', ' ']);
+    let version = part.trim_start_matches(['~', '>', '<', '=', '!', '^']);
+    let operator = part.strip_suffix(version).unwrap_or_default();
     // asdf writes the OTP that a build of Elixir is for behind its version.
-    let part = part.split("-otp").next().unwrap_or_default();
-    let Some(version) = part.strip_prefix("~>") else {
-        return part.replacen("==", "=", 1);
-    };
-    let version = version.trim();
-    let numbers: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
-    match numbers.as_deref() {
-        Some([major] | [major, _]) => {
-            format!(">={version} <{}.0.0", major.saturating_add(1))
+    let version = version
+        .trim_start()
+        .split("-otp")
+        .next()
+        .unwrap_or_default();
+    if version.is_empty() || !is_harmless(version) {
+        return NOTHING.to_owned();
+    }
+    match operator {
+        "==" => format!("={version}"),
+        // npm's ranges have no such comparison, and releases that are left out are old ones.
+        "!=" => "*".to_owned(),
+        "~>" => {
+            let numbers: Option<Vec<u64>> =
+                version.split('.').map(|part| part.parse().ok()).collect();
+            match numbers.as_deref() {
+                Some([major] | [major, _]) => {
+                    format!(">={version} <{}.0.0", major.saturating_add(1))
+                }
+                Some([_, _, _]) => format!("~{version}"),
+                _ => NOTHING.to_owned(),
+            }
         }
-        Some([_, _, _]) => format!("~{version}"),
-        _ => part.to_owned(),
+        _ => format!("{operator}{version}"),
     }
 }
 
@@ -53,6 +72,8 @@ mod tests {
         check(">= 1.0, < 2.0.0", "1.14.0", true);
         check("== 1.15.7", "1.15.7", true);
         check("1.15.7-otp-26", "1.15.7", true);
+        check(">= 1.14.0 and != 1.16.0", "1.18.0", true);
+        check("1.18 AS x RUN evil", "1.18.0", false);
         check("~> x", "1.15.7", false);
         check("~> 1.15\nRUN evil", "1.15.7", false);
     }

@@ -364,9 +364,7 @@ impl DependencySource {
                     .collect()
             }
             Self::WordsBehind(words) => words.all(repository)?.into_iter().collect(),
-            Self::YamlKeys { file, key } => {
-                yaml_keys(repository, file, key)?.into_iter().collect()
-            }
+            Self::YamlKeys { file, key } => yaml_keys(repository, file, key)?.into_iter().collect(),
             Self::Locked { of } => {
                 let mut names = BTreeSet::new();
                 for file in of.iter().filter(|file| repository.has(file)) {

@@ -90,17 +90,14 @@ impl Words {
 
     /// The word `rest` begins with, the value of the variable it names.
     fn word(&self, text: &str, rest: &str) -> Option<String> {
-        let rest = rest.trim_start().trim_start_matches(['"', '\'']);
-        let Some(variable) = rest.strip_prefix("${") else {
-            return plain_word(rest);
+        let unquoted = rest.trim_start().trim_start_matches(['"', '\'']);
+        let Some(variable) = unquoted.strip_prefix("${") else {
+            return whole_word(rest);
         };
         let name = variable.split('}').next()?;
         self.assigned.iter().find_map(|form| {
             let before = form.replace("{}", name);
-            let values = self.places(text, &before).into_iter();
-            values
-                .map(|value| value.trim_start().trim_start_matches(['"', '\'']))
-                .find_map(plain_word)
+            self.places(text, &before).into_iter().find_map(whole_word)
         })
     }
 }
@@ -118,6 +115,16 @@ fn behind<'t>(text: &'t str, before: &str) -> Option<&'t str> {
 
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The word at the beginning, in quotes or not; nothing where the quotes hold more than a word.
+fn whole_word(text: &str) -> Option<String> {
+    let text = text.trim_start();
+    let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+        return plain_word(text);
+    };
+    let (quoted, _) = text.get(1..)?.split_once(quote)?;
+    plain_word(quoted).filter(|word| word == quoted)
 }
 
 /// Letters, digits and `_.-` that begin with none of the latter two.
@@ -212,6 +219,8 @@ mod tests {
         check("add_executable(${NAME}", programs, &[]);
         check("add_executable(shop$(evil) x)", programs, &[]);
         check("add_executable(../x y)\nadd_executable(", programs, &[]);
+        check("add_executable(\"a b\" x)", programs, &[]);
+        check("add_executable(\"shop\" x)", programs, &["shop"]);
         check("app: :shop,", &["app::"], &["shop"]);
         check(
             ".executableTarget(\n name: \"Run\",",
