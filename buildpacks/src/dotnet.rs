@@ -31,10 +31,20 @@ pub(crate) fn project(
         };
         let file = path.rsplit('/').next().unwrap_or_default();
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-        let named = xml::text_at(&elements, &["Project/PropertyGroup/AssemblyName".to_owned()]);
+        let named = xml::text_at(
+            &elements,
+            &["Project/PropertyGroup/AssemblyName".to_owned()],
+        );
         // `$(MSBuildProjectName)` and its like are worked out by the build.
-        let name = named.map(|(name, _)| name).filter(|name| !name.contains("$(") && !name.contains(char::is_control));
-        found.push((rank, path.to_owned(), name.unwrap_or_else(|| stem.to_owned()), kind));
+        let name = named
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains("$(") && !name.contains(char::is_control));
+        found.push((
+            rank,
+            path.to_owned(),
+            name.unwrap_or_else(|| stem.to_owned()),
+            kind,
+        ));
     }
     found.sort_by_key(|(rank, path, ..)| (*rank, path.matches('/').count(), path.clone()));
     let mut found = found.into_iter();
@@ -47,8 +57,14 @@ pub(crate) fn project(
 /// What a project becomes, the likeliest app first; nothing for tests and libraries.
 fn kind_of(elements: &[Element]) -> Option<(usize, &'static str)> {
     let root = elements.first()?;
-    let imported = elements.iter().filter(|element| matches!(element.name(), "Sdk" | "Import"));
-    let named = imported.filter_map(|element| element.attribute("Name").or_else(|| element.attribute("Sdk")));
+    let imported = elements
+        .iter()
+        .filter(|element| matches!(element.name(), "Sdk" | "Import"));
+    let named = imported.filter_map(|element| {
+        element
+            .attribute("Name")
+            .or_else(|| element.attribute("Sdk"))
+    });
     let sdks: Vec<&str> = root.attribute("Sdk").into_iter().chain(named).collect();
     let has = |name: &str| sdks.iter().any(|sdk| sdk.split('/').next() == Some(name));
     let text = |name: &str| {

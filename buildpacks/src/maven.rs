@@ -1,5 +1,7 @@
 //! The module of a Maven project that is the app (maven.apache.org/pom.html).
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
 use crate::error::DetectError;
@@ -28,11 +30,14 @@ pub(crate) fn app(repository: &Repository<'_>, file: &str) -> Result<Option<Valu
     if !repository.has(file) {
         return Ok(None);
     }
-    let mut pending = vec![".".to_owned()];
+    let mut pending = VecDeque::from([".".to_owned()]);
     let mut seen: Vec<String> = Vec::new();
     let mut best: Option<(usize, String, String)> = None;
-    while let Some(module) = (!pending.is_empty()).then(|| pending.remove(0)) {
-        if seen.contains(&module) || seen.len() >= MAX_MODULES {
+    while let Some(module) = pending.pop_front() {
+        if seen.len() >= MAX_MODULES {
+            break;
+        }
+        if seen.contains(&module) {
             continue;
         }
         let pom = if module == "." {
@@ -54,9 +59,9 @@ pub(crate) fn app(repository: &Repository<'_>, file: &str) -> Result<Option<Valu
         if packaging == "pom" {
             continue;
         }
-        let artifacts = elements
-            .iter()
-            .filter(|element| element.name() == "artifactId" && !element.path.contains("/pluginManagement/"));
+        let artifacts = elements.iter().filter(|element| {
+            element.name() == "artifactId" && !element.path.contains("/pluginManagement/")
+        });
         let is_program = artifacts
             .map(|element| element.text.as_str())
             .any(|text| MAKES_A_PROGRAM.contains(&text));
@@ -77,7 +82,9 @@ pub(crate) fn app(repository: &Repository<'_>, file: &str) -> Result<Option<Valu
 fn joined(parent: &str, module: &str) -> Option<String> {
     let module = module.trim().trim_end_matches("pom.xml").trim_matches('/');
     let is_inside = !module.is_empty()
-        && module.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && module
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | ".."))
         && is_harmless(module);
     is_inside.then(|| match parent {
         "." => module.to_owned(),
@@ -107,7 +114,10 @@ mod tests {
         check(&[("pom.xml", "<project/>")], Some((".", "jar")));
         check(
             &[
-                ("pom.xml", "<project><packaging>pom</packaging><modules><module>lib</module><module>web</module><module>../x</module></modules></project>"),
+                (
+                    "pom.xml",
+                    "<project><packaging>pom</packaging><modules><module>lib</module><module>web</module><module>../x</module></modules></project>",
+                ),
                 ("lib/pom.xml", "<project/>"),
                 ("web/pom.xml", boot),
             ],

@@ -500,10 +500,13 @@ impl<'a> Detector<'a> {
             detection.versions.insert(runtime.name.clone(), taken);
         }
         for (name, image) in &evaluation.buildpack.images {
-            let image = lines
-                .iter()
-                .fold(image.clone(), |image, (place, line)| image.replace(place, line));
-            images.insert(name.clone(), mirrored(&image, &self.options.image_mirrors).into());
+            let image = lines.iter().fold(image.clone(), |image, (place, line)| {
+                image.replace(place, line)
+            });
+            images.insert(
+                name.clone(),
+                mirrored(&image, &self.options.image_mirrors).into(),
+            );
         }
         debug_assert!(
             images

@@ -414,7 +414,9 @@ impl DependencySource {
                 let mut names = BTreeSet::new();
                 for file in of.iter().flat_map(|pattern| repository.matching(pattern)) {
                     let elements = xml::of_file(repository, file)?;
-                    let values = elements.iter().filter_map(|found| found.attribute(attribute));
+                    let values = elements
+                        .iter()
+                        .filter_map(|found| found.attribute(attribute));
                     names.extend(values.map(str::to_owned));
                 }
                 names
@@ -424,8 +426,11 @@ impl DependencySource {
                 for file in of.iter().flat_map(|pattern| repository.matching(pattern)) {
                     let text = repository.source(file)?;
                     // Every second piece is inside quotes.
-                    let quoted = text.lines().flat_map(|line| line.split(['"', '\'']).skip(1).step_by(2));
-                    let named = quoted.map(|text| text.splitn(3, ':').take(2).collect::<Vec<_>>().join(":"));
+                    let quoted = text
+                        .lines()
+                        .flat_map(|line| line.split(['"', '\'']).skip(1).step_by(2));
+                    let named = quoted
+                        .map(|text| text.splitn(3, ':').take(2).collect::<Vec<_>>().join(":"));
                     names.extend(named.filter(|name| !name.is_empty() && is_harmless(name)));
                 }
                 names

@@ -154,6 +154,11 @@ impl Runtime {
             .filter(|_| self.is_exact)?
             .wanted
             .trim_start_matches('v');
+        let wanted = if self.scheme == Scheme::Pessimistic {
+            without_patch_level(wanted)
+        } else {
+            wanted
+        };
         let parsed = nodejs_semver::Version::parse(wanted).ok()?;
         is_harmless(wanted).then(|| parsed.to_string())
     }
@@ -346,7 +351,8 @@ impl Scheme {
         }
         if self == Self::Major {
             let least = major(wanted)?;
-            let of_line = |line: &&ReleaseLine| major(&line.version).is_some_and(|have| have >= least);
+            let of_line =
+                |line: &&ReleaseLine| major(&line.version).is_some_and(|have| have >= least);
             return known.lines.iter().find(of_line);
         }
         let rewritten = (self == Self::Pessimistic).then(|| npm_range(wanted));
@@ -448,12 +454,18 @@ fn major(version: &str) -> Option<u32> {
 /// A range of RubyGems or Composer in the words of npm, which are the same but for the tilde, commas and a single bar.
 fn npm_range(wanted: &str) -> String {
     let wanted = wanted.split(['@', '(']).next().unwrap_or_default();
-    let wanted = wanted.replace("||", "|").replace("~>", "~").replace(',', " ");
+    let wanted = wanted
+        .replace("||", "|")
+        .replace("~>", "~")
+        .replace(',', " ");
     let alternatives = wanted.split('|').map(|alternative| {
         let mut parts: Vec<String> = Vec::new();
         for word in alternative.split_whitespace() {
             // `~ 3.2` and `>= 3.2`: the operator belongs to the number behind it.
-            match parts.last_mut().filter(|last| last.ends_with(['~', '<', '>', '=', '^', '!'])) {
+            match parts
+                .last_mut()
+                .filter(|last| last.ends_with(['~', '<', '>', '=', '^', '!']))
+            {
                 Some(last) => last.push_str(word),
                 None => parts.push(word.to_owned()),
             }
@@ -472,7 +484,9 @@ fn without_patch_level(version: &str) -> &str {
     match version.split_once('p') {
         Some((number, level))
             if number.ends_with(|c: char| c.is_ascii_digit())
-                && level.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') =>
+                && level
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte == b'-') =>
         {
             number
         }

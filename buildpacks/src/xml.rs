@@ -7,6 +7,11 @@ use crate::repository::Repository;
 /// Deeper than any build file; what is deeper is no build file.
 const MAX_DEPTH: usize = 64;
 
+/// All names from the root together.
+const MAX_PATH_BYTES: usize = 1 << 10;
+/// Far more than a build file has; with the length of a path it bounds what a file can make us hold.
+const MAX_ELEMENTS: usize = 50_000;
+
 /// One element of a document, in the order they begin.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
@@ -62,7 +67,10 @@ pub(crate) fn text_at(elements: &[Element], paths: &[String]) -> Option<(String,
     let mut text = found.text.clone();
     // A property may name another one; one that names itself ends here.
     for _ in 0..8 {
-        let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
+        let Some(name) = text
+            .strip_prefix("${")
+            .and_then(|rest| rest.strip_suffix('}'))
+        else {
             break;
         };
         let path = format!("project/properties/{name}");
@@ -87,12 +95,16 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Element>, (usize, &'static str)
     while !rest.is_empty() {
         let (token, behind, content) = next(rest).map_err(|problem| (line, problem))?;
         match token {
-            Token::Text | Token::Characters => match open.last().and_then(|at| found.get_mut(*at)) {
-                Some(element) if matches!(token, Token::Text) => element.text += &unescaped(content),
-                Some(element) => element.text += content,
-                None if content.trim_start_matches('\u{feff}').trim().is_empty() => {}
-                None => return Err((line, "there is text outside of the root element")),
-            },
+            Token::Text | Token::Characters => {
+                match open.last().and_then(|at| found.get_mut(*at)) {
+                    Some(element) if matches!(token, Token::Text) => {
+                        element.text += &unescaped(content)
+                    }
+                    Some(element) => element.text += content,
+                    None if content.trim_start_matches('\u{feff}').trim().is_empty() => {}
+                    None => return Err((line, "there is text outside of the root element")),
+                }
+            }
             Token::Aside => {}
             Token::End => {
                 let name = local(content.trim());
@@ -111,9 +123,7 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Element>, (usize, &'static str)
                     return Err((line, "there is a second root element"));
                 }
                 is_rooted = true;
-                let end = content
-                    .find(char::is_whitespace)
-                    .unwrap_or(content.len());
+                let end = content.find(char::is_whitespace).unwrap_or(content.len());
                 let (name, attributes) = content.split_at(end);
                 let name = local(name);
                 if name.is_empty() {
@@ -123,7 +133,11 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Element>, (usize, &'static str)
                     Some(parent) => format!("{}/{name}", parent.path),
                     None => name.to_owned(),
                 };
-                let attributes = attributes_in(attributes).ok_or((line, "an attribute has no value in quotes"))?;
+                if path.len() > MAX_PATH_BYTES || found.len() >= MAX_ELEMENTS {
+                    return Err((line, "it is too large for a build file"));
+                }
+                let attributes = attributes_in(attributes)
+                    .ok_or((line, "an attribute has no value in quotes"))?;
                 found.push(Element {
                     path,
                     attributes,
@@ -139,7 +153,9 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Element>, (usize, &'static str)
             }
         }
         let taken = rest.len() - behind.len();
-        line += rest.get(..taken).map_or(0, |text| text.matches('\n').count());
+        line += rest
+            .get(..taken)
+            .map_or(0, |text| text.matches('\n').count());
         rest = behind;
     }
     if !open.is_empty() {
@@ -173,30 +189,31 @@ fn next(text: &str) -> Result<(Token, &str, &str), &'static str> {
         let (content, behind) = text.split_at(end);
         return Ok((Token::Text, behind, content));
     };
-    let until = |rest: &'static str, of: &'_ str| of.find(rest);
-    let cut = |of: &'_ str, end: &'static str| until(end, of).map(|at| (at, at + end.len()));
     for (begin, end, is_text) in [
         ("!--", "-->", false),
         ("![CDATA[", "]]>", true),
         ("?", "?>", false),
     ] {
         if let Some(inside) = tag.strip_prefix(begin) {
-            let (at, behind) = cut(inside, end).ok_or("a comment or section has no end")?;
-            let token = if is_text { Token::Characters } else { Token::Aside };
-            let content = inside.get(..at).unwrap_or_default();
-            return Ok((token, inside.get(behind..).unwrap_or_default(), content));
+            let (content, behind) = inside
+                .split_once(end)
+                .ok_or("a comment or section has no end")?;
+            let token = if is_text {
+                Token::Characters
+            } else {
+                Token::Aside
+            };
+            return Ok((token, behind, content));
         }
     }
     if tag.starts_with('!') {
         // A document type may have declarations in brackets.
-        let end = match (tag.find('['), tag.find('>')) {
-            (Some(bracket), Some(end)) if bracket < end => {
-                tag.find("]>").map(|at| at + 2).ok_or("a document type has no end")?
-            }
-            (_, Some(end)) => end + 1,
-            (_, None) => return Err("a document type has no end"),
-        };
-        return Ok((Token::Aside, tag.get(end..).unwrap_or_default(), ""));
+        let (content, behind) = tag.split_once('>').ok_or("a document type has no end")?;
+        if !content.contains('[') {
+            return Ok((Token::Aside, behind, ""));
+        }
+        let (_, behind) = tag.split_once("]>").ok_or("a document type has no end")?;
+        return Ok((Token::Aside, behind, ""));
     }
     let mut quote = None;
     let end = tag
@@ -217,11 +234,13 @@ fn next(text: &str) -> Result<(Token, &str, &str), &'static str> {
         .ok_or("a tag has no end")?;
     let content = tag.get(..end).unwrap_or_default();
     let behind = tag.get(end + 1..).unwrap_or_default();
-    Ok(match (content.strip_prefix('/'), content.strip_suffix('/')) {
-        (Some(name), _) => (Token::End, behind, name),
-        (None, Some(inside)) => (Token::Begin { is_empty: true }, behind, inside),
-        (None, None) => (Token::Begin { is_empty: false }, behind, content),
-    })
+    Ok(
+        match (content.strip_prefix('/'), content.strip_suffix('/')) {
+            (Some(name), _) => (Token::End, behind, name),
+            (None, Some(inside)) => (Token::Begin { is_empty: true }, behind, inside),
+            (None, None) => (Token::Begin { is_empty: false }, behind, content),
+        },
+    )
 }
 
 fn attributes_in(text: &str) -> Option<Vec<(String, String)>> {
@@ -293,9 +312,14 @@ mod tests {
             assert_eq!(found, Err(expected), "{text}");
         }
         assert!(elements(&"<a>".repeat(100_000)).is_err());
+        assert!(elements(&format!("<{}/>", "a".repeat(100_000))).is_err());
+        assert!(elements(&format!("<a>{}</a>", "<b/>".repeat(100_000))).is_err());
         // Entities are left alone, so they cannot multiply.
         let bomb = "<!DOCTYPE a [<!ENTITY x \"xxxx\">]><a>&x;</a>";
-        assert_eq!(elements(bomb).unwrap().first().map(|a| a.text.as_str()), Some("&x;"));
+        assert_eq!(
+            elements(bomb).unwrap().first().map(|a| a.text.as_str()),
+            Some("&x;")
+        );
     }
 
     #[test]
@@ -307,8 +331,14 @@ mod tests {
             assert_eq!(value.as_deref(), expected, "{text}");
         };
         check("<project><r>17</r></project>", Some("17"));
-        check("<project><r>${v}</r><properties><v>21</v></properties></project>", Some("21"));
+        check(
+            "<project><r>${v}</r><properties><v>21</v></properties></project>",
+            Some("21"),
+        );
         check("<project><r>${v}</r></project>", None);
-        check("<project><r>${v}</r><properties><v>${v}</v></properties></project>", None);
+        check(
+            "<project><r>${v}</r><properties><v>${v}</v></properties></project>",
+            None,
+        );
     }
 }
