@@ -335,8 +335,11 @@ impl Probe {
                 let mut found = None;
                 for file in of {
                     let rest = line_behind(repository, file, prefix)?.unwrap_or_default();
-                    let text = rest.split_once(['"', '\'']);
-                    let text = text.and_then(|(_, text)| text.split_once(['"', '\'']));
+                    let begun = rest.find(['"', '\'']).and_then(|at| rest.get(at..));
+                    let text = begun.and_then(|text| {
+                        let (quote, text) = text.split_at_checked(1)?;
+                        text.split_once(quote)
+                    });
                     found = found.or_else(|| text.map(|(text, _)| text.to_owned()));
                 }
                 found.map(Value::from).and_then(plain)

@@ -228,9 +228,7 @@ impl VersionSource {
                 let rest = line.strip_prefix(prefix)?.trim();
                 let rest = rest.trim_matches(['=', '"', '\'', ' ']);
                 let is_operator = line.contains("==") || line.starts_with('=');
-                let rest = if self.is_quoted {
-                    line.strip_prefix(prefix)?.trim()
-                } else if is_operator {
+                let rest = if self.is_quoted || is_operator {
                     line.strip_prefix(prefix)?.trim()
                 } else {
                     rest
