@@ -69,6 +69,11 @@ fn every_wrong_manifest_names_its_file() {
         ("pyproject.toml", b"\xff"),
         ("pyproject.toml", b"[project]\ndependencies = [\"a\\nb\"]\n"),
         ("go.mod", b"module x\n\xff"),
+        ("composer.json", b"[]"),
+        ("pom.xml", b"<project>\n<a></b>"),
+        ("pom.xml", b"\xff"),
+        ("Shop.csproj", b"<Project Sdk=x>"),
+        ("Gemfile", b"gem 'x'\n\xff"),
         ("Procfile", b"web: \xff"),
         ("Dockerfile", b"FROM \xff"),
     ] {

@@ -431,20 +431,14 @@ impl<'a> Detector<'a> {
         evaluation: &Evaluation<'a>,
         detection: &mut Detection,
     ) -> Result<BTreeMap<String, Value>, DetectError> {
-        let extra = evaluation.buildpack.images.iter();
-        let mut images: BTreeMap<String, Value> = extra
-            .map(|(name, image)| {
-                (
-                    name.clone(),
-                    mirrored(image, &self.options.image_mirrors).into(),
-                )
-            })
-            .collect();
+        let mut images: BTreeMap<String, Value> = BTreeMap::new();
         let today = self
             .options
             .today
             .as_deref()
             .unwrap_or(&self.catalogue.known.date);
+        // The lines by the placeholder that stands for them in further images: `{java}`.
+        let mut lines: Vec<(String, &str)> = Vec::new();
         for runtime in &evaluation.buildpack.runtimes {
             if !runtime.when.holds(evaluation)? {
                 continue;
@@ -466,6 +460,7 @@ impl<'a> Detector<'a> {
             let Some(line) = line else {
                 return Err(evaluation.broken(format!("no default for {}", runtime.name)));
             };
+            lines.push((format!("{{{}}}", runtime.name), &line.version));
             let release = whole.clone().unwrap_or_else(|| line.latest.clone());
             let version = whole.unwrap_or_else(|| line.version.clone());
             if let Some(pin) = &pin {
@@ -490,7 +485,8 @@ impl<'a> Detector<'a> {
             if let Some(image) = &runtime.image {
                 let image = image
                     .replace("{version}", &line.version)
-                    .replace("{release}", &release);
+                    .replace("{release}", &release)
+                    .replace("{exact}", &version);
                 let image = mirrored(&image, &self.options.image_mirrors);
                 images.insert(runtime.name.clone(), Value::String(image));
             }
@@ -502,6 +498,15 @@ impl<'a> Detector<'a> {
                 line: number,
             };
             detection.versions.insert(runtime.name.clone(), taken);
+        }
+        for (name, image) in &evaluation.buildpack.images {
+            let image = lines.iter().fold(image.clone(), |image, (place, line)| {
+                image.replace(place, line)
+            });
+            images.insert(
+                name.clone(),
+                mirrored(&image, &self.options.image_mirrors).into(),
+            );
         }
         debug_assert!(
             images

@@ -6,14 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cargo;
+use crate::composer;
+use crate::dotnet;
 use crate::error::DetectError;
+use crate::gems;
 use crate::import_path;
 use crate::javascript::{angular, code, nx, script, task, workspace};
+use crate::maven;
 use crate::repository::{Repository, line_of_pointer};
 use crate::requirements;
 use crate::source_code;
 use crate::source_words::{Words, yaml_keys};
-use crate::template::module_name;
+use crate::template::{is_harmless, module_name};
+use crate::xml;
 
 /// Where a fact comes from.
 #[derive(Debug, Deserialize)]
@@ -114,6 +119,18 @@ pub(crate) enum Probe {
     Requirements { of: Vec<String> },
     /// The programs of a Cargo package or workspace: `{programs, app, packages, because, others}`; see [`cargo::programs`].
     CargoPrograms { file: String },
+    /// The text of the first element at one of these paths of an XML file (`project/packaging`).
+    Xml { file: String, keys: Vec<String> },
+    /// The line behind the first that is exactly this: `BUNDLED WITH` of a Gemfile.lock has the version below it.
+    LineAfter { file: String, line: String },
+    /// The text in quotes behind `prefix` on the first line that starts with it, in the first of these files that has one.
+    Quoted { of: Vec<String>, prefix: String },
+    /// The PHP extensions that Composer's files ask for; see [`composer::extensions`].
+    ComposerExtensions { file: String, lock: String },
+    /// The module of a Maven project that is the app; see [`maven::app`].
+    MavenApp { file: String },
+    /// The .NET project that is the app; see [`dotnet::project`].
+    DotnetProject { of: Vec<String> },
 }
 
 /// Where the names of dependencies come from.
@@ -138,6 +155,14 @@ pub(crate) enum DependencySource {
     Locked { of: Vec<String> },
     /// The dependencies of all packages of a Cargo workspace.
     CargoDependencies { file: String },
+    /// The gems of Gemfiles, and `locked:name` for those of their lock files.
+    Gems { of: Vec<String> },
+    /// The texts of all elements of that name in XML files (`artifactId`).
+    XmlTexts { of: Vec<String>, element: String },
+    /// The values of an attribute of any element in XML files (`Include`).
+    XmlAttributes { of: Vec<String>, attribute: String },
+    /// The texts in quotes of build scripts, up to the version: `org.example:name` of `'org.example:name:1.0'`.
+    Coordinates { of: Vec<String> },
     /// A list of requirement strings in a TOML file.
     TomlRequirements { file: String, key: String },
 }
@@ -319,6 +344,32 @@ impl Probe {
                 None => None,
             },
             Self::CargoPrograms { file } => cargo::programs(repository, file)?,
+            Self::Xml { file, keys } => xml::text_at(&xml::of_file(repository, file)?, keys)
+                .and_then(|(text, _)| plain(text.into())),
+            Self::LineAfter { file, line } => {
+                let text = repository.beginning(file)?;
+                let mut lines = text.lines().skip_while(|text| text.trim() != line);
+                lines.nth(1).and_then(|text| plain(text.trim().into()))
+            }
+            Self::Quoted { of, prefix } => {
+                let mut found = None;
+                for file in of {
+                    let rest = line_behind(repository, file, prefix)?.unwrap_or_default();
+                    let begun = rest.find(['"', '\'']).and_then(|at| rest.get(at..));
+                    let text = begun.and_then(|text| {
+                        let (quote, text) = text.split_at_checked(1)?;
+                        text.split_once(quote)
+                    });
+                    found = found.or_else(|| text.map(|(text, _)| text.to_owned()));
+                }
+                found.map(Value::from).and_then(plain)
+            }
+            Self::ComposerExtensions { file, lock } => {
+                let found = composer::extensions(repository, file, lock)?;
+                Some(found.into_iter().map(Value::from).collect())
+            }
+            Self::MavenApp { file } => maven::app(repository, file)?,
+            Self::DotnetProject { of } => dotnet::project(repository, of)?,
         })
     }
 }
@@ -374,6 +425,41 @@ impl DependencySource {
                 names
             }
             Self::CargoDependencies { file } => cargo::dependencies(repository, file)?,
+            Self::Gems { of } => gems::names(repository, of)?,
+            Self::XmlTexts { of, element } => {
+                let mut names = BTreeSet::new();
+                for file in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+                    let elements = xml::of_file(repository, file)?.into_iter();
+                    let named = elements.filter(|found| found.name() == element);
+                    names.extend(named.map(|found| found.text));
+                }
+                names
+            }
+            Self::XmlAttributes { of, attribute } => {
+                let mut names = BTreeSet::new();
+                for file in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+                    let elements = xml::of_file(repository, file)?;
+                    let values = elements
+                        .iter()
+                        .filter_map(|found| found.attribute(attribute));
+                    names.extend(values.map(str::to_owned));
+                }
+                names
+            }
+            Self::Coordinates { of } => {
+                let mut names = BTreeSet::new();
+                for file in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+                    let text = repository.source(file)?;
+                    // Every second piece is inside quotes.
+                    let quoted = text
+                        .lines()
+                        .flat_map(|line| line.split(['"', '\'']).skip(1).step_by(2));
+                    let named = quoted
+                        .map(|text| text.splitn(3, ':').take(2).collect::<Vec<_>>().join(":"));
+                    names.extend(named.filter(|name| !name.is_empty() && is_harmless(name)));
+                }
+                names
+            }
             Self::TomlRequirements { file, key } => match repository.toml(file, key)? {
                 Some((Value::Array(items), _)) => items
                     .iter()

@@ -14,6 +14,7 @@ use crate::repository::{Repository, line_of_pointer};
 use crate::said::{Origin, Said};
 use crate::template::is_harmless;
 use crate::tools;
+use crate::xml;
 
 /// The longest range anyone writes is far shorter; a longer text is not one, and would fill the build log.
 const MAX_VERSION_BYTES: usize = 120;
@@ -24,8 +25,8 @@ const MAX_VERSION_BYTES: usize = 120;
 pub(crate) struct Runtime {
     /// Its name in `versions.toml` and in templates.
     pub(crate) name: String,
-    /// The image, `{version}` standing for the line and `{release}` for the whole version, or the line's newest; none for a tool
-    /// that is installed into the image of another runtime.
+    /// The image, `{version}` standing for the line, `{release}` for the whole version, or the line's newest, `{exact}` for the
+    /// whole version only where one is asked for; none for a tool that is installed into the image of another runtime.
     pub(crate) image: Option<String>,
     /// When the app needs it.
     #[serde(default)]
@@ -56,12 +57,32 @@ pub(crate) enum Scheme {
     Minimum,
     /// One version, whole (`1.75.0`) or its line (`1.75`).
     Exact,
+    /// Ranges of RubyGems and Composer, where a tilde leaves the last part it names free: `~> 3.2` and `~8.1` are below the next
+    /// major version, `~> 3.2.0` is below the next minor one.
+    Pessimistic,
+    /// Only the first number counts, whoever built it: `17.0.9`, `temurin-21.0.1+12`, `1.8`. A line that is missing is answered
+    /// by the next newer one, which compiles for it too.
+    Major,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VersionSource {
+    /// Empty where `file_fact` names the fact that holds the path.
+    #[serde(default)]
     file: String,
+    file_fact: Option<String>,
+    /// Paths of elements of an XML file; the first that has a text counts.
+    #[serde(default)]
+    xml: Vec<String>,
+    /// The first line with this text in it, whole.
+    contains: Option<String>,
+    /// What is in quotes on the line, several joined by a comma; what is no version by its first letter is no pin.
+    #[serde(default)]
+    is_quoted: bool,
+    /// Left out at the beginning of the value: the first of these that it begins with.
+    #[serde(default)]
+    without: Vec<String>,
     /// A JSON pointer.
     json: Option<String>,
     /// A dotted key of a TOML file.
@@ -112,7 +133,12 @@ impl Runtime {
             if !source.when.holds(evaluation)? {
                 continue;
             }
-            if let Some(pin) = source.read(repository)? {
+            let named = source.file_fact.as_deref();
+            let file = match named {
+                Some(fact) => evaluation.fact_text(fact).unwrap_or_default(),
+                None => source.file.as_str(),
+            };
+            if let Some(pin) = source.read(repository, file)? {
                 return Ok(Some(pin));
             }
         }
@@ -131,6 +157,11 @@ impl Runtime {
             .filter(|_| self.is_exact)?
             .wanted
             .trim_start_matches('v');
+        let wanted = if self.scheme == Scheme::Pessimistic {
+            without_patch_level(wanted)
+        } else {
+            wanted
+        };
         let parsed = nodejs_semver::Version::parse(wanted).ok()?;
         is_harmless(wanted).then(|| parsed.to_string())
     }
@@ -167,9 +198,18 @@ impl Runtime {
 }
 
 impl VersionSource {
-    fn read(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
-        let file = &repository.here_or_at_root(&self.file);
-        let found = if let Some(pointer) = &self.json {
+    fn read(&self, repository: &Repository<'_>, file: &str) -> Result<Option<Pin>, DetectError> {
+        let file = &repository.here_or_at_root(file);
+        let found = if !self.xml.is_empty() {
+            let found = xml::text_at(&xml::of_file(repository, file)?, &self.xml);
+            found.map(|(value, line)| (value, Some(line)))
+        } else if let Some(text) = &self.contains {
+            let source = repository.beginning(file)?;
+            let mut lines = source.lines().zip(1..);
+            lines
+                .find(|(line, _)| line.contains(text.as_str()))
+                .map(|(line, number)| (line.to_owned(), Some(number)))
+        } else if let Some(pointer) = &self.json {
             let value = repository
                 .json(file)?
                 .and_then(|json| Some(json.pointer(pointer)?.as_str()?.to_owned()));
@@ -192,7 +232,7 @@ impl VersionSource {
                 let rest = rest.trim_end_matches(',');
                 let rest = rest.trim_matches(['=', '"', '\'', ' ']);
                 let is_operator = line.contains("==") || line.starts_with('=');
-                let rest = if is_operator {
+                let rest = if self.is_quoted || is_operator {
                     line.strip_prefix(prefix)?.trim()
                 } else {
                     rest
@@ -225,6 +265,9 @@ impl VersionSource {
         if let Some(meant) = &self.means {
             return Some(meant.clone());
         }
+        if self.is_quoted {
+            return quoted_versions(value);
+        }
         let value = match &self.between {
             Some((before, behind)) => {
                 let (_, rest) = value.split_once(before.as_str())?;
@@ -239,12 +282,26 @@ impl VersionSource {
         // Corepack writes a checksum behind the version; YAML may have quotes around it.
         let value = value.split('+').next().unwrap_or_default();
         let value = value.trim().trim_matches(['"', '\'']);
+        let mut prefixes = self.without.iter();
+        let value = prefixes
+            .find_map(|prefix| value.strip_prefix(prefix.as_str()))
+            .unwrap_or(value);
         if self.values.is_empty() {
             Some(value.to_owned())
         } else {
             self.values.get(value).cloned()
         }
     }
+}
+
+/// `"~> 3.2", ">= 3.2.1"` as `~> 3.2, >= 3.2.1`; nothing for `file: ".ruby-version"`, which is a source of its own.
+fn quoted_versions(value: &str) -> Option<String> {
+    let value = value.split(" if ").next().unwrap_or_default();
+    let quoted = value.split(['"', '\'']).skip(1).step_by(2);
+    let versions: Vec<&str> = quoted
+        .take_while(|text| text.starts_with(|c: char| c.is_ascii_digit() || "~<>=!".contains(c)))
+        .collect();
+    (!versions.is_empty()).then(|| versions.join(", "))
 }
 
 /// A version in TOML: `"3.12"`, `{ version = "3.12" }`, or a list of which the first counts (mise.toml).
@@ -298,6 +355,14 @@ impl Scheme {
             let default = known.line(&known.default).filter(is_enough);
             return default.or_else(|| known.lines.iter().find(is_enough));
         }
+        if self == Self::Major {
+            let least = major(wanted)?;
+            let of_line =
+                |line: &&ReleaseLine| major(&line.version).is_some_and(|have| have >= least);
+            return known.lines.iter().find(of_line);
+        }
+        let rewritten = (self == Self::Pessimistic).then(|| npm_range(wanted));
+        let wanted = rewritten.as_deref().unwrap_or(wanted);
         if let Some(line) = known.line(wanted) {
             return Some(line);
         }
@@ -333,7 +398,7 @@ impl Scheme {
 
     fn is_satisfied(self, wanted: &str, version: &str) -> bool {
         match self {
-            Self::NodeSemver => {
+            Self::NodeSemver | Self::Pessimistic => {
                 let range = nodejs_semver::Range::parse(wanted);
                 let version = nodejs_semver::Version::parse(full(version));
                 matches!((range, version), (Ok(range), Ok(version)) if version.satisfies(&range))
@@ -362,7 +427,7 @@ impl Scheme {
                         specifiers.is_ok_and(|specifiers| specifiers.contains(&version))
                     })
             }
-            Self::Minimum | Self::Exact => false,
+            Self::Minimum | Self::Exact | Self::Major => false,
         }
     }
 }
@@ -380,6 +445,60 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
         digits.parse().ok()
     });
     parts.collect()
+}
+
+/// The first number in a version, the second behind Java's old `1.`: `8` for `1.8`, `VERSION_1_8` and `zulu-8.72`.
+fn major(version: &str) -> Option<u32> {
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok());
+    match (numbers.next()?, numbers.next()) {
+        (1, Some(second)) => Some(second),
+        (first, _) => Some(first),
+    }
+}
+
+/// A range of RubyGems or Composer in the words of npm, which are the same but for the tilde, commas and a single bar.
+fn npm_range(wanted: &str) -> String {
+    let wanted = wanted.split(['@', '(']).next().unwrap_or_default();
+    let wanted = wanted
+        .replace("||", "|")
+        .replace("~>", "~")
+        .replace(',', " ");
+    let alternatives = wanted.split('|').map(|alternative| {
+        let mut parts: Vec<String> = Vec::new();
+        for word in alternative.split_whitespace() {
+            // `~ 3.2` and `>= 3.2`: the operator belongs to the number behind it.
+            match parts
+                .last_mut()
+                .filter(|last| last.ends_with(['~', '<', '>', '=', '^', '!']))
+            {
+                Some(last) => last.push_str(word),
+                None => parts.push(word.to_owned()),
+            }
+        }
+        let parts = parts.iter().map(|part| match part.strip_prefix('~') {
+            Some(version) if version.matches('.').count() < 2 => format!("^{version}"),
+            _ => without_patch_level(part).to_owned(),
+        });
+        parts.collect::<Vec<_>>().join(" ")
+    });
+    alternatives.collect::<Vec<_>>().join(" || ")
+}
+
+/// `3.2.2p53` is 3.2.2.
+fn without_patch_level(version: &str) -> &str {
+    match version.split_once('p') {
+        Some((number, level))
+            if number.ends_with(|c: char| c.is_ascii_digit())
+                && level
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte == b'-') =>
+        {
+            number
+        }
+        _ => version,
+    }
 }
 
 /// `cpython-3.12` and `python3.12` name the usual interpreter; `pypy3.10` names another one and stays as it is.

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// The figures of all threads at one moment, since the proxy started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
-    /// By service name. A service that left the table is forgotten some time after.
+    /// By service name. A service that left the table is forgotten some time after, unless it is to be
+    /// [remembered](crate::ProxyHandle::remember).
     pub services: BTreeMap<String, ServiceCounts>,
     /// Requests no service was found for, or that were refused before one was looked for.
     pub unrouted: ServiceCounts,

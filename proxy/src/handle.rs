@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::ports::SharedPorts;
 use crate::table::RouteTable;
 use arc_swap::ArcSwap;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) drained: watch::Sender<u64>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) healths: Healths,
+    /// Services whose figures are kept while no route leads to them.
+    pub(crate) remembered: ArcSwap<HashSet<Box<str>>>,
     started: Instant,
     pub(crate) in_flight: AllInFlight,
     pub(crate) guards: Guards,
@@ -95,6 +97,7 @@ impl Shared {
             drained: watch::Sender::default(),
             ledgers: (0..threads).map(|_| Arc::default()).collect(),
             healths: Healths::default(),
+            remembered: ArcSwap::default(),
             started: Instant::now(),
             in_flight: AllInFlight::default(),
             guards: Guards::default(),
@@ -310,6 +313,13 @@ impl ProxyHandle {
     /// There is one reader: one that was there before is told that it is over.
     pub fn access_log(&self, options: AccessLogOptions) -> AccessLog {
         AccessLog::begin(&self.shared.outlets, options)
+    }
+
+    /// Keeps the figures of these services while no route leads to them, in place of those named here earlier: one that
+    /// comes back goes on counting. Figures of others are forgotten with the next table that has none of their routes.
+    pub fn remember(&self, services: impl IntoIterator<Item = impl Into<Box<str>>>) {
+        let services = services.into_iter().map(Into::into).collect();
+        self.shared.remembered.store(Arc::new(services));
     }
 
     /// What has been served so far.

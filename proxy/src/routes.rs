@@ -615,8 +615,12 @@ impl Routes {
         // What is still in use is asked for again with the next table.
         left.upstreams
             .retain(|id| !references.holds_id(id) && !self.ledger.forget_usage(id));
-        left.names
-            .retain(|name| !references.holds_name(name) && !self.ledger.forget_tally(name));
+        let remembered = self.shared.remembered.load();
+        left.names.retain(|name| {
+            let is_done = references.holds_name(name)
+                || (!remembered.contains(name) && self.ledger.forget_tally(name));
+            !is_done
+        });
     }
 
     /// Closes connections that have been idle for too long; answers whether any are left.

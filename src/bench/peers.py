@@ -44,7 +44,7 @@ http {{
     access_log off;
     ssl_session_cache off;
     ssl_session_tickets off;
-    keepalive_requests 10000;
+    keepalive_requests 10000000;
     ssl_certificate {identity.certificate};
     ssl_certificate_key {identity.key};
     upstream app {{ server {backend}; keepalive 128; keepalive_requests 1000000; }}

@@ -1,23 +1,28 @@
 //! The nearest known name to one that was mistyped.
 
 /// The known name nearest to `typed`, if any is near enough to be meant. A name whose second half is what was typed
-/// (`create` for `apps:create`) counts as near too, as long as it is the only one.
+/// (`create` for `apps:create`) or that begins with it (`deny` for `deny-list`) counts as near too, as long as it is the only
+/// one.
 pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     // One slip in a short name, two in one of middle length, three in a long one.
     let limit = (typed.chars().count() / 4).clamp(1, 3);
     let mut best: Option<(usize, &str)> = None;
-    let mut endings = Vec::new();
+    let mut parts = Vec::new();
     for name in known {
         let distance = distance(&typed, name);
         if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, name));
         }
-        if name.split_once(':').is_some_and(|(_, verb)| verb == typed) {
-            endings.push(name);
+        let is_verb = name.split_once(':').is_some_and(|(_, verb)| verb == typed);
+        let is_begun = name
+            .split_once('-')
+            .is_some_and(|(begin, _)| begin == typed);
+        if is_verb || is_begun {
+            parts.push(name);
         }
     }
-    match (best, endings.as_slice()) {
+    match (best, parts.as_slice()) {
         (Some((_, name)), _) => Some(name),
         (None, [only]) => Some(only),
         (None, _) => None,
@@ -65,6 +70,7 @@ mod tests {
             "logs",
             "ps:scale",
             "run",
+            "deny-list",
         ];
         assert_eq!(nearest(typed, known.into_iter()), expected, "{typed:?}");
     }
@@ -76,6 +82,7 @@ mod tests {
         check("APPS:CREATE", Some("apps:create"));
         check("lgos", Some("logs"));
         check("create", Some("apps:create"));
+        check("deny", Some("deny-list"));
         check("list", None);
         check("foo", None);
         check("", None);

@@ -21,7 +21,7 @@ use super::routes::Routing;
 use super::settled::{ending, starting, wanted_keys};
 use super::{Reconciler, View};
 use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
-use crate::model::{AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
+use crate::model::{App, AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
 use crate::store::{Desired, Part, Store, StoreError};
 
 /// How often it looks when nothing happens: the net under a lost event.
@@ -94,6 +94,7 @@ impl Reconciler {
             routing: Routing::default(),
             shown: Shown::default(),
             ordered_by: OrderedBy::default(),
+            remembered: Part::default(),
             ports,
             names_changed: reconciler.names_changed(),
             actions: Actions::default(),
@@ -122,6 +123,8 @@ struct Looker {
     routing: Routing,
     shown: Shown,
     ordered_by: OrderedBy,
+    /// The apps whose figures the proxy keeps.
+    remembered: Part<Vec<App>>,
     ports: Ports,
     names_changed: Arc<Notify>,
     actions: Actions,
@@ -245,6 +248,12 @@ impl Looker {
                 automatic: desired.automatic.clone(),
             };
             self.names_changed.notify_one();
+        }
+        if !self.remembered.is_same(&desired.apps) {
+            // Also of one that has no name for a while.
+            let names = desired.apps.iter().map(|app| app.name.to_string());
+            self.parts.proxy.remember(names);
+            self.remembered = desired.apps.clone();
         }
         Ok(desired)
     }

@@ -137,3 +137,79 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ruby_versions() {
+    check(
+        "ruby",
+        Scheme::Pessimistic,
+        &[
+            ("3.2", Some("3.2")),
+            ("3.2.2p53", Some("3.2")),
+            ("~> 3.2", Some("3.4")),
+            ("~> 3.2.0", Some("3.2")),
+            (">= 3.0, < 3.3", Some("3.2")),
+            (">= 2.7", Some("3.4")),
+            ("~> 3", Some("3.4")),
+            ("9.1.1", None),
+            ("nonsense", None),
+        ],
+    );
+}
+
+#[test]
+fn php_versions() {
+    check(
+        "php",
+        Scheme::Pessimistic,
+        &[
+            ("^8.1", Some("8.4")),
+            ("~8.1", Some("8.4")),
+            ("~8.1.0", Some("8.1")),
+            ("8.2.*", Some("8.2")),
+            (">=7.1 <8.0", Some("7.4")),
+            ("^7.3|^8.0", Some("8.4")),
+            ("^7.3 || ^7.4", Some("7.4")),
+            (">=8.0,<8.3", Some("8.2")),
+            ("7.4 - 8.1", Some("8.1")),
+            ("8.3.2", Some("8.3")),
+            ("^4", None),
+        ],
+    );
+}
+
+#[test]
+fn java_versions() {
+    check(
+        "java",
+        Scheme::Major,
+        &[
+            ("", Some("21")),
+            ("17", Some("17")),
+            ("17.0.9", Some("17")),
+            ("temurin-21.0.5+11.0.LTS", Some("21")),
+            ("21.0.2-tem", Some("21")),
+            ("1.8", Some("8")),
+            ("1.7", Some("8")),
+            ("VERSION_11", Some("11")),
+            ("19", Some("21")),
+            ("99", None),
+            ("latest", None),
+        ],
+    );
+}
+
+#[test]
+fn dotnet_versions() {
+    check(
+        "dotnet",
+        Scheme::Exact,
+        &[
+            ("8.0", Some("8.0")),
+            ("8.0.100", Some("8.0")),
+            ("9.0;net8.0", Some("9.0")),
+            ("8.0-windows", Some("8.0")),
+            ("48", None),
+        ],
+    );
+}

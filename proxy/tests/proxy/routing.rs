@@ -221,4 +221,21 @@ async fn one_route_is_changed_and_the_others_do_not_notice() {
     world.handle.update(|_| {});
     assert!(Arc::ptr_eq(&before, &world.handle.table()));
     assert!(!world.handle.counters().services.contains_key("one"));
+
+    // What two stands for has no name for a while.
+    world.handle.remember(["two"]);
+    let requests = |world: &World| {
+        let counters = world.handle.counters();
+        counters.services.get("two").map(|counts| counts.requests())
+    };
+    world.handle.update(|table| {
+        table.remove(&"other.test".parse().unwrap());
+    });
+    patiently("the drain", world.handle.wait_drained("two")).await;
+    assert_eq!(requests(&world), Some(2));
+    world
+        .handle
+        .update(|table| table.insert("app".parse().unwrap(), service(&two)));
+    assert_eq!(world.ask(GET).await.body, "two");
+    assert_eq!(requests(&world), Some(3));
 }

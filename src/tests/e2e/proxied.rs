@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::http::{self, Connection};
 use crate::repository::Repository;
 use crate::server::Server;
+use crate::wait::wait_until;
 
 #[test]
 fn an_app_sees_who_asked_and_for_what() {
@@ -120,14 +121,16 @@ fn who_asks_through_a_trusted_proxy_is_known_by_its_header_and_by_the_proxy_prot
     assert_eq!(answer.status, 403, "{answer:?}");
     // Without a header nothing is served.
     assert!(connect(b"").get("seen.localhost", "/", "").is_err());
-    let log = server.json(&["proxy:access-logs", "seen"]);
-    let clients = log.as_array().unwrap().iter();
-    let clients: Vec<&str> = clients
-        .filter_map(|record| record["client"].as_str())
-        .collect();
-    for client in ["192.0.2.7", "198.51.100.1", "192.0.2.8"] {
-        assert!(clients.contains(&client), "{client} in {clients:?}");
-    }
+    // Records are written in batches.
+    wait_until("the clients to be in the access log", || {
+        let log = server.json(&["proxy:access-logs", "seen"]);
+        let records = log.as_array().into_iter().flatten();
+        let clients: Vec<&str> = records
+            .filter_map(|record| record["client"].as_str())
+            .collect();
+        let mut all = ["192.0.2.7", "198.51.100.1", "192.0.2.8"].iter();
+        all.all(|client| clients.contains(client))
+    });
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! The project of a .NET repository that is the app (learn.microsoft.com/dotnet/core/project-sdk/overview).
+
+use serde_json::{Value, json};
+
+use crate::error::DetectError;
+use crate::repository::Repository;
+use crate::xml::{self, Element};
+
+/// Projects looked into; those near the root come first.
+const MAX_PROJECTS: usize = 200;
+
+/// `{path, name, kind, others}`: the project file, what its program is called, `web` or `program`, and the other projects that
+/// would start. A project with the web SDK goes before one that is only a program; tests and libraries are none.
+///
+/// # Errors
+/// A project file is not XML.
+pub(crate) fn project(
+    repository: &Repository<'_>,
+    of: &[String],
+) -> Result<Option<Value>, DetectError> {
+    let mut found: Vec<(usize, String, String, &'static str)> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        if seen.contains(&path) || seen.len() >= MAX_PROJECTS {
+            continue;
+        }
+        seen.push(path);
+        let elements = xml::of_file(repository, path)?;
+        let Some((rank, kind)) = kind_of(&elements) else {
+            continue;
+        };
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let named = xml::text_at(
+            &elements,
+            &["Project/PropertyGroup/AssemblyName".to_owned()],
+        );
+        // `$(MSBuildProjectName)` and its like are worked out by the build.
+        let name = named
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains("$(") && !name.contains(char::is_control));
+        found.push((
+            rank,
+            path.to_owned(),
+            name.unwrap_or_else(|| stem.to_owned()),
+            kind,
+        ));
+    }
+    found.sort_by_key(|(rank, path, ..)| (*rank, path.matches('/').count(), path.clone()));
+    let mut found = found.into_iter();
+    Ok(found.next().map(|(_, path, name, kind)| {
+        let others: Vec<String> = found.map(|(_, path, ..)| path).collect();
+        json!({"path": path, "name": name, "kind": kind, "others": others})
+    }))
+}
+
+/// What a project becomes, the likeliest app first; nothing for tests and libraries.
+fn kind_of(elements: &[Element]) -> Option<(usize, &'static str)> {
+    let root = elements.first()?;
+    let imported = elements
+        .iter()
+        .filter(|element| matches!(element.name(), "Sdk" | "Import"));
+    let named = imported.filter_map(|element| {
+        element
+            .attribute("Name")
+            .or_else(|| element.attribute("Sdk"))
+    });
+    let sdks: Vec<&str> = root.attribute("Sdk").into_iter().chain(named).collect();
+    let has = |name: &str| sdks.iter().any(|sdk| sdk.split('/').next() == Some(name));
+    let text = |name: &str| {
+        let path = format!("Project/PropertyGroup/{name}");
+        xml::text_at(elements, &[path]).map(|(text, _)| text.to_ascii_lowercase())
+    };
+    let is_test = text("IsTestProject").as_deref() == Some("true")
+        || elements.iter().any(|element| {
+            element.name() == "PackageReference"
+                && element
+                    .attribute("Include")
+                    .is_some_and(|name| name.eq_ignore_ascii_case("Microsoft.NET.Test.Sdk"))
+        });
+    if is_test {
+        return None;
+    }
+    let output = text("OutputType");
+    let is_program = output.as_deref() == Some("exe");
+    if has("Microsoft.NET.Sdk.Web") {
+        // A library of pages says so.
+        (output.as_deref() != Some("library")).then_some((0, "web"))
+    } else if has("Microsoft.NET.Sdk.Worker") {
+        Some((1, "program"))
+    } else {
+        is_program.then_some((2, "program"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MapTree;
+
+    #[test]
+    fn the_web_project_is_the_app() {
+        let tree = MapTree::new()
+            .with("src/Core/Core.csproj", "<Project Sdk=\"Microsoft.NET.Sdk\"/>")
+            .with("src/Tool/Tool.fsproj", "<Project Sdk=\"Microsoft.NET.Sdk\"><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup></Project>")
+            .with("src/Web/Web.csproj", "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><PropertyGroup><AssemblyName>Shop</AssemblyName></PropertyGroup></Project>")
+            .with("test/T.csproj", "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><ItemGroup><PackageReference Include=\"Microsoft.NET.Test.Sdk\"/></ItemGroup></Project>");
+        let repository = Repository::new(&tree).unwrap();
+        let of = ["**/*.csproj", "**/*.fsproj"].map(str::to_owned);
+        let found = project(&repository, &of).unwrap();
+        let expected = json!({"path": "src/Web/Web.csproj", "name": "Shop", "kind": "web", "others": ["src/Tool/Tool.fsproj"]});
+        assert_eq!(found, Some(expected));
+    }
+}
