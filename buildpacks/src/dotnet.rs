@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::error::DetectError;
 use crate::repository::Repository;
+use crate::template::is_harmless;
 use crate::xml::{self, Element};
 
 /// Projects looked into; those near the root come first.
 const MAX_PROJECTS: usize = 200;
 
-/// `{path, name, kind, others}`: the project file, what its program is called, `web` or `program`, and the other projects that
-/// would start. A project with the web SDK goes before one that is only a program; tests and libraries are none.
+/// `{path, name, kind, framework, others}`: the project file, what its program is called, `web` or `program`, the framework to
+/// build for where there are several to choose from, and the other projects that would start. A project with the web SDK goes before one that is only a program; tests and libraries are none.
 ///
 /// # Errors
 /// A project file is not XML.
@@ -18,7 +19,7 @@ pub(crate) fn project(
     repository: &Repository<'_>,
     of: &[String],
 ) -> Result<Option<Value>, DetectError> {
-    let mut found: Vec<(usize, String, String, &'static str)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
     for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
         if seen.contains(&path) || seen.len() >= MAX_PROJECTS {
@@ -39,19 +40,56 @@ pub(crate) fn project(
         let name = named
             .map(|(name, _)| name)
             .filter(|name| !name.contains("$(") && !name.contains(char::is_control));
-        found.push((
+        found.push(Found {
             rank,
-            path.to_owned(),
-            name.unwrap_or_else(|| stem.to_owned()),
+            path: path.to_owned(),
+            name: name.unwrap_or_else(|| stem.to_owned()),
             kind,
-        ));
+            framework: framework(&elements),
+        });
     }
-    found.sort_by_key(|(rank, path, ..)| (*rank, path.matches('/').count(), path.clone()));
+    found.sort_by_key(|found| {
+        (
+            found.rank,
+            found.path.matches('/').count(),
+            found.path.clone(),
+        )
+    });
     let mut found = found.into_iter();
-    Ok(found.next().map(|(_, path, name, kind)| {
-        let others: Vec<String> = found.map(|(_, path, ..)| path).collect();
-        json!({"path": path, "name": name, "kind": kind, "others": others})
+    Ok(found.next().map(|app| {
+        let others: Vec<String> = found.map(|found| found.path).collect();
+        json!({
+            "path": app.path,
+            "name": app.name,
+            "kind": app.kind,
+            "framework": app.framework,
+            "others": others,
+        })
     }))
+}
+
+/// A project that would start.
+struct Found {
+    /// Less is likelier.
+    rank: usize,
+    path: String,
+    name: String,
+    kind: &'static str,
+    framework: Option<String>,
+}
+
+/// The first of several frameworks: nothing can be published without choosing one (NETSDK1129).
+fn framework(elements: &[Element]) -> Option<String> {
+    let several = xml::text_at(
+        elements,
+        &["Project/PropertyGroup/TargetFrameworks".to_owned()],
+    )?;
+    let first = several
+        .0
+        .split(';')
+        .map(str::trim)
+        .find(|name| !name.is_empty())?;
+    is_harmless(first).then(|| first.to_owned())
 }
 
 /// What a project becomes, the likeliest app first; nothing for tests and libraries.
@@ -108,7 +146,7 @@ mod tests {
         let repository = Repository::new(&tree).unwrap();
         let of = ["**/*.csproj", "**/*.fsproj"].map(str::to_owned);
         let found = project(&repository, &of).unwrap();
-        let expected = json!({"path": "src/Web/Web.csproj", "name": "Shop", "kind": "web", "others": ["src/Tool/Tool.fsproj"]});
+        let expected = json!({"path": "src/Web/Web.csproj", "name": "Shop", "kind": "web", "framework": null, "others": ["src/Tool/Tool.fsproj"]});
         assert_eq!(found, Some(expected));
     }
 }
