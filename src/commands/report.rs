@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Authorized, Dialog, Format, Options, Output, Page, Platform};
-use crate::model::{App, AppName, Kind, Problem};
+use super::{Authorized, Command, Dialog, Format, Options, Output, Page, Platform};
+use crate::model::{App, AppName, Kind, Permission, Problem};
 
 /// Width of the column of keys with its blank, at least.
 const KEY_COLUMN: usize = 31;
@@ -68,6 +68,41 @@ impl<'a> Asked<'a> {
             Some(_) => Asked::One(authorized, dialog.options()),
             None => Asked::All(authorized.visible_apps(platform).await?),
         })
+    }
+}
+
+/// A command that reports an app by itself, or all apps one after the other. What all such commands do is written once, in
+/// their [`Command`].
+pub trait OfEachApp: Send + Sized {
+    /// What is reported, as the heading says it.
+    const TOPIC: &'static str;
+
+    /// The app that was named; none for all.
+    fn app(&self) -> Option<&AppName>;
+
+    /// The one key whose value is asked for, `--KEY`.
+    fn flag(&self) -> Option<&str>;
+
+    /// The report of one app.
+    fn of(platform: &Platform, app: &App) -> impl Future<Output = Result<Report, Problem>> + Send;
+}
+
+impl<C: OfEachApp> Command for C {
+    type Output = Reports;
+
+    fn permission(&self) -> Permission {
+        Permission::to_read(self.app())
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Reports, Problem> {
+        let asked = Asked::by(self.app(), platform, authorized, dialog).await?;
+        let of = |app| async move { C::of(platform, &app).await };
+        Reports::about(C::TOPIC, asked, self.flag(), of).await
     }
 }
 

@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, BuilderSetting, ConfigKey, Permission, Problem};
-
-const TOPIC: &str = "builder";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, BuilderSetting, ConfigKey, Problem};
 
 /// Report how an app is built, or all apps
 ///
@@ -22,45 +20,40 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "builder";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-/// Each setting twice, as Dokku has it: what was set for the app, and what is in force.
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let builder = platform.store.builder(app.id).await?;
-    let mut report = report::Report::new(&app.name);
-    for setting in BuilderSetting::ALL {
-        // Dokku keeps the path with the builder it belongs to.
-        let group = match setting {
-            BuilderSetting::DockerfilePath => "builder-dockerfile",
-            BuilderSetting::Selected | BuilderSetting::BuildDir | BuilderSetting::Target => TOPIC,
-        };
-        let value = builder.get(setting).unwrap_or_default();
-        let by_default = match setting {
-            BuilderSetting::DockerfilePath => "Dockerfile",
-            BuilderSetting::Selected | BuilderSetting::BuildDir | BuilderSetting::Target => "",
-        };
-        let computed = if value.is_empty() { by_default } else { value };
-        report.fact(&format!("{group}-{setting}"), value);
-        report.fact(&format!("{group}-computed-{setting}"), computed);
+    /// Each setting twice, as Dokku has it: what was set for the app, and what is in force.
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let builder = platform.store.builder(app.id).await?;
+        let mut report = report::Report::new(&app.name);
+        for setting in BuilderSetting::ALL {
+            // Dokku keeps the path with the builder it belongs to.
+            let group = match setting {
+                BuilderSetting::DockerfilePath => "builder-dockerfile",
+                BuilderSetting::Selected | BuilderSetting::BuildDir | BuilderSetting::Target => {
+                    Self::TOPIC
+                }
+            };
+            let value = builder.get(setting).unwrap_or_default();
+            let by_default = match setting {
+                BuilderSetting::DockerfilePath => "Dockerfile",
+                BuilderSetting::Selected | BuilderSetting::BuildDir | BuilderSetting::Target => "",
+            };
+            let computed = if value.is_empty() { by_default } else { value };
+            report.fact(&format!("{group}-{setting}"), value);
+            report.fact(&format!("{group}-computed-{setting}"), computed);
+        }
+        let names: Vec<&str> = builder.arguments.keys().map(ConfigKey::as_str).collect();
+        report.fact("builder-arguments", names.join(" "));
+        Ok(report)
     }
-    let names: Vec<&str> = builder.arguments.keys().map(ConfigKey::as_str).collect();
-    report.fact("builder-arguments", names.join(" "));
-    Ok(report)
 }

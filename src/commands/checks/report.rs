@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Check, CheckKind, Permission, Problem, ProcessType, Release};
-
-const TOPIC: &str = "checks";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, Check, CheckKind, Problem, ProcessType, Release};
 
 /// Report the checks of an app, or of all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -20,38 +18,31 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "checks";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let release = match app.current {
-        Some(version) => platform.store.release(app.id, version).await?,
-        None => None,
-    };
-    let mut report = report::Report::new(&app.name);
-    report.fact("checks-disabled-list", "none");
-    report.fact("checks-skipped-list", "none");
-    let routed = platform.store.routed_types(app.id).await?;
-    for (key, text) in release.iter().flat_map(|release| checks(release, &routed)) {
-        report.fact(&key, text);
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let release = match app.current {
+            Some(version) => platform.store.release(app.id, version).await?,
+            None => None,
+        };
+        let mut report = report::Report::new(&app.name);
+        report.fact("checks-disabled-list", "none");
+        report.fact("checks-skipped-list", "none");
+        let routed = platform.store.routed_types(app.id).await?;
+        for (key, text) in release.iter().flat_map(|release| checks(release, &routed)) {
+            report.fact(&key, text);
+        }
+        Ok(report)
     }
-    Ok(report)
 }
 
 /// One fact for each process type of a release.

@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Permission, Problem};
-
-const TOPIC: &str = "docker options";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, Problem};
 
 /// Report the options of the builds of an app, or of all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -20,33 +18,26 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "docker options";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let builder = platform.store.builder(app.id).await?;
-    let options: Vec<String> = builder
-        .arguments
-        .iter()
-        .map(|(name, value)| format!("--build-arg {name}={value}"))
-        .collect();
-    let mut report = report::Report::new(&app.name);
-    report.fact("docker-options-build", options.join(" "));
-    Ok(report)
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let builder = platform.store.builder(app.id).await?;
+        let options: Vec<String> = builder
+            .arguments
+            .iter()
+            .map(|(name, value)| format!("--build-arg {name}={value}"))
+            .collect();
+        let mut report = report::Report::new(&app.name);
+        report.fact("docker-options-build", options.join(" "));
+        Ok(report)
+    }
 }

@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Network, PageName, Permission, Problem};
-
-const TOPIC: &str = "maintenance";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, Network, PageName, Problem};
 
 /// Report whether an app is closed for its visitors, or all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -20,48 +18,41 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "maintenance";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let maintenance = platform.store.maintenance(app.id).await?;
-    let pages = platform.store.proxy_pages(app.id).await?;
-    let mut report = report::Report::new(&app.name);
-    report.fact("maintenance-enabled", maintenance.is_some());
-    let text = |fact: Option<String>| fact.unwrap_or_default();
-    let closed = maintenance.as_ref();
-    report.fact(
-        "maintenance-since",
-        text(closed.map(|closed| closed.since.to_string())),
-    );
-    report.fact(
-        "maintenance-retry-after-seconds",
-        text(closed.map(|closed| closed.retry_after.as_secs().to_string())),
-    );
-    let allow = closed.map(|closed| {
-        let allow: Vec<String> = closed.allow.iter().map(Network::to_string).collect();
-        allow.join(",")
-    });
-    report.fact("maintenance-allow", text(allow));
-    report.fact(
-        "maintenance-custom-page",
-        pages.contains_key(&PageName::Maintenance),
-    );
-    Ok(report)
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let maintenance = platform.store.maintenance(app.id).await?;
+        let pages = platform.store.proxy_pages(app.id).await?;
+        let mut report = report::Report::new(&app.name);
+        report.fact("maintenance-enabled", maintenance.is_some());
+        let text = |fact: Option<String>| fact.unwrap_or_default();
+        let closed = maintenance.as_ref();
+        report.fact(
+            "maintenance-since",
+            text(closed.map(|closed| closed.since.to_string())),
+        );
+        report.fact(
+            "maintenance-retry-after-seconds",
+            text(closed.map(|closed| closed.retry_after.as_secs().to_string())),
+        );
+        let allow = closed.map(|closed| {
+            let allow: Vec<String> = closed.allow.iter().map(Network::to_string).collect();
+            allow.join(",")
+        });
+        report.fact("maintenance-allow", text(allow));
+        report.fact(
+            "maintenance-custom-page",
+            pages.contains_key(&PageName::Maintenance),
+        );
+        Ok(report)
+    }
 }

@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, DEFAULT_PORT, Permission, PortMapping, Problem};
-
-const TOPIC: &str = "ports";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, DEFAULT_PORT, PortMapping, Problem};
 
 /// Report the ports of an app, or of all apps, and why one is not open
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -20,68 +18,61 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "ports";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let reconciler = &platform.reconciler;
-    let mappings = platform.store.ports(app.id).await?;
-    let exposure = platform.store.exposure(app.id).await?;
-    let release = match app.current {
-        Some(version) => platform.store.release(app.id, version).await?,
-        None => None,
-    };
-    let mut report = report::Report::new(&app.name);
-    let shown: Vec<String> = mappings.iter().map(PortMapping::to_string).collect();
-    report.fact("ports-map", shown.join(" "));
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let reconciler = &platform.reconciler;
+        let mappings = platform.store.ports(app.id).await?;
+        let exposure = platform.store.exposure(app.id).await?;
+        let release = match app.current {
+            Some(version) => platform.store.release(app.id, version).await?,
+            None => None,
+        };
+        let mut report = report::Report::new(&app.name);
+        let shown: Vec<String> = mappings.iter().map(PortMapping::to_string).collect();
+        report.fact("ports-map", shown.join(" "));
 
-    let mapped = reconciler.rules().standard.container_port(&mappings);
-    let port = release.map(|release| release.port).or(mapped);
-    let port = port.unwrap_or(DEFAULT_PORT);
-    let mut own = vec![format!("http:80:{port}")];
-    let names = reconciler.host_names(&app.name, &exposure);
-    if names.iter().any(|name| reconciler.has_https(name)) {
-        own.push(format!("https:443:{port}"));
+        let mapped = reconciler.rules().standard.container_port(&mappings);
+        let port = release.map(|release| release.port).or(mapped);
+        let port = port.unwrap_or(DEFAULT_PORT);
+        let mut own = vec![format!("http:80:{port}")];
+        let names = reconciler.host_names(&app.name, &exposure);
+        if names.iter().any(|name| reconciler.has_https(name)) {
+            own.push(format!("https:443:{port}"));
+        }
+        let own = if exposure.is_public {
+            own.join(" ")
+        } else {
+            String::new()
+        };
+        report.fact("ports-map-detected", own);
+
+        let view = reconciler.view();
+        let closed = view.borrow().closed_ports.clone();
+        let standard = &reconciler.rules().standard;
+        let closed: Vec<String> = mappings
+            .iter()
+            .filter(|mapping| !standard.has(**mapping))
+            .filter_map(|mapping| {
+                let port = mapping.host_port;
+                if !exposure.is_public {
+                    return Some(format!(
+                        "{port} (visitors do not reach the app: `domains:enable`)"
+                    ));
+                }
+                closed.get(&port).map(|why| format!("{port} ({why})"))
+            })
+            .collect();
+        report.fact("ports-closed", closed.join(", "));
+        Ok(report)
     }
-    let own = if exposure.is_public {
-        own.join(" ")
-    } else {
-        String::new()
-    };
-    report.fact("ports-map-detected", own);
-
-    let view = reconciler.view();
-    let closed = view.borrow().closed_ports.clone();
-    let standard = &reconciler.rules().standard;
-    let closed: Vec<String> = mappings
-        .iter()
-        .filter(|mapping| !standard.has(**mapping))
-        .filter_map(|mapping| {
-            let port = mapping.host_port;
-            if !exposure.is_public {
-                return Some(format!(
-                    "{port} (visitors do not reach the app: `domains:enable`)"
-                ));
-            }
-            closed.get(&port).map(|why| format!("{port} ({why})"))
-        })
-        .collect();
-    report.fact("ports-closed", closed.join(", "));
-    Ok(report)
 }

@@ -3,11 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::report::{self, Asked, Reports};
-use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{App, AppName, Kind, PageName, Permission, Problem, ProxyOptions, Timestamp};
-
-const TOPIC: &str = "proxy";
+use crate::commands::Platform;
+use crate::commands::report::{self, OfEachApp};
+use crate::model::{App, AppName, Kind, PageName, Problem, ProxyOptions, Timestamp};
 
 /// Report how the proxy treats the requests of an app, or of all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -20,56 +18,49 @@ pub struct Report {
     pub flag: Option<String>,
 }
 
-impl Command for Report {
-    type Output = Reports;
+impl OfEachApp for Report {
+    const TOPIC: &'static str = "proxy";
 
-    fn permission(&self) -> Permission {
-        Permission::to_read(self.app.as_ref())
+    fn app(&self) -> Option<&AppName> {
+        self.app.as_ref()
     }
 
-    async fn run(
-        self,
-        platform: &Platform,
-        authorized: &Authorized,
-        dialog: &mut Dialog,
-    ) -> Result<Reports, Problem> {
-        let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
-        let of = |app| async move { of(platform, &app).await };
-        Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
+    fn flag(&self) -> Option<&str> {
+        self.flag.as_deref()
     }
-}
 
-/// Each setting twice, as Dokku has it: what was set for the app, and what is in force.
-async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-    let own = platform.store.proxy_settings(app.id).await?;
-    let mut computed = ProxyOptions::default();
-    for (name, value) in &own {
-        computed
-            .set(name, value)
-            .map_err(|why| Problem::new(Kind::Internal, "A setting does not read", why, ""))?;
-    }
-    let mut report = report::Report::new(&app.name);
-    let pages = platform.store.proxy_pages(app.id).await?;
-    let statuses: Vec<String> = pages
-        .into_keys()
-        .filter(|name| *name != PageName::Maintenance)
-        .map(|name| name.to_string())
-        .collect();
-    report.fact("proxy-error-pages", statuses.join(" "));
-    for setting in ProxyOptions::SETTINGS {
-        let name = setting.name;
+    /// Each setting twice, as Dokku has it: what was set for the app, and what is in force.
+    async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
+        let own = platform.store.proxy_settings(app.id).await?;
+        let mut computed = ProxyOptions::default();
+        for (name, value) in &own {
+            computed
+                .set(name, value)
+                .map_err(|why| Problem::new(Kind::Internal, "A setting does not read", why, ""))?;
+        }
+        let mut report = report::Report::new(&app.name);
+        let pages = platform.store.proxy_pages(app.id).await?;
+        let statuses: Vec<String> = pages
+            .into_keys()
+            .filter(|name| *name != PageName::Maintenance)
+            .map(|name| name.to_string())
+            .collect();
+        report.fact("proxy-error-pages", statuses.join(" "));
+        for setting in ProxyOptions::SETTINGS {
+            let name = setting.name;
+            report.fact(
+                &format!("proxy-{name}"),
+                own.get(name).map_or("", String::as_str),
+            );
+            report.fact(&format!("proxy-computed-{name}"), setting.shown(&computed));
+        }
+        let until = platform.store.paused_until(app.id).await?;
+        let until = until.filter(|until| Timestamp::now() < *until);
         report.fact(
-            &format!("proxy-{name}"),
-            own.get(name).map_or("", String::as_str),
+            "proxy-paused-until",
+            until.map_or(String::new(), |until| until.to_string()),
         );
-        report.fact(&format!("proxy-computed-{name}"), setting.shown(&computed));
+        report.fact("proxy-waiting", platform.reconciler.waiting(&app.name));
+        Ok(report)
     }
-    let until = platform.store.paused_until(app.id).await?;
-    let until = until.filter(|until| Timestamp::now() < *until);
-    report.fact(
-        "proxy-paused-until",
-        until.map_or(String::new(), |until| until.to_string()),
-    );
-    report.fact("proxy-waiting", platform.reconciler.waiting(&app.name));
-    Ok(report)
 }
