@@ -36,20 +36,23 @@ impl Whole {
     pub(crate) fn into_inner(self) -> Stream {
         self.io.into_inner().into_inner().into_inner()
     }
+}
 
-    fn poll_begin(
-        &mut self,
+impl Read for Whole {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(kept) = &mut self.kept else {
-            return Pin::new(&mut self.io).poll_read(cx, into);
+        let this = &mut *self;
+        let Some(kept) = &mut this.kept else {
+            return Pin::new(&mut this.io).poll_read(cx, into);
         };
         loop {
             let mut bytes = [MaybeUninit::uninit(); FIRST_BYTES];
             let room = into.remaining().saturating_sub(kept.len()).min(FIRST_BYTES);
             let mut read = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
-            ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut read))?;
+            ready!(Pin::new(this.io.inner_mut()).poll_read(cx, &mut read))?;
             let read = read.filled();
             let is_beginning = kept.len() + read.len() < PREFACE.len()
                 && PREFACE
@@ -58,24 +61,11 @@ impl Whole {
             if !is_beginning || read.is_empty() {
                 into.put_slice(kept);
                 into.put_slice(read);
-                self.kept = None;
+                this.kept = None;
                 return Poll::Ready(Ok(()));
             }
             kept.extend_from_slice(read);
         }
-    }
-}
-
-impl Read for Whole {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.kept.is_some() {
-            return self.poll_begin(cx, into);
-        }
-        Pin::new(&mut self.io).poll_read(cx, into)
     }
 }
 
