@@ -2,6 +2,7 @@
 
 use crate::access_log::Entry;
 use crate::client::Client;
+use crate::line::Line;
 use crate::metered::Metered;
 use crate::pool::{Lease, Sender};
 use crate::preface::Whole;
@@ -84,14 +85,10 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(client) => client,
     };
-    match below::<TokioIo<Taken<TlsStream<Socket>>>>(client) {
+    match below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client) {
         Ok((client, sent_early)) => {
-            copy(
-                (client.into_inner().into_inner(), sent_early),
-                upstream,
-                carried,
-            )
-            .await
+            let client = client.into_inner().into_inner().into_inner();
+            copy((client, sent_early), upstream, carried).await
         }
         // A stream of HTTP/2.
         Err(client) => copy((TokioIo::new(client), Bytes::new()), upstream, carried).await,
