@@ -2,6 +2,7 @@
 //! module imports only from those below it in this list.
 
 pub mod access_log;
+pub mod backup;
 pub mod boot;
 pub mod commands;
 pub mod deploy;

@@ -1,13 +1,14 @@
 //! `mini WORDS`: everything but the server, as a client of it.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::settings::DATA_DIR;
-use super::{say, terminal};
+use super::{backups, say, terminal};
+use crate::backup::{BackupError, NewFile};
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
 use crate::http::{self, Ends, Invocation, NotAnswering};
@@ -52,6 +53,13 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         }
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
+            let target = match &command {
+                AnyCommand::BackupCreate(create) => match &create.to {
+                    Some(to) => Some(backups::new_file(to)?),
+                    None => backups::require_file().map(|()| None)?,
+                },
+                _ => None,
+            };
             let command = with_files(command)?;
             let data_dir = data_dir
                 .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
@@ -67,7 +75,7 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
                         "",
                     )
                 })?;
-            let exit_code = runtime.block_on(on_server(&data_dir, command, options));
+            let exit_code = runtime.block_on(on_server(&data_dir, command, options, target));
             // The thread that reads standard input may wait for ever.
             runtime.shutdown_background();
             exit_code
@@ -81,6 +89,7 @@ fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
         AnyCommand::CertsAdd(add) => add
             .with_files(io::stdin().is_terminal())
             .map(AnyCommand::CertsAdd),
+        AnyCommand::BackupCreate(create) => create.with_files().map(AnyCommand::BackupCreate),
         command => Ok(command),
     }
 }
@@ -100,7 +109,13 @@ pub(super) fn show<O: Output>(answer: &O, options: Options) -> u8 {
     answer.exit_code()
 }
 
-async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
+/// `target` takes what the command writes to standard output, in place of our own.
+async fn on_server(
+    data_dir: &Path,
+    command: AnyCommand,
+    options: Options,
+    mut target: Option<NewFile>,
+) -> Result<u8, Problem> {
     // Asked before standard input is read, which can be read only once.
     if command.name().starts_with("ssh-keys:")
         && let Err(error) = http::connect(data_dir).await
@@ -149,6 +164,13 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
                 }
             }
             part = said.recv() => match part {
+                Some((Stream::Stdout, bytes)) if target.is_some() => {
+                    if let Some(file) = &mut target
+                        && let Err(error) = file.write_all(&bytes)
+                    {
+                        return Err(BackupError::Write(error).into());
+                    }
+                }
                 Some((stream, bytes)) => if let Err(error) = terminal::write(stream, &bytes)
                     && error.kind() == io::ErrorKind::BrokenPipe
                 {
@@ -176,7 +198,15 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
     drop(running);
     drop(shade);
     drop(raw);
-    answered.map_err(|error| not_answering(data_dir, &error))
+    let exit_code = answered.map_err(|error| not_answering(data_dir, &error))?;
+    if let Some(file) = target
+        && exit_code == 0
+    {
+        let place = file.place().display().to_string();
+        file.finish()?;
+        say(Stream::Stdout, &format!("{place}\n"));
+    }
+    Ok(exit_code)
 }
 
 /// The next signal; never where it could not be set up.

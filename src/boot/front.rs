@@ -150,6 +150,7 @@ fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
     };
     ServerFacts {
         data_dir: settings.data_dir.clone(),
+        settings_file: settings.file.clone(),
         ssh: plain(&bound.ssh),
         http: addresses(&bound.http),
         https: addresses(&bound.https),

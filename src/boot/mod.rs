@@ -1,6 +1,7 @@
 //! Owns settings, wiring, signals and the order of start and stop; also the `mini` program's command line.
 //! Must not decide anything about apps; it knows everyone and calls them.
 
+mod backups;
 mod client;
 mod control;
 mod front;
@@ -33,6 +34,8 @@ const LOCAL_HELP: &str = "
 On this machine:
 
     server                     Run the server
+    backup:verify FILE         Read a backup whole and say what is in it
+    backup:restore FILE        Make the data directory of a server from a backup
     buildpacks:detect DIR      Say what a folder is and how it would be built and run
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
@@ -101,6 +104,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
+        Some("backup:verify" | "backup:restore") => backups::run(&words, data_dir),
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",

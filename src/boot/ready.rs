@@ -104,6 +104,7 @@ mod tests {
     fn facts(data_dir: &Path) -> ServerFacts {
         ServerFacts {
             data_dir: data_dir.to_owned(),
+            settings_file: None,
             ssh: vec!["127.0.0.1:2222".parse().unwrap()],
             http: vec![
                 "127.0.0.1:8080".parse().unwrap(),

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use mini_proxy::ProxyHandle;
 use mini_proxy::acme::{Acme, AcmeSettings};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::front::Front;
 use super::settings::Settings;
+use crate::backup;
 use crate::commands::{self, Platform};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
@@ -72,6 +74,8 @@ pub(super) struct Running {
     pub platform: Platform,
     pub reconcile: ReconcileTask,
     pub acme: Option<Acme>,
+    /// Builds again what is gone; ends when it is dropped.
+    pub images: AbortOnDropHandle<()>,
 }
 
 /// Starts the reconciler for a proxy that runs, and settles what a crash left. SSH is started after that, with [`ssh`].
@@ -87,6 +91,9 @@ pub(super) async fn start(
         repositories,
     } = stores;
     let facts = front.facts.clone();
+    if let Err(error) = backup::remove_leftovers(&facts.data_dir) {
+        tracing::warn!(%error, "copies of a backup that was cut short could not be removed");
+    }
     let engine: Arc<dyn ContainerEngine> = Arc::new(DockerEngine::connect(DockerSettings {
         socket: settings.docker_socket.clone(),
         instance: store.instance(),
@@ -129,6 +136,8 @@ pub(super) async fn start(
         settings: deploy_settings(settings),
     });
     deploys.recover().await?;
+    let (keeper, kept_from) = (deploys.clone(), leaving.clone());
+    let images = tokio::spawn(async move { keeper.keep_images(kept_from).await });
     let acme = match settings.automatic.settings() {
         Some(automatic) => Some(acme(automatic, &store, &reconciler, front.proxy.handle()).await?),
         None => None,
@@ -148,6 +157,7 @@ pub(super) async fn start(
         },
         reconcile,
         acme,
+        images: AbortOnDropHandle::new(images),
     })
 }
 

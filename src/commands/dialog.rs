@@ -67,6 +67,12 @@ impl Dialog {
         let _ = self.session.output.send((stream, Bytes::from(text))).await;
     }
 
+    /// Sends bytes to standard output as they are; false when the reader has left.
+    pub async fn bytes(&self, bytes: Bytes) -> bool {
+        let sent = self.session.output.send((Stream::Stdout, bytes)).await;
+        sent.is_ok()
+    }
+
     /// Progress: standard output in the text form, standard error where standard output is to hold JSON only.
     pub async fn progress(&self, text: impl Into<String>) {
         let stream = if self.is_text() {

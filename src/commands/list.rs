@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Output};
 use super::options::Format;
 use super::{
-    Authorized, Dialog, Page, Platform, apps, builder, buildpacks, builds, certs, checks, config,
-    docker_options, doctor, domains, help, http_auth, logs, maintenance, ports, proxy, ps,
+    Authorized, Dialog, Page, Platform, apps, backup, builder, buildpacks, builds, certs, checks,
+    config, docker_options, doctor, domains, help, http_auth, logs, maintenance, ports, proxy, ps,
     redirects, releases, repo, rollback, routes, run, ssh_keys, url, urls, version,
 };
 use crate::model::{Permission, Problem};
@@ -123,6 +123,7 @@ commands! {
     "apps:list" => AppsList(apps::List),
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
+    "backup:create" => BackupCreate(backup::Create),
     "builder:report" or "builder-dockerfile:report" => BuilderReport(builder::Report),
     "builder:set" or "builder-dockerfile:set" => BuilderSet(builder::Set),
     "buildpacks:detect" => BuildpacksDetect(buildpacks::Detect),
@@ -225,6 +226,7 @@ impl AnyCommand {
                 command,
                 AnyCommand::Run(_)
                     | AnyCommand::AppsDestroy(_)
+                    | AnyCommand::BackupCreate(_)
                     | AnyCommand::HttpAuthAddUser(_)
                     | AnyCommand::MaintenanceCustomPage(_)
                     | AnyCommand::ProxyErrorPage(_)

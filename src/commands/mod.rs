@@ -3,6 +3,7 @@
 
 pub mod apps;
 mod authorize;
+pub mod backup;
 pub mod builder;
 pub mod buildpacks;
 pub mod builds;
@@ -131,6 +132,8 @@ pub struct CertificateAuthority {
 pub struct ServerFacts {
     /// The data directory.
     pub data_dir: PathBuf,
+    /// The file with the settings, if there is one.
+    pub settings_file: Option<PathBuf>,
     /// Where SSH listens.
     pub ssh: Vec<SocketAddr>,
     /// Where the proxy listens for HTTP.

@@ -4,6 +4,7 @@
 mod attributes;
 mod child;
 mod context;
+mod copies;
 mod detection;
 mod error;
 mod hooks;
@@ -13,6 +14,7 @@ mod symlink;
 mod tree;
 mod walk;
 
+pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;
 pub use repositories::{Repositories, TreeLimits};
 pub use tree::CommitTree;

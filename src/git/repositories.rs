@@ -281,7 +281,7 @@ fn piped(command: &mut tokio::process::Command, protocol: Option<&str>) {
         .stderr(Stdio::piped());
 }
 
-async fn blocking<T, F>(work: F) -> Result<T, GitError>
+pub(super) async fn blocking<T, F>(work: F) -> Result<T, GitError>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T, GitError> + Send + 'static,

@@ -1,5 +1,6 @@
 //! Copies of a database file, whole and as of one moment, while it is written: for backups, and before a migration.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Store, StoreError, migrate};
+use super::{Store, StoreError, migrate, row};
+use crate::model::{AppId, AppName, CommitId, ReleaseStatus, ReleaseVersion};
 
 /// The pages of one step: all of them, so that no write of another connection makes the copy begin anew. Writers are not
 /// held up by it, for the file is in WAL mode (<https://sqlite.org/backup.html>).
@@ -101,6 +103,56 @@ pub fn check_database(path: &Path) -> Result<usize, StoreError> {
 /// The newest schema of `mini.db` that this mini knows.
 pub fn newest_schema() -> usize {
     migrate::STATE.len()
+}
+
+/// What a copy says of an app, without a key: enough to know which commits it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedApp {
+    /// Its id.
+    pub id: AppId,
+    /// Its name.
+    pub name: AppName,
+    /// The release that serves.
+    pub current: Option<ReleaseVersion>,
+    /// Its releases with the commit each was made from.
+    pub releases: Vec<(ReleaseVersion, Option<CommitId>)>,
+}
+
+/// The apps in a copy of the database. Blocks.
+///
+/// # Errors
+/// `Damaged` if a row does not read.
+pub fn apps_of_copy(path: &Path) -> Result<Vec<CopiedApp>, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut apps: BTreeMap<i64, CopiedApp> = BTreeMap::new();
+    let mut named = connection.prepare("SELECT id, name FROM apps")?;
+    let mut rows = named.query([])?;
+    while let Some(found) = rows.next()? {
+        let id = AppId(found.get("id")?);
+        let app = CopiedApp {
+            id,
+            name: row::text(found, "name")?,
+            current: None,
+            releases: Vec::new(),
+        };
+        apps.insert(id.0, app);
+    }
+    let mut made = connection
+        .prepare("SELECT app_id, version, status, commit_id FROM releases ORDER BY 1, 2")?;
+    let mut rows = made.query([])?;
+    while let Some(found) = rows.next()? {
+        let Some(app) = apps.get_mut(&found.get::<_, i64>("app_id")?) else {
+            continue;
+        };
+        let version = ReleaseVersion(found.get("version")?);
+        let status: ReleaseStatus = row::text(found, "status")?;
+        if status == ReleaseStatus::Current {
+            app.current = Some(version);
+        }
+        app.releases
+            .push((version, row::optional_text(found, "commit_id")?));
+    }
+    Ok(apps.into_values().collect())
 }
 
 impl Store {

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use super::StoreError;
 
-const FILE: &str = "mini.lock";
+/// The name of its file.
+pub(super) const FILE: &str = "mini.lock";
 
 /// The sole right to a data directory. The kernel gives it back when this is dropped or the process ends, in whatever
 /// way; the file `mini.lock` stays and means nothing by itself.

@@ -24,6 +24,7 @@
 //! | everything for the reconciler, and when it has changed | `desired`, `changes`, `part` |
 //! | ports of the host that lead to apps | `ports` |
 //! | copies of the whole, while it is written | `copy` |
+//! | a data directory that is put back | `restored` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
 //!
@@ -65,6 +66,7 @@ mod proxy;
 mod proxy_pages;
 mod proxy_settings;
 mod releases;
+mod restored;
 mod routes;
 mod row;
 mod scale;
@@ -73,12 +75,13 @@ mod worker;
 
 pub use census::Census;
 pub use certificates::CertificatePem;
-pub use copy::{check_database, copy_database, newest_schema};
+pub use copy::{CopiedApp, apps_of_copy, check_database, copy_database, newest_schema};
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
 pub use orders::OrderBook;
 pub use part::Part;
+pub use restored::Restoring;
 
 use worker::Worker;
 

@@ -1,4 +1,4 @@
-//! What happens when a data directory is opened: lock, soundness, migrations, key, instance id, threads.
+//! What happens when a data directory is opened: lock, the rest of a restore, soundness, migrations, key, instance id, threads.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -13,7 +13,7 @@ use super::desired::{self, Memory};
 use super::lock::DataDirLock;
 use super::seal::{self, Place, Seal};
 use super::worker::Worker;
-use super::{Inner, StoreError, durable_file, migrate};
+use super::{Inner, StoreError, durable_file, migrate, restored};
 
 const DATABASE: &str = "mini.db";
 const INSTANCE: &str = "instance";
@@ -35,6 +35,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         .create(data_dir)
         .map_err(|error| StoreError::file("the data directory", error))?;
     let lock = DataDirLock::take(data_dir)?;
+    restored::finish(data_dir)?;
     let path = data_dir.join(DATABASE);
     refuse_lost(data_dir, &path)?;
 

@@ -2,7 +2,7 @@
 //! Docker, SQLite or `mini`.
 //!
 //! ```text
-//! boot > ssh http > commands > deploy functions > reconcile > events > engine store git > model
+//! boot > ssh http > commands > deploy functions backup > reconcile > events > engine store git > model
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -16,7 +16,7 @@ const RANKS: &[&[&str]] = &[
     &["boot"],
     &["ssh", "http"],
     &["commands"],
-    &["deploy", "functions"],
+    &["deploy", "functions", "backup"],
     &["reconcile"],
     &["events"],
     &["engine", "store", "git", "access_log"],

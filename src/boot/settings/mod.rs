@@ -31,6 +31,8 @@ pub(super) const FILE: &str = "/etc/mini/mini.toml";
 /// All settings, with their defaults (DECISIONS.md, Numbers).
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
+    /// The file they are from, if there is one.
+    pub file: Option<PathBuf>,
     pub data_dir: PathBuf,
     pub ssh_listen: Vec<SocketAddr>,
     pub http_listen: Vec<SocketAddr>,
@@ -81,6 +83,7 @@ impl Settings {
             }
         };
         Self {
+            file: None,
             data_dir: PathBuf::from(DATA_DIR),
             ssh_listen: listen(2222, 2222),
             http_listen: listen(80, 8080),

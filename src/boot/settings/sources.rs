@@ -96,6 +96,7 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
     let file = file_values(sources, &mut mistakes);
     let dev = is_dev(sources, &file, &mut mistakes);
     let mut settings = Settings::new(dev);
+    settings.file = file.is_there.then(|| file.path.clone());
     for setting in SETTINGS {
         let sourced = [
             from_file(&file, setting),
@@ -128,6 +129,7 @@ type Sourced = Option<(String, Vec<String>)>;
 /// The keys of the file, or none where there is no file.
 struct FileValues {
     path: PathBuf,
+    is_there: bool,
     keys: Vec<(String, Vec<String>)>,
 }
 
@@ -141,6 +143,7 @@ fn file_values(sources: &Sources<'_>, mistakes: &mut Vec<String>) -> FileValues 
     let shown = path.display().to_string();
     let mut values = FileValues {
         path: path.clone(),
+        is_there: false,
         keys: Vec::new(),
     };
     let text = match (sources.file)(&path) {
@@ -153,6 +156,7 @@ fn file_values(sources: &Sources<'_>, mistakes: &mut Vec<String>) -> FileValues 
             return values;
         }
     };
+    values.is_there = true;
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {

@@ -174,6 +174,7 @@ mod tests {
         let parse = |text: &str| vec![text.parse().unwrap()];
         ServerFacts {
             data_dir: "/x".into(),
+            settings_file: None,
             ssh: parse("0.0.0.0:2222"),
             http: parse("0.0.0.0:80"),
             metrics: parse("127.0.0.1:9100"),

@@ -126,6 +126,7 @@ impl House {
         });
         let facts = ServerFacts {
             data_dir: folder.path().to_owned(),
+            settings_file: None,
             ssh: vec!["127.0.0.1:2222".parse().unwrap()],
             http: vec!["127.0.0.1:8080".parse().unwrap()],
             metrics: Vec::new(),

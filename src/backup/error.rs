@@ -1,0 +1,193 @@
+//! Why a backup could not be made, read or put back, and what a person is told about it.
+
+use std::io;
+
+use crate::git::GitError;
+use crate::model::{Kind, Problem};
+use crate::store::StoreError;
+
+/// Why a backup could not be made, read or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// It does not begin as an archive of ours.
+    #[error("this is no backup of mini: {0}")]
+    NotABackup(String),
+    /// The passphrase does not open it.
+    #[error("the passphrase is not the one of this backup")]
+    WrongPassphrase,
+    /// It ends too early.
+    #[error("the backup is not whole")]
+    Truncated,
+    /// Something in it was changed.
+    #[error("the backup is damaged")]
+    Damaged,
+    /// It was sealed in order, but what is in it does not belong together.
+    #[error("the backup does not hold what it should: {0}")]
+    Unsound(String),
+    /// A newer mini made it, in a format this one does not know.
+    #[error("a newer mini made this backup")]
+    Newer {
+        /// The version of that mini.
+        version: String,
+    },
+    /// It holds what mini never writes: somebody made it to do harm.
+    #[error("this backup was not made by mini: {0}")]
+    Hostile(String),
+    /// It would unpack to more than the disk has.
+    #[error("the disk has no room for what is in the backup")]
+    TooLarge,
+    /// The archive could not be read.
+    #[error("the backup could not be read")]
+    Read(#[source] io::Error),
+    /// The archive could not be written.
+    #[error("the backup could not be written")]
+    Write(#[source] io::Error),
+    /// A file of the data directory, or of a copy of it, could not be read or written.
+    #[error("{file} could not be used")]
+    File {
+        /// Which.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system gave no randomness, or the cipher failed.
+    #[error("the backup could not be encrypted")]
+    Randomness,
+    /// The database said no.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// Git said no.
+    #[error("the repository of {app} could not be used")]
+    Git {
+        /// The app.
+        app: String,
+        /// What git said.
+        #[source]
+        source: GitError,
+    },
+    /// An app was renamed or destroyed while it was backed up.
+    #[error("the backup was not finished: {0} was renamed or destroyed in the middle of it")]
+    Moved(String),
+    /// There is something where a backup is to be put back.
+    #[error("the data directory {0} is not empty")]
+    NotEmpty(String),
+    /// Whoever read it has left, or the server stops.
+    #[error("the backup was called off")]
+    Canceled,
+}
+
+impl BackupError {
+    /// A failed use of a file of ours.
+    pub(super) fn file(file: impl Into<String>, source: io::Error) -> Self {
+        BackupError::File {
+            file: file.into(),
+            source,
+        }
+    }
+}
+
+/// What to do about a system that refused to read or write.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or give another place; nothing half made was left behind"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "use `sudo`, or give a place that may be used"
+        }
+        _ => "look at the disk, then try again",
+    }
+}
+
+impl From<BackupError> for Problem {
+    fn from(error: BackupError) -> Self {
+        let what = error.to_string();
+        let mut letters = what.chars();
+        let what: String = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_default();
+        let problem = |kind, why: String, next: &str| Problem::new(kind, what.clone(), why, next);
+        match error {
+            BackupError::NotABackup(_) => problem(
+                Kind::Invalid,
+                String::new(),
+                "Give the file that `backup:create` wrote",
+            ),
+            BackupError::WrongPassphrase => problem(
+                Kind::Invalid,
+                "nothing can be read with another one".to_owned(),
+                "Look where you keep the passphrases; without the right one the backup is of no use",
+            ),
+            BackupError::Truncated => problem(
+                Kind::Invalid,
+                "it ends too early, or its end was changed: perhaps it was not copied to its end"
+                    .to_owned(),
+                "Copy it again from where it was made, or use another backup",
+            ),
+            BackupError::Damaged => problem(
+                Kind::Invalid,
+                "it was changed after it was made: a disk or a transfer has damaged it".to_owned(),
+                "Copy it again from where it was made, or use another backup",
+            ),
+            BackupError::Unsound(_) => problem(
+                Kind::Invalid,
+                String::new(),
+                "Use another backup, and keep this one to find out why",
+            ),
+            BackupError::Newer { version } => problem(
+                Kind::Invalid,
+                format!("mini {version} wrote it in a format this one does not know"),
+                "Install that mini or a later one, and try again",
+            ),
+            BackupError::Hostile(_) => problem(
+                Kind::Invalid,
+                String::new(),
+                "Do not use it. Nothing of it was put in place",
+            ),
+            BackupError::TooLarge => problem(
+                Kind::Unavailable,
+                "it unpacks to more than is free".to_owned(),
+                "Free some space, or give a larger disk",
+            ),
+            BackupError::Read(source) => {
+                problem(Kind::Unavailable, source.to_string(), remedy(&source))
+            }
+            BackupError::Write(source) => {
+                problem(Kind::Unavailable, source.to_string(), remedy(&source))
+            }
+            BackupError::File { source, .. } => {
+                problem(Kind::Unavailable, source.to_string(), remedy(&source))
+            }
+            BackupError::Randomness => problem(
+                Kind::Internal,
+                "the system gave no random numbers or no memory".to_owned(),
+                "Try again",
+            ),
+            BackupError::Store(error) => Problem::from(error),
+            BackupError::Git { source, .. } => {
+                let mut why = source.to_string();
+                let mut cause = std::error::Error::source(&source);
+                while let Some(error) = cause {
+                    why = format!("{why}: {error}");
+                    cause = error.source();
+                }
+                problem(Kind::Internal, why, "")
+            }
+            BackupError::Moved(_) => {
+                problem(Kind::Busy, String::new(), "Run the same command again")
+            }
+            BackupError::NotEmpty(_) => problem(
+                Kind::Busy,
+                "a server has been at work there, and what it knows would be replaced".to_owned(),
+                "Give another folder with --data-dir, or use --force, which keeps beside what is there now",
+            ),
+            BackupError::Canceled => problem(
+                Kind::Canceled,
+                "whoever read it has left, or the server stops".to_owned(),
+                "",
+            ),
+        }
+    }
+}

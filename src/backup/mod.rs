@@ -1,0 +1,48 @@
+//! Owns backups: one encrypted archive of all that a server knows, made while it works, and a data directory made of one.
+//! Must not know commands, nor what an app is beyond its name and the commits it needs.
+//!
+//! An archive is tar, compressed by zstd, encrypted as age has it. In order:
+//!
+//! ```text
+//! mini-backup.json            what it is: format, versions, moment, host
+//! mini.db, events.db          copies of one moment each
+//! keys/config.key             opens what is encrypted in mini.db: without it config and certificates would be lost,
+//! keys/ssh_host_ed25519       which is why an archive is always encrypted
+//! settings/mini.toml          the file of settings, for whoever sets up the next machine
+//! repositories/APP/head       each repository: its HEAD, its references, all they reach in pieces of a pack,
+//! repositories/APP/refs       and where a history is cut off
+//! repositories/APP/pack/0000000
+//! repositories/APP/shallow
+//! manifest.json               the length and SHA-256 of each
+//! ```
+//!
+//! Certificates and what an authority knows us by are rows of `mini.db`. Images are left out: they are built again from the
+//! repositories. So are access logs. Volumes of apps will be entries `storage/...` once mini has them.
+//!
+//! | what | file |
+//! | --- | --- |
+//! | one moment of everything, and its archive | `create`, `archive` |
+//! | unpack, look, put in place | `unpack`, `inspect`, `restore` |
+//! | the encryption | `envelope` |
+//! | what an archive says of itself | `manifest` |
+//! | a file that is there whole or not at all | `new_file` |
+
+mod archive;
+mod create;
+mod envelope;
+mod error;
+mod inspect;
+mod manifest;
+mod new_file;
+mod restore;
+mod unpack;
+
+pub use create::{Made, Source, create, remove_leftovers};
+pub use error::BackupError;
+pub use inspect::{AppInside, Inside};
+pub use manifest::{FileFacts, Head, Manifest};
+pub use new_file::NewFile;
+pub use restore::{Restored, restore, verify};
+
+#[cfg(test)]
+mod tests;

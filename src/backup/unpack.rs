@@ -1,0 +1,408 @@
+//! The archive on its way in. Only what mini writes is taken, under names that are known beforehand: no path of an archive
+//! ever becomes a path on the disk, and nothing but plain files is looked at.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use rustix::fs::statvfs;
+use tar::EntryType;
+
+use super::BackupError;
+use super::archive::PIECE_BYTES;
+use super::envelope::{Opened, reading};
+use super::manifest::{FileFacts, HEAD, Head, MANIFEST, Manifest, hexadecimal};
+use crate::git::{Incoming, References};
+use crate::model::{AppName, Secret};
+
+/// The name that the settings of the server get in a restored data directory.
+pub(super) const SETTINGS: &str = "mini.toml.restored";
+/// Longest head, bytes.
+const HEAD_LIMIT: u64 = 64 << 10;
+/// Longest key, settings file or HEAD, bytes.
+const SMALL_LIMIT: u64 = 1 << 20;
+/// Longest list that is held in memory: references of a repository, files of an archive; bytes.
+const LIST_LIMIT: u64 = 256 << 20;
+/// Free space that is left alone, bytes.
+const RESERVE_BYTES: u64 = 64 << 20;
+/// zstd's window, as a power of two: what level 3 asks for is 2^21. A larger one is memory that others make us take.
+const WINDOW_LOG: u32 = 23;
+/// What may follow the last entry: the end of a tar archive, bytes.
+const TRAILER_LIMIT: u64 = 1 << 20;
+
+/// What an entry of an archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Head,
+    /// A file of the data directory: its name there, and the longest that is taken.
+    File(&'static str, u64),
+    RepositoryHead(AppName),
+    References(AppName),
+    Pack(AppName),
+    Shallow(AppName),
+    Manifest,
+}
+
+impl Part {
+    fn of(path: &str) -> Option<Part> {
+        let part = match path {
+            HEAD => Part::Head,
+            MANIFEST => Part::Manifest,
+            "mini.db" => Part::File("mini.db", u64::MAX),
+            "events.db" => Part::File("events.db", u64::MAX),
+            "keys/config.key" => Part::File("keys/config.key", SMALL_LIMIT),
+            "keys/ssh_host_ed25519" => Part::File("keys/ssh_host_ed25519", SMALL_LIMIT),
+            "settings/mini.toml" => Part::File(SETTINGS, SMALL_LIMIT),
+            _ => {
+                let (app, file) = path.strip_prefix("repositories/")?.split_once('/')?;
+                let app: AppName = app.parse().ok()?;
+                match file {
+                    "head" => Part::RepositoryHead(app),
+                    "refs" => Part::References(app),
+                    "shallow" => Part::Shallow(app),
+                    _ => {
+                        let number = file.strip_prefix("pack/")?;
+                        let is_number =
+                            number.len() >= 7 && number.bytes().all(|b| b.is_ascii_digit());
+                        is_number.then_some(Part::Pack(app))?
+                    }
+                }
+            }
+        };
+        Some(part)
+    }
+
+    fn limit(&self) -> u64 {
+        match self {
+            Part::Head => HEAD_LIMIT,
+            Part::File(_, limit) => *limit,
+            Part::RepositoryHead(_) => SMALL_LIMIT,
+            Part::References(_) | Part::Shallow(_) | Part::Manifest => LIST_LIMIT,
+            Part::Pack(_) => u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unpacked {
+    pub(super) head: Head,
+    pub(super) manifest: Manifest,
+}
+
+/// Unpacks an archive into the folder `into`, which is there and empty, as a data directory. Every digest has been compared
+/// when this returns. Blocks.
+///
+/// # Errors
+/// Why it cannot be used; what was unpacked by then is left in the folder.
+pub(super) fn unpack(
+    source: impl Read,
+    passphrase: &Secret,
+    into: &Path,
+) -> Result<Unpacked, BackupError> {
+    let opened = Opened::begin(source, passphrase)?;
+    let mut decoder = zstd::Decoder::new(opened).map_err(reading)?;
+    decoder.window_log_max(WINDOW_LOG).map_err(reading)?;
+    let mut unpacker = Unpacker {
+        into: into.to_owned(),
+        head: None,
+        files: BTreeMap::new(),
+        manifest: None,
+        repository: None,
+    };
+    let mut tar = tar::Archive::new(decoder);
+    for entry in tar.entries().map_err(reading)?.raw(true) {
+        let mut entry = entry.map_err(tar_reading)?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if entry.header().entry_type() != EntryType::Regular {
+            return Err(hostile(&path, "is no plain file"));
+        }
+        let part = Part::of(&path).ok_or_else(|| hostile(&path, "is no file of mini"))?;
+        let bytes = entry.header().entry_size().map_err(tar_reading)?;
+        if bytes > part.limit() {
+            return Err(hostile(&path, "is longer than mini makes it"));
+        }
+        unpacker.take(&path, part, bytes, &mut entry)?;
+    }
+    // The last chunk proves that nothing was cut off, so all is read to the end.
+    let mut trailer = tar.into_inner().take(TRAILER_LIMIT + 1);
+    let left = io::copy(&mut trailer, &mut io::sink()).map_err(reading)?;
+    if left > TRAILER_LIMIT {
+        return Err(hostile("its end", "goes on where it should end"));
+    }
+    unpacker.finish()
+}
+
+/// Failures of the layers below keep their kind; what tar itself finds wrong is damage before it was sealed.
+fn tar_reading(error: io::Error) -> BackupError {
+    match error.kind() {
+        io::ErrorKind::Other => BackupError::Unsound(error.to_string()),
+        _ => reading(error),
+    }
+}
+
+fn hostile(path: &str, what: &str) -> BackupError {
+    let shown: String = path.chars().filter(|c| !c.is_control()).take(120).collect();
+    BackupError::Hostile(format!("`{shown}` {what}"))
+}
+
+struct Unpacker {
+    into: PathBuf,
+    head: Option<Head>,
+    files: BTreeMap<String, FileFacts>,
+    manifest: Option<Manifest>,
+    repository: Option<Repository>,
+}
+
+/// The repository whose files are coming.
+struct Repository {
+    app: AppName,
+    head: String,
+    incoming: Option<Incoming>,
+    shallow: Option<String>,
+}
+
+impl Unpacker {
+    fn take(
+        &mut self,
+        path: &str,
+        part: Part,
+        bytes: u64,
+        content: &mut impl Read,
+    ) -> Result<(), BackupError> {
+        if self.head.is_none() && part != Part::Head {
+            return Err(BackupError::NotABackup(
+                "it does not begin by saying what it is".to_owned(),
+            ));
+        }
+        if self.manifest.is_some() || self.files.contains_key(path) {
+            return Err(hostile(path, "comes where it cannot be"));
+        }
+        self.require_room(bytes)?;
+        let mut content = Digesting {
+            source: content,
+            context: Context::new(&SHA256),
+        };
+        match part {
+            Part::Head => self.head = Some(Head::read(&whole(&mut content, bytes)?)?),
+            Part::Manifest => {
+                let list = whole(&mut content, bytes)?;
+                let manifest = serde_json::from_slice(&list).map_err(|_| {
+                    BackupError::Unsound("the list of its files does not read".to_owned())
+                })?;
+                self.manifest = Some(manifest);
+                return self.end_repository();
+            }
+            Part::File(name, _) => self.write(name, &mut content)?,
+            Part::RepositoryHead(app) => {
+                self.end_repository()?;
+                let head = text(whole(&mut content, bytes)?)?;
+                self.repository = Some(Repository {
+                    app,
+                    head,
+                    incoming: None,
+                    shallow: None,
+                });
+            }
+            Part::References(app) => {
+                let list = text(whole(&mut content, bytes)?)?;
+                let place = self.into.join("repos").join(format!("{app}.git"));
+                folder(&self.into.join("repos"))?;
+                let repository = self.repository(path, &app)?;
+                let failed = |source| git(&app, source);
+                let references = References::from_text(&repository.head, &list)
+                    .map_err(|error| BackupError::Hostile(error.to_string()))?;
+                let incoming = Incoming::begin(&place, references).map_err(failed)?;
+                repository.incoming = Some(incoming);
+            }
+            Part::Pack(app) => {
+                let piece = whole(&mut content, bytes)?;
+                let incoming = &mut self.repository(path, &app)?.incoming;
+                let incoming = incoming
+                    .as_mut()
+                    .ok_or_else(|| hostile(path, "comes where it cannot be"))?;
+                incoming.write(&piece).map_err(|source| git(&app, source))?;
+            }
+            Part::Shallow(app) => {
+                let list = text(whole(&mut content, bytes)?)?;
+                self.repository(path, &app)?.shallow = Some(list);
+            }
+        }
+        let facts = FileFacts {
+            bytes,
+            sha256: hexadecimal(content.context.finish().as_ref()),
+        };
+        self.files.insert(path.to_owned(), facts);
+        Ok(())
+    }
+
+    fn repository(&mut self, path: &str, app: &AppName) -> Result<&mut Repository, BackupError> {
+        self.repository
+            .as_mut()
+            .filter(|repository| repository.app == *app)
+            .ok_or_else(|| hostile(path, "comes where it cannot be"))
+    }
+
+    fn end_repository(&mut self) -> Result<(), BackupError> {
+        let Some(repository) = self.repository.take() else {
+            return Ok(());
+        };
+        match repository.incoming {
+            Some(incoming) => incoming
+                .finish(repository.shallow.as_deref())
+                .map_err(|source| git(&repository.app, source)),
+            None => Err(BackupError::Unsound(format!(
+                "the repository of {} has no references",
+                repository.app
+            ))),
+        }
+    }
+
+    fn write(&self, name: &str, content: &mut impl Read) -> Result<(), BackupError> {
+        let path = self.into.join(name);
+        if let Some(parent) = path.parent() {
+            folder(parent)?;
+        }
+        let failed = |error| BackupError::file(name, error);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            let count = content.read(&mut piece).map_err(reading)?;
+            match piece.get(..count) {
+                Some(read) if count > 0 => file.write_all(read).map_err(failed)?,
+                _ => break,
+            }
+        }
+        file.sync_all().map_err(failed)
+    }
+
+    /// An archive of a few KiB may say that it holds terabytes.
+    fn require_room(&self, bytes: u64) -> Result<(), BackupError> {
+        let facts =
+            statvfs(&self.into).map_err(|errno| BackupError::file("the disk", errno.into()))?;
+        let free = facts.f_bavail.saturating_mul(facts.f_frsize);
+        if bytes.saturating_add(RESERVE_BYTES) > free {
+            return Err(BackupError::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Unpacked, BackupError> {
+        let (Some(head), Some(manifest)) = (self.head, self.manifest) else {
+            return Err(BackupError::Unsound(
+                "it ends without the list of its files".to_owned(),
+            ));
+        };
+        for (path, facts) in &manifest.files {
+            if self.files.get(path) != Some(facts) {
+                return Err(BackupError::Unsound(format!(
+                    "`{path}` is missing or not as it was when the backup was made"
+                )));
+            }
+        }
+        if self.files.len() != manifest.files.len() {
+            return Err(BackupError::Unsound(
+                "it holds files that its list does not name".to_owned(),
+            ));
+        }
+        for needed in ["mini.db", "keys/config.key"] {
+            if !self.files.contains_key(needed) {
+                return Err(BackupError::Unsound(format!("{needed} is missing")));
+            }
+        }
+        Ok(Unpacked { head, manifest })
+    }
+}
+
+/// Reads on, and counts into a digest.
+struct Digesting<'a, R> {
+    source: &'a mut R,
+    context: Context,
+}
+
+impl<R: Read> Read for Digesting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.context.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+fn whole(content: &mut impl Read, bytes: u64) -> Result<Vec<u8>, BackupError> {
+    let mut all = Vec::new();
+    content.read_to_end(&mut all).map_err(reading)?;
+    match u64::try_from(all.len()) {
+        Ok(length) if length == bytes => Ok(all),
+        _ => Err(BackupError::Truncated),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, BackupError> {
+    String::from_utf8(bytes)
+        .map_err(|_| BackupError::Hostile("a list in it is not text".to_owned()))
+}
+
+fn folder(path: &Path) -> Result<(), BackupError> {
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(path)
+        .map_err(|error| BackupError::file("the folder to unpack into", error))
+}
+
+fn git(app: &AppName, source: crate::git::GitError) -> BackupError {
+    BackupError::Git {
+        app: app.to_string(),
+        source,
+    }
+}
+
+/// Removes what is in a folder, and the folder.
+pub(super) fn discard(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::debug!(%error, "a folder could not be removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_ours_are_known() {
+        let app: AppName = "blog".parse().unwrap();
+        let known = [
+            ("mini-backup.json", Part::Head),
+            ("manifest.json", Part::Manifest),
+            ("repositories/blog/head", Part::RepositoryHead(app.clone())),
+            ("repositories/blog/refs", Part::References(app.clone())),
+            ("repositories/blog/pack/0000012", Part::Pack(app.clone())),
+            ("repositories/blog/shallow", Part::Shallow(app)),
+        ];
+        for (path, part) in known {
+            assert_eq!(Part::of(path), Some(part), "{path}");
+        }
+        for path in [
+            "",
+            "/etc/passwd",
+            "../mini.db",
+            "keys/../../x",
+            "keys/other",
+            "repositories/../head",
+            "repositories/blog/pack/../../x",
+            "repositories/blog/config",
+            "repositories/blog/hooks/post-receive",
+            "repositories/BLOG!/head",
+        ] {
+            assert_eq!(Part::of(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! `backup:*`
+
+mod create;
+mod inside;
+mod passphrase;
+
+pub use create::Create;
+pub use inside::{PutBack, Whole};
+pub use passphrase::checked as checked_passphrase;
+pub use passphrase::read_file as read_passphrase_file;
