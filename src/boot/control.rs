@@ -8,7 +8,7 @@ use std::time::Duration;
 use mini_proxy::acme::Acme;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::front::Front;
 use super::ready::ServerFile;
@@ -34,6 +34,7 @@ pub(super) struct Control {
     platform: Platform,
     reconcile: ReconcileTask,
     acme: Option<Acme>,
+    images: AbortOnDropHandle<()>,
     ssh: SshServer,
     stop_api: CancellationToken,
     api: TaskTracker,
@@ -53,6 +54,7 @@ impl Control {
             platform,
             reconcile,
             acme,
+            images,
         } = wiring::start(settings, stores, front, leaving.subscribe()).await?;
         warn_without_docker(platform.engine.as_ref()).await;
         if let Err(error) = platform.engine.remove_leftovers().await {
@@ -79,6 +81,7 @@ impl Control {
             platform,
             reconcile,
             acme,
+            images,
             ssh,
             stop_api: CancellationToken::new(),
             api: TaskTracker::new(),
@@ -169,6 +172,7 @@ impl Control {
             platform,
             reconcile,
             acme,
+            images,
             ssh,
             stop_api,
             api,
@@ -178,6 +182,8 @@ impl Control {
         drop(file);
         stop_api.cancel();
         leaving.send_replace(true);
+        // Before deploys are cancelled: it would begin the next.
+        drop(images);
         let ssh = async {
             // Cancelled at once, so that a push learns of it while its connection is there.
             tokio::join!(ssh.shutdown(SSH_DRAIN), platform.deploys.stop());

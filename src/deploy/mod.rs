@@ -13,10 +13,12 @@ mod queue;
 mod recover;
 mod redeploy;
 mod release;
+mod restore;
 mod route;
 mod run;
 
 pub use queue::LockOut;
+pub use restore::Restoration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -145,6 +147,7 @@ struct Deployer {
     reconciler: Reconciler,
     settings: DeploySettings,
     queue: Arc<Queue>,
+    restorations: restore::Restorations,
     build_slots: Semaphore,
     salt: AtomicU16,
 }
@@ -169,6 +172,7 @@ impl Deploys {
             reconciler,
             settings,
             queue: Arc::default(),
+            restorations: restore::Restorations::default(),
             build_slots,
             salt: AtomicU16::new(0),
         };
@@ -250,9 +254,20 @@ impl Deployer {
         caller: &Caller,
         source: Option<(CommitId, Option<Move>)>,
     ) -> Arc<Run> {
+        self.new_run_of(app, trigger, caller.actor(), source)
+    }
+
+    /// The same for what nobody has asked for.
+    fn new_run_of(
+        &self,
+        app: App,
+        trigger: Trigger,
+        actor: &str,
+        source: Option<(CommitId, Option<Move>)>,
+    ) -> Arc<Run> {
         let salt = self.salt.fetch_add(1, Ordering::Relaxed);
         let id = DeployId::new(Timestamp::now(), salt);
-        let actor = caller.actor().to_owned();
+        let actor = actor.to_owned();
         Arc::new(Run::new(
             id,
             app,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use mini_buildpacks::Detection;
 
-use super::run::{Run, canceled};
-use super::{Deployer, build, check, detect, redeploy, release, route};
+use super::run::{Run, canceled, lost};
+use super::{Deployer, build, check, detect, redeploy, release, restore, route};
 use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
@@ -71,6 +71,8 @@ pub(super) enum Entry {
     Restart(String),
     /// `rollback`: an old release, or the newest with another image than the present one.
     Rollback(Option<ReleaseVersion>),
+    /// The image of the current release is gone: only that is made.
+    Restore(ReleaseVersion),
 }
 
 /// Goes the whole road. Until `Routed`, failure and cancellation remove what this deploy started; the old release never
@@ -80,6 +82,12 @@ pub(super) async fn drive(
     run: &Arc<Run>,
     entry: Entry,
 ) -> Result<(), Problem> {
+    if let Entry::Restore(version) = entry {
+        return tokio::select! {
+            restored = restore::restore(deployer, run, version) => restored,
+            () = run.cancel.cancelled() => Err(canceled(&run.app)),
+        };
+    }
     let healthy = tokio::select! {
         healthy = prepare(deployer, run, entry) => healthy,
         () = run.cancel.cancelled() => Err(canceled(&run.app)),
@@ -119,16 +127,27 @@ async fn prepare(
         }
         Entry::Reconfigure(description) => {
             let built = redeploy::deployed(deployer, &run.app, description).await?;
-            (built, release::Command::Run)
+            (
+                restore::with_image(deployer, run, built).await?,
+                release::Command::Run,
+            )
         }
         Entry::Restart(description) => {
             let built = redeploy::deployed(deployer, &run.app, description).await?;
-            (built, release::Command::Skip)
+            (
+                restore::with_image(deployer, run, built).await?,
+                release::Command::Skip,
+            )
         }
         Entry::Rollback(version) => {
             let built = redeploy::earlier(deployer, &run.app, version).await?;
-            (built, release::Command::Skip)
+            (
+                restore::with_image(deployer, run, built).await?,
+                release::Command::Skip,
+            )
         }
+        // It makes no release; `drive` has sent it another way.
+        Entry::Restore(_) => return Err(lost()),
     };
     deployer.step(run, Step::Release).await?;
     let released = release::release(deployer, run, built, command).await?;
@@ -137,7 +156,7 @@ async fn prepare(
     check::check(deployer, run, released).await
 }
 
-async fn from_source(
+pub(super) async fn from_source(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     received: Received,

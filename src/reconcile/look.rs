@@ -1,7 +1,7 @@
 //! The loop: look at everything, plan, begin what is to be done, look again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -80,6 +80,7 @@ impl Reconciler {
             proxy: parts.proxy.clone(),
             http_port: parts.http_port,
             names_changed: Arc::default(),
+            forgiven: Arc::default(),
         };
         let stop = CancellationToken::new();
         let ports = Ports::new(std::mem::take(&mut parts.passed_ports));
@@ -97,6 +98,7 @@ impl Reconciler {
             remembered: Part::default(),
             ports,
             names_changed: reconciler.names_changed(),
+            forgiven: Arc::clone(&reconciler.forgiven),
             actions: Actions::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
         };
@@ -127,6 +129,8 @@ struct Looker {
     remembered: Part<Vec<App>>,
     ports: Ports,
     names_changed: Arc<Notify>,
+    /// Apps whose refusals are to be forgotten.
+    forgiven: Arc<Mutex<Vec<AppName>>>,
     actions: Actions,
     /// While set, visitors wait: what runs already is being found.
     shut_until: Option<Instant>,
@@ -312,7 +316,14 @@ impl Looker {
         }
         let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
-        self.history.keep_refusals(|key| wanted.contains(key));
+        let forgiven: Vec<AppName> = self
+            .forgiven
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
+        self.history
+            .keep_refusals(|key| wanted.contains(key) && !forgiven.contains(&key.app));
         Observed {
             ready: running
                 .iter()

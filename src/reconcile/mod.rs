@@ -30,7 +30,7 @@ pub use plan::{
 };
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
@@ -49,6 +49,7 @@ pub struct Reconciler {
     proxy: ProxyHandle,
     http_port: Option<u16>,
     names_changed: Arc<Notify>,
+    forgiven: Arc<Mutex<Vec<AppName>>>,
 }
 
 /// What the reconciler saw when it looked last.
@@ -90,6 +91,15 @@ impl Reconciler {
     /// Asks it to look again; returns at once. What is written to the store wakes it by itself.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Has it forget that the engine refused to start processes of an app: what was missing is there now.
+    pub fn try_again(&self, app: &AppName) {
+        self.forgiven
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(app.clone());
+        self.wake();
     }
 
     /// What it saw last, and as it changes.

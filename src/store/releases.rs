@@ -89,6 +89,24 @@ impl Store {
             .await
     }
 
+    /// Every release of an app that has this image has the other one from now on, which was made of the same commit.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn replace_image(
+        &self,
+        app: AppId,
+        gone: ImageId,
+        made: ImageId,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE releases SET image = ?3 WHERE app_id = ?1 AND image = ?2")?
+                .execute(params![app.0, gone.as_str(), made.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// One transaction: `version` becomes current (and the app runs again if `start` is set), the one that was current
     /// drains until `drain_until`. Returns the previous current release. For a release that is current already this
     /// returns `None` and drains nothing, so that it can be repeated after a crash.

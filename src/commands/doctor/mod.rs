@@ -3,6 +3,7 @@
 mod certificates;
 mod disk;
 mod folder;
+mod images;
 mod network;
 mod ports;
 mod programs;
@@ -88,6 +89,7 @@ impl Command for Doctor {
         for domain in &platform.facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.extend(images::all(platform, authorized).await?);
         findings.extend(certificates::all(platform, authorized).await?);
         Ok(Findings(findings))
     }

@@ -1,7 +1,7 @@
 //! `ps:*`: the processes of an app.
 
 mod rebuild;
-mod report;
+pub(in crate::commands) mod report;
 mod restart;
 mod scale;
 mod start;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::deploy::Restoration;
 use crate::engine::{Process, ProcessState};
 use crate::model::{App, AppName, Permission, Problem};
 use crate::reconcile::Trouble;
@@ -37,9 +38,13 @@ impl Command for Report {
     ) -> Result<Reports, Problem> {
         let processes = platform.engine.observe().await?;
         let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
+        let restorations = platform.deploys.restorations();
         let of = |app: App| {
             let own: Vec<&Process> = processes.iter().filter(|p| p.app == app.name).collect();
-            let report = of(&app, &own, &platform.reconciler.troubles(&app.name));
+            let mut report = of(&app, &own, &platform.reconciler.troubles(&app.name));
+            if let Some(restoration) = restorations.get(&app.name) {
+                report.fact("restoring", restoring(restoration));
+            }
             std::future::ready(Ok(report))
         };
         Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
@@ -84,6 +89,28 @@ fn of(app: &App, processes: &[&Process], troubles: &[Trouble]) -> report::Report
         report.fact(&key, status(process, trouble));
     }
     report
+}
+
+/// What is done about an image that is gone.
+pub(in crate::commands) fn restoring(restoration: &Restoration) -> String {
+    match restoration {
+        Restoration::Waiting { release } => {
+            format!("the image of {release} is gone, and is built again soon")
+        }
+        Restoration::Building { release, build } => {
+            format!("the image of {release} is gone, and build {build} makes it again")
+        }
+        Restoration::Failed {
+            release,
+            why,
+            retry_at,
+        } => format!(
+            "the image of {release} is gone, and could not be built again: {why}; next try {retry_at:.0}"
+        ),
+        Restoration::Impossible { release } => format!(
+            "the image of {release} is gone, and cannot be built again: the release was not made from a commit"
+        ),
+    }
 }
 
 /// `running (CID: 0123456789ab)`, with what the operator should know behind it.
