@@ -178,7 +178,8 @@ async fn moment(source: &Source, work: &Work) -> Result<Moment, BackupError> {
         }
         before = after;
         tries += 1;
-        fs::remove_file(&path).map_err(|error| BackupError::file("backup/mini.db", error))?;
+        let removed = tokio::fs::remove_file(&path).await;
+        removed.map_err(|error| BackupError::file("backup/mini.db", error))?;
     };
     let (schema, apps) = run(move || {
         let schema = store::check_database(&path)?;

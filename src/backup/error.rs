@@ -78,6 +78,17 @@ pub enum BackupError {
 }
 
 impl BackupError {
+    /// It and its causes in one line, for a record.
+    pub(super) fn to_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line = format!("{line}: {error}");
+            cause = error.source();
+        }
+        line
+    }
+
     /// A failed use of a file of ours.
     pub(super) fn file(file: impl Into<String>, source: io::Error) -> Self {
         BackupError::File {

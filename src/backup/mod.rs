@@ -23,6 +23,7 @@
 //! | --- | --- |
 //! | one moment of everything, and its archive | `create`, `archive` |
 //! | unpack, look, put in place | `unpack`, `inspect`, `restore` |
+//! | by a schedule | `keeper` |
 //! | the encryption | `envelope` |
 //! | what an archive says of itself | `manifest` |
 //! | a file that is there whole or not at all | `new_file` |
@@ -32,6 +33,7 @@ mod create;
 mod envelope;
 mod error;
 mod inspect;
+mod keeper;
 mod manifest;
 mod new_file;
 mod restore;
@@ -40,6 +42,7 @@ mod unpack;
 pub use create::{Made, Source, create, remove_leftovers};
 pub use error::BackupError;
 pub use inspect::{AppInside, Inside};
+pub use keeper::{Backups, prepare_folder};
 pub use manifest::{FileFacts, Head, Manifest};
 pub use new_file::NewFile;
 pub use restore::{Restored, restore, verify};

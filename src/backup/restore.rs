@@ -1,6 +1,8 @@
 //! Reading an archive: only to see that it is whole, or to put it in place.
 
+use std::fs::DirBuilder;
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
@@ -33,12 +35,26 @@ pub async fn verify<R: Read + Send + 'static>(
     let number = getrandom::u64().map_err(|_| BackupError::Randomness)?;
     let folder = scratch.join(format!(".mini-verify.{number:016x}"));
     let scratch = Scratch(folder.clone());
-    std::fs::create_dir(&folder).map_err(|error| BackupError::file("the scratch folder", error))?;
     let into = folder.clone();
-    let unpacked = run(move || unpack(archive, &passphrase, &into)).await?;
-    let inside = inspect(&folder, unpacked).await;
-    drop(scratch);
+    let unpacked = run(move || {
+        make(&into).map_err(|error| BackupError::file("the scratch folder", error))?;
+        unpack(archive, &passphrase, &into)
+    })
+    .await;
+    let inside = match unpacked {
+        Ok(unpacked) => inspect(&folder, unpacked).await,
+        Err(error) => Err(error),
+    };
+    run(move || {
+        drop(scratch);
+        Ok(())
+    })
+    .await?;
     inside
+}
+
+fn make(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(folder)
 }
 
 struct Scratch(PathBuf);

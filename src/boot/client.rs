@@ -90,6 +90,9 @@ fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
             .with_files(io::stdin().is_terminal())
             .map(AnyCommand::CertsAdd),
         AnyCommand::BackupCreate(create) => create.with_files().map(AnyCommand::BackupCreate),
+        AnyCommand::BackupSchedule(schedule) => {
+            schedule.with_files().map(AnyCommand::BackupSchedule)
+        }
         command => Ok(command),
     }
 }

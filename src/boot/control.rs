@@ -35,6 +35,7 @@ pub(super) struct Control {
     reconcile: ReconcileTask,
     acme: Option<Acme>,
     images: AbortOnDropHandle<()>,
+    backups: AbortOnDropHandle<()>,
     ssh: SshServer,
     stop_api: CancellationToken,
     api: TaskTracker,
@@ -55,6 +56,7 @@ impl Control {
             reconcile,
             acme,
             images,
+            backups,
         } = wiring::start(settings, stores, front, leaving.subscribe()).await?;
         warn_without_docker(platform.engine.as_ref()).await;
         if let Err(error) = platform.engine.remove_leftovers().await {
@@ -82,6 +84,7 @@ impl Control {
             reconcile,
             acme,
             images,
+            backups,
             ssh,
             stop_api: CancellationToken::new(),
             api: TaskTracker::new(),
@@ -173,6 +176,7 @@ impl Control {
             reconcile,
             acme,
             images,
+            backups,
             ssh,
             stop_api,
             api,
@@ -184,6 +188,7 @@ impl Control {
         leaving.send_replace(true);
         // Before deploys are cancelled: it would begin the next.
         drop(images);
+        drop(backups);
         let ssh = async {
             // Cancelled at once, so that a push learns of it while its connection is there.
             tokio::join!(ssh.shutdown(SSH_DRAIN), platform.deploys.stop());

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::front::Front;
 use super::settings::Settings;
-use crate::backup;
+use crate::backup::{self, Backups, Source};
 use crate::commands::{self, Platform};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
 use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
@@ -35,6 +35,9 @@ impl Stores {
         let (data_dir, upload) = (settings.data_dir.clone(), settings.upload);
         let open = move || {
             let store = Store::open(&data_dir).map_err(in_use)?;
+            if let Err(error) = backup::remove_leftovers(&data_dir) {
+                tracing::warn!(%error, "copies of a backup that was cut short could not be removed");
+            }
             let journal = Journal::open(&data_dir)?;
             let repositories = Repositories::open(&data_dir, upload)?;
             Ok(Stores {
@@ -76,6 +79,8 @@ pub(super) struct Running {
     pub acme: Option<Acme>,
     /// Builds again what is gone; ends when it is dropped.
     pub images: AbortOnDropHandle<()>,
+    /// Makes backups when they are due; ends when it is dropped.
+    pub backups: AbortOnDropHandle<()>,
 }
 
 /// Starts the reconciler for a proxy that runs, and settles what a crash left. SSH is started after that, with [`ssh`].
@@ -91,9 +96,6 @@ pub(super) async fn start(
         repositories,
     } = stores;
     let facts = front.facts.clone();
-    if let Err(error) = backup::remove_leftovers(&facts.data_dir) {
-        tracing::warn!(%error, "copies of a backup that was cut short could not be removed");
-    }
     let engine: Arc<dyn ContainerEngine> = Arc::new(DockerEngine::connect(DockerSettings {
         socket: settings.docker_socket.clone(),
         instance: store.instance(),
@@ -138,6 +140,14 @@ pub(super) async fn start(
     deploys.recover().await?;
     let (keeper, kept_from) = (deploys.clone(), leaving.clone());
     let images = tokio::spawn(async move { keeper.keep_images(kept_from).await });
+    let backups = Backups::new(Source {
+        data_dir: facts.data_dir.clone(),
+        store: store.clone(),
+        repositories: repositories.clone(),
+        settings_file: facts.settings_file.clone(),
+    });
+    let (keeper, kept_from) = (backups.clone(), leaving.clone());
+    let keeping = tokio::spawn(async move { keeper.keep(kept_from).await });
     let acme = match settings.automatic.settings() {
         Some(automatic) => Some(acme(automatic, &store, &reconciler, front.proxy.handle()).await?),
         None => None,
@@ -151,6 +161,7 @@ pub(super) async fn start(
             deploys,
             reconciler,
             proxy: front.proxy.handle(),
+            backups,
             access_logs: front.access_logs.clone(),
             facts: Arc::new(facts),
             leaving,
@@ -158,6 +169,7 @@ pub(super) async fn start(
         reconcile,
         acme,
         images: AbortOnDropHandle::new(images),
+        backups: AbortOnDropHandle::new(keeping),
     })
 }
 

@@ -124,6 +124,11 @@ commands! {
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
     "backup:create" => BackupCreate(backup::Create),
+    "backup:list" => BackupList(backup::List),
+    "backup:report" or "backup" => BackupReport(backup::Report),
+    "backup:run" => BackupRun(backup::Run),
+    "backup:schedule" => BackupSchedule(backup::Schedule),
+    "backup:unschedule" => BackupUnschedule(backup::Unschedule),
     "builder:report" or "builder-dockerfile:report" => BuilderReport(builder::Report),
     "builder:set" or "builder-dockerfile:set" => BuilderSet(builder::Set),
     "buildpacks:detect" => BuildpacksDetect(buildpacks::Detect),
@@ -227,6 +232,7 @@ impl AnyCommand {
                 AnyCommand::Run(_)
                     | AnyCommand::AppsDestroy(_)
                     | AnyCommand::BackupCreate(_)
+                    | AnyCommand::BackupSchedule(_)
                     | AnyCommand::HttpAuthAddUser(_)
                     | AnyCommand::MaintenanceCustomPage(_)
                     | AnyCommand::ProxyErrorPage(_)

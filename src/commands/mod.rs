@@ -64,6 +64,7 @@ use mini_proxy::ProxyHandle;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLogs;
+use crate::backup::Backups;
 use crate::deploy::Deploys;
 use crate::engine::ContainerEngine;
 use crate::events::Journal;
@@ -89,6 +90,8 @@ pub struct Platform {
     pub reconciler: Reconciler,
     /// The proxy, for what it has counted.
     pub proxy: ProxyHandle,
+    /// The backups it makes.
+    pub backups: Backups,
     /// The access logs.
     pub access_logs: AccessLogs,
     /// Facts about this server.

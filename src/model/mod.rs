@@ -4,6 +4,7 @@
 mod address;
 mod app;
 mod app_proxy;
+mod backup;
 mod builder;
 mod caller;
 mod certificate;
@@ -21,6 +22,7 @@ mod value_kind;
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
+pub use backup::{BackupRecord, BackupSchedule, BackupStanding, BackupStatus};
 pub use builder::{BuildCache, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{

@@ -25,6 +25,7 @@
 //! | ports of the host that lead to apps | `ports` |
 //! | copies of the whole, while it is written | `copy` |
 //! | a data directory that is put back | `restored` |
+//! | the schedule of backups and a record of each | `backups` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
 //!
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 
 mod apps;
 mod automatic;
+mod backups;
 mod builder;
 mod census;
 mod certificates;

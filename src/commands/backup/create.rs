@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::passphrase;
-use crate::backup::{self, Made, Source};
+use crate::backup::{self, Made};
 use crate::commands::command::Done;
 use crate::commands::{Authorized, Command, Dialog, Format, Platform, page};
 use crate::engine::Stream;
@@ -92,10 +92,10 @@ impl Command for Create {
             None => dialog.ask_secret("Passphrase of the backup").await?,
         };
         let passphrase = passphrase::checked(given)?;
-        let source = source(platform);
+        let source = platform.backups.source();
         let (sender, mut pieces) = mpsc::channel(WAITING);
         let making = async {
-            let (pipe, made) = backup::create(&source, passphrase, Pipe(sender)).await?;
+            let (pipe, made) = backup::create(source, passphrase, Pipe(sender)).await?;
             // Whoever passes the pieces on has them all now.
             drop(pipe);
             Ok::<Made, backup::BackupError>(made)
@@ -119,16 +119,6 @@ impl Command for Create {
             dialog.write(Stream::Stderr, line).await;
         }
         Ok(Done::new())
-    }
-}
-
-/// What this server has to back up.
-pub(super) fn source(platform: &Platform) -> Source {
-    Source {
-        data_dir: platform.facts.data_dir.clone(),
-        store: platform.store.clone(),
-        repositories: platform.repositories.clone(),
-        settings_file: platform.facts.settings_file.clone(),
     }
 }
 

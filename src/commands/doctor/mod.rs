@@ -1,5 +1,6 @@
 //! `doctor`: whether this machine has what mini needs.
 
+mod backups;
 mod certificates;
 mod disk;
 mod folder;
@@ -89,6 +90,7 @@ impl Command for Doctor {
         for domain in &platform.facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.push(backups::standing_of(platform).await?);
         findings.extend(images::all(platform, authorized).await?);
         findings.extend(certificates::all(platform, authorized).await?);
         Ok(Findings(findings))

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mini::access_log::AccessLogs;
+use mini::backup::{Backups, Source};
 use mini::commands::{self, Platform, ServerFacts, Session};
 use mini::deploy::{DeployParts, DeploySettings, Deploys, DiskFloor};
 use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
@@ -124,6 +125,12 @@ impl House {
                 versions: None,
             },
         });
+        let backups = Backups::new(Source {
+            data_dir: folder.path().to_owned(),
+            store: store.clone(),
+            repositories: repositories.clone(),
+            settings_file: None,
+        });
         let facts = ServerFacts {
             data_dir: folder.path().to_owned(),
             settings_file: None,
@@ -144,6 +151,7 @@ impl House {
                 deploys,
                 reconciler,
                 proxy: proxy.handle(),
+                backups,
                 access_logs,
                 facts: Arc::new(facts),
                 leaving: tokio::sync::watch::channel(false).1,

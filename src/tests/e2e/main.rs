@@ -13,6 +13,7 @@
 
 mod acme;
 mod apps;
+mod backups;
 mod branches;
 mod builder;
 mod certificates;

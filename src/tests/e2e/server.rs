@@ -315,6 +315,12 @@ impl Server {
         run(&mut self.mini_command(words))
     }
 
+    /// Starts a command through the server's own socket.
+    #[track_caller]
+    pub(crate) fn mini_begin(&self, words: &[&str]) -> Running {
+        Running::start(&mut self.mini_command(words))
+    }
+
     /// The same, with an input.
     #[track_caller]
     pub(crate) fn mini_with_input(&self, words: &[&str], input: &[u8]) -> Ran {

@@ -1,0 +1,295 @@
+//! `backup:schedule`, `backup:unschedule`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::passphrase;
+use crate::backup::prepare_folder;
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::model::{BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
+
+/// The shortest round, seconds: each backup is read again, which takes as long as making it.
+const SHORTEST: u32 = 60;
+/// The longest: a year.
+const LONGEST: u32 = 366 * 24 * 60 * 60;
+
+/// Have the server back itself up
+///
+/// Into a folder of the server's machine, which had better be another disk or a mounted one of another machine. Each backup
+/// is read whole again after it was made; the newest good ones are kept. The passphrase is asked for, or is the first line of
+/// standard input; the server keeps it encrypted. Keep it elsewhere too: without it no backup opens. A new schedule takes the
+/// place of the one before.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The folder
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// From one to the next, such as 24h, 7d or 30m
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    #[serde(default = "daily")]
+    pub every: String,
+    /// When one of them is made (UTC)
+    #[arg(long, value_name = "HH:MM")]
+    #[serde(default)]
+    pub at: Option<String>,
+    /// How many good ones are kept
+    #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[serde(default = "week")]
+    pub keep: u32,
+    /// The file that has the passphrase in its first line, where `mini` is typed
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub passphrase_file: Option<PathBuf>,
+    /// The passphrase, from that file
+    #[arg(skip)]
+    #[serde(default)]
+    pub passphrase: Option<Secret>,
+}
+
+fn daily() -> String {
+    "24h".to_owned()
+}
+
+fn week() -> u32 {
+    7
+}
+
+impl Schedule {
+    /// Takes the passphrase from the file that is named, so that it travels with the command.
+    pub fn with_files(mut self) -> Result<Self, Problem> {
+        if let Some(path) = self.passphrase_file.take() {
+            let read = passphrase::read_file(&path)?;
+            self.passphrase = Some(passphrase::checked(Some(read))?);
+        }
+        Ok(self)
+    }
+}
+
+/// A schedule in words.
+#[derive(Debug, Serialize)]
+pub struct Scheduled {
+    pub(super) folder: String,
+    pub(super) every_seconds: u32,
+    pub(super) at: Option<String>,
+    pub(super) keep: u32,
+    /// When the next one is due.
+    pub(super) next_at: Timestamp,
+}
+
+impl Scheduled {
+    pub(super) fn of(schedule: &BackupSchedule, next_at: Timestamp) -> Scheduled {
+        Scheduled {
+            folder: schedule.folder.display().to_string(),
+            every_seconds: schedule.every_seconds,
+            at: schedule
+                .at_minute
+                .map(|minute| format!("{:02}:{:02}", minute / 60, minute % 60)),
+            keep: schedule.keep,
+            next_at,
+        }
+    }
+
+    pub(super) fn rounds(&self) -> String {
+        let at = self
+            .at
+            .as_ref()
+            .map(|at| format!(" at {at} UTC"))
+            .unwrap_or_default();
+        format!("every {}{at}", span(self.every_seconds))
+    }
+}
+
+/// A length of time in the form in which it is given.
+fn span(seconds: u32) -> String {
+    match seconds {
+        s if s.is_multiple_of(86400) && s != 86400 => format!("{}d", s / 86400),
+        s if s.is_multiple_of(3600) => format!("{}h", s / 3600),
+        s if s.is_multiple_of(60) => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+impl Command for Schedule {
+    type Output = Scheduled;
+
+    fn permission(&self) -> Permission {
+        Permission::Administer
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        _authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Scheduled, Problem> {
+        if self.passphrase_file.is_some() {
+            return Err(Problem::new(
+                Kind::Invalid,
+                "The server does not read files by name",
+                "the file is on your machine",
+                "Give the passphrase on standard input: `ssh mini backup:schedule ... < FILE`",
+            ));
+        }
+        let every_seconds = seconds(&self.every)?;
+        let at_minute = self.at.as_deref().map(minute).transpose()?;
+        if !self.to.is_absolute() {
+            return Err(Problem::new(
+                Kind::Invalid,
+                format!(
+                    "`{}` does not name a folder of the server",
+                    self.to.display()
+                ),
+                "the server makes backups by itself, so the folder is one of its machine, named from the root",
+                "Name it from the root: --to /var/backups/mini",
+            ));
+        }
+        let given = match self.passphrase {
+            Some(passphrase) => Some(passphrase),
+            None => dialog.ask_secret("Passphrase of the backups").await?,
+        };
+        let passphrase = passphrase::checked(given)?;
+        let folder = self.to.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare_folder(&folder)).await;
+        if let Ok(Err(error)) = prepared {
+            let problem = Problem::from(error);
+            return Err(Problem {
+                what: format!("Nothing can be written to {}", self.to.display()),
+                next: format!(
+                    "Let the user of the server write there (`chown mini: {}`); under systemd the unit has to allow it too: ReadWritePaths=",
+                    self.to.display()
+                ),
+                ..problem
+            });
+        }
+        let schedule = BackupSchedule {
+            folder: self.to,
+            every_seconds,
+            at_minute,
+            keep: self.keep,
+            passphrase,
+            since: Timestamp::now(),
+        };
+        let next_at = schedule.due(&[]);
+        let scheduled = Scheduled::of(&schedule, next_at);
+        platform.backups.set_schedule(Some(schedule)).await?;
+        Ok(scheduled)
+    }
+}
+
+impl Output for Scheduled {
+    fn print(&self, page: &mut Page) {
+        page.header(format!("Backups go to {}, {}", self.folder, self.rounds()));
+        page.detail(format!("the {} newest good ones are kept", self.keep));
+        page.detail(format!(
+            "the next one is due {:.0}; `backup:report` says how it went",
+            self.next_at
+        ));
+    }
+}
+
+fn seconds(text: &str) -> Result<u32, Problem> {
+    let unit = |suffix: char| match suffix {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3600),
+        'd' => Some(86400),
+        _ => None,
+    };
+    let parsed = text.chars().last().and_then(unit).and_then(|unit| {
+        let number = text.get(..text.len() - 1)?;
+        number.parse::<u32>().ok()?.checked_mul(unit)
+    });
+    parsed
+        .filter(|seconds| (SHORTEST..=LONGEST).contains(seconds))
+        .ok_or_else(|| {
+            Problem::new(
+                Kind::Invalid,
+                format!("`{}` is no time between two backups", text.escape_debug()),
+                "it is a number with m, h or d behind it, from 1m to 366d",
+                "Try --every 24h",
+            )
+        })
+}
+
+fn minute(text: &str) -> Result<u16, Problem> {
+    let parsed = text.split_once(':').and_then(|(hours, minutes)| {
+        let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+        (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    });
+    parsed.ok_or_else(|| {
+        Problem::new(
+            Kind::Invalid,
+            format!("`{}` is no time of day", text.escape_debug()),
+            "it is hours and minutes in UTC",
+            "Try --at 03:00",
+        )
+    })
+}
+
+/// Have the server make no more backups by itself
+///
+/// Those that were made stay where they are.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unschedule {}
+
+/// Whether there was a schedule.
+#[derive(Debug, Serialize)]
+pub struct Unscheduled {
+    was_scheduled: bool,
+}
+
+impl Command for Unschedule {
+    type Output = Unscheduled;
+
+    fn permission(&self) -> Permission {
+        Permission::Administer
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        _authorized: &Authorized,
+        _dialog: &mut Dialog,
+    ) -> Result<Unscheduled, Problem> {
+        let was_scheduled = platform.store.backup_schedule().await?.is_some();
+        platform.backups.set_schedule(None).await?;
+        Ok(Unscheduled { was_scheduled })
+    }
+}
+
+impl Output for Unscheduled {
+    fn print(&self, page: &mut Page) {
+        page.header(if self.was_scheduled {
+            "No more backups are made; those there are stay where they are"
+        } else {
+            "No backups were scheduled"
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_and_times_of_day_are_read_or_refused() {
+        for (text, expected) in [("24h", 86400), ("7d", 604_800), ("1m", 60), ("90s", 90)] {
+            assert_eq!(seconds(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "h", "24", "10s", "-1h", "9999d", "1w", "ü"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(minute("03:05").unwrap(), 185);
+        for text in ["", "3", "24:00", "12:60", "a:b"] {
+            assert!(minute(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            (span(86400), span(604_800), span(90)),
+            ("24h".into(), "7d".into(), "90s".into())
+        );
+    }
+}
