@@ -246,6 +246,8 @@ impl Incoming {
                 .arg(&self.path)
                 .args(["index-pack", "--stdin"])
                 .stdin(Stdio::piped())
+                // It prints the name of the pack.
+                .stdout(Stdio::null())
                 .stderr(Stdio::piped());
             let mut child = start(command)?;
             let stdin = child.stdin.take();

@@ -204,6 +204,7 @@ mod tests {
         for copy in 0..5 {
             let path = folder.path().join(format!("{copy}.db"));
             store.copy_to(path.clone()).await.unwrap();
+            assert!(!beside(&path, "-wal").exists());
             assert_eq!(check_database(&path).unwrap(), newest_schema());
             let connection = Connection::open(&path).unwrap();
             let count =
@@ -213,7 +214,6 @@ mod tests {
             // They were written one after another: none is missing in between.
             assert_eq!(count("SELECT max(id) FROM apps"), found);
             before = found;
-            assert!(!beside(&path, "-wal").exists());
         }
         stop.send(()).unwrap();
         assert!(writing.await.unwrap() >= before);
