@@ -72,6 +72,7 @@ mod preface;
 mod protocol;
 mod proxy;
 mod proxy_protocol;
+mod received;
 mod redirect;
 mod references;
 mod relayed;
