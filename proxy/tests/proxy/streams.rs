@@ -61,7 +61,8 @@ async fn endless(ended: mpsc::Sender<()>) -> App {
                 if head.starts_with("GET /endless ") {
                     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
                     stream.write_all(head).await.unwrap();
-                    while stream.write_all(b"4\r\nmore\r\n").await.is_ok() {}
+                    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                    while stream.write_all(chunk.as_bytes()).await.is_ok() {}
                     ended.send(()).await.unwrap();
                     return;
                 }

@@ -97,7 +97,8 @@ fn a_stream_of_which_nothing_is_taken_is_reset_while_another_one_goes_on() {
             taken.flow_control().release_capacity(data.len()).unwrap();
         }
         assert!(begun.elapsed() >= PATIENCE);
-        assert!(bytes > 1_000_000, "{bytes}");
+        // More than its window several times over.
+        assert!(bytes > 10 * 65_535, "{bytes}");
         let error = loop {
             match untaken.data().await.unwrap() {
                 Ok(_) => {}
