@@ -9,6 +9,8 @@ use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
 use crate::http2;
+use crate::interim::Interims;
+use crate::line::Line;
 use crate::preface::Whole;
 use crate::received::Received;
 use crate::rewound::Rewound;
@@ -20,7 +22,7 @@ use crate::worker::Worker;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
@@ -62,8 +64,10 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: Ends, seat: Seat) {
     let client = Rc::new(Client::new(worker, ends, seat, None));
     let patience = client.worker.settings.write_timeout;
+    let interims = Interims::new();
     let stream = Taken::new(Socket::new(stream), patience);
-    match serve_http1(&client, Whole::new(stream)).await {
+    let stream = Whole::new(Line::new(stream, interims.clone()));
+    match serve_http1(&client, stream, interims).await {
         Ok(Some(rewound)) => {
             let io = TokioIo::new(rewound);
             report(Box::pin(http2::serve(client, io)).await, ends);
@@ -103,21 +107,29 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     if is_http2 {
         report(http2::serve(client, stream).await, ends);
     } else {
-        let ended = serve_http1(&client, TokioIo::new(stream)).await;
+        let interims = Interims::new();
+        let io = TokioIo::new(Line::new(stream, interims.clone()));
+        let ended = serve_http1(&client, io, interims).await;
         // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
         report(ended.map(drop), ends);
     }
 }
 
-/// Answers with what has been read, if the client turns out to speak HTTP/2.
-async fn serve_http1<IO>(client: &Rc<Client>, io: IO) -> Result<Option<Rewound<IO>>, hyper::Error>
+/// Answers with what has been read, if the client turns out to speak HTTP/2. The interim answers are those that the stream
+/// writes.
+async fn serve_http1<IO>(
+    client: &Rc<Client>,
+    io: IO,
+    interims: Interims,
+) -> Result<Option<Rewound<IO>>, hyper::Error>
 where
     IO: Read + Write + Unpin + Send + 'static,
 {
     let service = service_fn({
         let client = Rc::clone(client);
-        move |request| {
-            let answer = forward::answer(&client, request.map(Received::from));
+        move |request: Request<Incoming>| {
+            let interims = interims.of(request.version());
+            let answer = forward::answer(&client, request.map(Received::from), interims);
             if client.open.is_leaving() {
                 Either::Left(Box::pin(last(answer)))
             } else {

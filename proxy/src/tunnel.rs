@@ -3,6 +3,7 @@
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::http2::{Opening, StreamSocket};
+use crate::line::Line;
 use crate::metered::Metered;
 use crate::pool::{Lease, Sender};
 use crate::preface::Whole;
@@ -117,9 +118,9 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(client) => client,
     };
-    let (client, sent_early) = below::<TokioIo<Taken<TlsStream<Socket>>>>(client)
+    let (client, sent_early) = below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client)
         .map_err(|_| io::Error::other("an upgraded connection is neither plain nor of TLS"))?;
-    let client = client.into_inner().into_inner();
+    let client = client.into_inner().into_inner().into_inner();
     copy((client, sent_early), upstream, carried).await
 }
 

@@ -1,6 +1,5 @@
 //! HTTP/2 with clients: its limits, its connections, and the end of those that nothing uses.
 
-mod interim;
 mod piece;
 mod sending;
 mod socket;
@@ -15,7 +14,7 @@ use crate::deadline::{Deadline, within};
 use crate::gathered::Gathered;
 use crate::settings::ProxySettings;
 use h2::server::{Connection, Handshake};
-use h2::{Ping, PingPong};
+use h2::{Ping, PingPong, Reason};
 use piece::Piece;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -161,8 +160,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
+                Poll::Ready(Some(Ok((request, mut respond)))) => {
                     self.served = self.served.wrapping_add(1);
+                    if stream::is_malformed(&request) {
+                        respond.send_reset(Reason::PROTOCOL_ERROR);
+                        continue;
+                    }
                     spawn_local(stream::serve(&self.client, request, respond));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
@@ -215,3 +218,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

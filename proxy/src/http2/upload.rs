@@ -1,13 +1,12 @@
 //! The body of a request over HTTP/2, taken as its upstream takes it.
 
-use super::interim::Interims;
 use crate::body::BodyError;
+use crate::interim::Interims;
 use bytes::Bytes;
 use h2::RecvStream;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body::{Frame, SizeHint};
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// What a client sends on one stream. What it may send more, it is told as soon as what came is asked for, so that at most a
@@ -20,12 +19,12 @@ pub(crate) struct Upload {
     /// Only trailers can still come.
     has_no_more_data: bool,
     /// The client sends nothing before it is told to (RFC 9110 section 10.1.1).
-    waiting: Option<Rc<Interims>>,
+    waiting: Option<Interims>,
 }
 
 impl Upload {
     /// `waiting` is whom to tell, if the client wants to be told, that its body is asked for.
-    pub(super) fn new(stream: RecvStream, head: &Parts, waiting: Option<Rc<Interims>>) -> Upload {
+    pub(super) fn new(stream: RecvStream, head: &Parts, waiting: Option<Interims>) -> Upload {
         let left = match stream.is_end_stream() {
             true => Some(0),
             // Several of them say the same, or h2 had refused the request.

@@ -18,6 +18,7 @@ mod gate;
 mod h2c;
 mod holding;
 mod http2;
+mod interim;
 mod messages;
 mod packing;
 mod policy;

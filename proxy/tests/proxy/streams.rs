@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A client that grants a stream 64 KiB and all of them together much more.
 async fn connect(world: &World) -> SendRequest<Bytes> {
@@ -251,4 +251,49 @@ async fn either_side_of_a_tunnel_may_end_first() {
         body.flow_control().release_capacity(data.len()).unwrap();
     }
     assert!(heard == expected, "{}", heard.len());
+}
+
+#[tokio::test]
+async fn what_an_upstream_says_before_its_answer_reaches_its_client() {
+    let (go_on, may_go_on) = watch::channel(false);
+    let app = App::raw("app", move |stream, _| {
+        let mut may_go_on = may_go_on.clone();
+        async move {
+            let mut stream = BufReader::new(stream);
+            read_head(&mut stream).await;
+            let early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n";
+            stream.write_all(early).await.unwrap();
+            may_go_on.wait_for(|may| *may).await.unwrap();
+            // Of these the client gets as many as anybody needs, and then the answer.
+            let more = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(100);
+            stream.write_all(&more).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+            stream.write_all(answer).await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    })
+    .await;
+    let world = World::with(&[&app]);
+    let mut sender = connect(&world).await;
+    let (mut answer, _) = begin(&mut sender, Method::GET, "http://app/", true);
+    let interim = poll_fn(|cx| answer.poll_informational(cx));
+    let early = patiently("early hints", interim).await.unwrap().unwrap();
+    assert_eq!(early.status(), 103);
+    assert_eq!(early.headers()["link"], "</a.css>; rel=preload");
+    assert_eq!(early.headers().len(), 1, "{:?}", early.headers());
+    go_on.send(true).unwrap();
+    let mut more = 0;
+    loop {
+        let next = poll_fn(|cx| answer.poll_informational(cx));
+        let Some(interim) = patiently("what comes next", next).await else {
+            break;
+        };
+        assert_eq!(interim.unwrap().status(), 102);
+        more += 1;
+    }
+    assert!(more < 16, "{more}");
+    let answer = patiently("an answer", answer).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let data = patiently("its body", answer.into_body().data()).await;
+    assert_eq!(data.unwrap().unwrap(), "body");
 }
