@@ -56,7 +56,8 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
         .header_read_timeout(settings.header_read_timeout)
         .max_header_size(settings.max_header_bytes)
         .max_buf_size(MAX_BUFFER_BYTES.max(settings.max_header_bytes))
-        .half_close(false);
+        // Whether a client has left is found out below: see `line`.
+        .half_close(true);
     builder
 }
 
@@ -66,7 +67,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: E
     let patience = client.worker.settings.write_timeout;
     let interims = Interims::new();
     let stream = Taken::new(Socket::new(stream), patience);
-    let stream = Whole::new(Line::new(stream, interims.clone()));
+    let stream = Whole::new(Line::new(
+        stream,
+        interims.clone(),
+        client.worker.settings.half_closed_timeout,
+    ));
     match serve_http1(&client, stream, interims).await {
         Ok(Some(rewound)) => {
             let io = TokioIo::new(rewound);
@@ -108,7 +113,11 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
         report(http2::serve(client, stream).await, ends);
     } else {
         let interims = Interims::new();
-        let io = TokioIo::new(Line::new(stream, interims.clone()));
+        let io = TokioIo::new(Line::new(
+            stream,
+            interims.clone(),
+            client.worker.settings.half_closed_timeout,
+        ));
         let ended = serve_http1(&client, io, interims).await;
         // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
         report(ended.map(drop), ends);

@@ -33,10 +33,10 @@ impl Whole {
         }
     }
 
-    /// The stream below, once something was read of it.
-    pub(crate) fn into_inner(self) -> Stream {
-        let line = self.io.into_inner();
-        line.into_inner().into_inner().into_inner()
+    /// The stream below, once something was read of it, and what was read ahead.
+    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
+        let (stream, ahead) = self.io.into_inner().into_parts();
+        (stream.into_inner().into_inner(), ahead)
     }
 }
 

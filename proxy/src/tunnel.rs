@@ -114,14 +114,24 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
     // What arrived behind the last request or answer already belongs to the new protocol.
     let client = match below::<Whole>(client) {
         Ok((client, sent_early)) => {
-            return copy((client.into_inner(), sent_early), upstream, carried).await;
+            let (client, ahead) = client.into_parts();
+            return copy((client, joined(sent_early, ahead)), upstream, carried).await;
         }
         Err(client) => client,
     };
     let (client, sent_early) = below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client)
         .map_err(|_| io::Error::other("an upgraded connection is neither plain nor of TLS"))?;
-    let client = client.into_inner().into_inner().into_inner();
-    copy((client, sent_early), upstream, carried).await
+    let (client, ahead) = client.into_inner().into_parts();
+    let sent_early = joined(sent_early, ahead);
+    copy((client.into_inner(), sent_early), upstream, carried).await
+}
+
+/// What hyper has read early, and what was read after that.
+fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    [&*first, &*second].concat().into()
 }
 
 /// Both ways, beginning with what each side sent early.

@@ -16,6 +16,7 @@ mod forwarding;
 mod frames;
 mod gate;
 mod h2c;
+mod half_closed;
 mod holding;
 mod http2;
 mod interim;
