@@ -91,7 +91,8 @@ fn who_asks_for_nothing_is_sent_away_however_well_it_answers_pings() {
         let (answer, _) = sender.send_request(request, true).unwrap();
         assert_eq!(answer.await.unwrap().status(), 404);
         // It used the connection in the first span of time, and not in the second.
-        served.await.unwrap().unwrap();
+        // The client closes as soon as it is told, which may be before all is said.
+        let _ = served.await.unwrap();
         let ended = begun.elapsed();
         assert!(
             ended >= 2 * IDLE_LOOK && ended < 2 * IDLE_LOOK + SECOND,
