@@ -3,6 +3,7 @@
 //! `cargo run --release -p mini-buildpacks --example detect -- DIR [TIMES]`
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -99,6 +100,8 @@ fn main() -> ExitCode {
         "milliseconds": milliseconds, "files": tree.files.get(), "reads": tree.reads.get(), "bytes": tree.bytes.get(),
         "largest_bytes": tree.largest_bytes.get(), "language": language, "start": start, "refused": refused,
     });
-    println!("{answer}");
-    ExitCode::SUCCESS
+    match writeln!(std::io::stdout(), "{answer}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

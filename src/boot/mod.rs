@@ -10,6 +10,7 @@ mod log;
 mod ready;
 mod server;
 mod settings;
+mod shell;
 mod signals;
 mod successor;
 mod systemd;
@@ -105,6 +106,10 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
             }
         }
         Some("backup:verify" | "backup:restore") => backups::run(&words, data_dir),
+        Some("shell") => shell::run(
+            words.get(1..).unwrap_or_default(),
+            data_dir.map(PathBuf::from),
+        ),
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",
