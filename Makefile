@@ -1,9 +1,9 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test bench bench-proxy bench-detect soak fuzz
+.PHONY: help demo demo-stop check test test-provision bench bench-proxy bench-detect soak fuzz
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s  %s\n", $$1, $$2 }' Makefile
 
 demo: ## from a bare machine to apps that answer: install, build, start, push examples/ (safe to run again)
 	@examples/demo/start
@@ -16,6 +16,9 @@ check: ## format, lints and the tests that need no Docker: the quick loop
 
 test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
 	@.ci/test
+
+test-provision: ## the playbooks against a machine made for it: install, push, upgrade under load, uninstall
+	@ansible/test/run
 
 bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, detect, proxy, tls, apps, memory)
 	@src/bench/run $(ONLY)
