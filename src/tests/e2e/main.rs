@@ -16,6 +16,7 @@ mod apps;
 mod backups;
 mod branches;
 mod builder;
+mod builds;
 mod certificates;
 mod client;
 mod config;
