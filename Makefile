@@ -1,6 +1,6 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test bench bench-proxy soak fuzz
+.PHONY: help demo demo-stop check test package bench bench-proxy soak fuzz
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,9 @@ check: ## format, lints and the tests that need no Docker: the quick loop
 
 test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
 	@.ci/test
+
+package: ## the .deb and the archive of a release, for this machine's processor: target/package
+	@.ci/package/run
 
 bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, proxy, tls, apps, memory)
 	@src/bench/run $(ONLY)

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::settings::DATA_DIR;
-use super::{say, terminal};
+use super::{data_dir_or_default, say, terminal};
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
 use crate::http::{self, Ends, Invocation, NotAnswering};
@@ -53,9 +52,7 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
             let command = with_files(command)?;
-            let data_dir = data_dir
-                .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
-                .unwrap_or_else(|| PathBuf::from(DATA_DIR));
+            let data_dir = data_dir_or_default(data_dir);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -5,6 +5,7 @@ mod client;
 mod control;
 mod front;
 mod listeners;
+mod local;
 mod log;
 mod ready;
 mod server;
@@ -33,6 +34,11 @@ const LOCAL_HELP: &str = "
 On this machine:
 
     server                     Run the server
+    upgrade [FILE]             Replace the server that runs by a new program, and go back if that is not well
+    database:restore-copy      Go back to the database from before an upgrade
+    uninstall [--purge]        Take mini and the processes of its apps away
+    completions SHELL          Print what completes these words in bash, zsh or fish
+    manual DIR                 Write the manual pages to a folder
     buildpacks:detect DIR      Say what a folder is and how it would be built and run
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
@@ -101,6 +107,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
+        Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",
@@ -161,6 +168,13 @@ fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Pr
         }
     }
     Ok((rest, data_dir))
+}
+
+/// The data directory that a command is about: the one it names, or that of the environment, or that of an installed server.
+fn data_dir_or_default(named: Option<PathBuf>) -> PathBuf {
+    named
+        .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(settings::DATA_DIR))
 }
 
 /// Prints; where nobody reads, nothing is lost.

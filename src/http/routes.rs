@@ -31,7 +31,7 @@ pub(super) async fn answer(
     let answered = match (request.method(), request.uri().path()) {
         (&Method::GET, "/health") => Ok(reply(
             StatusCode::OK,
-            &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+            &json!({"status": "ok", "version": crate::VERSION}),
         )),
         (&Method::GET, METRICS) => figures(&platform).await,
         (method, path) => match path.strip_prefix(COMMANDS) {

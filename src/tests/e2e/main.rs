@@ -42,5 +42,6 @@ mod routing;
 mod server;
 mod starts;
 mod takeover;
+mod upgrades;
 mod upstreams;
 mod wait;
