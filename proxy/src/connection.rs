@@ -9,6 +9,8 @@ use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
 use crate::http2;
+use crate::interim::Interims;
+use crate::line::Line;
 use crate::preface::Whole;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
@@ -19,7 +21,7 @@ use crate::worker::Worker;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
@@ -52,7 +54,8 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
         .header_read_timeout(settings.header_read_timeout)
         .max_header_size(settings.max_header_bytes)
         .max_buf_size(MAX_BUFFER_BYTES.max(settings.max_header_bytes))
-        .half_close(false);
+        // Whether a client has left is found out below: see `line`.
+        .half_close(true);
     builder
 }
 
@@ -60,8 +63,14 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: Ends, seat: Seat) {
     let client = Rc::new(Client::new(worker, ends, seat, None));
     let patience = client.worker.settings.write_timeout;
+    let interims = Interims::new();
     let stream = Taken::new(Socket::new(stream), patience);
-    let ended = match serve_http1(&client, Whole::new(stream)).await {
+    let stream = Whole::new(Line::new(
+        stream,
+        interims.clone(),
+        client.worker.settings.half_closed_timeout,
+    ));
+    let ended = match serve_http1(&client, stream, interims).await {
         Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -96,25 +105,37 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     worker.ledger.tls_handshake(true);
     let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
     let patience = client.worker.settings.write_timeout;
-    let io = TokioIo::new(Taken::new(stream, patience));
+    let stream = Taken::new(stream, patience);
     let ended = if is_http2 {
-        http2::serve(client, io).await
+        http2::serve(client, TokioIo::new(stream)).await
     } else {
+        let interims = Interims::new();
+        let io = TokioIo::new(Line::new(
+            stream,
+            interims.clone(),
+            client.worker.settings.half_closed_timeout,
+        ));
         // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
-        serve_http1(&client, io).await.map(drop)
+        serve_http1(&client, io, interims).await.map(drop)
     };
     report(ended, ends);
 }
 
-/// Answers with what has been read, if the client turns out to speak HTTP/2.
-async fn serve_http1<IO>(client: &Rc<Client>, io: IO) -> Result<Option<Rewound<IO>>, hyper::Error>
+/// Answers with what has been read, if the client turns out to speak HTTP/2. The interim answers are those that the stream
+/// writes.
+async fn serve_http1<IO>(
+    client: &Rc<Client>,
+    io: IO,
+    interims: Interims,
+) -> Result<Option<Rewound<IO>>, hyper::Error>
 where
     IO: Read + Write + Unpin + Send + 'static,
 {
     let service = service_fn({
         let client = Rc::clone(client);
-        move |request| {
-            let answer = forward::answer(&client, request);
+        move |request: Request<Incoming>| {
+            let interims = interims.of(request.version());
+            let answer = forward::answer(&client, request, interims);
             if client.open.is_leaving() {
                 Either::Left(Box::pin(last(answer)))
             } else {

@@ -10,6 +10,7 @@ use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
 use crate::headers::{self, Told};
 use crate::host::routing_name;
 use crate::https;
+use crate::interim::Interims;
 use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
@@ -29,12 +30,14 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// Answers a request: with an upstream's answer, or with a page that says why there is none.
+/// Answers a request: with an upstream's answer, or with a page that says why there is none. Meanwhile the task that polls
+/// this is woken for interim answers, which are to go before it.
 ///
 /// All that needs no waiting happens before the future is made, which keeps it small.
 pub(crate) fn answer(
     client: &Rc<Client>,
     request: Request<Incoming>,
+    interims: Interims,
 ) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
     let visitor = client.visitor(request.headers());
     let mut entry = Entry::open(client, &visitor, &request);
@@ -43,13 +46,15 @@ pub(crate) fn answer(
         return Either::Right(Either::Left(ready(Ok(Logged::answer(answer, entry)))));
     }
     match Forwarding::begin((client, &visitor), request, &mut entry, false) {
-        Ok(forwarding) => Either::Left(forwarding.run(entry)),
+        Ok(forwarding) => Either::Left(forwarding.run(entry, interims)),
         Err(Turned::Away(page)) => {
             Either::Right(Either::Left(ready(Ok(Logged::answer(*page, entry)))))
         }
-        Err(Turned::Aside(waiting)) => {
-            Either::Right(Either::Right(waiting.answer(Rc::clone(client), entry)))
-        }
+        Err(Turned::Aside(waiting)) => Either::Right(Either::Right(waiting.answer(
+            Rc::clone(client),
+            entry,
+            interims,
+        ))),
     }
 }
 
@@ -83,6 +88,7 @@ impl Waiting {
         self: Box<Self>,
         client: Rc<Client>,
         mut entry: Entry,
+        interims: Interims,
     ) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
             let Waiting {
@@ -101,7 +107,7 @@ impl Waiting {
             }
             // Routed anew: the table may have changed meanwhile.
             let page = match Forwarding::begin((&client, &visitor), request, &mut entry, true) {
-                Ok(forwarding) => return forwarding.run(entry).await,
+                Ok(forwarding) => return forwarding.run(entry, interims).await,
                 Err(Turned::Away(page)) => *page,
                 // The password was changed in this very moment.
                 Err(Turned::Aside(waiting)) => {
@@ -386,9 +392,10 @@ impl Forwarding {
     fn run(
         mut self,
         mut entry: Entry,
+        interims: Interims,
     ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
-            let answer = self.exchange.run().await;
+            let answer = self.exchange.run(&interims).await;
             let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
                 Ok(response) => response,
                 Err(fault) => {

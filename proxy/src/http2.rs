@@ -6,6 +6,7 @@ use crate::connection::{Finish, Serving};
 use crate::deadline::{Deadline, DeadlineTimer};
 use crate::forward;
 use crate::gathered::Gathered;
+use crate::interim::Interims;
 use crate::settings::ProxySettings;
 use bytes::Bytes;
 use http::Response;
@@ -82,7 +83,7 @@ where
         move |request| {
             served.set(served.get().wrapping_add(1));
             let in_use = Rc::clone(&client);
-            let answer = forward::answer(&client, request);
+            let answer = forward::answer(&client, request, Interims::unheard());
             // Boxed: hyper moves it several times until it has become a task.
             Box::pin(async move {
                 let (head, body) = answer.await?.into_parts();

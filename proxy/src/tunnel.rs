@@ -2,6 +2,7 @@
 
 use crate::access_log::Entry;
 use crate::client::Client;
+use crate::line::Line;
 use crate::metered::Metered;
 use crate::pool::{Lease, Sender};
 use crate::preface::Whole;
@@ -80,22 +81,28 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
     // What arrived behind the last request or answer already belongs to the new protocol.
     let client = match below::<Whole>(client) {
         Ok((client, sent_early)) => {
-            return copy((client.into_inner(), sent_early), upstream, carried).await;
+            let (client, ahead) = client.into_parts();
+            return copy((client, joined(sent_early, ahead)), upstream, carried).await;
         }
         Err(client) => client,
     };
-    match below::<TokioIo<Taken<TlsStream<Socket>>>>(client) {
+    match below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client) {
         Ok((client, sent_early)) => {
-            copy(
-                (client.into_inner().into_inner(), sent_early),
-                upstream,
-                carried,
-            )
-            .await
+            let (client, ahead) = client.into_inner().into_parts();
+            let sent_early = joined(sent_early, ahead);
+            copy((client.into_inner(), sent_early), upstream, carried).await
         }
         // A stream of HTTP/2.
         Err(client) => copy((TokioIo::new(client), Bytes::new()), upstream, carried).await,
     }
+}
+
+/// What hyper has read early, and what was read after that.
+fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    [&*first, &*second].concat().into()
 }
 
 /// Both ways, beginning with what each side sent early.

@@ -9,9 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
 
 use super::connection::{self, Durability};
+use super::copy::copy_database;
 use super::lock::DataDirLock;
 use super::{StoreError, migrate};
 use crate::model::Timestamp;
@@ -43,17 +43,17 @@ struct Copy {
     path: PathBuf,
 }
 
-/// Copies the database of `connection`, which is the file `path` and has the schema `schema`, and clears away older copies. The
-/// copy is on the disk, and was read whole, when this returns. One that was cut short is replaced by the next.
+/// Copies the database file `path`, which has the schema `schema`, and clears away older copies. The copy is on the disk, and was
+/// read whole, when this returns. One that was cut short is replaced by the next.
 ///
 /// # Errors
 /// `DiskFull`, `ReadOnly`, `File`, `Damaged`; then there is no new copy, and the older ones are all there.
-pub(super) fn keep(connection: &Connection, path: &Path, schema: usize) -> Result<(), StoreError> {
+pub(super) fn keep(path: &Path, schema: usize) -> Result<(), StoreError> {
     let place = Place::of(path);
     place.make_folder()?;
     let now = Timestamp::now();
     let beside = place.folder.join(UNFINISHED);
-    let copied = copy(connection, &beside, &place).and_then(|()| {
+    let copied = copy(path, &beside, &place).and_then(|()| {
         let name = place.name("schema", schema, now);
         place.put(&beside, &place.folder.join(name))
     });
@@ -70,18 +70,13 @@ pub(super) fn keep(connection: &Connection, path: &Path, schema: usize) -> Resul
     place.clear_away()
 }
 
-fn copy(from: &Connection, to: &Path, place: &Place) -> Result<(), StoreError> {
-    place.create(to)?;
-    let mut copy = Connection::open(to)?;
-    {
-        let backup = Backup::new(from, &mut copy)?;
-        // All pages in one step: nobody else has the database open.
-        if backup.step(-1)? != StepResult::Done {
-            return Err(StoreError::InUse { pid: None });
-        }
-    }
-    // One file, without a log beside it.
-    copy.pragma_update(None, "journal_mode", "DELETE")?;
+fn copy(from: &Path, to: &Path, place: &Place) -> Result<(), StoreError> {
+    remove(to)?;
+    copy_database(from, to)?;
+    place
+        .give(to)
+        .map_err(|error| StoreError::file(FOLDER, error))?;
+    let copy = Connection::open(to)?;
     connection::check(&copy)?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -66,7 +66,7 @@ pub(super) fn bring_forward(
 ) -> Result<(), StoreError> {
     let found = version(connection, migrations)?;
     if found > 0 && found < migrations.len() {
-        copies::keep(connection, path, found)?;
+        copies::keep(path, found)?;
     }
     migrate(connection, migrations)
 }

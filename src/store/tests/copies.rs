@@ -140,13 +140,13 @@ fn only_the_newest_copies_are_kept() {
     let mut connection = raw(folder.path());
     migrate::migrate(&mut connection, migrate::STATE).unwrap();
     for schema in [3, 4, 4, 5, 6] {
-        copies::keep(&connection, &path, schema).unwrap();
+        copies::keep(&path, schema).unwrap();
     }
     assert_eq!(kept(folder.path()), ["schema-4", "schema-5", "schema-6"]);
     // What is no copy stays, and what was cut short goes.
     fs::write(folder.path().join("copies/mini.notes.db"), "mine").unwrap();
     fs::write(folder.path().join("copies/unfinished"), "half").unwrap();
-    copies::keep(&connection, &path, 7).unwrap();
+    copies::keep(&path, 7).unwrap();
     assert_eq!(
         kept(folder.path()),
         ["notes", "schema-5", "schema-6", "schema-7"]
@@ -166,9 +166,7 @@ fn without_a_copy_nothing_is_changed() {
         10
     );
     // A copy that is newer too is none.
-    let connection = raw(folder.path());
-    copies::keep(&connection, &folder.path().join(DATABASE), 10).unwrap();
-    drop(connection);
+    copies::keep(&folder.path().join(DATABASE), 10).unwrap();
     assert!(restore(folder.path(), 9).is_err());
 }
 
@@ -190,7 +188,7 @@ fn the_names_of_copies_are_read_as_they_are_written() {
     let connection = raw(folder.path());
     let path: PathBuf = folder.path().join(DATABASE);
     let before = Timestamp::now().as_second();
-    copies::keep(&connection, &path, 9).unwrap();
+    copies::keep(&path, 9).unwrap();
     connection.pragma_update(None, "user_version", 10).unwrap();
     drop(connection);
     let restored = restore(folder.path(), 9).unwrap();
