@@ -147,7 +147,7 @@ fn put_in_place(file: &Path, server: &Running) -> Result<Installed, Problem> {
 
 fn replace(server: &Running, data_dir: &Path) -> Result<(), Failure> {
     let answers_before = server.answers_visitors();
-    let old = |why: String| Failure::StillOld(why);
+    let old = Failure::StillOld;
     Outcome::forget(data_dir).map_err(|error| old(error.to_string()))?;
     server
         .ask_for_successor()
