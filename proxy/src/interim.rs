@@ -67,14 +67,6 @@ impl Interims {
         }
     }
 
-    /// For a client that none can be passed on to.
-    pub(crate) fn unheard() -> Interims {
-        Interims {
-            is_heard: false,
-            ..Interims::new()
-        }
-    }
-
     /// Begins to wait for an answer.
     pub(crate) fn wait(&self) -> Awaited<'_> {
         self.clear();
@@ -103,6 +95,13 @@ impl Interims {
                 shared.push(interim.status(), interim.headers());
             }
         });
+    }
+
+    /// Tells the client that the body which it holds back is wanted (RFC 9110 section 10.1.1).
+    pub(crate) fn go_on(&self) {
+        let mut go_on = Response::new(());
+        *go_on.status_mut() = StatusCode::CONTINUE;
+        self.shared.tell(&mut self.shared.lock(), go_on);
     }
 
     /// Wakes this task for the next one.
@@ -173,6 +172,10 @@ impl Shared {
         headers::clean_response(interim.headers_mut());
         // There is no body (RFC 9110 section 8.6).
         interim.headers_mut().remove(CONTENT_LENGTH);
+        self.tell(&mut told, interim);
+    }
+
+    fn tell(&self, told: &mut Told, interim: Response<()>) {
         told.waiting.push_back(interim);
         self.has_any.store(true, Ordering::Relaxed);
         if let Some(waker) = &told.waker {

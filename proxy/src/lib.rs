@@ -74,6 +74,7 @@ mod preface;
 mod protocol;
 mod proxy;
 mod proxy_protocol;
+mod received;
 mod redirect;
 mod references;
 mod relayed;

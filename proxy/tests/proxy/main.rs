@@ -31,6 +31,7 @@ mod secure;
 mod shutdown;
 mod slowness;
 mod smuggling;
+mod streams;
 mod swaps;
 mod tls;
 mod upgrades;

@@ -53,10 +53,14 @@ impl<'a> Repository<'a> {
     /// A copy of `examples/<name>`, committed.
     #[track_caller]
     pub(crate) fn example(server: &'a Server, name: &str, app: &str) -> Self {
+        Self::copy(server, &format!("examples/{name}"), app)
+    }
+
+    /// A copy of a folder of mini's own repository, committed.
+    #[track_caller]
+    pub(crate) fn copy(server: &'a Server, path: &str, app: &str) -> Self {
         let repository = Self::empty(server, app);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("examples")
-            .join(name);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let copied = Command::new("cp")
             .arg("-R")
             .arg(source.join("."))
@@ -64,9 +68,9 @@ impl<'a> Repository<'a> {
             .status();
         assert!(
             copied.expect("cp can be run").success(),
-            "examples/{name} was not copied"
+            "{path} was not copied"
         );
-        repository.commit("The example");
+        repository.commit("The app");
         repository
     }
 
