@@ -202,15 +202,20 @@ impl Probe {
                 let named = json
                     .as_ref()
                     .and_then(|json| json.pointer(key))
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                let named = named
-                    .strip_prefix("./")
-                    .unwrap_or(named)
-                    .trim_end_matches('/');
+                    .and_then(Value::as_str);
+                let Some(named) = named.filter(|named| !named.is_empty()) else {
+                    return Ok(None);
+                };
+                // `.` and `/` are the app's own directory, of which an index.js is still one.
+                let named = if named == "." { "/" } else { named };
+                let named = named.strip_prefix("./").unwrap_or(named).trim_matches('/');
                 endings
                     .iter()
-                    .map(|ending| format!("{named}{ending}"))
+                    .map(|ending| {
+                        format!("{named}{ending}")
+                            .trim_start_matches('/')
+                            .to_owned()
+                    })
                     .find(|path| repository.has(path))
                     .map(Value::from)
             }

@@ -10,6 +10,7 @@ mod log;
 mod ready;
 mod server;
 mod settings;
+mod shell;
 mod signals;
 mod successor;
 mod systemd;
@@ -108,6 +109,10 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
             }
         }
         Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
+        Some("shell") => shell::run(
+            words.get(1..).unwrap_or_default(),
+            data_dir.map(PathBuf::from),
+        ),
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",
@@ -168,13 +173,6 @@ fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Pr
         }
     }
     Ok((rest, data_dir))
-}
-
-/// The data directory that a command is about: the one it names, or that of the environment, or that of an installed server.
-fn data_dir_or_default(named: Option<PathBuf>) -> PathBuf {
-    named
-        .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(settings::DATA_DIR))
 }
 
 /// Prints; where nobody reads, nothing is lost.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Subcommand};
 
-use super::{clap_said, client, data_dir_or_default, settings};
+use super::{clap_said, client, settings};
 use crate::commands::{Line, Options};
 use crate::model::Problem;
 
@@ -60,7 +60,7 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
     let parsed = description()
         .try_get_matches_from(words)
         .and_then(|matches| Local::from_arg_matches(&matches));
-    let data_dir = data_dir_or_default(data_dir);
+    let data_dir = client::chosen(data_dir);
     match parsed {
         Ok(Local::RestoreCopy(restore)) => {
             let answer = restore.run(&data_dir)?;

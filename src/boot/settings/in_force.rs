@@ -104,7 +104,7 @@ fn default(settings: &Settings, name: &str) -> Vec<String> {
 
 fn duration(value: Duration) -> String {
     match (value.as_secs(), value.subsec_millis()) {
-        (seconds, 0) if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        (seconds, 0) if seconds > 0 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         (seconds, 0) => format!("{seconds}s"),
         _ => format!("{}ms", value.as_millis()),
     }
@@ -114,7 +114,7 @@ fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1_u64 << 10, "KiB")];
     let unit = units
         .iter()
-        .find(|(factor, _)| bytes >= *factor && bytes % factor == 0);
+        .find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match unit {
         Some((factor, unit)) => format!("{}{unit}", bytes / factor),
         None => bytes.to_string(),

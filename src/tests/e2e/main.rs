@@ -40,6 +40,7 @@ mod refused;
 mod repository;
 mod routing;
 mod server;
+mod shell;
 mod starts;
 mod takeover;
 mod upgrades;
