@@ -70,7 +70,7 @@ RUN printf '%s\n' '#!/bin/sh' 'set -e' 'for name; do' \
  && chmod 755 /usr/local/bin/* \
  && printf 'Package: php*\nPin: release *\nPin-Priority: -1\n' > /etc/apt/preferences.d/no-debian-php \
  && for ini in "$PHP_INI_DIR"/conf.d/*.ini; do ini=$(basename "$ini" .ini); echo "${ini#*-}"; done | sort -u | tr '\n' ' ' > /usr/local/etc/php/inside \
- && docker-php-ext-enable opcache && echo opcache >> /usr/local/etc/php/inside \
+ && docker-php-ext-enable opcache && echo opcache mysqlnd >> /usr/local/etc/php/inside \
  && php -m && rm -rf /tmp/*
 ENV PHP_VERSION=8.4.24
 ENTRYPOINT ["docker-php-entrypoint"]

@@ -58,6 +58,8 @@ RUN printf '%s\n' 'require "rubygems/package"' 'require "fileutils"' 'require "z
     'end' > /pack.rb && ruby /pack.rb && ls /gems/gems
 
 FROM interpreter
+# What Nokogiri brings along at rubygems.org.
+RUN apt-get update && apt-get install -y --no-install-recommends libxml2 libxslt1.1 && rm -rf /var/lib/apt/lists/*
 COPY --from=gems /gems /usr/share/gems
 RUN mkdir /root/.bundle && echo 'BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/: "file:///usr/share/gems/"' > /root/.bundle/config
 ENV LANG=C.UTF-8 RUBY_VERSION=3.3.8 GEM_HOME=/usr/local/bundle BUNDLE_SILENCE_ROOT_WARNING=1 BUNDLE_APP_CONFIG=/usr/local/bundle \

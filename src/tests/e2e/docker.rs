@@ -11,6 +11,18 @@ pub(crate) fn docker(words: &[&str]) -> Ran {
     run(Command::new("docker").args(words))
 }
 
+/// How a container of an image ends when it is stopped: 137 where it had to be killed.
+#[track_caller]
+pub(crate) fn code_of_a_stop(image: &str) -> String {
+    let started = docker(&["run", "--detach", "--init", image]);
+    let container = started.succeeds().trim();
+    let stopped = docker(&["stop", "--time", "60", container]);
+    let ended = docker(&["inspect", "--format", "{{.State.ExitCode}}", container]);
+    docker(&["rm", "--force", container]).succeeds();
+    stopped.succeeds();
+    ended.succeeds().trim().to_owned()
+}
+
 /// What belongs to one server.
 pub(crate) struct Instance(String);
 

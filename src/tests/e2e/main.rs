@@ -29,6 +29,7 @@ mod languages;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
+mod php;
 mod policy;
 mod ports;
 mod process;
@@ -39,6 +40,7 @@ mod queue;
 mod refused;
 mod repository;
 mod routing;
+mod ruby;
 mod server;
 mod starts;
 mod takeover;

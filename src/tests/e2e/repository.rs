@@ -53,20 +53,23 @@ impl<'a> Repository<'a> {
     /// A copy of `examples/<name>`, committed.
     #[track_caller]
     pub(crate) fn example(server: &'a Server, name: &str, app: &str) -> Self {
+        Self::copy(server, &format!("examples/{name}"), app)
+    }
+
+    /// A copy of a folder of this repository, committed.
+    #[track_caller]
+    pub(crate) fn copy(server: &'a Server, source: &str, app: &str) -> Self {
         let repository = Self::empty(server, app);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("examples")
-            .join(name);
         let copied = Command::new("cp")
             .arg("-R")
-            .arg(source.join("."))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).join("."))
             .arg(&repository.folder)
             .status();
         assert!(
             copied.expect("cp can be run").success(),
-            "examples/{name} was not copied"
+            "{source} was not copied"
         );
-        repository.commit("The example");
+        repository.commit(&format!("A copy of {source}"));
         repository
     }
 

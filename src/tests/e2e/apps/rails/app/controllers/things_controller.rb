@@ -1,0 +1,5 @@
+class ThingsController < ActionController::Base
+  def index
+    Thing.create!(name: "thing")
+  end
+end
