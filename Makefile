@@ -1,9 +1,9 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test bench bench-proxy soak fuzz
+.PHONY: help demo demo-stop check test test-provision bench bench-proxy bench-detect soak fuzz
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s  %s\n", $$1, $$2 }' Makefile
 
 demo: ## from a bare machine to apps that answer: install, build, start, push examples/ (safe to run again)
 	@examples/demo/start
@@ -17,11 +17,17 @@ check: ## format, lints and the tests that need no Docker: the quick loop
 test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc tests; closes with the counts
 	@.ci/test
 
-bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, proxy, tls, apps, memory)
+test-provision: ## the playbooks against a machine made for it: install, push, upgrade under load, uninstall
+	@ansible/test/run
+
+bench: ## figures of mini beside nginx, haproxy, OpenSSH and Docker itself (one part: ONLY=push, commands, large, detect, proxy, tls, apps, memory)
 	@src/bench/run $(ONLY)
 
 bench-proxy: ## the proxy alone: plain, TLS, HTTP/2, WebSocket, fixed rate, 10,000 hosts, beside nginx, haproxy and caddy
 	@src/bench/run proxy tls apps
+
+bench-detect: ## what detection takes: usual, laden, deep and huge repositories, beside nixpacks where it is installed
+	@src/bench/run detect
 
 soak: ## a million requests of all kinds with the memory watched, and hostile clients beside a good one
 	@src/bench/run soak

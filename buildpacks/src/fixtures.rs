@@ -82,7 +82,7 @@ fn examples_are_what_their_folders_say() {
             Some("python web.py"),
             "python:3.13-slim",
         ),
-        ("go-hello", "go", Some("./bin/go-hello"), "golang:1.24"),
+        ("go-hello", "go", Some("./bin/go-hello"), "golang:1.26"),
         (
             "node-express",
             "node",

@@ -93,6 +93,9 @@ pub(crate) struct ReleaseLine {
     /// It never gets long support: taken only where nothing else will do.
     #[serde(default)]
     pub(crate) is_short_lived: bool,
+    /// The lines of another runtime that images of this one are made with, where an app may choose: `{ erlang = ["26", "27"] }`.
+    #[serde(default)]
+    pub(crate) with: BTreeMap<String, Vec<String>>,
 }
 
 impl KnownRuntime {

@@ -13,7 +13,7 @@ use crate::environment;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
 use crate::image::{is_image_reference, mirrored};
-use crate::known_versions::KnownRuntime;
+use crate::known_versions::{KnownRuntime, ReleaseLine};
 use crate::runtime::Pin;
 use crate::said::{Origin, Said};
 use crate::system_packages;
@@ -439,6 +439,7 @@ impl<'a> Detector<'a> {
             .unwrap_or(&self.catalogue.known.date);
         // The lines by the placeholder that stands for them in further images: `{java}`.
         let mut lines: Vec<(String, &str)> = Vec::new();
+        let mut chosen: Vec<(&str, &ReleaseLine)> = Vec::new();
         for runtime in &evaluation.buildpack.runtimes {
             if !runtime.when.holds(evaluation)? {
                 continue;
@@ -460,6 +461,13 @@ impl<'a> Detector<'a> {
             let Some(line) = line else {
                 return Err(evaluation.broken(format!("no default for {}", runtime.name)));
             };
+            if let Some(pin) = &pin
+                && let Some(text) = without_image(&chosen, &runtime.name, line, pin)
+            {
+                detection.warnings.push(text);
+                continue;
+            }
+            chosen.push((&runtime.name, line));
             lines.push((format!("{{{}}}", runtime.name), &line.version));
             let release = whole.clone().unwrap_or_else(|| line.latest.clone());
             let version = whole.unwrap_or_else(|| line.version.clone());
@@ -503,6 +511,10 @@ impl<'a> Detector<'a> {
             let image = lines.iter().fold(image.clone(), |image, (place, line)| {
                 image.replace(place, line)
             });
+            // One that goes by a runtime the app does not need.
+            if image.contains('{') {
+                continue;
+            }
             images.insert(
                 name.clone(),
                 mirrored(&image, &self.options.image_mirrors).into(),
@@ -515,4 +527,29 @@ impl<'a> Detector<'a> {
         );
         Ok(images)
     }
+}
+
+/// What to say where no image of a runtime that was chosen before has the line of this one.
+fn without_image(
+    chosen: &[(&str, &ReleaseLine)],
+    runtime: &str,
+    line: &ReleaseLine,
+    pin: &Pin,
+) -> Option<String> {
+    let (host, with) = chosen.iter().find_map(|(name, chosen)| {
+        Some((
+            format!("{name} {}", chosen.version),
+            chosen.with.get(runtime)?,
+        ))
+    })?;
+    (!with.contains(&line.version)).then(|| {
+        let there = match with.as_slice() {
+            [] => String::new(),
+            with => format!(" (there is with {})", with.join(", ")),
+        };
+        format!(
+            "{} asks for {runtime} {}, but there is no image of {host} with it{there}: taking the one that image has",
+            pin.origin, pin.wanted
+        )
+    })
 }

@@ -10,11 +10,13 @@ use crate::composer;
 use crate::dotnet;
 use crate::error::DetectError;
 use crate::gems;
+use crate::gradle;
 use crate::import_path;
 use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::maven;
 use crate::repository::{Repository, line_of_pointer};
 use crate::requirements;
+use crate::scala;
 use crate::source_code;
 use crate::source_words::{Words, yaml_keys};
 use crate::template::{is_harmless, module_name};
@@ -129,6 +131,12 @@ pub(crate) enum Probe {
     ComposerExtensions { file: String, lock: String },
     /// The module of a Maven project that is the app; see [`maven::app`].
     MavenApp { file: String },
+    /// The project of a Gradle build that is the app; see [`gradle::app`].
+    GradleApp,
+    /// The project of an sbt build that is the app; see [`scala::sbt_app`].
+    SbtApp,
+    /// The module of a Mill build that is the app; see [`scala::mill_module`].
+    MillModule,
     /// The .NET project that is the app; see [`dotnet::project`].
     DotnetProject { of: Vec<String> },
 }
@@ -194,15 +202,20 @@ impl Probe {
                 let named = json
                     .as_ref()
                     .and_then(|json| json.pointer(key))
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                let named = named
-                    .strip_prefix("./")
-                    .unwrap_or(named)
-                    .trim_end_matches('/');
+                    .and_then(Value::as_str);
+                let Some(named) = named.filter(|named| !named.is_empty()) else {
+                    return Ok(None);
+                };
+                // `.` and `/` are the app's own directory, of which an index.js is still one.
+                let named = if named == "." { "/" } else { named };
+                let named = named.strip_prefix("./").unwrap_or(named).trim_matches('/');
                 endings
                     .iter()
-                    .map(|ending| format!("{named}{ending}"))
+                    .map(|ending| {
+                        format!("{named}{ending}")
+                            .trim_start_matches('/')
+                            .to_owned()
+                    })
                     .find(|path| repository.has(path))
                     .map(Value::from)
             }
@@ -369,6 +382,9 @@ impl Probe {
                 Some(found.into_iter().map(Value::from).collect())
             }
             Self::MavenApp { file } => maven::app(repository, file)?,
+            Self::GradleApp => gradle::app(repository)?,
+            Self::SbtApp => scala::sbt_app(repository)?,
+            Self::MillModule => scala::mill_module(repository)?,
             Self::DotnetProject { of } => dotnet::project(repository, of)?,
         })
     }

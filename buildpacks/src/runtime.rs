@@ -365,9 +365,19 @@ impl Scheme {
             let least = numbers(wanted)?;
             let is_enough =
                 |line: &&ReleaseLine| numbers(&line.latest).is_some_and(|have| have >= least);
-            // The default if it will do, else the oldest that does.
-            let default = known.line(&known.default).filter(is_enough);
-            return default.or_else(|| known.lines.iter().find(is_enough));
+            // The default if it will do, else the oldest that does. A line of a whole major version moves on by itself, and has
+            // releases this table has not heard of.
+            let moves_on = |line: &&ReleaseLine| {
+                let major = numbers(&line.version);
+                major
+                    .as_ref()
+                    .is_some_and(|major| major.len() == 1 && major.first() == least.first())
+            };
+            let default = known.line(&known.default);
+            let enough = default.filter(is_enough);
+            return enough
+                .or_else(|| known.lines.iter().find(is_enough))
+                .or_else(|| default.filter(moves_on));
         }
         if self == Self::Major {
             let least = major(wanted)?;

@@ -105,10 +105,26 @@ pub(crate) fn directories_with(
     Ok(found)
 }
 
-/// Tests make apps of their own, and some people commit their virtual environment.
+/// Tests, examples and documentation make apps of their own, and some people commit their virtual environment.
 fn is_beside_the_app(path: &str) -> bool {
-    let mut folders = path.split('/').rev().skip(1);
-    folders.any(|folder| matches!(folder, "tests" | "test" | "venv" | "env" | "site-packages"))
+    let mut parts = path.rsplit('/');
+    let name = parts.next().unwrap_or_default();
+    let is_test = name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
+    is_test
+        || parts.any(|folder| {
+            matches!(
+                folder,
+                "tests"
+                    | "test"
+                    | "examples"
+                    | "docs"
+                    | "docs_src"
+                    | "benchmarks"
+                    | "venv"
+                    | "env"
+                    | "site-packages"
+            )
+        })
 }
 
 fn first(

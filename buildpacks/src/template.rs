@@ -43,6 +43,9 @@ pub(crate) fn render(text: &str, values: &impl Serialize) -> Result<String, Stri
     }
     environment.add_filter("exec", exec);
     environment.add_filter("run", run);
+    environment.add_filter("part", |command: String| {
+        Value::from_safe_string(part(&command))
+    });
     environment.add_filter("sh", |text: String| {
         Value::from_safe_string(shell_word(&text))
     });
@@ -98,16 +101,44 @@ fn exec(command: String) -> Result<Value, Error> {
     Ok(Value::from_safe_string(format!("[{}]", words.join(", "))))
 }
 
-/// A command behind `RUN`: as it is where that reads the same, else as a JSON array.
-fn run(command: String) -> Result<Value, Error> {
-    let is_plain = command
+/// Whether a command means behind `RUN` what it means to a shell.
+fn is_plain(command: &str) -> bool {
+    let has_plain_letters = command
         .chars()
         .all(|c| is_harmless(c.encode_utf8(&mut [0; 4])) || " $\"'&".contains(c));
     let begins_plainly = |c: char| c.is_ascii_alphanumeric();
-    if is_plain && command.trim_start_matches("./").starts_with(begins_plainly) {
+    has_plain_letters && command.trim_start_matches("./").starts_with(begins_plainly)
+}
+
+/// A command behind `RUN`: as it is where that reads the same, else as a JSON array.
+fn run(command: String) -> Result<Value, Error> {
+    if is_plain(&command) {
         return Ok(Value::from_safe_string(command));
     }
     exec(command)
+}
+
+/// A command between `&&` in a `RUN`, where a JSON array is no command: as it is where that reads the same, else one word for a
+/// shell of its own. Docker ends an instruction at a line break, whatever is quoted, so printf makes those.
+fn part(command: &str) -> String {
+    let command = command.trim();
+    if is_plain(command) {
+        return command.to_owned();
+    }
+    if command.contains(char::is_control) || command.ends_with('\\') {
+        let escaped: String = command.chars().map(escaped_for_printf).collect();
+        return format!("/bin/sh -c \"$(printf %b {})\"", shell_word(&escaped));
+    }
+    format!("/bin/sh -c {}", shell_word(command))
+}
+
+fn escaped_for_printf(c: char) -> String {
+    match c {
+        '\\' => r"\\".to_owned(),
+        '\n' => r"\n".to_owned(),
+        c if c.is_control() => format!(r"\0{:o}", u32::from(c)),
+        c => c.to_string(),
+    }
 }
 
 /// One word of a POSIX shell line.
@@ -180,6 +211,17 @@ mod tests {
             "RUN {{ x | run }}",
             "[x]",
             r#"RUN ["/bin/sh", "-c", "[x]"]"#,
+        );
+        check("a && {{ x | part }}", "go build", "a && go build");
+        check(
+            "a && {{ x | part }}",
+            "make || it's",
+            r"a && /bin/sh -c 'make || it'\''s'",
+        );
+        check(
+            "a && {{ x | part }}",
+            "b\nRUN \\x",
+            r#"a && /bin/sh -c "$(printf %b 'b\nRUN \\x')""#,
         );
         check("node {{ x | sh }}", "a b.js", "node 'a b.js'");
         check("node {{ x | sh }}", "it's", r"node 'it'\''s'");

@@ -6,6 +6,7 @@ use crate::pace::Pace;
 use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
 use crate::protocol::Protocol;
+use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
 use crate::silence::Silence;
@@ -34,6 +35,9 @@ pub(crate) enum BodyError {
     /// Its sender broke off, or sent what is no body.
     #[error("the body broke off")]
     Broken(#[from] hyper::Error),
+    /// A request's, whose client reset its stream or has gone.
+    #[error("the stream of the body broke off")]
+    Reset(#[from] h2::Error),
     /// A request's, larger than its service takes.
     #[error("the body is larger than the service takes")]
     TooLarge,
@@ -50,7 +54,7 @@ pub(crate) enum BodyError {
 
 /// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
 /// answer if the connection were closed before. One that waits to be asked for its body is not asked.
-pub(crate) fn discard(request: Request<Incoming>) {
+pub(crate) fn discard(request: Request<Received>) {
     if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
         return;
     }
@@ -138,7 +142,7 @@ pub(crate) enum RequestBody {
 
 #[derive(Debug)]
 pub(crate) struct Upload {
-    incoming: Incoming,
+    received: Received,
     service: Rc<LocalService>,
     progress: Rc<Progress>,
     /// How slowly it may come, until the answer begins.
@@ -149,11 +153,11 @@ pub(crate) struct Upload {
 
 impl RequestBody {
     pub(crate) fn new(
-        incoming: Incoming,
+        received: Received,
         service: &Rc<LocalService>,
         settings: &ProxySettings,
     ) -> RequestBody {
-        if incoming.is_end_stream() {
+        if received.is_end_stream() {
             return RequestBody::None;
         }
         // To an upstream that speaks HTTP/2 a slow body is one stream among many, and may be meant to be silent at times.
@@ -164,7 +168,7 @@ impl RequestBody {
         let progress = Progress::default();
         progress.kept.borrow_mut().is_wanted = service.service.protocol == Protocol::H2c;
         RequestBody::Upload(Upload {
-            incoming,
+            received,
             service: Rc::clone(service),
             progress: Rc::new(progress),
             pace,
@@ -189,7 +193,7 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        let frame = Pin::new(&mut self.received).poll_frame(cx);
         let progress = &self.progress;
         progress.waits_for_client.set(frame.is_pending());
         if progress.is_answered.get() {
@@ -212,7 +216,7 @@ impl Upload {
                 }
                 if kept.is_wanted {
                     kept.keep(frame);
-                    kept.is_whole = self.incoming.is_end_stream();
+                    kept.is_whole = self.received.is_end_stream();
                 }
             }
             Poll::Ready(Some(Err(_))) => progress.failed.set(Some(Fault::BodyBroken)),
@@ -229,7 +233,7 @@ impl Upload {
                 }
             }
         }
-        frame.map_err(BodyError::from)
+        frame
     }
 }
 
@@ -255,7 +259,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             RequestBody::None => true,
-            RequestBody::Upload(upload) => upload.incoming.is_end_stream(),
+            RequestBody::Upload(upload) => upload.received.is_end_stream(),
             RequestBody::Again { frames, .. } => frames.as_slice().is_empty(),
         }
     }
@@ -263,7 +267,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::None => SizeHint::with_exact(0),
-            RequestBody::Upload(upload) => upload.incoming.size_hint(),
+            RequestBody::Upload(upload) => upload.received.size_hint(),
             RequestBody::Again { bytes, .. } => SizeHint::with_exact(*bytes),
         }
     }

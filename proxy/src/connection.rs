@@ -9,7 +9,10 @@ use crate::deadline::{DeadlineTimer, within};
 use crate::drain::Open;
 use crate::forward;
 use crate::http2;
+use crate::interim::Interims;
+use crate::line::Line;
 use crate::preface::Whole;
+use crate::received::Received;
 use crate::rewound::Rewound;
 use crate::settings::ProxySettings;
 use crate::socket::{Socket, Stream};
@@ -19,7 +22,7 @@ use crate::worker::Worker;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
@@ -27,6 +30,7 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -52,7 +56,8 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
         .header_read_timeout(settings.header_read_timeout)
         .max_header_size(settings.max_header_bytes)
         .max_buf_size(MAX_BUFFER_BYTES.max(settings.max_header_bytes))
-        .half_close(false);
+        // Whether a client has left is found out below: see `line`.
+        .half_close(true);
     builder
 }
 
@@ -60,13 +65,20 @@ pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: Ends, seat: Seat) {
     let client = Rc::new(Client::new(worker, ends, seat, None));
     let patience = client.worker.settings.write_timeout;
+    let interims = Interims::new();
     let stream = Taken::new(Socket::new(stream), patience);
-    let ended = match serve_http1(&client, Whole::new(stream)).await {
-        Ok(Some(rewound)) => Box::pin(http2::serve(client, rewound)).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
-    report(ended, ends);
+    let stream = Whole::new(Line::new(
+        stream,
+        interims.clone(),
+        client.worker.settings.half_closed_timeout,
+    ));
+    match serve_http1(&client, stream, interims).await {
+        Ok(Some(rewound)) => {
+            let io = TokioIo::new(rewound);
+            report(Box::pin(http2::serve(client, io)).await, ends);
+        }
+        ended => report(ended.map(drop), ends),
+    }
 }
 
 /// The same for one that speaks TLS.
@@ -96,25 +108,37 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     worker.ledger.tls_handshake(true);
     let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
     let patience = client.worker.settings.write_timeout;
-    let io = TokioIo::new(Taken::new(stream, patience));
-    let ended = if is_http2 {
-        http2::serve(client, io).await
+    let stream = Taken::new(stream, patience);
+    if is_http2 {
+        report(http2::serve(client, stream).await, ends);
     } else {
+        let interims = Interims::new();
+        let io = TokioIo::new(Line::new(
+            stream,
+            interims.clone(),
+            client.worker.settings.half_closed_timeout,
+        ));
+        let ended = serve_http1(&client, io, interims).await;
         // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
-        serve_http1(&client, io).await.map(drop)
-    };
-    report(ended, ends);
+        report(ended.map(drop), ends);
+    }
 }
 
-/// Answers with what has been read, if the client turns out to speak HTTP/2.
-async fn serve_http1<IO>(client: &Rc<Client>, io: IO) -> Result<Option<Rewound<IO>>, hyper::Error>
+/// Answers with what has been read, if the client turns out to speak HTTP/2. The interim answers are those that the stream
+/// writes.
+async fn serve_http1<IO>(
+    client: &Rc<Client>,
+    io: IO,
+    interims: Interims,
+) -> Result<Option<Rewound<IO>>, hyper::Error>
 where
     IO: Read + Write + Unpin + Send + 'static,
 {
     let service = service_fn({
         let client = Rc::clone(client);
-        move |request| {
-            let answer = forward::answer(&client, request);
+        move |request: Request<Incoming>| {
+            let interims = interims.of(request.version());
+            let answer = forward::answer(&client, request.map(Received::from), interims);
             if client.open.is_leaving() {
                 Either::Left(Box::pin(last(answer)))
             } else {
@@ -170,11 +194,7 @@ async fn last(
 }
 
 /// A connection that can be asked to finish what it is at and close.
-pub(crate) trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
-    /// Whether the client learns of it before the connection closes, also when it has nothing in flight: then no
-    /// request of it can cross the end.
-    const CLOSES_IN_AGREEMENT: bool;
-
+trait Finish: Future<Output = Result<(), hyper::Error>> + Unpin {
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -184,15 +204,13 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     IO: Read + Write + Unpin + Send + 'static,
 {
-    const CLOSES_IN_AGREEMENT: bool = false;
-
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 /// Drives a connection, and asks it to finish when its thread stops.
-pub(crate) struct Serving<'a, C> {
+struct Serving<'a, C> {
     connection: C,
     open: &'a Open,
     is_known: bool,
@@ -200,18 +218,13 @@ pub(crate) struct Serving<'a, C> {
 }
 
 impl<'a, C: Finish> Serving<'a, C> {
-    pub(crate) fn new(connection: C, open: &'a Open) -> Serving<'a, C> {
+    fn new(connection: C, open: &'a Open) -> Serving<'a, C> {
         Serving {
             connection,
             open,
             is_known: false,
             is_finishing: false,
         }
-    }
-
-    pub(crate) fn finish(&mut self) {
-        self.is_finishing = true;
-        Pin::new(&mut self.connection).finish();
     }
 }
 
@@ -227,17 +240,16 @@ impl<C: Finish> Future for Serving<'_, C> {
             return Poll::Ready(ended);
         }
         // Only now: a request that has arrived already is still answered.
-        let is_asked =
-            self.open.is_stopping() || (C::CLOSES_IN_AGREEMENT && self.open.is_leaving());
-        if is_asked && !self.is_finishing {
-            self.finish();
+        if self.open.is_stopping() && !self.is_finishing {
+            self.is_finishing = true;
+            Pin::new(&mut self.connection).finish();
             return Pin::new(&mut self.connection).poll(cx);
         }
         Poll::Pending
     }
 }
 
-fn report(ended: Result<(), hyper::Error>, ends: Ends) {
+fn report(ended: Result<(), impl Display>, ends: Ends) {
     if let Err(error) = ended {
         tracing::debug!(%error, peer = %ends.peer, "a client connection ended early");
     }

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::fault::Fault;
 use crate::hold::Wait;
+use crate::interim::Interims;
 use crate::pool::{InUse, Lease, Sender};
 use crate::protocol::{Protocol, Way};
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
@@ -142,7 +143,8 @@ impl Exchange {
     /// Sends the request until it is answered or there is nothing left to try.
     ///
     /// Cancelled, it closes the connection the request is on.
-    pub(crate) async fn run(&mut self) -> Result<Answer, Fault> {
+    pub(crate) async fn run(&mut self, interims: &Interims) -> Result<Answer, Fault> {
+        let _awaited = interims.wait();
         let way = self.way();
         // What is tried after a while is tried over a connection of its own: a process about to end answers over old
         // ones.
@@ -158,7 +160,7 @@ impl Exchange {
                 yield_now().await;
             }
             if sender.is_ready() {
-                match self.send(&mut sender).await {
+                match self.send(&mut sender, interims).await {
                     Sent::Answered(response) => return self.answered(response, sender),
                     Sent::Failed(fault) => return Err(fault),
                     // Other kept connections may have died as well: from here on new ones.
@@ -172,7 +174,7 @@ impl Exchange {
                 self.retry();
             }
         }
-        Box::pin(self.run_anew()).await
+        Box::pin(self.run_anew(interims)).await
     }
 
     fn way(&self) -> Way {
@@ -180,7 +182,7 @@ impl Exchange {
     }
 
     /// The same over new connections, and as soon as there is an upstream.
-    async fn run_anew(&mut self) -> Result<Answer, Fault> {
+    async fn run_anew(&mut self, interims: &Interims) -> Result<Answer, Fault> {
         let client = Rc::clone(&self.client);
         let worker = &client.worker;
         let mut wait = Wait::default();
@@ -210,7 +212,7 @@ impl Exchange {
                 }
             };
             self.last = match connected {
-                Ok(mut sender) => match self.send(&mut sender).await {
+                Ok(mut sender) => match self.send(&mut sender, interims).await {
                     Sent::Answered(response) => return self.answered_anew(response, sender),
                     Sent::Failed(fault) => return Err(fault),
                     // It speaks HTTP/2, and nothing is wrong with it.
@@ -342,7 +344,7 @@ impl Exchange {
         };
     }
 
-    async fn send(&mut self, sender: &mut Sender) -> Sent {
+    async fn send(&mut self, sender: &mut Sender, interims: &Interims) -> Sent {
         let Some(mut request) = self.request.take() else {
             return Sent::Lost(Lost::Broken);
         };
@@ -359,6 +361,9 @@ impl Exchange {
         } else if self.is_repeatable || sender.is_http2() {
             self.request = Some(copy_of(&request));
         }
+        if !sender.is_http2() {
+            interims.listen(&mut request);
+        }
         let mut answer = pin!(sender.try_send(request));
         let limit = self.service.first_byte_timeout;
         let deadline = Deadline::after(limit);
@@ -366,7 +371,10 @@ impl Exchange {
         loop {
             let waited = poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending => deadline.poll_over(cx).map(|()| None),
+                Poll::Pending => {
+                    interims.wake(cx);
+                    deadline.poll_over(cx).map(|()| None)
+                }
             });
             match (waited.await, &self.progress) {
                 (Some(Ok(response)), _) => {

@@ -66,7 +66,7 @@ pub(crate) enum Fault {
     ConnectTimedOut,
     /// The app closed the connection before it answered.
     ClosedEarly,
-    /// The app speaks HTTP/2, and takes no WebSocket, neither over that nor over HTTP/1.1.
+    /// The app was asked for a WebSocket, over HTTP/2 or for a client of HTTP/2, and did not agree to one.
     NoWebSockets,
     /// What the app answered is not HTTP, or not the version it is set to speak.
     NotHttp,
@@ -363,7 +363,7 @@ impl Fault {
             ),
             Fault::NoWebSockets => (
                 "This app takes no WebSockets",
-                "It speaks HTTP/2, and did not agree to one, neither over HTTP/2 (RFC 8441) nor over HTTP/1.1.",
+                "It was asked for one and did not agree. Apps that speak HTTP/2 are asked over that (RFC 8441), or else over HTTP/1.1.",
                 "If the app is yours, let it take them in one of these ways, or by a process type that speaks HTTP/1.1.",
             ),
             Fault::NotHttp => (

@@ -10,31 +10,33 @@ use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
 use crate::headers::{self, Told};
 use crate::host::routing_name;
 use crate::https;
+use crate::interim::Interims;
 use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
+use crate::received::Received;
 use crate::redirect::Asked;
 use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::{Target, Unrouted};
-use crate::tunnel;
+use crate::tunnel::{self, ClientEnd};
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// Answers a request: with an upstream's answer, or with a page that says why there is none.
+/// Answers a request: with an upstream's answer, or with a page that says why there is none. Meanwhile the task that polls
+/// this is woken for interim answers, which are to go before it.
 ///
 /// All that needs no waiting happens before the future is made, which keeps it small.
 pub(crate) fn answer(
     client: &Rc<Client>,
-    request: Request<Incoming>,
+    request: Request<Received>,
+    interims: Interims,
 ) -> impl Future<Output = Result<Response<Logged>, Infallible>> + use<> {
     let visitor = client.visitor(request.headers());
     let mut entry = Entry::open(client, &visitor, &request);
@@ -43,13 +45,15 @@ pub(crate) fn answer(
         return Either::Right(Either::Left(ready(Ok(Logged::answer(answer, entry)))));
     }
     match Forwarding::begin((client, &visitor), request, &mut entry, false) {
-        Ok(forwarding) => Either::Left(forwarding.run(entry)),
+        Ok(forwarding) => Either::Left(forwarding.run(entry, interims)),
         Err(Turned::Away(page)) => {
             Either::Right(Either::Left(ready(Ok(Logged::answer(*page, entry)))))
         }
-        Err(Turned::Aside(waiting)) => {
-            Either::Right(Either::Right(waiting.answer(Rc::clone(client), entry)))
-        }
+        Err(Turned::Aside(waiting)) => Either::Right(Either::Right(waiting.answer(
+            Rc::clone(client),
+            entry,
+            interims,
+        ))),
     }
 }
 
@@ -70,7 +74,7 @@ impl From<Response<ResponseBody>> for Turned {
 /// A request whose password is being looked at.
 struct Waiting {
     visitor: Rc<Visitor>,
-    request: Request<Incoming>,
+    request: Request<Received>,
     service: Rc<LocalService>,
     verification: Verification,
 }
@@ -83,6 +87,7 @@ impl Waiting {
         self: Box<Self>,
         client: Rc<Client>,
         mut entry: Entry,
+        interims: Interims,
     ) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
             let Waiting {
@@ -101,7 +106,7 @@ impl Waiting {
             }
             // Routed anew: the table may have changed meanwhile.
             let page = match Forwarding::begin((&client, &visitor), request, &mut entry, true) {
-                Ok(forwarding) => return forwarding.run(entry).await,
+                Ok(forwarding) => return forwarding.run(entry, interims).await,
                 Err(Turned::Away(page)) => *page,
                 // The password was changed in this very moment.
                 Err(Turned::Aside(waiting)) => {
@@ -119,7 +124,7 @@ impl Waiting {
 fn refused(
     refusal: Refusal,
     (service, visitor): (&LocalService, &Visitor),
-    request: Request<Incoming>,
+    request: Request<Received>,
     entry: &mut Entry,
 ) -> Response<ResponseBody> {
     entry.failed(refusal.fault);
@@ -135,7 +140,7 @@ fn refused(
 }
 
 /// Where a request goes, and the host it names.
-fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, Routed), Fault> {
+fn route(client: &Client, request: &Request<Received>) -> Result<(HeaderValue, Routed), Fault> {
     if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
     }
@@ -170,7 +175,7 @@ fn route(client: &Client, request: &Request<Incoming>) -> Result<(HeaderValue, R
 }
 
 /// Whose host a request names that leads nowhere on it, for that app's pages and what browsers are to know of the host.
-fn owned(fault: Fault, client: &Client, request: &Request<Incoming>) -> (Fault, Option<Target>) {
+fn owned(fault: Fault, client: &Client, request: &Request<Received>) -> (Fault, Option<Target>) {
     let owner = || {
         let host = host_of(request).ok()?;
         client.worker.routes.owner(host.to_str().ok()?)
@@ -190,7 +195,7 @@ fn owned(fault: Fault, client: &Client, request: &Request<Incoming>) -> (Fault, 
 /// Whether the target has a path, or is the `*` of OPTIONS. An authority alone, as CONNECT has it, is none.
 ///
 /// Over HTTP/2 what was written is looked at (RFC 9113 section 8.3.1): of `?a` the library says that its path is `/`.
-fn is_target(request: &Request<Incoming>) -> bool {
+fn is_target(request: &Request<Received>) -> bool {
     let path = match request.version() {
         Version::HTTP_2 => request
             .uri()
@@ -203,7 +208,7 @@ fn is_target(request: &Request<Incoming>) -> bool {
 
 /// RFC 9112 section 3.2: one Host field, and a target in absolute form overrules it. In HTTP/2 the two must
 /// agree (RFC 9113 section 8.3.1).
-fn host_of(request: &Request<Incoming>) -> Result<HeaderValue, Fault> {
+fn host_of(request: &Request<Received>) -> Result<HeaderValue, Fault> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -233,7 +238,7 @@ struct Forwarding {
     accept: Option<HeaderValue>,
     request_id: HeaderValue,
     /// The client's connection, if it asks to change its protocol.
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<ClientEnd>,
     /// It asks so by an extended CONNECT.
     by_connect: bool,
     /// The connection is its own, so that it can be closed with the answer.
@@ -249,7 +254,7 @@ impl Forwarding {
     /// Checks, routes and cleans a request. `is_again` says that it was turned aside before.
     fn begin(
         (client, visitor): (&Rc<Client>, &Rc<Visitor>),
-        mut request: Request<Incoming>,
+        mut request: Request<Received>,
         entry: &mut Entry,
         is_again: bool,
     ) -> Result<Forwarding, Turned> {
@@ -316,7 +321,11 @@ impl Forwarding {
         };
         let upgrade = headers::clean_request(request.headers_mut());
         let by_connect = websocket::is_connect(&request);
-        let upgrade = (upgrade.is_some() || by_connect).then(|| hyper::upgrade::on(&mut request));
+        let upgrade = if by_connect {
+            request.body_mut().take_tunnel().map(ClientEnd::Stream)
+        } else {
+            upgrade.map(|_| ClientEnd::Connection(hyper::upgrade::on(&mut request)))
+        };
         if request.version() == Version::HTTP_2 {
             headers::join_cookies(request.headers_mut());
             if by_connect {
@@ -350,7 +359,7 @@ impl Forwarding {
                 .insert(headers::X_FORWARDED_USER, user);
         }
         let request =
-            request.map(|incoming| RequestBody::new(incoming, &service, &client.worker.settings));
+            request.map(|received| RequestBody::new(received, &service, &client.worker.settings));
         entry.forwarded(&request_id, request.body().progress());
         let served = Served {
             service: Rc::clone(&service),
@@ -386,9 +395,10 @@ impl Forwarding {
     fn run(
         mut self,
         mut entry: Entry,
+        interims: Interims,
     ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
-            let answer = self.exchange.run().await;
+            let answer = self.exchange.run(&interims).await;
             let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
                 Ok(response) => response,
                 Err(fault) => {
@@ -422,6 +432,10 @@ impl Forwarding {
             hsts.set(response.headers_mut());
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if self.by_connect && response.status().is_success() {
+                // To its client that would mean that it has a WebSocket.
+                return Err(Fault::NoWebSockets);
+            }
             let service = Rc::clone(self.exchange.service());
             let in_flight = self.in_flight.take();
             let response =

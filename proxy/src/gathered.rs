@@ -1,12 +1,12 @@
 //! Writes of one turn, gathered into one: HTTP/2 writes and flushes each frame of data by itself, and each
 //! would be a record of TLS and a system call.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is gathered at most: as much as one record of TLS holds (RFC 8446 section 5.1).
 const KEPT_BYTES: usize = 16 * 1024;
@@ -23,15 +23,18 @@ struct Inner<IO> {
     kept: Vec<u8>,
     /// How much of `kept` has been written.
     written: usize,
+    /// Something was read since that was asked last.
+    is_heard: bool,
 }
 
-impl<IO: Write + Unpin> Gathered<IO> {
+impl<IO: AsyncWrite + Unpin> Gathered<IO> {
     /// Two handles of the same stream: one to be spoken over, one to send with.
     pub(crate) fn pair(io: IO) -> (Gathered<IO>, Gathered<IO>) {
         let inner = Rc::new(RefCell::new(Inner {
             io,
             kept: Vec::new(),
             written: 0,
+            is_heard: false,
         }));
         (Gathered(Rc::clone(&inner)), Gathered(inner))
     }
@@ -44,9 +47,14 @@ impl<IO: Write + Unpin> Gathered<IO> {
         }
         Pin::new(&mut inner.io).poll_flush(cx)
     }
+
+    /// Whether the other end has said anything since this was asked last.
+    pub(crate) fn take_heard(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().is_heard)
+    }
 }
 
-impl<IO: Write + Unpin> Inner<IO> {
+impl<IO: AsyncWrite + Unpin> Inner<IO> {
     /// Writes what is kept and then the slices, once; answers how much of the slices was written.
     fn poll_write_with(
         &mut self,
@@ -78,7 +86,7 @@ impl<IO: Write + Unpin> Inner<IO> {
     }
 }
 
-impl<IO: Write + Unpin> Write for Gathered<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Gathered<IO> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,13 +136,16 @@ impl<IO: Write + Unpin> Write for Gathered<IO> {
     }
 }
 
-impl<IO: Read + Unpin> Read for Gathered<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for Gathered<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        into: ReadBufCursor<'_>,
+        into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().io).poll_read(cx, into)
+        let inner = &mut *self.0.borrow_mut();
+        ready!(Pin::new(&mut inner.io).poll_read(cx, into))?;
+        inner.is_heard = true;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -142,12 +153,10 @@ impl<IO: Read + Unpin> Read for Gathered<IO> {
 mod tests {
     use super::{Gathered, KEPT_BYTES};
     use futures_util::future::poll_fn;
-    use hyper::rt::Write;
-    use hyper_util::rt::TokioIo;
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::io::IoSlice;
     use std::pin::Pin;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
     proptest! {
         #[test]
@@ -160,7 +169,7 @@ mod tests {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 let (near, mut far) = tokio::io::duplex(room);
-                let (mut stream, sending) = Gathered::pair(TokioIo::new(near));
+                let (mut stream, sending) = Gathered::pair(near);
                 let total: usize = sizes.iter().sum();
                 let arrived = tokio::task::spawn_local(async move {
                     let mut arrived = vec![];

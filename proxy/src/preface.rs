@@ -1,6 +1,7 @@
 //! The beginning of a plain connection. hyper finds out that a client speaks HTTP/2 with prior knowledge only if the
 //! preface comes in one piece, and answers the first half of one with a 400.
 
+use crate::line::Line;
 use crate::socket::{Socket, Stream};
 use crate::taken::Taken;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -19,22 +20,23 @@ const FIRST_BYTES: usize = 2048;
 /// A stream that keeps the preface of HTTP/2 back until all of it has come.
 #[derive(Debug)]
 pub(crate) struct Whole {
-    io: TokioIo<Taken<Socket>>,
+    io: TokioIo<Line<Taken<Socket>>>,
     /// What came so far, while it may become the preface; none when that is over.
     kept: Option<Vec<u8>>,
 }
 
 impl Whole {
-    pub(crate) fn new(stream: Taken<Socket>) -> Whole {
+    pub(crate) fn new(stream: Line<Taken<Socket>>) -> Whole {
         Whole {
             io: TokioIo::new(stream),
             kept: Some(Vec::new()),
         }
     }
 
-    /// The stream below, once something was read of it.
-    pub(crate) fn into_inner(self) -> Stream {
-        self.io.into_inner().into_inner().into_inner()
+    /// The stream below, once something was read of it, and what was read ahead.
+    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
+        let (stream, ahead) = self.io.into_inner().into_parts();
+        (stream.into_inner().into_inner(), ahead)
     }
 }
 

@@ -23,6 +23,10 @@ pub struct ProxySettings {
     /// How long a client may take nothing of an answer that waits for it, then its connection ends. Default 60 s, as
     /// nginx has it (`send_timeout`). Upgraded connections may wait for ever.
     pub write_timeout: Duration,
+    /// How long a client of HTTP/1 that has ended its sending side may get nothing of its answer; then it is taken to have
+    /// left, which looks the same. Default 10 s: nginx does not wait at all, haproxy as long as for the answer, and most such
+    /// clients have left. One whose connection breaks has left at once.
+    pub half_closed_timeout: Duration,
     /// How long the body of a request may be late by the rate of its service
     /// ([`Policy::min_upload_rate`](crate::Policy::min_upload_rate)). Default 20 s, as Apache's `mod_reqtimeout` has it.
     pub upload_grace: Duration,
@@ -72,6 +76,7 @@ impl Default for ProxySettings {
             first_byte_timeout: Duration::from_secs(60),
             header_read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
+            half_closed_timeout: Duration::from_secs(10),
             upload_grace: Duration::from_secs(20),
             tls_handshake_timeout: Duration::from_secs(10),
             max_header_bytes: 64 * 1024,

@@ -6,11 +6,11 @@
 use crate::body::RequestBody;
 use crate::deadline::DeadlineTimer;
 use crate::fault::Fault;
-use crate::http2::LocalExecutor;
 use crate::pool::{LocalUpstream, Sender, open};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
 use hyper::client::conn::http2::{self, SendRequest};
+use hyper::rt::Executor;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -35,6 +35,16 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// Largest head of an answer.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
+
+/// Runs hyper's tasks, one for each request with a body, on the thread of their connection.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
+}
 
 /// The open connections, and the one that is being made.
 #[derive(Debug, Default)]

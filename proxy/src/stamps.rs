@@ -1,4 +1,4 @@
-//! What each request is stamped with: an id and the time of its arrival; and the thread's random numbers.
+//! What each request is stamped with: an id and the time of its arrival; the date of answers; and the thread's random numbers.
 
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
@@ -32,12 +32,14 @@ impl Random {
     }
 }
 
-/// Makes the values of `X-Request-Id` and `X-Request-Start`.
+/// Makes the values of `X-Request-Id`, `X-Request-Start` and `Date`.
 #[derive(Debug)]
 pub(crate) struct Stamps {
     pub(crate) random: Random,
     start_ms: Cell<u128>,
     start: RefCell<HeaderValue>,
+    date_seconds: Cell<u64>,
+    date: RefCell<HeaderValue>,
 }
 
 impl Stamps {
@@ -46,6 +48,8 @@ impl Stamps {
             random: Random::new(),
             start_ms: Cell::new(0),
             start: RefCell::new(HeaderValue::from_static("t=0")),
+            date_seconds: Cell::new(0),
+            date: RefCell::new(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
         }
     }
 
@@ -68,6 +72,21 @@ impl Stamps {
         }
         self.start.borrow().clone()
     }
+
+    /// The present time as the field `Date` has it (RFC 9110 section 6.6.1).
+    pub(crate) fn date(&self) -> HeaderValue {
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.map_or(0, |since| since.as_secs());
+        // Formatted once a second at most.
+        if seconds != self.date_seconds.get()
+            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+        {
+            self.date_seconds.set(seconds);
+            self.date.replace(value);
+        }
+        self.date.borrow().clone()
+    }
 }
 
 /// A number as 16 hexadecimal digits.
@@ -84,6 +103,7 @@ pub(crate) fn digits(number: u64) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::{Random, Stamps};
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn request_ids_are_32_hexadecimal_digits_and_differ() {
@@ -93,6 +113,17 @@ mod tests {
         let text = first.to_str().unwrap();
         assert_eq!(text.len(), 32);
         assert!(text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
+    }
+
+    #[test]
+    fn the_date_is_that_of_now() {
+        let stamps = Stamps::new();
+        for _ in 0..2 {
+            let date = stamps.date();
+            let date = httpdate::parse_http_date(date.to_str().unwrap()).unwrap();
+            let age = SystemTime::now().duration_since(date).unwrap();
+            assert!(age < Duration::from_secs(60), "{age:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use crate::access_log::Entry;
 use crate::client::Client;
+use crate::http2::{Opening, StreamSocket};
+use crate::line::Line;
 use crate::metered::Metered;
 use crate::pool::{Lease, Sender};
 use crate::preface::Whole;
@@ -20,10 +22,19 @@ use tokio_rustls::server::TlsStream;
 /// Per direction; both are held for as long as the tunnel is open.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// The client's end of a tunnel that is about to begin.
+#[derive(Debug)]
+pub(crate) enum ClientEnd {
+    /// Its connection of HTTP/1.1.
+    Connection(OnUpgrade),
+    /// One stream of its connection of HTTP/2.
+    Stream(Box<Opening>),
+}
+
 /// Starts a tunnel between two connections about to be upgraded. It counts as in flight on its upstream and
 /// keeps its client's connection open until it ends; so long lasts the record of its request.
 pub(crate) fn start(
-    from: OnUpgrade,
+    from: ClientEnd,
     upstream: OnUpgrade,
     lease: Lease,
     client: &Rc<Client>,
@@ -60,8 +71,27 @@ struct Carried {
     from_upstream: Cell<u64>,
 }
 
-async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
-    let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
+/// The client's end, as it has become of its promise.
+enum Opened {
+    Connection(Upgraded),
+    Stream(StreamSocket),
+}
+
+impl ClientEnd {
+    async fn open(self) -> io::Result<Opened> {
+        match self {
+            ClientEnd::Connection(upgrade) => {
+                let upgraded = upgrade.await.map_err(io::Error::other)?;
+                Ok(Opened::Connection(upgraded))
+            }
+            ClientEnd::Stream(opening) => Ok(Opened::Stream(opening.open().await?)),
+        }
+    }
+}
+
+async fn run(client: ClientEnd, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
+    let upstream = async { upstream.await.map_err(io::Error::other) };
+    let (client, upstream) = tokio::try_join!(client.open(), upstream)?;
     match below::<TokioIo<Socket>>(upstream) {
         Ok((upstream, answered_early)) => {
             let upstream = (upstream.into_inner().into_inner(), answered_early);
@@ -73,29 +103,35 @@ async fn run(client: OnUpgrade, upstream: OnUpgrade, carried: &Carried) -> io::R
 }
 
 async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
-    client: Upgraded,
+    client: Opened,
     upstream: (IO, Bytes),
     carried: &Carried,
 ) -> io::Result<()> {
+    let client = match client {
+        Opened::Connection(client) => client,
+        Opened::Stream(client) => return copy((client, Bytes::new()), upstream, carried).await,
+    };
     // What arrived behind the last request or answer already belongs to the new protocol.
     let client = match below::<Whole>(client) {
         Ok((client, sent_early)) => {
-            return copy((client.into_inner(), sent_early), upstream, carried).await;
+            let (client, ahead) = client.into_parts();
+            return copy((client, joined(sent_early, ahead)), upstream, carried).await;
         }
         Err(client) => client,
     };
-    match below::<TokioIo<Taken<TlsStream<Socket>>>>(client) {
-        Ok((client, sent_early)) => {
-            copy(
-                (client.into_inner().into_inner(), sent_early),
-                upstream,
-                carried,
-            )
-            .await
-        }
-        // A stream of HTTP/2.
-        Err(client) => copy((TokioIo::new(client), Bytes::new()), upstream, carried).await,
+    let (client, sent_early) = below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client)
+        .map_err(|_| io::Error::other("an upgraded connection is neither plain nor of TLS"))?;
+    let (client, ahead) = client.into_inner().into_parts();
+    let sent_early = joined(sent_early, ahead);
+    copy((client.into_inner(), sent_early), upstream, carried).await
+}
+
+/// What hyper has read early, and what was read after that.
+fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
+    if second.is_empty() {
+        return first;
     }
+    [&*first, &*second].concat().into()
 }
 
 /// Both ways, beginning with what each side sent early.

@@ -10,13 +10,13 @@ use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::ext::Protocol;
 
-/// Whether a request is an extended CONNECT that asks for a WebSocket; hyper lets the protocol come only
-/// with CONNECT over HTTP/2.
+/// Whether a request is an extended CONNECT that asks for a WebSocket; h2 lets the protocol come only
+/// with CONNECT.
 pub(crate) fn is_connect<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT
         && request
             .extensions()
-            .get::<Protocol>()
+            .get::<h2::ext::Protocol>()
             .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 

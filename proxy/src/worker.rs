@@ -7,7 +7,6 @@ use crate::deadline;
 use crate::drain::OpenConnections;
 use crate::gate::Visit;
 use crate::handle::{HttpChallenges, Shared, Stop};
-use crate::http2::LocalExecutor;
 use crate::ledger::Ledger;
 use crate::listen::ListeningSocket;
 use crate::listening::{Listener, Listening, LocalPort};
@@ -16,7 +15,7 @@ use crate::settings::ProxySettings;
 use crate::stamps::Stamps;
 use crate::tls::Tls;
 use arc_swap::Guard;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
@@ -55,7 +54,7 @@ pub(crate) struct Worker {
     pub(crate) stamps: Stamps,
     pub(crate) http: http1::Builder,
     pub(crate) log: Rc<LogBuffer>,
-    pub(crate) http2: http2::Builder<LocalExecutor>,
+    pub(crate) http2: h2::server::Builder,
     pub(crate) tls: Arc<Tls>,
     /// Where plain HTTP is redirected to, if TLS is spoken anywhere.
     pub(crate) https_port: Option<u16>,

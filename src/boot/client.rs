@@ -15,9 +15,9 @@ use crate::model::{Caller, Kind, Problem};
 use crate::store::Store;
 
 /// The exit status of a program that nobody reads any more (128 + SIGPIPE).
-const BROKEN_PIPE: u8 = 141;
+pub(super) const BROKEN_PIPE: u8 = 141;
 /// Pieces of output that may wait for our own standard output.
-const WAITING_OUTPUT: usize = 16;
+pub(super) const WAITING_OUTPUT: usize = 16;
 
 /// Runs the command that `words` spell, on the server of `data_dir`.
 pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, Problem> {
@@ -53,26 +53,36 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
             let command = with_files(command)?;
-            let data_dir = data_dir
-                .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
-                .unwrap_or_else(|| PathBuf::from(DATA_DIR));
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| {
-                    Problem::new(
-                        Kind::Unavailable,
-                        "mini could not begin",
-                        error.to_string(),
-                        "",
-                    )
-                })?;
-            let exit_code = runtime.block_on(on_server(&data_dir, command, options));
-            // The thread that reads standard input may wait for ever.
-            runtime.shutdown_background();
-            exit_code
+            let data_dir = chosen(data_dir);
+            block_on(on_server(&data_dir, command, options))
         }
     }
+}
+
+/// The data directory that was named, or the usual one.
+pub(super) fn chosen(data_dir: Option<PathBuf>) -> PathBuf {
+    data_dir
+        .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(DATA_DIR))
+}
+
+/// Runs a client to its end.
+pub(super) fn block_on(client: impl Future<Output = Result<u8, Problem>>) -> Result<u8, Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Problem::new(
+                Kind::Unavailable,
+                "mini could not begin",
+                error.to_string(),
+                "",
+            )
+        })?;
+    let exit_code = runtime.block_on(client);
+    // The thread that reads standard input may wait for ever.
+    runtime.shutdown_background();
+    exit_code
 }
 
 /// The command with the content of the files it names, which are here and not where the server is.
@@ -180,14 +190,14 @@ async fn on_server(data_dir: &Path, command: AnyCommand, options: Options) -> Re
 }
 
 /// The next signal; never where it could not be set up.
-async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+pub(super) async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,
         None => std::future::pending().await,
     }
 }
 
-fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
+pub(super) fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
     let dir = data_dir.display();
     match error {
         NotAnswering::NotRunning => Problem::new(
@@ -239,6 +249,9 @@ async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result
             .await
             .map(|a| show(&a, options)),
         AnyCommand::SshKeysList(list) => list.apply(&store).await.map(|a| show(&a, options)),
+        AnyCommand::SshKeysAuthorized(one) => {
+            one.apply(&store, data_dir).await.map(|a| show(&a, options))
+        }
         AnyCommand::SshKeysRemove(remove) => remove.apply(&store).await.map(|a| show(&a, options)),
         _ => Err(not_answering(data_dir, &NotAnswering::NotRunning)),
     };

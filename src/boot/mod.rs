@@ -9,6 +9,7 @@ mod log;
 mod ready;
 mod server;
 mod settings;
+mod shell;
 mod signals;
 mod successor;
 mod systemd;
@@ -101,6 +102,10 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
+        Some("shell") => shell::run(
+            words.get(1..).unwrap_or_default(),
+            data_dir.map(PathBuf::from),
+        ),
         Some("hook") => Err(Problem::new(
             Kind::Usage,
             "`mini hook` is for the hooks that git runs",

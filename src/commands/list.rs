@@ -205,6 +205,7 @@ commands! {
     "routes:report" or "routes" => RoutesReport(routes::Report),
     "run" => Run(run::Run),
     "ssh-keys:add" => SshKeysAdd(ssh_keys::Add),
+    "ssh-keys:authorized" => SshKeysAuthorized(ssh_keys::Authorized),
     "ssh-keys:list" => SshKeysList(ssh_keys::List),
     "ssh-keys:remove" => SshKeysRemove(ssh_keys::Remove),
     "url" => Url(url::Url),

@@ -16,6 +16,7 @@ pub use spec::{
     ProcessState, Stream, TerminalSize,
 };
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -86,6 +87,9 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Runs a one-off process to its end and returns its exit status (128 + signal when it was killed by one). The
     /// container is removed afterwards, also when the future is dropped.
     async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError>;
+
+    /// The apps of which anything is there: a container of any kind, a network or an image of this installation.
+    async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError>;
 
     /// Removes everything of an app: containers of any kind, its network, its images.
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError>;

@@ -1,6 +1,6 @@
 //! The folder with all bare repositories, one per app.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -81,6 +81,18 @@ impl Repositories {
     /// Where the repository of an app is, whether or not it exists.
     pub fn path(&self, app: &AppName) -> PathBuf {
         self.root.join(format!("{app}.git"))
+    }
+
+    /// The apps that have a repository.
+    pub async fn apps(&self) -> Result<BTreeSet<AppName>, GitError> {
+        let mut apps = BTreeSet::new();
+        let mut entries = tokio::fs::read_dir(&self.root).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".git"));
+            apps.extend(name.and_then(|name| name.parse().ok()));
+        }
+        Ok(apps)
     }
 
     /// Makes the bare repository if it is missing. If cancelled, at most a folder whose name begins with a dot is left.

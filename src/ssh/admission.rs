@@ -42,6 +42,13 @@ pub(super) struct Admission {
 pub(super) struct Admitted {
     _total: OwnedSemaphorePermit,
     before_login: Option<OwnedSemaphorePermit>,
+    /// Given back with the rest; those of this machine have none.
+    _place: Option<Place>,
+}
+
+/// One of the places of an address.
+#[derive(Debug)]
+struct Place {
     address: IpAddr,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -54,6 +61,16 @@ impl Admission {
             per_address: limits.per_address,
             by_address: Arc::default(),
         }
+    }
+
+    /// Room for a connection that the machine's own SSH server has let in, or which limit is reached.
+    pub(super) fn admit_local(&self) -> Result<Admitted, &'static str> {
+        let total = self.total.clone().try_acquire_owned();
+        Ok(Admitted {
+            _total: total.map_err(|_| "connections")?,
+            before_login: None,
+            _place: None,
+        })
     }
 
     /// Room for a connection from `address`, or which limit is reached.
@@ -75,8 +92,10 @@ impl Admission {
         Ok(Admitted {
             _total: total,
             before_login: Some(before_login),
-            address,
-            by_address: self.by_address.clone(),
+            _place: Some(Place {
+                address,
+                by_address: self.by_address.clone(),
+            }),
         })
     }
 }
@@ -88,7 +107,7 @@ impl Admitted {
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self
             .by_address

@@ -1,6 +1,7 @@
 //! One connection, from accept to close: the time a login may take, the time it may idle, its end.
 
 use std::future::Future;
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -9,13 +10,15 @@ use std::time::Duration;
 use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use russh::Disconnect;
 use russh::server::{Handle, RunningSession, run_stream};
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::admission::Admitted;
-use super::login::Visitor;
+use super::login::{Door, Visitor};
 use super::quickack::QuickAck;
 use super::server::Shared;
 
@@ -25,41 +28,83 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// How long a client that is told to leave has for it.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Serves a connection to its end. It counts as arriving until its first channel is open.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    (mut admitted, arriving): (Admitted, TaskTrackerToken),
-    shared: Arc<Shared>,
-) {
+/// What a connection holds while it is there: its room, and that it counts as arriving until its first channel is open.
+pub(super) type Held = (Admitted, TaskTrackerToken);
+
+/// Serves a connection from the network to its end.
+pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, held: Held, shared: Arc<Shared>) {
     // Without it every small answer waits for the client's acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY");
     }
-    // A second handle on the socket: the way to end a session that does not listen to us any more.
-    let socket = match stream.as_fd().try_clone_to_owned() {
-        Ok(socket) => socket2::Socket::from(socket),
-        Err(error) => {
-            tracing::warn!(%peer, %error, "connection dropped");
-            return;
-        }
-    };
     // A peer whose kernel acknowledges but takes nothing (a client that is stopped, or holds us up on purpose) would keep
     // the session from doing anything else, keep-alives included.
     #[cfg(target_os = "linux")]
-    if let Err(error) =
-        socket.set_tcp_user_timeout(Some(shared.settings.keepalive.saturating_mul(4)))
+    if let Err(error) = SockRef::from(&stream)
+        .set_tcp_user_timeout(Some(shared.settings.keepalive.saturating_mul(4)))
     {
         tracing::debug!(%peer, %error, "TCP_USER_TIMEOUT");
     }
+    let client = Client {
+        socket: second_handle(&stream),
+        stream: QuickAck::new(stream),
+        config: shared.config.clone(),
+        door: Door::Network,
+        peer: peer.to_string(),
+    };
+    talk(client, held, shared).await;
+}
+
+/// Serves a connection of [`local_client`](super::local_client) to its end.
+pub(super) async fn serve_local(stream: UnixStream, held: Held, shared: Arc<Shared>) {
+    let client = Client {
+        socket: second_handle(&stream),
+        stream,
+        config: shared.local_config.clone(),
+        door: Door::Machine,
+        peer: "this machine".to_owned(),
+    };
+    talk(client, held, shared).await;
+}
+
+/// Who has connected, before a word is said.
+struct Client<S> {
+    stream: S,
+    /// A second handle on the socket: the way to end a session that does not listen to us any more.
+    socket: io::Result<socket2::Socket>,
+    config: Arc<russh::server::Config>,
+    door: Door,
+    /// For the log.
+    peer: String,
+}
+
+fn second_handle(stream: &impl AsFd) -> io::Result<socket2::Socket> {
+    Ok(socket2::Socket::from(stream.as_fd().try_clone_to_owned()?))
+}
+
+async fn talk<S>(client: Client<S>, (mut admitted, arriving): Held, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Client {
+        stream,
+        socket,
+        config,
+        door,
+        peer,
+    } = client;
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(error) => return tracing::warn!(%peer, %error, "connection dropped"),
+    };
     let grace = sleep_until(Instant::now() + shared.settings.login_grace);
     tokio::pin!(grace);
     let (logged_in, login) = oneshot::channel();
     let (channels, open_channels) = watch::channel(0_usize);
-    let visitor = Visitor::new(shared.clone(), logged_in, channels);
+    let visitor = Visitor::new(shared.clone(), door, logged_in, channels);
 
     let session = tokio::select! {
-        result = run_stream(shared.config.clone(), QuickAck::new(stream), visitor) => result,
+        result = run_stream(config, stream, visitor) => result,
         () = &mut grace => return tracing::debug!(%peer, "no greeting in time"),
         () = shared.stop.cancelled() => return,
     };

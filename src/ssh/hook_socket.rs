@@ -1,7 +1,6 @@
 //! The server's side of the hook socket: takes a hook's question to the pipeline and streams the answer back.
 
 use std::io;
-use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,11 +20,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest reason git is given for the line `! [remote rejected]`, characters.
 const REASON_LIMIT: usize = 200;
-
-pub(super) fn listen(listener: StdUnixListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
 
 /// Answers hooks until the server ends: pushes that drain still have questions.
 pub(super) async fn serve(listener: UnixListener, shared: Arc<Shared>) {

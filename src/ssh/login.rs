@@ -19,9 +19,20 @@ use crate::model::{Caller, SshKey};
 /// The smallest RSA key that may log in, bits (NIST SP 800-131A: shorter ones are disallowed).
 const RSA_BITS: u32 = 2048;
 
+/// Where somebody has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// A port: who it is has to be proved with a key.
+    Network,
+    /// The socket that only the user of this server and root can open: the machine's own SSH server has checked the key,
+    /// and its fingerprint is given as the user.
+    Machine,
+}
+
 /// What russh calls for one connection.
 pub(super) struct Visitor {
     shared: Arc<Shared>,
+    door: Door,
     caller: Option<Caller>,
     /// Told once, at the login.
     logged_in: Option<oneshot::Sender<()>>,
@@ -51,11 +62,13 @@ impl Drop for Counted {
 impl Visitor {
     pub(super) fn new(
         shared: Arc<Shared>,
+        door: Door,
         logged_in: oneshot::Sender<()>,
         channels: watch::Sender<usize>,
     ) -> Self {
         Self {
             shared,
+            door,
             caller: None,
             logged_in: Some(logged_in),
             channels,
@@ -68,14 +81,26 @@ impl Visitor {
         if !is_allowed(key, algorithm) {
             return None;
         }
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        match self.shared.doors.registry.key(&fingerprint).await {
+        self.registered(&key.fingerprint(HashAlg::Sha256).to_string())
+            .await
+    }
+
+    async fn registered(&self, fingerprint: &str) -> Option<SshKey> {
+        match self.shared.doors.registry.key(fingerprint).await {
             Ok(found) => found,
             Err(problem) => {
                 tracing::error!(problem = %problem, "keys could not be looked up");
                 None
             }
         }
+    }
+
+    fn let_in(&mut self, key: SshKey) -> Auth {
+        self.caller = Some(Caller::Key {
+            name: key.name,
+            fingerprint: key.fingerprint,
+        });
+        Auth::Accept
     }
 
     fn begin(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
@@ -102,6 +127,16 @@ fn is_allowed(key: &PublicKey, algorithm: &Algorithm) -> bool {
 impl Handler for Visitor {
     type Error = russh::Error;
 
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        if self.door != Door::Machine {
+            return Ok(Auth::reject());
+        }
+        match self.registered(user).await {
+            Some(found) => Ok(self.let_in(found)),
+            None => Ok(Auth::reject()),
+        }
+    }
+
     async fn auth_publickey_offered(
         &mut self,
         _user: &str,
@@ -120,13 +155,7 @@ impl Handler for Visitor {
     ) -> Result<Auth, Self::Error> {
         // Asked again: this is the key whose signature was checked, whatever was offered before.
         match self.look_up(key.public_key, key.algorithm).await {
-            Some(found) => {
-                self.caller = Some(Caller::Key {
-                    name: found.name,
-                    fingerprint: found.fingerprint,
-                });
-                Ok(Auth::Accept)
-            }
+            Some(found) => Ok(self.let_in(found)),
             None => Ok(Auth::reject()),
         }
     }

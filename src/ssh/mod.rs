@@ -13,6 +13,7 @@ mod hook_frame;
 mod hook_socket;
 mod host_key;
 mod inbox;
+pub mod local_client;
 mod login;
 mod outbox;
 mod pkt_line;

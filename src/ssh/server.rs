@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,9 +28,9 @@ pub enum SshError {
     /// There is no host key.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
-    /// The hook socket cannot be made.
-    #[error("the hook socket {path} cannot be made")]
-    HookSocket {
+    /// A socket for this machine cannot be made.
+    #[error("the socket {path} cannot be made")]
+    Socket {
         /// The socket.
         path: PathBuf,
         /// What the system said; `AddrInUse` when another server has this data directory.
@@ -50,6 +50,9 @@ pub enum SshError {
 /// How long to wait after `accept` has failed: it fails again at once when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The socket in `<data_dir>/run` where [`local_client`](super::local_client) connects.
+pub(super) const LOCAL_SOCKET: &str = "ssh.sock";
+
 /// How long a connection that has just come may take to ask for something before it is no longer waited for.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -61,6 +64,8 @@ pub(super) struct Shared {
     pub(super) settings: SshSettings,
     pub(super) doors: SshDoors,
     pub(super) config: Arc<russh::server::Config>,
+    /// For those whose key the machine's own SSH server has checked.
+    pub(super) local_config: Arc<russh::server::Config>,
     pub(super) pushes: Pushes,
     /// `<data_dir>/run`.
     pub(super) run_folder: PathBuf,
@@ -115,13 +120,12 @@ impl SshServer {
         let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
         let run_folder = data_dir.join("run");
         let socket_path = run_folder.join("hook.sock");
-        let hook_error = |source| SshError::HookSocket {
-            path: socket_path.clone(),
+        make_run_folder(&run_folder).map_err(|source| SshError::Socket {
+            path: run_folder.clone(),
             source,
-        };
-        make_run_folder(&run_folder).map_err(hook_error)?;
-        let hooks = hook_socket::listen(unix_socket::bind(&socket_path).map_err(hook_error)?)
-            .map_err(hook_error)?;
+        })?;
+        let hooks = listen(&socket_path)?;
+        let local = listen(&run_folder.join(LOCAL_SOCKET))?;
         let program = match settings.program.clone() {
             Some(program) => program,
             None => std::env::current_exe().map_err(|_| SshError::Path {
@@ -129,7 +133,8 @@ impl SshServer {
             })?,
         };
         let shared = Arc::new(Shared {
-            config: Arc::new(config(&settings, key)),
+            config: Arc::new(config(&settings, key.clone(), MethodKind::PublicKey)),
+            local_config: Arc::new(config(&settings, key, MethodKind::None)),
             pushes: Pushes::default(),
             run_folder,
             hook_socket: text(&socket_path, "the data directory")?,
@@ -146,12 +151,12 @@ impl SshServer {
         let connections = TaskTracker::new();
         let admission = Admission::new(shared.settings.connections);
         let mut addresses = Vec::new();
-        let mut ready = Vec::new();
+        let mut ready = vec![Listener::Machine(local)];
         for listener in listeners {
             listener.set_nonblocking(true).map_err(SshError::Listener)?;
             let listener = TcpListener::from_std(listener).map_err(SshError::Listener)?;
             addresses.push(listener.local_addr().map_err(SshError::Listener)?);
-            ready.push(listener);
+            ready.push(Listener::Network(listener));
         }
         for listener in ready {
             connections.spawn(accept(
@@ -234,9 +239,33 @@ impl SshServer {
     }
 }
 
+/// Where connections arrive.
+enum Listener {
+    Network(TcpListener),
+    /// See [`Door::Machine`](super::login::Door::Machine).
+    Machine(UnixListener),
+}
+
+enum Arrival {
+    Network(TcpStream, SocketAddr),
+    Machine(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Arrival> {
+        match self {
+            Listener::Network(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Arrival::Network(stream, peer))
+            }
+            Listener::Machine(listener) => Ok(Arrival::Machine(listener.accept().await?.0)),
+        }
+    }
+}
+
 /// Our own loop: russh's ends at the first error, and knows no limits.
 async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     admission: Admission,
     connections: TaskTracker,
     shared: Arc<Shared>,
@@ -256,17 +285,19 @@ async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match admission.admit(peer.ip()) {
+            Ok(Arrival::Network(stream, peer)) => match admission.admit(peer.ip()) {
                 Ok(admitted) => {
-                    let arriving = shared.arriving.token();
-                    connections.spawn(connection::serve(
-                        stream,
-                        peer,
-                        (admitted, arriving),
-                        shared.clone(),
-                    ));
+                    let held = (admitted, shared.arriving.token());
+                    connections.spawn(connection::serve(stream, peer, held, shared.clone()));
                 }
                 Err(limit) => tracing::warn!(%peer, limit, "connection refused"),
+            },
+            Ok(Arrival::Machine(stream)) => match admission.admit_local() {
+                Ok(admitted) => {
+                    let held = (admitted, shared.arriving.token());
+                    connections.spawn(connection::serve_local(stream, held, shared.clone()));
+                }
+                Err(limit) => tracing::warn!(limit, "connection of this machine refused"),
             },
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -277,10 +308,14 @@ async fn accept(
     }
 }
 
-fn config(settings: &SshSettings, key: russh::keys::PrivateKey) -> russh::server::Config {
+fn config(
+    settings: &SshSettings,
+    key: russh::keys::PrivateKey,
+    method: MethodKind,
+) -> russh::server::Config {
     russh::server::Config {
         server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-mini")),
-        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        methods: MethodSet::from(&[method][..]),
         // A public key is no secret that could be guessed by timing, and an agent offers several: no wait for any.
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
@@ -320,7 +355,20 @@ fn config(settings: &SshSettings, key: russh::keys::PrivateKey) -> russh::server
     }
 }
 
-/// For this user only: it holds the hook socket and what users type.
+/// Listens at a path, for this user only.
+fn listen(path: &Path) -> Result<UnixListener, SshError> {
+    let listen = || {
+        let listener = unix_socket::bind(path)?;
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener)
+    };
+    listen().map_err(|source| SshError::Socket {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// For this user only: it holds sockets and what users type.
 fn make_run_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))

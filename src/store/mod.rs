@@ -23,12 +23,13 @@
 //! | for which apps certificates are ordered | `automatic` |
 //! | everything for the reconciler, and when it has changed | `desired`, `changes`, `part` |
 //! | ports of the host that lead to apps | `ports` |
+//! | copies of the whole, while it is written | `copy` |
 //!
 //! `event_log` is the second database, the rows of the journal in `crate::events`.
 //!
 //! Moments are stored in whole microseconds; what a method returns is what a later read returns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Transaction;
@@ -42,6 +43,7 @@ mod certificates;
 mod changes;
 mod config;
 mod connection;
+mod copy;
 mod deploys;
 mod desired;
 mod domains;
@@ -71,6 +73,7 @@ mod worker;
 
 pub use census::Census;
 pub use certificates::CertificatePem;
+pub use copy::{check_database, copy_database, newest_schema};
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
@@ -98,6 +101,8 @@ struct Inner {
     changes: Arc<changes::Changes>,
     desired: desired::Memory,
     instance: String,
+    /// Where `mini.db` is.
+    path: PathBuf,
     pages: Arc<proxy_pages::Kept>,
 }
 

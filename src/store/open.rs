@@ -69,6 +69,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         changes,
         desired: Memory::default(),
         instance,
+        path,
         pages: Arc::default(),
     })
 }

@@ -141,11 +141,12 @@ fn program_names(
             }
         }
     }
-    // What needs a feature is not built unless somebody asks for it.
+    // What needs a feature that is not among the default ones is not built unless somebody asks for it.
+    let features = default_features(manifest);
     let is_optional = |bin: &Value| {
-        bin.get("required-features")
-            .and_then(Value::as_array)
-            .is_some_and(|features| !features.is_empty())
+        let needed = bin.get("required-features").and_then(Value::as_array);
+        let mut needed = needed.into_iter().flatten().filter_map(Value::as_str);
+        needed.any(|feature| !features.contains(feature))
     };
     for bin in stated.iter().filter(|bin| !is_optional(bin)) {
         if let Some(name) = text(bin, "name") {
@@ -153,6 +154,21 @@ fn program_names(
         }
     }
     programs
+}
+
+/// The features a plain build has: `default`, and what each of them turns on.
+fn default_features(manifest: &Value) -> BTreeSet<&str> {
+    let table = manifest.get("features").and_then(Value::as_object);
+    let mut features = BTreeSet::new();
+    let mut pending = vec!["default"];
+    while let Some(feature) = pending.pop() {
+        if features.insert(feature)
+            && let Some(more) = table.and_then(|table| table.get(feature)?.as_array())
+        {
+            pending.extend(more.iter().filter_map(Value::as_str));
+        }
+    }
+    features
 }
 
 /// Names become words of the build command and paths in the image.

@@ -28,6 +28,11 @@ fn single_packages() {
         true,
     );
     check(package("").with("src/lib.rs", ""), None, &[], &[], true);
+    let optional =
+        "autobins = false\n[[bin]]\nname = 'b'\nrequired-features = ['cli']\n[features]\n";
+    let with_default = format!("{optional}default = ['all']\nall = ['cli']\ncli = []\n");
+    check(package(&with_default), Some("b"), &["b"], &[], true);
+    check(package(optional), None, &[], &[], true);
     check(
         package("default-run = 'b'")
             .with("src/bin/a.rs", "")

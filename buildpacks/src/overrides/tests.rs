@@ -86,7 +86,7 @@ fn versions_are_decided_exactly() {
         .with("go.mod", "module x\ngo 1.22\n")
         .with("main.go", "package main\n");
     let version = |options: &Options| detected(&go, options).version;
-    assert_eq!(version(&Options::default()).as_deref(), Some("1.24"));
+    assert_eq!(version(&Options::default()).as_deref(), Some("1.26"));
     let decided = variables(&[("MINI_GO_VERSION", "1.22.3")]);
     assert_eq!(version(&decided).as_deref(), Some("1.22"));
     let error = detect(&go, &variables(&[("MINI_GO_VERSION", "0.9")]));

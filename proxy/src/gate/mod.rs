@@ -25,11 +25,12 @@ use crate::client::Visitor;
 use crate::fault::Fault;
 use crate::handle::Shared;
 use crate::policy::Policy;
+use crate::received::Received;
 use crate::table::Service;
 use credentials::Credentials;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use in_flight::Counted;
 use password::Known;
 use rate::Limit;
@@ -151,7 +152,7 @@ impl Gate {
     pub(crate) fn admit(
         &self,
         visitor: &Visitor,
-        request: &mut Request<Incoming>,
+        request: &mut Request<Received>,
         is_again: bool,
     ) -> Result<Admitted, Held> {
         let policy = &*self.policy;
@@ -209,7 +210,7 @@ impl Gate {
         &self,
         auth: &Arc<BasicAuth>,
         ip: IpAddr,
-        request: &mut Request<Incoming>,
+        request: &mut Request<Received>,
     ) -> Result<HeaderValue, Held> {
         let headers = request.headers_mut();
         let given = headers.get(AUTHORIZATION).ok_or(Fault::PasswordWanted)?;

@@ -1,10 +1,14 @@
 //! Headless Chromium with an empty profile, which ends with its test.
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+/// The file it writes what happens in its network to.
+const EVENTS: &str = "events.json";
 
 pub(crate) struct Browser {
     child: Child,
@@ -26,6 +30,10 @@ impl Browser {
             .arg("--ignore-certificate-errors")
             .arg(format!("--host-resolver-rules=MAP {host} 127.0.0.1"))
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(format!(
+                "--log-net-log={}",
+                profile.path().join(EVENTS).display()
+            ))
             .arg(format!("https://{host}:{}/", server.port()))
             .env("HOME", profile.path())
             .stdin(Stdio::null())
@@ -40,6 +48,19 @@ impl Browser {
                 panic!("chromium does not start ({error}): `.ci/machine tests` installs it")
             }
         }
+    }
+
+    /// Which errors its connections and requests ended with, by Chromium's numbers (net/base/net_error_list.h): -21 is
+    /// `ERR_NETWORK_CHANGED`, -337 `ERR_HTTP2_PROTOCOL_ERROR`.
+    pub(crate) fn network_errors(&self) -> BTreeMap<String, usize> {
+        let events = std::fs::read_to_string(self.profile.path().join(EVENTS)).unwrap_or_default();
+        let mut errors = BTreeMap::new();
+        for event in events.split("\"net_error\":").skip(1) {
+            let is_of_number = |sign: &char| *sign == '-' || sign.is_ascii_digit();
+            let number = event.chars().take_while(is_of_number).collect();
+            *errors.entry(number).or_default() += 1;
+        }
+        errors
     }
 
     /// What it has said so far.

@@ -8,6 +8,7 @@
 )]
 
 mod browser;
+mod network;
 #[path = "../proxy/secure.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod secure;
@@ -24,10 +25,12 @@ use site::Site;
 use std::sync::Arc;
 
 const HOST: &str = "browser.test";
-const ATTEMPTS: usize = 5;
 
 #[tokio::test]
 async fn a_browser_loads_streams_uploads_and_speaks_over_sockets() {
+    if network::is_left_to_own("a_browser_loads_streams_uploads_and_speaks_over_sockets") {
+        return;
+    }
     let mut site = Site::start().await;
     let world = SecureWorld::start(world::settings(2), &[&certificate(&[HOST])]);
     let policy = Policy {
@@ -40,17 +43,8 @@ async fn a_browser_loads_streams_uploads_and_speaks_over_sockets() {
     };
     let mut log = world.handle.access_log(AccessLogOptions::default());
     world.serve(&[HOST], service);
-    let mut browser = Browser::open(HOST, world.https);
-    let mut report = site.report(&browser).await;
-    // Chromium breaks off all it is at when an interface of the machine comes or goes (ERR_NETWORK_CHANGED), as with every
-    // container that other tests start. What the proxy did wrong would be wrong again.
-    for _ in 1..ATTEMPTS {
-        if report["error"].is_null() {
-            break;
-        }
-        browser = Browser::open(HOST, world.https);
-        report = site.report(&browser).await;
-    }
+    let browser = Browser::open(HOST, world.https);
+    let report = site.report(&browser).await;
     let expected = json!({
         "protocol": "h2",
         "requests": true,
@@ -73,7 +67,8 @@ async fn a_browser_loads_streams_uploads_and_speaks_over_sockets() {
                 records += &format!("{} {ended:?}\n", record.path);
             }
         }
-        panic!("{report:#}\n{records}\n{}", browser.log());
+        let errors = browser.network_errors();
+        panic!("{report:#}\n{records}\n{errors:?}\n{}", browser.log());
     }
     drop(browser);
     // The socket came over HTTP/2 as well, as an extended CONNECT (RFC 8441): its record is there once it has ended.

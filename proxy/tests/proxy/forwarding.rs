@@ -223,7 +223,7 @@ async fn a_client_that_leaves_ends_its_request_at_the_upstream() {
         patiently("the request", has_ended.recv()).await,
         Some("asked")
     );
-    drop(client);
+    client.leave();
     assert_eq!(
         patiently("the close", has_ended.recv()).await,
         Some("closed")
@@ -267,7 +267,7 @@ async fn an_early_answer_does_not_wait_for_the_rest_of_the_request() {
         .ask("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 9\r\n\r\nfour")
         .await;
     assert_eq!((reply.status, reply.body.as_str()), (413, "too"));
-    drop(client);
+    client.leave();
     world.route(&[]);
     patiently("the drain", world.handle.wait_drained("one")).await;
 }

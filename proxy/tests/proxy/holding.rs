@@ -70,7 +70,7 @@ async fn a_client_that_leaves_waits_no_more() {
     let world = World::with(&[&app]);
     pause(&world, &[&app.upstream], LONG);
     let mut clients = asking(&world, 3).await;
-    drop(clients.remove(0));
+    clients.remove(0).leave();
     until_waiting(&world, 2).await;
     world.route(&[&app]);
     for mut client in clients {

@@ -139,24 +139,3 @@ async fn what_two_servers_could_read_differently_is_not_forwarded() {
     );
     check_refused(&long, 431).await;
 }
-
-#[tokio::test]
-async fn interim_answers_of_an_upstream_are_passed_over() {
-    // hyper's server has no way to send one (it refuses 1xx), so 103 Early Hints end here.
-    let app = App::raw("early", |stream, _| async move {
-        let mut stream = BufReader::new(stream);
-        while !read_head(&mut stream).await.is_empty() {
-            let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n\
-                          HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate";
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    })
-    .await;
-    let world = World::with(&[&app]);
-    let mut client = world.client().await;
-    for _ in 0..2 {
-        let reply = client.ask("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
-        assert_eq!((reply.status, &*reply.body), (200, "late"));
-        assert_eq!(reply.header("link"), None);
-    }
-}

@@ -285,6 +285,24 @@ async fn a_body_that_is_not_as_long_as_it_says_is_not_taken_for_whole() {
 }
 
 #[tokio::test]
+async fn a_tunnel_with_a_body_is_refused() {
+    let tunnel = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "app"),
+        (":path", "/"),
+        ("content-length", "5"),
+    ];
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let mut framer = Framer::connect(&world).await;
+    framer.ask(0, &tunnel).await;
+    assert_eq!(framer.end().await, End::Reset(PROTOCOL_ERROR));
+    assert_eq!(app.connections(), 0);
+}
+
+#[tokio::test]
 async fn a_preface_that_is_none_is_http_1() {
     let app = App::named("one").await;
     let world = World::with(&[&app]);

@@ -254,6 +254,13 @@ impl Client {
             stream: BufReader::new(stream),
         }
     }
+
+    /// Leaves in a way that cannot be taken for waiting: by a reset.
+    pub(crate) fn leave(self) {
+        let stream = self.stream.into_inner();
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {

@@ -1,11 +1,18 @@
 //! `doctor`: whether this machine has what mini needs.
 
 mod certificates;
+mod clock;
 mod disk;
+mod domains;
+mod firewall;
 mod folder;
 mod network;
+mod orphans;
 mod ports;
 mod programs;
+
+use std::net::SocketAddr;
+use std::path::Path;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -81,16 +88,36 @@ impl Command for Doctor {
             programs::docker(platform.engine.as_ref()).await,
             programs::git().await,
         ];
-        findings.extend(network::listeners(&platform.facts));
+        let facts = &platform.facts;
+        findings.extend(network::listeners(facts));
         findings.extend(ports::all(platform, authorized).await?);
-        findings.push(folder::data_dir(&platform.facts.data_dir));
-        findings.extend(disk::all(&platform.facts.data_dir));
-        for domain in &platform.facts.base_domains {
+        findings.push(firewall::ufw(
+            Path::new("/etc/ufw"),
+            &public_listeners(platform),
+        ));
+        findings.push(clock::clock(&facts.data_dir).await);
+        findings.push(folder::data_dir(&facts.data_dir));
+        findings.extend(disk::all(&facts.data_dir));
+        for domain in &facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.extend(domains::all(platform, authorized).await?);
         findings.extend(certificates::all(platform, authorized).await?);
+        findings.extend(orphans::all(platform).await?);
         Ok(Findings(findings))
     }
+}
+
+/// What visitors and those who push connect to.
+fn public_listeners(platform: &Platform) -> Vec<SocketAddr> {
+    let facts = &platform.facts;
+    let open = platform.proxy.open_ports();
+    let of_apps = open.iter().flat_map(|open| open.addresses.clone());
+    let own = [&facts.ssh, &facts.http, &facts.https]
+        .into_iter()
+        .flatten()
+        .copied();
+    own.chain(of_apps).collect()
 }
 
 impl Output for Findings {

@@ -46,38 +46,58 @@ pub(super) async fn base_domain(base: &DomainName) -> Finding {
     // Some label that has no record of its own.
     let name = format!("mini-doctor.{base}");
     let record = format!("make a DNS record `*.{base}` with the address of this server");
-    let lookup = tokio::net::lookup_host((name.as_str(), 80));
-    let addresses: Vec<IpAddr> = match tokio::time::timeout(PATIENCE, lookup).await {
-        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-        Ok(Err(_)) => Vec::new(),
-        Err(_) => {
-            return Finding::new(
-                check,
-                Status::Warning,
-                "the name servers do not answer",
-                "check /etc/resolv.conf",
-            );
-        }
-    };
-    let shown: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    let shown = shown.join(", ");
-    if addresses.is_empty() {
-        Finding::new(
+    match leads(&name).await {
+        Leads::NoAnswer => silent(check),
+        Leads::Nowhere => Finding::new(
             check,
             Status::Failed,
             format!("{name} has no address"),
             record,
-        )
-    } else if addresses.iter().copied().any(is_ours) {
-        Finding::ok(check, format!("{name} leads here ({shown})"))
-    } else {
-        Finding::new(
+        ),
+        Leads::Here(shown) => Finding::ok(check, format!("{name} leads here ({shown})")),
+        Leads::Elsewhere(shown) => Finding::new(
             check,
             Status::Warning,
             format!("{name} leads to {shown}, which is not an address of this machine"),
             format!("fine behind a router or load balancer that forwards to it, else {record}"),
-        )
+        ),
     }
+}
+
+/// Where a name leads; the addresses as they are shown.
+pub(super) enum Leads {
+    Here(String),
+    Elsewhere(String),
+    Nowhere,
+    NoAnswer,
+}
+
+pub(super) async fn leads(name: &str) -> Leads {
+    let lookup = tokio::net::lookup_host((name, 80));
+    let addresses: Vec<IpAddr> = match tokio::time::timeout(PATIENCE, lookup).await {
+        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        Ok(Err(_)) => Vec::new(),
+        Err(_) => return Leads::NoAnswer,
+    };
+    let mut shown: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    shown.dedup();
+    let shown = shown.join(", ");
+    if addresses.is_empty() {
+        Leads::Nowhere
+    } else if addresses.into_iter().any(is_ours) {
+        Leads::Here(shown)
+    } else {
+        Leads::Elsewhere(shown)
+    }
+}
+
+pub(super) fn silent(check: String) -> Finding {
+    Finding::new(
+        check,
+        Status::Warning,
+        "the name servers do not answer",
+        "check /etc/resolv.conf",
+    )
 }
 
 /// Whether an address belongs to this machine: only then can a socket be bound to it.

@@ -2,11 +2,13 @@
 //! before a server runs.
 
 mod add;
+mod authorized;
 mod list;
 mod public_key;
 mod remove;
 
 pub use add::{Add, add_all};
+pub use authorized::Authorized;
 pub use list::List;
 pub use remove::Remove;
 

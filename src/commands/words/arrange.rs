@@ -38,6 +38,7 @@ pub(super) struct Arranged {
 struct Found {
     app: Option<String>,
     force: bool,
+    json: bool,
     format: Option<String>,
     quiet: bool,
     trace: bool,
@@ -66,6 +67,8 @@ impl Found {
             "--quiet" => self.quiet = true,
             "--trace" => self.trace = true,
             "--force" => self.force = true,
+            // Many programs have it; here it is short for `--format json`.
+            "--json" => self.json = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -149,6 +152,7 @@ pub(super) fn arrange(
     // A flag of every command that this one declares for itself is its own, wherever it stood.
     for (flag, is_set) in [
         ("force", before.force),
+        ("json", before.json),
         ("quiet", before.quiet),
         ("trace", before.trace),
     ] {
@@ -156,7 +160,9 @@ pub(super) fn arrange(
             arranged.push(format!("--{flag}"));
         }
     }
-    let format = match found.format.or(before.format) {
+    let is_json = found.json || (before.json && !owns("json"));
+    let json = is_json.then(|| "json".to_owned());
+    let format = match found.format.or(before.format).or(json) {
         Some(format) if owns("format") => {
             arranged.push(format!("--format={format}"));
             Format::Text

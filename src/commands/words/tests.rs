@@ -64,6 +64,16 @@ fn flags_of_every_command_are_taken_out_wherever_they_stand() {
     let json = command("--format json apps:list").1;
     assert_eq!(json.format, Format::Json);
     assert_eq!(command("apps:list --format=json").1, json);
+    assert_eq!(command("apps:list --json").1, json);
+    assert_eq!(command("--json apps:list").1, json);
+    same(
+        "--json buildpacks:detect shop",
+        "buildpacks:detect shop --json",
+    );
+    same(
+        "config:export blog --json",
+        "config:export blog --format json",
+    );
     assert!(command("--quiet apps:list").1.quiet);
     assert!(command("apps:list --quiet --trace").1.trace);
     let (destroy, _) = command("--force apps:destroy blog");

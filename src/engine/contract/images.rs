@@ -123,8 +123,16 @@ pub async fn removal_is_whole(bench: &Bench<'_>) -> Result<()> {
         engine.observe().await?.iter().any(is_ours),
         "a process is no leftover"
     );
+    ensure!(
+        engine.apps().await?.contains(&bench.app),
+        "not among the apps"
+    );
     engine.remove_app(&bench.app).await?;
     engine.remove_app(&bench.app).await?;
+    ensure!(
+        !engine.apps().await?.contains(&bench.app),
+        "something is left"
+    );
     ensure!(
         !engine.observe().await?.iter().any(is_ours),
         "a process is left"

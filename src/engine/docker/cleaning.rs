@@ -1,8 +1,12 @@
 //! Taking away what is no longer wanted; never anything without our labels.
 
+use std::collections::{BTreeSet, HashMap};
+
 use bollard::Docker;
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
+};
 
 use super::Inner;
 use super::errors::About;
@@ -11,6 +15,30 @@ use crate::engine::{EngineError, ProcessId};
 use crate::model::AppName;
 
 impl Inner {
+    pub(super) async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError> {
+        let docker = self.connection.client().await?;
+        let ours = [(labels::INSTANCE, self.instance.as_str())];
+        let mut apps = BTreeSet::new();
+        for container in self.containers(&docker, &ours).await? {
+            apps.extend(app_of(container.labels.as_ref()));
+        }
+        let networks = ListNetworksOptionsBuilder::default()
+            .filters(&labels::filter(&ours))
+            .build();
+        let networks = docker.list_networks(Some(networks)).await;
+        for network in networks.map_err(|error| self.connection.error(error, About::Call))? {
+            apps.extend(app_of(network.labels.as_ref()));
+        }
+        let images = ListImagesOptionsBuilder::default()
+            .filters(&labels::filter(&ours))
+            .build();
+        let images = docker.list_images(Some(images)).await;
+        for image in images.map_err(|error| self.connection.error(error, About::Call))? {
+            apps.extend(app_of(Some(&image.labels)));
+        }
+        Ok(apps)
+    }
+
     pub(super) async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
         let docker = self.connection.client().await?;
         let of_app = [
@@ -61,6 +89,10 @@ impl Inner {
             None => Ok(()),
         }
     }
+}
+
+fn app_of(labels: Option<&HashMap<String, String>>) -> Option<AppName> {
+    labels?.get(labels::APP)?.parse().ok()
 }
 
 fn kind_of(container: &ContainerSummary) -> Option<&str> {

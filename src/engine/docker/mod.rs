@@ -23,7 +23,7 @@ mod task_stream;
 
 pub use subnets::{InvalidSubnet, Subnet};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -178,6 +178,10 @@ impl ContainerEngine for DockerEngine {
 
     async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError> {
         Arc::clone(&self.inner).run(spec, io).await
+    }
+
+    async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError> {
+        self.inner.apps().await
     }
 
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {

@@ -10,6 +10,7 @@ mod script;
 mod tests;
 mod world;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -296,6 +297,13 @@ impl ContainerEngine for MemoryEngine {
             }
         }
         Ok(0)
+    }
+
+    async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError> {
+        let world = self.reach()?;
+        let of_processes = world.processes.values().map(|held| &held.process.app);
+        let of_images = world.images.iter().filter_map(|image| image.app.as_ref());
+        Ok(of_processes.chain(of_images).cloned().collect())
     }
 
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {

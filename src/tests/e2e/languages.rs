@@ -91,3 +91,30 @@ fn a_folder_named_by_a_staticfile_for_an_app_in_the_browser() {
         "taken apart in the browser",
     );
 }
+
+/// One module is a library of the other, whose jar has all in it and lies beside one that has not.
+#[test]
+fn a_maven_project_of_two_modules() {
+    let server = Server::start();
+    let repository = Repository::copy(&server, "src/tests/e2e/apps/maven", "maven");
+    let push = repository.push();
+    push.succeeds();
+    push.says(&["the module web is the app", "mvn -B"]);
+    assert_eq!(server.body("maven", "/"), "[\"run by\",\"app\"]");
+}
+
+/// A folder of the repository is a dependency; the release reads its settings when it starts, and is used for the release
+/// command, too.
+#[test]
+fn an_elixir_release() {
+    let server = Server::start();
+    server.ssh(&["apps:create", "elixir"]).succeeds();
+    server
+        .ssh(&["config:set", "elixir", "NAME_OF_READER=you"])
+        .succeeds();
+    let repository = Repository::copy(&server, "src/tests/e2e/apps/elixir", "elixir");
+    let push = repository.push();
+    push.succeeds();
+    push.says(&["mix release", "prepared: a release for the database"]);
+    assert_eq!(server.body("elixir", "/"), "a release for you");
+}

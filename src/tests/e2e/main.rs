@@ -42,6 +42,7 @@ mod repository;
 mod routing;
 mod ruby;
 mod server;
+mod shell;
 mod starts;
 mod takeover;
 mod upstreams;

@@ -56,20 +56,21 @@ impl<'a> Repository<'a> {
         Self::copy(server, &format!("examples/{name}"), app)
     }
 
-    /// A copy of a folder of this repository, committed.
+    /// A copy of a folder of mini's own repository, committed.
     #[track_caller]
-    pub(crate) fn copy(server: &'a Server, source: &str, app: &str) -> Self {
+    pub(crate) fn copy(server: &'a Server, path: &str, app: &str) -> Self {
         let repository = Self::empty(server, app);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let copied = Command::new("cp")
             .arg("-R")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).join("."))
+            .arg(source.join("."))
             .arg(&repository.folder)
             .status();
         assert!(
             copied.expect("cp can be run").success(),
-            "{source} was not copied"
+            "{path} was not copied"
         );
-        repository.commit(&format!("A copy of {source}"));
+        repository.commit("The app");
         repository
     }
 

@@ -1,0 +1,3 @@
+defmodule Words do
+  def of(name), do: "a release for #{name}"
+end
