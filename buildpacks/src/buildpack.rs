@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::condition::Condition;
+use crate::dependency_source::DependencySource;
 use crate::environment::Environment;
-use crate::probe::{DependencySource, Probe};
+use crate::probe::Probe;
 use crate::runtime::Runtime;
 
 /// One language, as its folder describes it.

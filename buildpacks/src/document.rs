@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::error::DetectError;
-use crate::repository::{Repository, line_of_pointer, to_json};
+use crate::manifest::{line_of_pointer, to_json};
+use crate::repository::Repository;
 use crate::said::{Origin, Said, place};
 
 /// The file, parsed. Values are named by JSON pointers in TOML files too.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::repository::line_at;
+use crate::manifest::line_at;
 
 /// A table of versions of the operator's own, in the form of `buildpacks/versions.toml`. A runtime it has replaces the one that
 /// came with the program; the others stay.

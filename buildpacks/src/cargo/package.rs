@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::probe::names_in_table;
+use crate::dependency_source::names_in_table;
 use crate::repository::Repository;
 
 /// What the app is mostly called beside its tools and workers.

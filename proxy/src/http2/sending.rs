@@ -44,6 +44,28 @@ impl Sending {
         }
     }
 
+    /// Writes a body that ends with its first frame, if the client has room for all of it; gives the frame back otherwise. Most
+    /// answers are such, and need no future to be written.
+    pub(super) fn pass_on_whole<E>(
+        &mut self,
+        first: Option<Result<Frame<Bytes>, E>>,
+    ) -> Result<(), Option<Result<Frame<Bytes>, E>>> {
+        let data = match first.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) if data.len() <= MAX_BUFFERED_BYTES => data,
+            Some(Ok(Ok(data))) => return Err(Some(Ok(Frame::data(data)))),
+            Some(Ok(Err(other))) => return Err(Some(Ok(other))),
+            Some(Err(error)) => return Err(Some(Err(error))),
+            None => return Err(None),
+        };
+        self.stream.reserve_capacity(data.len());
+        if self.stream.capacity() < data.len() {
+            return Err(Some(Ok(Frame::data(data))));
+        }
+        // If the client has gone, that is seen by nobody.
+        let _ = self.stream.send_data(Piece::new(data), true);
+        Ok(())
+    }
+
     /// Writes a body to its end, beginning with what has been got of it. One that breaks off resets the stream, with the
     /// reason that another stream of HTTP/2 broke off for, if that was it.
     pub(super) async fn pass_on<B>(

@@ -51,9 +51,10 @@ pub(super) fn serve(
     // Both boxed: the runtime moves what becomes a task nine times from first to last, which was 4,500 instructions a request.
     let answer = Box::pin(forward::answer(client, request, answering.interims.clone()));
     Box::pin(async move {
-        if let Some(answer) = answering.wait(answer).await {
-            answering.write(answer).await;
-        }
+        let Some(answer) = answering.wait(answer).await else {
+            return;
+        };
+        answering.write(answer).await;
     })
 }
 
@@ -126,10 +127,19 @@ impl Answering {
             Ok(stream) => stream,
             Err(error) => return self.fail(&error),
         };
-        if !is_over {
-            let patience = self.client.worker.settings.write_timeout;
-            // Who has gone is missed by nobody; the record of the request says so.
-            let _ = Sending::new(stream, patience).pass_on(first, body).await;
+        if is_over {
+            return;
+        }
+        let patience = self.client.worker.settings.write_timeout;
+        let mut sending = Sending::new(stream, patience);
+        let first = match body.is_end_stream() {
+            true => sending.pass_on_whole(first),
+            false => Err(first),
+        };
+        if let Err(first) = first {
+            // Boxed: it would make the futures of all answers twice as large. Who has gone is missed by nobody; the record of
+            // the request says so.
+            let _ = Box::pin(sending.pass_on(first, body)).await;
         }
     }
 
