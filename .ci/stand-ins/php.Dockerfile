@@ -49,6 +49,8 @@ RUN printf '%s\n' '#!/bin/sh' 'set -e' 'for name; do' \
     '    esac' \
     '    packages="$packages php8.4-$package"' \
     '    names="$names $name"' 'done' \
+    'kept=mysqlnd' \
+    'for ini in "$PHP_INI_DIR"/conf.d/*.ini; do ini=$(basename "$ini" .ini); kept="$kept ${ini#*-}"; done' \
     '# As with the official image, packages of PHP are out of reach for apt otherwise.' \
     'apt-get update -qq' \
     'apt-get install -y -qq --no-install-recommends -o Dir::Etc::PreferencesParts=/dev/null $packages' \
@@ -56,7 +58,7 @@ RUN printf '%s\n' '#!/bin/sh' 'set -e' 'for name; do' \
     '# A package may have brought more than was asked for.' \
     'for ini in "$PHP_INI_DIR"/conf.d/[0-9]*-*.ini; do' \
     '    have=$(basename "$ini" .ini); have=${have#*-}' \
-    '    case " $names $(cat /usr/local/etc/php/inside) " in *" $have "*) ;; *) rm "$ini" ;; esac' \
+    '    case " $names $kept " in *" $have "*) ;; *) rm "$ini" ;; esac' \
     'done' 'exec docker-php-ext-enable $names' > /usr/local/bin/install-debian-extensions \
  && printf '%s\n' '#!/bin/sh' 'set -e' 'for name; do' \
     '    case "$name" in -*|pcntl) continue ;; esac' \
@@ -69,8 +71,7 @@ RUN printf '%s\n' '#!/bin/sh' 'set -e' 'for name; do' \
     'mkdir -p "$APACHE_RUN_DIR" "$APACHE_LOCK_DIR" "$APACHE_LOG_DIR"' 'exec apache2 -DFOREGROUND "$@"' > /usr/local/bin/apache2-foreground \
  && chmod 755 /usr/local/bin/* \
  && printf 'Package: php*\nPin: release *\nPin-Priority: -1\n' > /etc/apt/preferences.d/no-debian-php \
- && for ini in "$PHP_INI_DIR"/conf.d/*.ini; do ini=$(basename "$ini" .ini); echo "${ini#*-}"; done | sort -u | tr '\n' ' ' > /usr/local/etc/php/inside \
- && docker-php-ext-enable opcache && echo opcache mysqlnd >> /usr/local/etc/php/inside \
+ && docker-php-ext-enable opcache \
  && php -m && rm -rf /tmp/*
 ENV PHP_VERSION=8.4.24
 ENTRYPOINT ["docker-php-entrypoint"]

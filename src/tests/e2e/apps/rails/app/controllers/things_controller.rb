@@ -1,5 +1,4 @@
 class ThingsController < ActionController::Base
   def index
-    Thing.create!(name: "thing")
   end
 end
