@@ -15,6 +15,7 @@ mod acme;
 mod apps;
 mod branches;
 mod builder;
+mod builds;
 mod certificates;
 mod client;
 mod config;
