@@ -15,6 +15,7 @@
 //! ```
 
 mod additions;
+mod build_secrets;
 mod buildpack;
 mod cargo;
 mod catalogue;

@@ -30,6 +30,9 @@ pub struct Options {
     /// What the build may see as `--build-arg`: declared with `ARG` in the build stage only, so they are not in the image that
     /// runs. They are in the history of the image, so no secret belongs here.
     pub arguments: BTreeMap<String, String>,
+    /// Ids of the secrets the build is given: letters, digits, `-`, `_`, `.`. They are mounted in the steps of a Dockerfile that is
+    /// written for the app; what is a name of a variable is in the environment of those steps. An own Dockerfile mounts them itself.
+    pub secrets: Vec<String>,
     /// Versions there are images for, in place of those that came with the program, runtime by runtime.
     pub versions: Option<Arc<VersionTable>>,
     /// The day ends of life are measured from, `YYYY-MM-DD`. By default the day of the table of versions, which keeps results
@@ -64,6 +67,13 @@ impl Options {
                 "cache_id_prefix",
                 value,
                 "letters, digits, `-`, `_` and `.`",
+            ));
+        }
+        if let Some(value) = self.secrets.iter().find(|id| !is_word(id)) {
+            return Err(invalid(
+                "secrets",
+                value,
+                "ids of letters, digits, `-`, `_` and `.`",
             ));
         }
         if let Some(value) = self.arguments.keys().find(|name| !is_variable(name)) {

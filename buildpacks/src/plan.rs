@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::additions::Additions;
+use crate::build_secrets;
 use crate::buildpack::Command;
 use crate::detection::Detection;
 use crate::detector::Detector;
@@ -256,7 +257,8 @@ impl<'a> Detector<'a> {
         ]);
         let rendered =
             template::render(text, &values).map_err(|problem| evaluation.broken(problem))?;
-        detection.dockerfile = self.additions().add_to(&rendered);
+        let whole = self.additions().add_to(&rendered);
+        detection.dockerfile = build_secrets::mounted(&whole, &self.options.secrets);
         detection.base_images = dockerfile::read(&detection.dockerfile).base_images;
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
 use crate::silence::Silence;
+use crate::taken::Blocked;
 use bytes::Bytes;
 use http::Request;
 use http::header::EXPECT;
@@ -284,6 +285,9 @@ pub(crate) enum ResponseBody {
         service: Rc<LocalService>,
         silence: Option<Box<Silence>>,
         in_flight: Option<InFlight>,
+        /// The client's connection, if all of that waits for this body: none is taken from the upstream as long as the
+        /// client does not take what there is.
+        is_blocked: Option<Blocked>,
     },
     /// From an upstream, packed on its way.
     Packed(Box<Packed>),
@@ -308,7 +312,16 @@ impl ResponseBody {
             service,
             silence,
             in_flight,
+            is_blocked: None,
         }
+    }
+
+    /// The same over HTTP/1, where whoever writes it asks for more each time the client has taken something.
+    pub(crate) fn for_line(mut self, client: &Blocked) -> ResponseBody {
+        if let ResponseBody::Upstream { is_blocked, .. } = &mut self {
+            *is_blocked = Some(client.clone());
+        }
+        self
     }
 }
 
@@ -347,7 +360,11 @@ impl Body for ResponseBody {
                 service,
                 silence,
                 in_flight,
+                is_blocked,
             } => {
+                if is_blocked.as_ref().is_some_and(Blocked::get) {
+                    return Poll::Pending;
+                }
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
                     if too_long == Some(Poll::Ready(())) {

@@ -3,6 +3,7 @@
 use crate::drain::Open;
 use crate::forwarded::Said;
 use crate::gate::Visit;
+use crate::taken::Blocked;
 use crate::tls::Shown;
 use crate::worker::Worker;
 use http::{HeaderMap, HeaderValue};
@@ -20,6 +21,8 @@ pub(crate) struct Client {
     /// What it was shown, if it speaks TLS.
     pub(crate) tls: Option<Shown>,
     pub(crate) open: Open,
+    /// It does not take what is written to it.
+    pub(crate) is_blocked: Blocked,
     /// The port it came in by, if that was opened beside the listeners and has routes of its own.
     pub(crate) own_port: Option<u16>,
     _visit: Option<Visit>,
@@ -87,6 +90,7 @@ impl Client {
             is_trusted,
             tls,
             open: seat.open,
+            is_blocked: Blocked::default(),
             own_port: ends.own_port,
             _visit: seat.visit,
         }

@@ -43,9 +43,10 @@ use tokio::net::TcpStream;
 const TOO_LATE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bytes of one body that hyper holds at one end of a connection of HTTP/1 until the other end takes them. By its default of
-/// 408 KiB, 500 clients that read nothing held 540 MiB, by this 210 (`make soak`; haproxy: 26).
-pub(crate) const MAX_BUFFER_BYTES: usize = 128 * 1024;
+/// Bytes that hyper reads and holds at once at either end of a connection of HTTP/1; also the largest head of an answer. Together
+/// with [`Blocked`](crate::taken::Blocked), 500 clients that read nothing held 107 MiB by it (`make soak`; haproxy: 26), 204 by
+/// 128 KiB, and 33 by 32 KiB, by which large bodies cost a quarter more CPU time. By 64 KiB they cost what they did by 128.
+pub(crate) const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How HTTP/1 is spoken with clients.
 pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {
@@ -66,7 +67,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: E
     let client = Rc::new(Client::new(worker, ends, seat, None));
     let patience = client.worker.settings.write_timeout;
     let interims = Interims::new();
-    let stream = Taken::new(Socket::new(stream), patience);
+    let stream = Taken::new(Socket::new(stream), patience, client.is_blocked.clone());
     let stream = Whole::new(Line::new(
         stream,
         interims.clone(),
@@ -108,9 +109,10 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     worker.ledger.tls_handshake(true);
     let client = Rc::new(Client::new(worker, ends, seat, Some(shown)));
     let patience = client.worker.settings.write_timeout;
-    let stream = Taken::new(stream, patience);
+    let stream = Taken::new(stream, patience, client.is_blocked.clone());
+    // Boxed: a handshake that is never finished holds no room for what would come after it.
     if is_http2 {
-        report(http2::serve(client, stream).await, ends);
+        report(Box::pin(http2::serve(client, stream)).await, ends);
     } else {
         let interims = Interims::new();
         let io = TokioIo::new(Line::new(
@@ -118,7 +120,7 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
             interims.clone(),
             client.worker.settings.half_closed_timeout,
         ));
-        let ended = serve_http1(&client, io, interims).await;
+        let ended = Box::pin(serve_http1(&client, io, interims)).await;
         // Whoever agreed on HTTP/1 by ALPN and then sends the preface of HTTP/2 is cut off.
         report(ended.map(drop), ends);
     }

@@ -438,8 +438,14 @@ impl Forwarding {
             }
             let service = Rc::clone(self.exchange.service());
             let in_flight = self.in_flight.take();
-            let response =
-                response.map(|body| ResponseBody::upstream(body, lease, service, in_flight));
+            let line = self.may_close.then(|| &self.exchange.client().is_blocked);
+            let response = response.map(|body| {
+                let body = ResponseBody::upstream(body, lease, service, in_flight);
+                match line {
+                    Some(client) => body.for_line(client),
+                    None => body,
+                }
+            });
             return self.pack(response);
         }
         // An upstream that changes the protocol without being asked does not speak HTTP.

@@ -3,9 +3,25 @@
 use crate::deadline::Deadline;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whether something waits until a client takes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocked(Arc<AtomicBool>);
+
+impl Blocked {
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, is_blocked: bool) {
+        self.0.store(is_blocked, Ordering::Relaxed);
+    }
+}
 
 /// A stream and how long its reader may take nothing. Reading is not limited here: what a client owes and when depends
 /// on what it is asked for.
@@ -13,15 +29,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Taken<S> {
     stream: S,
     limit: Duration,
+    is_blocked: Blocked,
     /// Since when nothing was taken, as long as something waits for that.
     blocked: Option<Deadline>,
 }
 
 impl<S> Taken<S> {
-    pub(crate) fn new(stream: S, limit: Duration) -> Taken<S> {
+    /// `is_blocked` is told whether what is written waits for the reader.
+    pub(crate) fn new(stream: S, limit: Duration, is_blocked: Blocked) -> Taken<S> {
         Taken {
             stream,
             limit,
+            is_blocked,
             blocked: None,
         }
     }
@@ -34,9 +53,11 @@ impl<S> Taken<S> {
         if outcome.is_ready() {
             if self.blocked.is_some() {
                 self.blocked = None;
+                self.is_blocked.set(false);
             }
             return outcome;
         }
+        self.is_blocked.set(true);
         let limit = self.limit;
         let blocked = self.blocked.get_or_insert_with(|| Deadline::after(limit));
         let over = blocked.poll_over(cx);
@@ -90,7 +111,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Taken;
+    use super::{Blocked, Taken};
     use crate::deadline::tests::on_paused_time;
     use std::io::ErrorKind;
     use std::time::Duration;
@@ -104,7 +125,8 @@ mod tests {
     fn a_reader_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         on_paused_time(|| async {
             let (near, mut far) = duplex(10);
-            let mut stream = Taken::new(near, LIMIT);
+            let is_blocked = Blocked::default();
+            let mut stream = Taken::new(near, LIMIT, is_blocked.clone());
             let reading = spawn_local(async move {
                 // All of the first hundred bytes, though it takes nearly ten minutes.
                 for _ in 0..10 {
@@ -115,12 +137,14 @@ mod tests {
             });
             let begun = Instant::now();
             stream.write_all(&[0; 100]).await.unwrap();
+            assert!(!is_blocked.get());
             assert!(begun.elapsed() > 8 * LIMIT);
             let _far = reading.await.unwrap();
             let begun = Instant::now();
             let error = stream.write_all(&[0; 11]).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(begun.elapsed() >= LIMIT);
+            assert!(is_blocked.get());
         });
     }
 }

@@ -6,10 +6,14 @@ and at the end what became of it, as JSON.
   readers     COUNT requests for 10 MiB of which nothing is read
   idle        COUNT connections that say nothing
   handshakes  COUNT beginnings of a TLS handshake in all, 1,000 at a time, each broken off when the next one is due
+  halves      COUNT halves of the first message of a TLS handshake in all, of which the rest never comes; at once as many as a
+              process may have files, but for 2,000
 """
 
 import asyncio
 import json
+import resource
+import select
 import socket
 import ssl
 import struct
@@ -94,6 +98,46 @@ class Hostile:
         for door in doors:
             self.close(door)
 
+    def halves(self):
+        """Not by asyncio: they have to be there faster than the other side gives them up."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        hello = beginning_of_tls(self.name)
+        half = hello[: len(hello) // 2]
+        print("ready", flush=True)
+        doors, heard = {}, select.epoll()
+        heard.register(sys.stdin, select.EPOLLIN | select.EPOLLHUP)
+        is_over = False
+        while not is_over:
+            # The other side has files to keep as well, and may have no more of them than we may.
+            has_room = len(doors) < most - 2000 and self.opened < self.count
+            if has_room and (door := self.half(half)):
+                doors[door.fileno()] = door
+                heard.register(door, select.EPOLLIN | select.EPOLLRDHUP)
+            self.peak = max(self.peak, len(doors))
+            for number, _ in heard.poll(0 if has_room else 1, 1000):
+                is_over |= number == sys.stdin.fileno()
+                if door := doors.pop(number, None):
+                    self.cut += 1
+                    door.close()
+        return len(doors)
+
+    def half(self, hello):
+        door = socket.socket()
+        door.settimeout(0.2)
+        # Ended by a reset, so that no port waits for stragglers.
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        try:
+            door.bind((self.sources[self.opened % len(self.sources)], 0))
+            door.connect((self.host, self.port))
+            door.send(hello)
+        except OSError:
+            self.refused += 1
+            door.close()
+            return None
+        self.opened += 1
+        return door
+
     async def run(self):
         head = f"POST /1k HTTP/1.1\r\nHost: {self.name}\r\n".encode()
         what = {
@@ -118,6 +162,9 @@ class Hostile:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.say(held)
+
+    def say(self, held):
         print(json.dumps({"opened": self.opened, "refused": self.refused, "cut": self.cut, "held": held, "peak": self.peak}))
 
 
@@ -132,4 +179,8 @@ def beginning_of_tls(name):
 
 
 host, port, name, kind, count = sys.argv[1:6]
-asyncio.run(Hostile(host, int(port), name, kind, int(count)).run())
+hostile = Hostile(host, int(port), name, kind, int(count))
+if kind == "halves":
+    hostile.say(hostile.halves())
+else:
+    asyncio.run(hostile.run())

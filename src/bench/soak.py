@@ -19,7 +19,7 @@ UPLOAD_BYTES = 100_000
 # What memory may still grow by after three rounds, when all pools and caches have been filled: a leak of 16 bytes a request shows.
 GROWTH_MIB = 10
 # Kind, how many, where to.
-HOSTILE = [("heads", 2000, "http"), ("bodies", 1000, "http"), ("readers", 500, "http"), ("idle", 2000, "http"), ("handshakes", 100_000, "https")]
+HOSTILE = [("heads", 2000, "http"), ("bodies", 1000, "http"), ("readers", 500, "http"), ("idle", 2000, "http"), ("handshakes", 100_000, "https"), ("halves", 100_000, "https")]
 MOST = 100
 
 
@@ -75,14 +75,15 @@ def hostile(part, contest, report):
     report.section("Clients that mean harm")
     report.add("Beside them, one that asks 200 times a second over four kept connections. held: connections that were still open after it.")
     for proxy, peer in contest.peers.items():
-        steady = lambda: contest.h2load(f"http://{contest.plain}:{peer.http}/1k", ["--h1", "-c4", "--rps=50"], 2400)
-        quiet = steady()
+        steady = lambda seconds: contest.h2load(f"http://{contest.plain}:{peer.http}/1k", ["--h1", "-c4", "--rps=50"], 200 * seconds)
+        quiet = steady(12)
         rows = [["nobody", Figure([quiet.p50], 2), Figure([quiet.p99], 2), quiet.errors, "", "", "", ""]]
         for kind, count, door in HOSTILE:
             before = memory_mib(peer.process.pid)[0]
             name = SECURE if door == "https" else contest.plain
             with Attack(part, getattr(peer, door), name, kind, count) as attack:
-                load = steady()
+                # Halves are given up after 10 s, and only then there is room for more.
+                load = steady(60 if kind == "halves" else 12)
                 grown = memory_mib(peer.process.pid)[0] - before
                 found = attack.end()
             rows.append([f"{count:,} {kind}", Figure([load.p50], 2), Figure([load.p99], 2), load.errors, found["cut"], found["held"], found["refused"], Figure([grown])])

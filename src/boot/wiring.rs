@@ -176,7 +176,8 @@ async fn acme(
 fn deploy_settings(settings: &Settings) -> DeploySettings {
     DeploySettings {
         data_dir: settings.data_dir.clone(),
-        build_timeout: settings.build_timeout,
+        build_limits: settings.build_limits,
+        build_cache_budget_bytes: settings.build_cache_budget_bytes,
         builds_at_once: settings.builds_at_once,
         keep_releases: settings.keep_releases,
         disk_floor: settings.disk_floor,

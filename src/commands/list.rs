@@ -131,6 +131,8 @@ commands! {
     "builds:info" => BuildsInfo(builds::Info),
     "builds:list" => BuildsList(builds::List),
     "builds:output" => BuildsOutput(builds::Output),
+    "builds:prune" => BuildsPrune(builds::Prune),
+    "builds:report" => BuildsReport(builds::Report),
     "certs:add" or "certs:update" => CertsAdd(certs::Add),
     "certs:auto" => CertsAuto(certs::Auto),
     "certs:auto-global" => CertsAutoGlobal(certs::AutoGlobal),

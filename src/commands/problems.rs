@@ -63,6 +63,9 @@ impl From<EngineError> for Problem {
                 said,
                 "Check the command",
             ),
+            EngineError::BuildOutOfMemory { .. } => {
+                Problem::new(Kind::AppFailed, "The build failed", error.to_string(), "")
+            }
             EngineError::BuildFailed { said, .. } => {
                 Problem::new(Kind::AppFailed, "The build failed", said, "")
             }

@@ -7,8 +7,10 @@ use futures_util::StreamExt;
 use mini_buildpacks::dockerignore::{self, Dockerignore};
 use mini_buildpacks::{Subdirectory, Tree};
 
+use super::mask::Mask;
 use super::pipeline::{Built, Detected};
 use super::run::Run;
+use super::slots::{Next, Slot};
 use super::{Deployer, problem};
 use crate::engine::{BuildEvent, BuildSpec};
 use crate::model::{ImageId, Kind, Problem};
@@ -28,7 +30,7 @@ pub(super) async fn build(
     let app = &run.app.name;
     let detection = &detected.detection;
     require_space(deployer, run).await?;
-    let _slot = slot(deployer, run).await?;
+    let _slot = slot(deployer, run).await;
     run.header(format!("Building {app} from {}", source_of(detection)))
         .await;
     for line in &detection.evidence {
@@ -43,8 +45,10 @@ pub(super) async fn build(
         tag: format!("mini/{app}:{}", run.id),
         dockerfile: GENERATED.to_owned(),
         arguments: detection.arguments.clone(),
+        secrets: detected.terms.secrets.clone(),
         target: detection.target.clone(),
-        is_without_cache: detected.cache.is_cold,
+        memory_limit_bytes: detected.terms.limits.memory_bytes,
+        is_without_cache: detected.terms.cache.is_cold,
     };
     let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
@@ -53,7 +57,7 @@ pub(super) async fn build(
         Box::new(move |path| !ignored.is_ignored(path)),
         vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
     );
-    let limit = deployer.settings.build_timeout;
+    let limit = detected.terms.limits.timeout;
     // What does not depend on the image is made while it is built.
     let (built, subject, prepared) = tokio::join!(
         tokio::time::timeout(limit, follow(deployer, run, &spec, context)),
@@ -71,14 +75,14 @@ pub(super) async fn build(
                 "{app} was not deployed: the build did not end within {}",
                 problem::in_words(limit)
             ),
-            "a build has that long (setting `build-timeout`)",
+            "a build has that long (`builder:set APP build-timeout`, else the server's setting of that name)",
             "see which step hangs in the lines above, correct it, and push again",
         ))
     })?;
-    if detected.cache.is_cold {
+    if detected.terms.cache.is_cold {
         deployer
             .store
-            .warm_build_cache(run.app.id, detected.cache)
+            .warm_build_cache(run.app.id, detected.terms.cache)
             .await?;
     }
     let subject = subject.unwrap_or_default();
@@ -104,7 +108,14 @@ async fn follow(
     context: crate::engine::ContextStream,
 ) -> Result<ImageId, Problem> {
     let what = || format!("{} was not deployed: its build failed", run.app.name);
-    let failed = |error| problem::engine(what(), &error);
+    let mask = Mask::new(&spec.secrets);
+    let failed = |error| {
+        let problem = problem::engine(what(), &error);
+        Problem {
+            why: mask.masked(problem.why),
+            ..problem
+        }
+    };
     let mut events = deployer.engine.build(spec, context).await.map_err(failed)?;
     while let Some(event) = events.next().await {
         match event.map_err(failed)? {
@@ -116,7 +127,14 @@ async fn follow(
                 name,
                 is_cached: false,
             } => run.line(shortened(&name)).await,
-            BuildEvent::Line(text) => run.line(format!("  {text}")).await,
+            BuildEvent::Line(text) => run.line(mask.masked(format!("  {text}"))).await,
+            BuildEvent::Unwatched { step } => {
+                run.warn(format!(
+                    "The memory limit of builds does not hold for {}: what it uses cannot be seen on this server",
+                    shortened(&step)
+                ))
+                .await;
+            }
             BuildEvent::Done(image) => return Ok(image),
         }
     }
@@ -158,24 +176,26 @@ async fn pull(deployer: &Deployer, run: &Run, image: &str) -> Result<(), Problem
     Ok(())
 }
 
-/// Waits for one of the places in which builds go on at once.
-async fn slot<'a>(
-    deployer: &'a Deployer,
-    run: &Run,
-) -> Result<tokio::sync::SemaphorePermit<'a>, Problem> {
-    if let Ok(slot) = deployer.build_slots.try_acquire() {
-        return Ok(slot);
+/// Waits for one of the places in which builds go on at once, and says so.
+async fn slot<'a>(deployer: &'a Deployer, run: &Run) -> Slot<'a> {
+    let limit = deployer.slots.limit();
+    let builds = match limit {
+        1 => "1 build goes on".to_owned(),
+        limit => format!("{limit} builds go on"),
+    };
+    let mut waiting = deployer.slots.enter(&run.id);
+    loop {
+        let place = match waiting.next().await {
+            Next::Taken(slot) => return slot,
+            Next::Ahead(0) => "this one is next".to_owned(),
+            Next::Ahead(1) => "1 other is ahead in the line".to_owned(),
+            Next::Ahead(ahead) => format!("{ahead} others are ahead in the line"),
+        };
+        run.header(format!(
+            "Waiting to build: {builds}, as many as may at once; {place}"
+        ))
+        .await;
     }
-    let limit = deployer.settings.builds_at_once;
-    run.header(format!(
-        "Waiting to build: {limit} at once, and other apps are being built"
-    ))
-    .await;
-    deployer
-        .build_slots
-        .acquire()
-        .await
-        .map_err(|_| super::run::lost())
 }
 
 /// Refuses to build on a disk that is nearly full, so that what runs keeps room for its logs and data.
@@ -197,7 +217,7 @@ async fn require_space(deployer: &Deployer, run: &Run) -> Result<(), Problem> {
                 floor.bytes >> 20,
                 floor.percent
             ),
-            "free some space (`docker system df` shows what is used), then push again",
+            "free some space (`builds:prune` removes what mini no longer needs, `docker system df` shows what is used), then push again",
         )),
         Err(_) => Err(super::run::lost()),
     }

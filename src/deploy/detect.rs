@@ -6,11 +6,12 @@ use std::sync::Arc;
 use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 
 use super::checks::declared_checks;
-use super::pipeline::{Detected, Received, Runnable};
+use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
-use super::{Deployer, Deploys};
+use super::{BuildLimits, Deployer, Deploys};
 use crate::model::{
-    App, BuildCache, BuilderSetting, CommitId, Kind, Problem, ProcessType, Timestamp,
+    App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
+    Timestamp,
 };
 
 /// Variables of an app that begin so say how it is built.
@@ -32,19 +33,23 @@ impl Deploys {
             .tree(&app.name, commit)
             .await
             .map_err(|error| super::problem::git(&app.name, &error))?;
-        let (options, _) = options(&self.deployer, app).await?;
+        let (builder, config) = decided(&self.deployer, app).await?;
+        let options = options(&self.deployer, app, &builder, &config);
         let found = tokio::task::spawn_blocking(move || mini_buildpacks::detect(&tree, &options));
         found.await.map_err(|_| super::run::lost())
     }
 }
 
-/// What was decided about the builds of an app outside of its repository, and the cache they use.
-async fn options(deployer: &Deployer, app: &App) -> Result<(Options, BuildCache), Problem> {
+/// What was decided about the builds of an app outside of its repository.
+async fn decided(deployer: &Deployer, app: &App) -> Result<(Builder, ConfigVars), Problem> {
     let (builder, config) = tokio::join!(
         deployer.store.builder(app.id),
         deployer.store.config(app.id),
     );
-    let (builder, config) = (builder?, config?);
+    Ok((builder?, config?))
+}
+
+fn options(deployer: &Deployer, app: &App, builder: &Builder, config: &ConfigVars) -> Options {
     let set = |setting| builder.get(setting).map(str::to_owned);
     let variables = config
         .iter()
@@ -55,7 +60,8 @@ async fn options(deployer: &Deployer, app: &App) -> Result<(Options, BuildCache)
         0 => app.name.to_string(),
         generation => format!("{}.{generation}", app.name),
     };
-    let options = Options {
+    let ids = builder.secrets.keys();
+    Options {
         image_mirrors: deployer.settings.image_mirrors.clone(),
         cache_id_prefix: Some(prefix),
         selected: set(BuilderSetting::Selected),
@@ -66,10 +72,44 @@ async fn options(deployer: &Deployer, app: &App) -> Result<(Options, BuildCache)
         arguments: arguments
             .map(|(name, value)| (name.to_string(), value.clone()))
             .collect(),
+        secrets: ids.map(BuildSecretId::to_string).collect(),
         versions: deployer.settings.versions.clone(),
         today: Some(Timestamp::now().strftime("%Y-%m-%d").to_string()),
-    };
-    Ok((options, builder.cache))
+    }
+}
+
+/// The terms of a build.
+fn terms(
+    deployer: &Deployer,
+    app: &App,
+    builder: &Builder,
+    config: &ConfigVars,
+) -> Result<BuildTerms, Problem> {
+    let by_default = deployer.settings.build_limits;
+    let mut secrets = BTreeMap::new();
+    for (id, key) in &builder.secrets {
+        let Some(value) = config.get(key) else {
+            let name = &app.name;
+            return Err(Problem::new(
+                Kind::AppFailed,
+                format!("{name} was not deployed: its build secret {id} has no value"),
+                format!("it takes the value of the config var {key}, which is not set"),
+                format!(
+                    "set it with `config:set {name} {key}=VALUE`, or take the secret away with \
+                     `docker-options:remove {name} build \"--secret id={id}\"`, and push again"
+                ),
+            ));
+        };
+        secrets.insert(id.to_string(), value.clone());
+    }
+    Ok(BuildTerms {
+        cache: builder.cache,
+        limits: BuildLimits {
+            timeout: builder.timeout().unwrap_or(by_default.timeout),
+            memory_bytes: builder.memory_limit_bytes().or(by_default.memory_bytes),
+        },
+        secrets,
+    })
 }
 
 pub(super) async fn detect(
@@ -87,7 +127,9 @@ pub(super) async fn detect(
     for warning in tree.warnings() {
         run.warn(warning.clone()).await;
     }
-    let (options, cache) = options(deployer, &run.app).await?;
+    let (builder, config) = decided(deployer, &run.app).await?;
+    let options = options(deployer, &run.app, &builder, &config);
+    let terms = terms(deployer, &run.app, &builder, &config)?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
         let detection = mini_buildpacks::detect(&searched, &options);
@@ -127,7 +169,7 @@ pub(super) async fn detect(
         tree,
         detection,
         runnable,
-        cache,
+        terms,
     })
 }
 

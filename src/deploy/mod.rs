@@ -6,8 +6,10 @@ mod check;
 mod checks;
 mod detect;
 mod http_check;
+mod mask;
 mod pipeline;
 mod problem;
+mod prune;
 mod push;
 mod queue;
 mod recover;
@@ -15,7 +17,9 @@ mod redeploy;
 mod release;
 mod route;
 mod run;
+mod slots;
 
+pub use prune::Pruned;
 pub use queue::LockOut;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,11 +31,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use mini_buildpacks::VersionTable;
-use tokio::sync::Semaphore;
 
 use self::pipeline::Entry;
 use self::queue::{Place, Queue, Turn};
 use self::run::{Move, Run};
+use self::slots::Slots;
 use crate::engine::{ContainerEngine, Limits};
 use crate::events::{Event, EventBody, Journal};
 use crate::git::Repositories;
@@ -91,19 +95,30 @@ pub struct DiskFloor {
     pub percent: u8,
 }
 
+/// How far a build may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildLimits {
+    /// How long it may take; a release command has as long.
+    pub timeout: Duration,
+    /// Memory of a step, bytes; none for no limit.
+    pub memory_bytes: Option<u64>,
+}
+
 /// The numbers deploys go by; DECISIONS of the project name the defaults.
 #[derive(Debug, Clone)]
 pub struct DeploySettings {
     /// The data directory, whose disk is watched.
     pub data_dir: PathBuf,
-    /// How long a build, or a release command, may take.
-    pub build_timeout: Duration,
+    /// Limits of a build whose app has none of its own.
+    pub build_limits: BuildLimits,
     /// How many builds go on at once.
     pub builds_at_once: usize,
     /// How many images with their releases are kept per app.
     pub keep_releases: usize,
     /// Free space needed for a build.
     pub disk_floor: DiskFloor,
+    /// What the cache of builds may take, bytes; none for no budget.
+    pub build_cache_budget_bytes: Option<u64>,
     /// Checks of processes that declare none.
     pub checks: CheckPolicy,
     /// Limits of one-off processes.
@@ -145,7 +160,7 @@ struct Deployer {
     reconciler: Reconciler,
     settings: DeploySettings,
     queue: Arc<Queue>,
-    build_slots: Semaphore,
+    slots: Slots,
     salt: AtomicU16,
 }
 
@@ -160,7 +175,7 @@ impl Deploys {
             reconciler,
             settings,
         } = parts;
-        let build_slots = Semaphore::new(settings.builds_at_once.max(1));
+        let slots = Slots::new(settings.builds_at_once);
         let deployer = Deployer {
             store,
             journal,
@@ -169,7 +184,7 @@ impl Deploys {
             reconciler,
             settings,
             queue: Arc::default(),
-            build_slots,
+            slots,
             salt: AtomicU16::new(0),
         };
         Self {
@@ -189,6 +204,25 @@ impl Deploys {
             run.cancel.cancel();
         }
         Ok(runs.iter().map(|run| run.id.clone()).collect())
+    }
+
+    /// Free space needed for a build.
+    pub fn disk_floor(&self) -> DiskFloor {
+        self.deployer.settings.disk_floor
+    }
+
+    /// Limits of a build whose app has none of its own.
+    pub fn build_limits(&self) -> BuildLimits {
+        self.deployer.settings.build_limits
+    }
+
+    /// The deploys that wait, for another of their app or for a place to build in.
+    pub fn waiting(&self) -> BTreeSet<DeployId> {
+        let behind = self.deployer.queue.all_waiting();
+        behind
+            .into_iter()
+            .chain(self.deployer.slots.waiting())
+            .collect()
     }
 
     /// The deploy of an app that is going on, if any.
@@ -330,6 +364,9 @@ impl Deployer {
         }
         route::put_away(&self, &run.app).await;
         drop(turn);
+        if matches!(run.trigger, Trigger::Push | Trigger::Rebuild) {
+            prune::shrink_cache(&self).await;
+        }
     }
 
     async fn turn(&self, run: &Run, place: Place) -> Result<Turn, Problem> {

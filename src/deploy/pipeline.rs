@@ -7,12 +7,12 @@ use std::sync::Arc;
 use mini_buildpacks::Detection;
 
 use super::run::{Run, canceled};
-use super::{Deployer, build, check, detect, redeploy, release, route};
+use super::{BuildLimits, Deployer, build, check, detect, redeploy, release, route};
 use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
     BuildCache, Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release,
-    ReleaseVersion, Step,
+    ReleaseVersion, Secret, Step,
 };
 
 /// A commit that was pushed.
@@ -26,7 +26,15 @@ pub(super) struct Detected {
     pub(super) tree: CommitTree,
     pub(super) detection: Detection,
     pub(super) runnable: Runnable,
+    pub(super) terms: BuildTerms,
+}
+
+/// What was decided about the build outside of the repository.
+pub(super) struct BuildTerms {
     pub(super) cache: BuildCache,
+    pub(super) limits: BuildLimits,
+    /// By the id they are mounted with.
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 /// What an image can run, and how it is checked.

@@ -72,7 +72,7 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             Kind::Unavailable,
             what,
             "the disk of the server is full",
-            "free some space (`docker system df` shows what is used), then push again",
+            "free some space (`builds:prune` removes what mini no longer needs, `docker system df` shows what is used), then push again",
         ),
         EngineError::BuildFailed { step, said } => Problem::new(
             Kind::AppFailed,
@@ -82,6 +82,12 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
                 None => said.clone(),
             },
             "the lines above say more; correct it, commit, and push again",
+        ),
+        EngineError::BuildOutOfMemory { step, .. } => Problem::new(
+            Kind::AppFailed,
+            what,
+            format!("{error} in the step `{step}`"),
+            "have it need less, or raise the limit with `builder:set APP build-memory-limit SIZE`, and push again",
         ),
         EngineError::CannotStart { said } => Problem::new(
             Kind::AppFailed,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use super::run::Run;
-use crate::model::{AppName, Kind, Problem};
+use crate::model::{AppName, DeployId, Kind, Problem};
 
 /// All lines, by app.
 #[derive(Default)]
@@ -124,6 +124,13 @@ impl Queue {
         let lines = self.lock();
         let (run, _) = lines.get(app)?.waiting.as_ref()?;
         Some(run.clone())
+    }
+
+    /// The deploys of all apps that wait for another of their app.
+    pub(super) fn all_waiting(&self) -> Vec<DeployId> {
+        let lines = self.lock();
+        let waiting = lines.values().filter_map(|line| line.waiting.as_ref());
+        waiting.map(|(run, _)| run.id.clone()).collect()
     }
 
     /// All deploys that run or wait.

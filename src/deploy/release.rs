@@ -138,7 +138,7 @@ async fn run_release_command(
         output,
         resize,
     };
-    let limit = deployer.settings.build_timeout;
+    let limit = deployer.settings.build_limits.timeout;
     let ran = tokio::time::timeout(limit, async {
         tokio::join!(deployer.engine.run(&spec, io), relay(run, lines)).0
     });

@@ -11,9 +11,9 @@ mod spec;
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use memory::MemoryEngine;
 pub use spec::{
-    BuildEvent, BuildSpec, Change, ContextStream, EngineError, EngineVersion, GroupSpec,
-    ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
-    ProcessState, Stream, TerminalSize,
+    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContextStream, EngineError,
+    EngineVersion, GroupSpec, ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo,
+    OneOffSpec, Process, ProcessId, ProcessState, Stream, TerminalSize,
 };
 
 use std::collections::BTreeSet;
@@ -83,6 +83,24 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Removes the images of an app whose ids are not in `keep`; never one that carries no label of ours. Returns how
     /// many were removed.
     async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError>;
+
+    /// The images of this installation, of one app or of all, those of apps that are gone as well.
+    async fn images(&self, app: Option<&AppName>) -> Result<Vec<AppImage>, EngineError>;
+
+    /// Removes these images of an app; never one that is used, that carries no label of ours, or that somebody has given a
+    /// tag of their own. Returns those that were removed.
+    async fn remove_images(
+        &self,
+        app: &AppName,
+        ids: &[ImageId],
+    ) -> Result<Vec<ImageId>, EngineError>;
+
+    /// What the cache of the builder takes. Slow where the engine counts everything else as well.
+    async fn build_cache(&self) -> Result<BuildCacheUse, EngineError>;
+
+    /// Removes of the builder's cache what was not used for longest, whoever filled it, until it takes no more than this;
+    /// nothing that a build is using. Returns what was freed, bytes.
+    async fn shrink_build_cache(&self, keep_bytes: u64) -> Result<u64, EngineError>;
 
     /// Runs a one-off process to its end and returns its exit status (128 + signal when it was killed by one). The
     /// container is removed afterwards, also when the future is dropped.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{
-    AppName, ConfigVars, DeployId, ImageId, ProcessCommand, ProcessType, ReleaseVersion, Timestamp,
+    AppName, ConfigVars, DeployId, ImageId, ProcessCommand, ProcessType, ReleaseVersion, Secret,
+    Timestamp,
 };
 
 /// Why the engine did not do what was asked.
@@ -52,6 +53,14 @@ pub enum EngineError {
         step: Option<String>,
         /// What the builder said.
         said: String,
+    },
+    /// A step of a build used more memory than it may, and the build was stopped.
+    #[error("the build needed more than {} MiB of memory", limit_bytes >> 20)]
+    BuildOutOfMemory {
+        /// The step.
+        step: String,
+        /// What it may use.
+        limit_bytes: u64,
     },
     /// The container could not be started: its command was not found, is not executable, or a limit is not possible.
     #[error("{said}")]
@@ -178,8 +187,12 @@ pub struct BuildSpec {
     pub dockerfile: String,
     /// Build arguments; not secret.
     pub arguments: BTreeMap<String, String>,
+    /// Secrets by the id that steps mount them with. They are in no layer and no history of the image.
+    pub secrets: BTreeMap<String, Secret>,
     /// The stage to build; the last when none.
     pub target: Option<String>,
+    /// How much memory a step may use, bytes; none for no limit.
+    pub memory_limit_bytes: Option<u64>,
     /// Whether no step may be taken from the cache.
     pub is_without_cache: bool,
 }
@@ -199,6 +212,11 @@ pub enum BuildEvent {
     },
     /// One line of output, without its end.
     Line(String),
+    /// A step whose memory cannot be seen, so that its limit does not hold.
+    Unwatched {
+        /// As the builder names it.
+        step: String,
+    },
     /// The image is there.
     Done(ImageId),
 }
@@ -214,6 +232,29 @@ pub struct ImageFacts {
     pub has_command: bool,
     /// Size in bytes.
     pub size_bytes: u64,
+}
+
+/// An image of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppImage {
+    /// Its id.
+    pub id: ImageId,
+    /// The app, from its label.
+    pub app: AppName,
+    /// Size in bytes, with the layers it shares with others.
+    pub size_bytes: u64,
+    /// Whether a container was made from it, by whomever.
+    #[serde(skip)]
+    pub is_used: bool,
+}
+
+/// What the cache of the builder takes. It is that of all who build with this engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BuildCacheUse {
+    /// Bytes, without what images have as well.
+    pub bytes: u64,
+    /// What of them no build is using.
+    pub removable_bytes: u64,
 }
 
 /// Which lines of a log are wanted.

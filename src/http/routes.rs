@@ -17,6 +17,8 @@ use crate::model::{Kind, Problem};
 pub(super) const PROTOCOL: &str = "mini-session";
 /// Path of commands, before the name.
 pub(super) const COMMANDS: &str = "/api/commands/";
+/// Path of the sets of config vars to begin with.
+const TEMPLATES: &str = "/api/env-templates";
 /// Path of the figures.
 const METRICS: &str = "/metrics";
 /// Longest arguments, bytes.
@@ -34,6 +36,10 @@ pub(super) async fn answer(
             &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
         )),
         (&Method::GET, METRICS) => figures(&platform).await,
+        (&Method::GET, TEMPLATES) => match read("config:templates", b"") {
+            Ok(command) => run(command, platform, door).await,
+            Err(problem) => Err(problem),
+        },
         (method, path) => match path.strip_prefix(COMMANDS) {
             Some(_) if *method != Method::POST => Ok(refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -120,7 +126,15 @@ async fn command(
             "",
         )
     })?;
-    let command = read(name, &body.to_bytes())?;
+    run(read(name, &body.to_bytes())?, platform, door).await
+}
+
+/// Runs a command for someone who types nothing.
+async fn run(
+    command: AnyCommand,
+    platform: Platform,
+    door: Door,
+) -> Result<Response<Full<Bytes>>, Problem> {
     // A task of its own: a caller that hangs up does not stop half-way what was begun.
     let answered = tokio::spawn(async move {
         let (session, mut said) = deaf_session(door);

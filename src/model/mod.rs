@@ -21,7 +21,7 @@ mod value_kind;
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
-pub use builder::{BuildCache, Builder, BuilderSetting};
+pub use builder::{BuildCache, BuildSecretId, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{
     AppCertificate, Automatic, CertificateId, CertificateOrigin, NewCertificate,
@@ -39,7 +39,8 @@ pub use proxy_options::{ProxyOptions, ProxySetting};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
 pub use value_kind::{
-    ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+    ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch,
+    ValueKind, size_in_words,
 };
 
 /// A moment in UTC; what the journal, the store and every report print.

@@ -406,6 +406,25 @@ fn refused(text: &str, kind: &impl ValueKind) -> String {
     format!("`{}` is not {}", text.escape_debug(), kind.form())
 }
 
+/// A size as it is read: `812 B`, `1.5 GiB`.
+pub fn size_in_words(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    let unit = UNITS.get(unit).copied().unwrap_or_default();
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole} {unit}"),
+        (whole, tenth) => format!("{whole}.{tenth} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -518,5 +537,20 @@ mod tests {
                 "1.1.1.1,2.2.2.2,3.3.3.3,4.4.4.4,5.5.5.5",
             ],
         );
+    }
+
+    #[test]
+    fn sizes_are_read_in_their_unit() {
+        for (bytes, words) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (812 << 20, "812 MiB"),
+            (3 << 40, "3 TiB"),
+            (u64::MAX, "1677721.5 TiB"),
+        ] {
+            assert_eq!(size_in_words(bytes), words);
+        }
     }
 }

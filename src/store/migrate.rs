@@ -16,6 +16,7 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/008_ports.sql"),
     include_str!("migrations/009_automatic_certificates.sql"),
     include_str!("migrations/010_builder.sql"),
+    include_str!("migrations/011_builds.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

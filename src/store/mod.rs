@@ -55,6 +55,7 @@ mod keys;
 mod lock;
 mod maintenance;
 mod migrate;
+mod named_values;
 mod open;
 mod orders;
 mod part;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, Transaction};
 
+use super::named_values::NamedValues;
 use super::{Store, StoreError};
 use crate::model::{AppId, ProxyOptions, ProxySetting};
+
+const TABLE: NamedValues = NamedValues("proxy_settings");
 
 impl Store {
     /// What was set for an app: values as they are shown, by the name of their setting.
@@ -17,12 +20,10 @@ impl Store {
         app: AppId,
     ) -> Result<BTreeMap<&'static str, String>, StoreError> {
         self.read(move |tx| {
-            tx.prepare_cached("SELECT name, value FROM proxy_settings WHERE app_id = ?1")?
-                .query_and_then([app.0], |found| {
-                    let (setting, value) = read(found)?;
-                    Ok((setting.name, value))
-                })?
-                .collect()
+            TABLE.of(tx, app, |found| {
+                let (setting, value) = read(found)?;
+                Ok((setting.name, value))
+            })
         })
         .await
     }
@@ -37,21 +38,8 @@ impl Store {
         setting: &'static ProxySetting,
         value: Option<String>,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            match value {
-                Some(value) => tx
-                    .prepare_cached(
-                        "INSERT INTO proxy_settings (app_id, name, value) VALUES (?1, ?2, ?3) \
-                         ON CONFLICT (app_id, name) DO UPDATE SET value = excluded.value",
-                    )?
-                    .execute(params![app.0, setting.name, value])?,
-                None => tx
-                    .prepare_cached("DELETE FROM proxy_settings WHERE app_id = ?1 AND name = ?2")?
-                    .execute(params![app.0, setting.name])?,
-            };
-            Ok(())
-        })
-        .await
+        self.write(move |tx| TABLE.set_or_remove(tx, app, setting.name, value.as_deref()))
+            .await
     }
 }
 

@@ -154,12 +154,24 @@ impl Store {
             for version in to_forget(&known, keep) {
                 forget.execute(params![app.0, version])?;
             }
-            tx.prepare_cached("SELECT DISTINCT image FROM releases")?
-                .query_and_then([], |found| row::text(found, "image"))?
-                .collect()
+            images(tx)
         })
         .await
     }
+
+    /// The images that a release of any app refers to.
+    ///
+    /// # Errors
+    /// `Damaged` if a row does not read.
+    pub async fn release_images(&self) -> Result<HashSet<ImageId>, StoreError> {
+        self.read(images).await
+    }
+}
+
+fn images<C: FromIterator<ImageId>>(tx: &Transaction<'_>) -> Result<C, StoreError> {
+    tx.prepare_cached("SELECT DISTINCT image FROM releases")?
+        .query_and_then([], |found| row::text(found, "image"))?
+        .collect()
 }
 
 /// What pruning looks at.

@@ -288,3 +288,47 @@ async fn bytes_that_are_no_text_pass_in_headers() {
         .unwrap();
     assert_eq!(client.reply().await.body, "[228, 255]");
 }
+
+#[tokio::test]
+async fn a_client_that_stops_to_read_for_a_while_gets_all_of_a_large_answer() {
+    const BYTES: usize = 16 * 1024 * 1024;
+    // Each byte tells its place, by a period that is no power of two.
+    let byte_at = |place: usize| (place % 251) as u8;
+    let (told, mut has_told) = mpsc::channel(1);
+    let app = App::raw("large", move |stream, _| {
+        let told = told.clone();
+        async move {
+            let mut stream = BufReader::new(stream);
+            read_head(&mut stream).await;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let body: Vec<u8> = (0..BYTES).map(byte_at).collect();
+            let (first, rest) = body.split_at(BYTES / 64);
+            stream.write_all(first).await.unwrap();
+            told.send(()).await.unwrap();
+            stream.write_all(rest).await.unwrap();
+        }
+    })
+    .await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    client.send(GET).await;
+    client.head().await;
+    // The rest is sent faster than it is read and looked at below.
+    patiently("the first part", has_told.recv()).await;
+    let mut read = 0;
+    let mut piece = vec![0; 100_000];
+    while read < BYTES {
+        let length = piece.len().min(BYTES - read);
+        let piece = &mut piece[..length];
+        patiently("a piece", client.stream.read_exact(piece))
+            .await
+            .unwrap();
+        assert!(
+            (read..)
+                .zip(piece.iter())
+                .all(|(place, byte)| *byte == byte_at(place))
+        );
+        read += length;
+    }
+}

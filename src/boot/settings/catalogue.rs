@@ -164,13 +164,17 @@ settings! {
     "versions-file" "FILE" single "Versions there are images for, in the form of buildpacks/versions.toml; a runtime in it replaces ours"
         |s, v| { s.versions = Some(Arc::new(version_table(one(v))?)); Ok(()) };
     "build-timeout" "DURATION" single "How long a build may take"
-        |s, v| { s.build_timeout = duration(one(v))?; Ok(()) };
+        |s, v| { s.build_limits.timeout = duration(one(v))?; Ok(()) };
+    "build-memory-limit" "SIZE" single "Memory of a step of a build, which is stopped when it uses more; without it there is no limit"
+        |s, v| { s.build_limits.memory_bytes = Some(bytes(one(v))?); Ok(()) };
     "takeover-wait" "DURATION" single "How long a takeover waits for pushes and commands that go on; otherwise the build timeout"
         |s, v| { s.takeover_wait = Some(duration(one(v))?); Ok(()) };
     "builds-at-once" "NUMBER" single "How many builds may go on at once"
         |s, v| { s.builds_at_once = number(one(v), 1, 1000)?; Ok(()) };
     "keep-releases" "NUMBER" single "How many releases with an image of their own are kept of an app"
         |s, v| { s.keep_releases = number(one(v), 1, 10_000)?; Ok(()) };
+    "build-cache-budget" "SIZE" single "What Docker's build cache may take, whoever filled it: it is shrunk to this after each deploy; without it it is left alone"
+        |s, v| { s.build_cache_budget_bytes = Some(bytes(one(v))?); Ok(()) };
     "min-free-space" "SIZE" single "Nothing is built with less free disk than this"
         |s, v| { s.disk_floor.bytes = bytes(one(v))?; Ok(()) };
     "min-free-percent" "NUMBER" single "Nothing is built with less free disk than this, in per cent"

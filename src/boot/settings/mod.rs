@@ -18,7 +18,7 @@ pub(super) use sources::{Sources, flags, read};
 use mini_buildpacks::VersionTable;
 use mini_proxy::AccessLogOptions;
 
-use crate::deploy::DiskFloor;
+use crate::deploy::{BuildLimits, DiskFloor};
 use crate::engine::{Limits, Subnet};
 use crate::git::TreeLimits;
 use crate::model::{CheckPolicy, DomainName};
@@ -45,7 +45,8 @@ pub(super) struct Settings {
     pub image_mirrors: BTreeMap<String, String>,
     /// Versions there are images for, in place of ours.
     pub versions: Option<Arc<VersionTable>>,
-    pub build_timeout: Duration,
+    pub build_limits: BuildLimits,
+    pub build_cache_budget_bytes: Option<u64>,
     /// The build timeout, where it is not set.
     pub takeover_wait: Option<Duration>,
     pub builds_at_once: usize,
@@ -98,7 +99,11 @@ impl Settings {
             network_pool: Subnet::DEFAULT_POOL,
             image_mirrors: BTreeMap::new(),
             versions: None,
-            build_timeout: Duration::from_secs(15 * 60),
+            build_limits: BuildLimits {
+                timeout: Duration::from_secs(15 * 60),
+                memory_bytes: None,
+            },
+            build_cache_budget_bytes: None,
             takeover_wait: None,
             builds_at_once: (cores / 2).max(1),
             keep_releases: 5,

@@ -42,7 +42,7 @@ fn flags_win_over_variables_and_variables_over_the_file() {
     ];
     let settings = read_all(file, &variables, &["--keep-releases", "9"]).unwrap();
     assert_eq!(settings.ssh_listen, addresses(&["3.3.3.3:3", "4.4.4.4:4"]));
-    assert_eq!(settings.build_timeout, Duration::from_secs(300));
+    assert_eq!(settings.build_limits.timeout, Duration::from_secs(300));
     assert_eq!(settings.keep_releases, 9);
 }
 

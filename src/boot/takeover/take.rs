@@ -35,7 +35,9 @@ pub(in crate::boot) async fn take(settings: &Settings) -> Result<Option<Taken>, 
         }
     };
     let (mut sender, mut receiver) = link::ends(stream);
-    let wait = settings.takeover_wait.unwrap_or(settings.build_timeout);
+    let wait = settings
+        .takeover_wait
+        .unwrap_or(settings.build_limits.timeout);
     let hello = Message::Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,8 +4,9 @@ use clap::Args;
 use mini_buildpacks::buildpack_names;
 use serde::{Deserialize, Serialize};
 
+use super::Scope;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, nearest};
-use crate::model::{AppName, BuilderSetting, Kind, Permission, Problem};
+use crate::model::{BuilderSetting, Kind, Permission, Problem};
 
 /// Builders of Dokku that are not here, and what is instead.
 const OTHER_BUILDERS: &[&str] = &[
@@ -19,13 +20,15 @@ const OTHER_BUILDERS: &[&str] = &[
 
 /// Set how an app is built, or leave a setting to detection again
 ///
-/// In force from the next build on: push, or `ps:rebuild`.
+/// In force from the next build on: push, or `ps:rebuild`. With --global in place of the app it is for every app that has
+/// no value of its own.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[command(after_long_help = settings())]
 pub struct Set {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
     /// The setting
     #[arg(value_name = "NAME")]
     pub setting: String,
@@ -37,7 +40,7 @@ pub struct Set {
 /// What was set.
 #[derive(Debug, Serialize)]
 pub struct Changed {
-    app: AppName,
+    app: Scope,
     setting: &'static str,
     /// None where it is left to detection.
     value: Option<String>,
@@ -49,7 +52,10 @@ impl Command for Set {
     type Output = Changed;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        match &self.app {
+            Scope::Global => Permission::Administer,
+            Scope::App(app) => Permission::ChangeApp(app.clone()),
+        }
     }
 
     async fn run(
@@ -58,7 +64,6 @@ impl Command for Set {
         authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Changed, Problem> {
-        let app = authorized.app()?;
         let setting: BuilderSetting = self.setting.parse().map_err(|_| unknown(&self.setting))?;
         // Dokku unsets a property that is given an empty value, too.
         let value = self.value.filter(|value| !value.trim().is_empty());
@@ -66,15 +71,33 @@ impl Command for Set {
             Some(value) => Some(checked(setting, value.trim())?),
             None => None,
         };
-        platform
-            .store
-            .set_builder_setting(app.id, setting, value.clone())
-            .await?;
+        let store = &platform.store;
+        let is_deployed = match &self.app {
+            Scope::App(_) => {
+                let app = authorized.app()?;
+                store
+                    .set_builder_setting(app.id, setting, value.clone())
+                    .await?;
+                app.current.is_some()
+            }
+            Scope::Global if setting.has_default() => {
+                store.set_builder_default(setting, value.clone()).await?;
+                false
+            }
+            Scope::Global => {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!("{setting} was not set"),
+                    "it names a stage of one Dockerfile, so there is no value for all apps",
+                    format!("Set it for one app: builder:set APP {setting} STAGE"),
+                ));
+            }
+        };
         Ok(Changed {
-            app: app.name.clone(),
+            app: self.app,
             setting: setting.as_str(),
             value,
-            is_deployed: app.current.is_some(),
+            is_deployed,
         })
     }
 }
@@ -137,6 +160,9 @@ fn checked(setting: BuilderSetting, value: &str) -> Result<String, Problem> {
             }
             Ok(value.to_owned())
         }
+        BuilderSetting::BuildTimeout | BuilderSetting::BuildMemoryLimit => setting
+            .normalized(value)
+            .map_err(|why| refused(why, "Leave the value out to have what the server has")),
     }
 }
 

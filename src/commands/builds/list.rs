@@ -1,9 +1,10 @@
 //! `builds:list`
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{duration, moment};
+use super::{duration, moment, shown_status};
 use crate::commands::table::{lines, row};
 use crate::commands::{self, Authorized, Command, Dialog, Page, Platform};
 use crate::model::{AppName, Deploy, Permission, Problem};
@@ -30,7 +31,24 @@ fn default_num() -> usize {
 pub struct Builds {
     #[serde(skip)]
     app: Option<AppName>,
-    deploys: Vec<Deploy>,
+    deploys: Vec<Listed>,
+}
+
+/// A deploy, with its status as it is shown.
+#[derive(Debug)]
+struct Listed {
+    deploy: Deploy,
+    status: &'static str,
+}
+
+impl Serialize for Listed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.deploy).map_err(S::Error::custom)?;
+        if let Some(status) = value.get_mut("status") {
+            *status = self.status.into();
+        }
+        value.serialize(serializer)
+    }
 }
 
 impl Command for List {
@@ -47,9 +65,15 @@ impl Command for List {
         _dialog: &mut Dialog,
     ) -> Result<Builds, Problem> {
         let app = authorized.app()?;
+        let deploys = platform.store.deploys(app.id, self.num).await?;
+        let waiting = platform.deploys.waiting();
+        let listed = deploys.into_iter().map(|deploy| Listed {
+            status: shown_status(&deploy, &waiting),
+            deploy,
+        });
         Ok(Builds {
             app: Some(app.name.clone()),
-            deploys: platform.store.deploys(app.id, self.num).await?,
+            deploys: listed.collect(),
         })
     }
 }
@@ -66,10 +90,10 @@ impl commands::Output for Builds {
         let mut rows = vec![row([
             "ID", "Status", "Trigger", "Commit", "Release", "Started", "Duration", "By",
         ])];
-        rows.extend(self.deploys.iter().map(|deploy| {
+        rows.extend(self.deploys.iter().map(|Listed { deploy, status }| {
             row([
                 deploy.id.as_str(),
-                deploy.status.as_str(),
+                status,
                 deploy.trigger.as_str(),
                 deploy.commit.as_ref().map_or("-", |commit| commit.short()),
                 &deploy.release.map_or("-".to_owned(), |v| v.to_string()),
@@ -108,7 +132,10 @@ mod tests {
         };
         let builds = Builds {
             app: Some("blog".parse().unwrap()),
-            deploys: vec![deploy],
+            deploys: vec![Listed {
+                status: shown_status(&deploy, &[deploy.id.clone()].into()),
+                deploy,
+            }],
         };
         let mut page = Page::default();
         builds.print(&mut page);

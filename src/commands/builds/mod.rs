@@ -4,14 +4,20 @@ mod cancel;
 mod info;
 mod list;
 mod output;
+mod prune;
+mod report;
 
 pub use cancel::Cancel;
 pub use info::Info;
 pub use list::List;
 pub use output::Output;
+pub use prune::Prune;
+pub use report::Report;
+
+use std::collections::BTreeSet;
 
 use super::Platform;
-use crate::model::{App, Deploy, DeployId, Kind, Problem, Timestamp};
+use crate::model::{App, Deploy, DeployId, DeployStatus, Kind, Problem, Timestamp};
 
 /// `2026-08-21T10:00:00Z`
 pub(super) fn moment(at: Timestamp) -> String {
@@ -29,6 +35,14 @@ fn duration(deploy: &Deploy) -> String {
     match seconds {
         ..60 => format!("{seconds}s"),
         _ => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}
+
+/// The status of a deploy; one that goes on may only be waiting for its turn.
+fn shown_status(deploy: &Deploy, waiting: &BTreeSet<DeployId>) -> &'static str {
+    match deploy.status {
+        DeployStatus::Running if waiting.contains(&deploy.id) => "waiting",
+        status => status.as_str(),
     }
 }
 

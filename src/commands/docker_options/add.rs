@@ -3,14 +3,22 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::{BUILD, build_argument};
+use super::option::{BUILD, BuildOption, build_option};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, Kind, Permission, Problem};
+use crate::model::{AppName, BuildSecretId, ConfigKey, Kind, Permission, Problem};
 
-/// Give the builds of an app an argument: docker-options:add blog build "--build-arg KEY=VALUE"
+/// Give the builds of an app an argument or a secret: docker-options:add blog build "--build-arg KEY=VALUE"
 ///
-/// A Dockerfile of the app's own sees it where it says ARG KEY; one that mini writes declares it while it builds. It is
-/// not in the environment of the processes, and it is in the history of the image, so it must not be a secret.
+/// An argument: a Dockerfile of the app's own sees it where it says ARG KEY; one that mini writes declares it while it
+/// builds. It is not in the environment of the processes, and it is in the history of the image, so it must not be a
+/// secret.
+///
+/// A secret: "--secret id=NPM_TOKEN" takes its value from the config var of that name at each build, and
+/// "--secret id=npmrc,env=NPMRC" from another one. A Dockerfile of the app's own mounts it where it is needed: RUN
+/// --mount=type=secret,id=NPM_TOKEN puts it into the file /run/secrets/NPM_TOKEN. One that mini writes has it in the
+/// environment of each step that installs or builds, where npm (through .npmrc), pip, uv, Bundler, Composer, Cargo and
+/// Go look for their variables; the ids npmrc, netrc and pip.conf are the files of these names. It is in no layer and no
+/// history of the image, and where a step prints it, the output has ******** instead.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
@@ -33,8 +41,22 @@ pub struct Add {
 pub struct Added {
     app: AppName,
     phase: &'static str,
-    name: ConfigKey,
-    value: String,
+    #[serde(flatten)]
+    option: AddedOption,
+}
+
+/// The option, by its fields.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum AddedOption {
+    Argument {
+        name: ConfigKey,
+        value: String,
+    },
+    Secret {
+        secret: BuildSecretId,
+        env: ConfigKey,
+    },
 }
 
 impl Command for Add {
@@ -51,33 +73,56 @@ impl Command for Add {
         _dialog: &mut Dialog,
     ) -> Result<Added, Problem> {
         let app = authorized.app()?;
-        let (name, value) = build_argument(&self.phase, &self.option)?;
-        let Some(value) = value else {
-            return Err(Problem::new(
-                Kind::Invalid,
-                format!("The build argument {name} was not set"),
-                "it has no value, and there is no environment it could be taken from",
-                format!("Give one: \"--build-arg {name}=VALUE\""),
-            ));
+        let store = &platform.store;
+        let option = match build_option(&self.phase, &self.option)? {
+            BuildOption::Argument(name, Some(value)) => {
+                store
+                    .set_build_argument(app.id, name.clone(), value.clone())
+                    .await?;
+                AddedOption::Argument { name, value }
+            }
+            BuildOption::Argument(name, None) => {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!("The build argument {name} was not set"),
+                    "it has no value, and there is no environment it could be taken from",
+                    format!("Give one: \"--build-arg {name}=VALUE\""),
+                ));
+            }
+            BuildOption::Secret(secret, Some(env)) => {
+                store
+                    .set_build_secret(app.id, secret.clone(), env.clone())
+                    .await?;
+                AddedOption::Secret { secret, env }
+            }
+            BuildOption::Secret(secret, None) => {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!("The build secret {secret} was not set"),
+                    "no config var can have this name, so there is nothing to take its value from",
+                    format!("Name one: \"--secret id={secret},env=KEY\""),
+                ));
+            }
         };
-        platform
-            .store
-            .set_build_argument(app.id, name.clone(), value.clone())
-            .await?;
         Ok(Added {
             app: app.name.clone(),
             phase: BUILD,
-            name,
-            value,
+            option,
         })
     }
 }
 
 impl Output for Added {
     fn print(&self, page: &mut Page) {
-        page.header(format!(
-            "Added --build-arg {} to the builds of {}",
-            self.name, self.app
-        ));
+        let app = &self.app;
+        match &self.option {
+            AddedOption::Argument { name, .. } => {
+                page.header(format!("Added --build-arg {name} to the builds of {app}"));
+            }
+            AddedOption::Secret { secret, env } => {
+                page.header(format!("Added --secret id={secret} to the builds of {app}"));
+                page.detail(format!("Its value is that of the config var {env}"));
+            }
+        }
     }
 }

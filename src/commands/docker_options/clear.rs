@@ -7,7 +7,7 @@ use super::option::phase;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{AppName, Permission, Problem};
 
-/// Take all arguments from the builds of an app
+/// Take all arguments and secrets from the builds of an app
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clear {
@@ -42,10 +42,11 @@ impl Command for Clear {
         if let Some(name) = &self.phase {
             phase(name)?;
         }
-        let removed = platform.store.remove_build_arguments(app.id, None).await?;
+        let arguments = platform.store.remove_build_arguments(app.id, None).await?;
+        let secrets = platform.store.remove_build_secrets(app.id, None).await?;
         Ok(Cleared {
             app: app.name.clone(),
-            removed,
+            removed: arguments + secrets,
         })
     }
 }

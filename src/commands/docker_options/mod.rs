@@ -1,4 +1,4 @@
-//! `docker-options:*`: of Dokku's options for the docker client, those that mean something here: build arguments.
+//! `docker-options:*`: of Dokku's options for the docker client, those that mean something here: arguments and secrets of builds.
 
 mod add;
 mod clear;

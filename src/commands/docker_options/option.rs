@@ -1,16 +1,20 @@
-//! An option as it is typed: `build "--build-arg KEY=VALUE"`.
+//! An option as it is typed: `build "--build-arg KEY=VALUE"`, `build "--secret id=ID,env=KEY"`.
 
-use crate::model::{ConfigKey, Kind, Problem};
+use crate::model::{BuildSecretId, ConfigKey, Kind, Problem};
 
 /// The one phase there are options for.
 pub(super) const BUILD: &str = "build";
-const FLAG: &str = "--build-arg";
+/// An option of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BuildOption {
+    /// `--build-arg NAME=VALUE`; the value is none where it was left out.
+    Argument(ConfigKey, Option<String>),
+    /// `--secret id=ID,env=KEY`; the config var is none where there can be none of the id's name.
+    Secret(BuildSecretId, Option<ConfigKey>),
+}
 
-/// The name of a build argument, and its value where one was given.
-pub(super) fn build_argument(
-    phases: &str,
-    option: &[String],
-) -> Result<(ConfigKey, Option<String>), Problem> {
+/// The option that was typed.
+pub(super) fn build_option(phases: &str, option: &[String]) -> Result<BuildOption, Problem> {
     phase(phases)?;
     // Dokku takes the option as one word; without quotes a shell makes two of it, and more are a mistake.
     if option.len() > 2 {
@@ -22,20 +26,36 @@ pub(super) fn build_argument(
         ));
     }
     let option = option.join(" ");
-    let argument = option
-        .trim()
-        .strip_prefix(FLAG)
-        .and_then(|rest| rest.strip_prefix(['=', ' ']))
-        .map(str::trim);
-    let Some(argument) = argument else {
-        let flag = option.split([' ', '=']).next().unwrap_or_default();
-        return Err(Problem::new(
+    let option = option.trim();
+    let end = option.find([' ', '=']).unwrap_or(option.len());
+    let (flag, value) = option.split_at(end);
+    let value = value.get(1..).unwrap_or_default().trim();
+    match flag {
+        "--build-arg" => argument(value),
+        "--secret" => secret(value),
+        "--memory" | "-m" | "--memory-swap" => Err(Problem::new(
+            Kind::Invalid,
+            format!("The option `{flag}` is not supported"),
+            "Docker ignores it for builds with BuildKit; mini watches what the steps of a build use instead",
+            "Set a limit such as: builder:set APP build-memory-limit 2g",
+        )),
+        "--cpu-quota" | "--cpu-period" | "--cpu-shares" | "-c" | "--cpuset-cpus"
+        | "--cpuset-mems" | "--cgroup-parent" => Err(Problem::new(
+            Kind::Invalid,
+            format!("The option `{flag}` is not supported"),
+            "Docker's API gives builds with BuildKit no limit of CPU time, whatever a request says",
+            "Have fewer builds at once with the setting `builds-at-once` of the server",
+        )),
+        flag => Err(Problem::new(
             Kind::Invalid,
             format!("The option `{}` is not supported", flag.escape_debug()),
-            "of Docker's options for a build there is `--build-arg`; limits, networks and volumes have commands of their own",
-            "Give one such as \"--build-arg API_URL=https://api.example.com\"",
-        ));
-    };
+            "of Docker's options for a build there are `--build-arg` and `--secret`; limits, networks and volumes have commands of their own",
+            "Give one such as \"--build-arg API_URL=https://api.example.com\" or \"--secret id=NPM_TOKEN\"",
+        )),
+    }
+}
+
+fn argument(argument: &str) -> Result<BuildOption, Problem> {
     let (name, value) = match argument.split_once('=') {
         Some((name, value)) => (name, Some(unquoted(value).to_owned())),
         None => (argument, None),
@@ -62,7 +82,50 @@ pub(super) fn build_argument(
             "Give one such as \"--build-arg API_URL=https://api.example.com\"",
         )
     })?;
-    Ok((name, value))
+    Ok(BuildOption::Argument(name, value))
+}
+
+/// `id=NPM_TOKEN`, `id=npmrc,env=NPMRC`, `type=env,id=A`: as the docker client takes it, but for files.
+fn secret(fields: &str) -> Result<BuildOption, Problem> {
+    let wrong = |why: String, next: &str| {
+        Problem::new(
+            Kind::Invalid,
+            "The build secret was not set",
+            why,
+            next.to_owned(),
+        )
+    };
+    let form = "Give one such as \"--secret id=NPM_TOKEN\", or \"--secret id=npmrc,env=NPMRC\"";
+    let (mut id, mut key) = (None, None);
+    for field in fields.split(',') {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        match (name.trim(), unquoted(value.trim())) {
+            ("id", value) => {
+                let parsed: Result<BuildSecretId, _> = value.parse();
+                id = Some(parsed.map_err(|error| wrong(error.rule.to_owned(), form))?);
+            }
+            ("env", value) => {
+                let parsed: Result<ConfigKey, _> = value.parse();
+                key = Some(parsed.map_err(|error| wrong(error.rule.to_owned(), form))?);
+            }
+            ("type", "env") => {}
+            ("type", _) | ("src" | "source", _) => {
+                let why = "builds are given no files of the server";
+                let next =
+                    "Put the value into a config var and name it: \"--secret id=npmrc,env=NPMRC\"";
+                return Err(wrong(why.to_owned(), next));
+            }
+            (name, _) => {
+                let why = format!("it has no field `{}`", name.escape_debug());
+                return Err(wrong(why, form));
+            }
+        }
+    }
+    let Some(id) = id else {
+        return Err(wrong("it has no id".to_owned(), form));
+    };
+    let key = key.or_else(|| id.as_str().parse().ok());
+    Ok(BuildOption::Secret(id, key))
 }
 
 /// Refuses the phases of containers.
@@ -89,26 +152,55 @@ fn unquoted(value: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn check(words: &[&str], expected: Option<(&str, Option<&str>)>) {
+    fn check(words: &[&str], expected: Option<BuildOption>) {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let read = build_argument(BUILD, &words).ok();
-        let read = read
-            .as_ref()
-            .map(|(name, value)| (name.as_str(), value.as_deref()));
-        assert_eq!(read, expected, "{words:?}");
+        assert_eq!(build_option(BUILD, &words).ok(), expected, "{words:?}");
     }
 
     #[test]
     fn build_arguments_as_they_are_typed() {
-        check(&["--build-arg A=b c"], Some(("A", Some("b c"))));
-        check(&["--build-arg", "A=b"], Some(("A", Some("b"))));
-        check(&["--build-arg=A=\"b=c\""], Some(("A", Some("b=c"))));
-        check(&["--build-arg", "A="], Some(("A", Some(""))));
-        check(&["--build-arg", "A"], Some(("A", None)));
+        let argument = |name: &str, value: Option<&str>| {
+            Some(BuildOption::Argument(
+                name.parse().unwrap(),
+                value.map(str::to_owned),
+            ))
+        };
+        check(&["--build-arg A=b c"], argument("A", Some("b c")));
+        check(&["--build-arg", "A=b"], argument("A", Some("b")));
+        check(&["--build-arg=A=\"b=c\""], argument("A", Some("b=c")));
+        check(&["--build-arg", "A="], argument("A", Some("")));
+        check(&["--build-arg", "A"], argument("A", None));
         check(&["--build-arg", "A-B=1"], None);
         check(&["--build-arg", "A=1\nRUN x"], None);
         check(&["--memory 1g"], None);
         check(&["--build-arg", "A=1", "--format"], None);
-        assert!(build_argument("deploy", &["--build-arg A=1".to_owned()]).is_err());
+        check(&["--build-argument", "A=1"], None);
+        assert!(build_option("deploy", &["--build-arg A=1".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn build_secrets_as_the_docker_client_takes_them() {
+        let secret = |id: &str, key: Option<&str>| {
+            Some(BuildOption::Secret(
+                id.parse().unwrap(),
+                key.map(|key| key.parse().unwrap()),
+            ))
+        };
+        check(
+            &["--secret id=NPM_TOKEN"],
+            secret("NPM_TOKEN", Some("NPM_TOKEN")),
+        );
+        check(
+            &["--secret", "id=npmrc,env=NPMRC"],
+            secret("npmrc", Some("NPMRC")),
+        );
+        check(&["--secret=type=env,id=A"], secret("A", Some("A")));
+        check(&["--secret id=pip.conf"], secret("pip.conf", None));
+        check(&["--secret id=a,src=/etc/shadow"], None);
+        check(&["--secret type=file,id=a"], None);
+        check(&["--secret NPM_TOKEN"], None);
+        check(&["--secret env=A"], None);
+        check(&["--secret id=a/b"], None);
+        check(&["--secret id=a,mode=1"], None);
     }
 }

@@ -3,11 +3,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::build_argument;
+use super::option::{BuildOption, build_option};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, Kind, Permission, Problem};
+use crate::model::{AppName, BuildSecretId, ConfigKey, Kind, Permission, Problem};
 
-/// Take an argument from the builds of an app: docker-options:remove blog build "--build-arg KEY"
+/// Take an argument or a secret from the builds of an app: docker-options:remove blog build "--build-arg KEY"
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
@@ -29,7 +29,26 @@ pub struct Remove {
 #[derive(Debug, Serialize)]
 pub struct Removed {
     app: AppName,
-    name: ConfigKey,
+    #[serde(flatten)]
+    option: RemovedOption,
+}
+
+/// The option, by its name.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum RemovedOption {
+    #[serde(rename = "name")]
+    Argument(ConfigKey),
+    Secret(BuildSecretId),
+}
+
+impl RemovedOption {
+    fn what(&self) -> String {
+        match self {
+            Self::Argument(name) => format!("build argument {name}"),
+            Self::Secret(id) => format!("build secret {id}"),
+        }
+    }
 }
 
 impl Command for Remove {
@@ -46,31 +65,40 @@ impl Command for Remove {
         _dialog: &mut Dialog,
     ) -> Result<Removed, Problem> {
         let app = authorized.app()?;
-        let (name, _) = build_argument(&self.phase, &self.option)?;
-        let removed = platform
-            .store
-            .remove_build_arguments(app.id, Some(name.clone()))
-            .await?;
+        let store = &platform.store;
+        let (removed, option) = match build_option(&self.phase, &self.option)? {
+            BuildOption::Argument(name, _) => (
+                store
+                    .remove_build_arguments(app.id, Some(name.clone()))
+                    .await?,
+                RemovedOption::Argument(name),
+            ),
+            BuildOption::Secret(id, _) => (
+                store.remove_build_secrets(app.id, Some(id.clone())).await?,
+                RemovedOption::Secret(id),
+            ),
+        };
         if removed == 0 {
             return Err(Problem::new(
                 Kind::NotFound,
-                format!("{} has no build argument {name}", app.name),
+                format!("{} has no {}", app.name, option.what()),
                 "",
                 format!("See `docker-options:report {}`", app.name),
             ));
         }
         Ok(Removed {
             app: app.name.clone(),
-            name,
+            option,
         })
     }
 }
 
 impl Output for Removed {
     fn print(&self, page: &mut Page) {
-        page.header(format!(
-            "Removed --build-arg {} from the builds of {}",
-            self.name, self.app
-        ));
+        let option = match &self.option {
+            RemovedOption::Argument(name) => format!("--build-arg {name}"),
+            RemovedOption::Secret(id) => format!("--secret id={id}"),
+        };
+        page.header(format!("Removed {option} from the builds of {}", self.app));
     }
 }

@@ -31,11 +31,11 @@ impl OfEachApp for Report {
 
     async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
         let builder = platform.store.builder(app.id).await?;
-        let options: Vec<String> = builder
-            .arguments
-            .iter()
-            .map(|(name, value)| format!("--build-arg {name}={value}"))
-            .collect();
+        let arguments = builder.arguments.iter();
+        let arguments = arguments.map(|(name, value)| format!("--build-arg {name}={value}"));
+        let secrets = builder.secrets.iter();
+        let secrets = secrets.map(|(id, env)| format!("--secret id={id},env={env}"));
+        let options: Vec<String> = arguments.chain(secrets).collect();
         let mut report = report::Report::new(&app.name);
         report.fact("docker-options-build", options.join(" "));
         Ok(report)

@@ -5,27 +5,26 @@ use std::path::Path;
 use rustix::fs::{StatVfs, statvfs};
 
 use super::{Finding, Status};
+use crate::deploy::DiskFloor;
 
-/// Builds are refused under this much free space (DECISIONS.md, Numbers).
-const FREE_BYTES: u64 = 1 << 30;
-/// And under this share of it, percent.
-const FREE_PERCENT: u64 = 5;
+/// Below this share of free inodes something is wrong, percent.
+const FREE_INODES_PERCENT: u64 = 5;
 /// Where Docker keeps images unless it was told otherwise.
 const DOCKER_ROOT: &str = "/var/lib/docker";
 
 /// Space and inodes of the data directory and of Docker's folder.
-pub(super) fn all(data_dir: &Path) -> Vec<Finding> {
+pub(super) fn all(data_dir: &Path, floor: DiskFloor) -> Vec<Finding> {
     let docker = Path::new(DOCKER_ROOT);
-    let mut findings = vec![of("disk of the data directory", data_dir)];
+    let mut findings = vec![of("disk of the data directory", data_dir, floor)];
     if docker.exists() {
-        findings.push(of("disk of Docker", docker));
+        findings.push(of("disk of Docker", docker, floor));
     }
     findings
 }
 
-fn of(check: &str, path: &Path) -> Finding {
+fn of(check: &str, path: &Path, floor: DiskFloor) -> Finding {
     match statvfs(path) {
-        Ok(facts) => judged(check, &facts),
+        Ok(facts) => judged(check, &facts, floor),
         Err(error) => Finding::new(
             check,
             Status::Failed,
@@ -35,7 +34,8 @@ fn of(check: &str, path: &Path) -> Finding {
     }
 }
 
-fn judged(check: &str, facts: &StatVfs) -> Finding {
+/// `floor` is what a build needs.
+fn judged(check: &str, facts: &StatVfs, floor: DiskFloor) -> Finding {
     let free = facts.f_bavail.saturating_mul(facts.f_frsize);
     let share = percent(facts.f_bavail, facts.f_blocks);
     // Some file systems have no fixed number of inodes and say 0.
@@ -46,10 +46,14 @@ fn judged(check: &str, facts: &StatVfs) -> Finding {
     };
     let gib = free / (1 << 30);
     let found = format!("{gib} GiB free ({share} %), {inodes} % of inodes free");
-    if free < FREE_BYTES || share < FREE_PERCENT || inodes < FREE_PERCENT {
-        let remedy = "builds are refused; free some space, for example with `docker system prune`";
+    let (bytes, percent) = (floor.bytes, u64::from(floor.percent));
+    if free < bytes || share < percent || inodes < FREE_INODES_PERCENT {
+        let remedy = "builds are refused; free some space: `builds:prune`, or `docker system df` to see what is used";
         Finding::new(check, Status::Failed, found, remedy)
-    } else if free < 2 * FREE_BYTES || share < 2 * FREE_PERCENT || inodes < 2 * FREE_PERCENT {
+    } else if free < bytes.saturating_mul(2)
+        || share < 2 * percent
+        || inodes < 2 * FREE_INODES_PERCENT
+    {
         Finding::new(
             check,
             Status::Warning,
@@ -77,7 +81,15 @@ mod tests {
         facts.f_favail = inodes.0;
         facts.f_files = inodes.1;
         assert_eq!(
-            judged("disk", &facts).status,
+            judged(
+                "disk",
+                &facts,
+                DiskFloor {
+                    bytes: 1 << 30,
+                    percent: 5
+                }
+            )
+            .status,
             expected,
             "{free_mib} of {total_mib}"
         );

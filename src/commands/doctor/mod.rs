@@ -97,7 +97,8 @@ impl Command for Doctor {
         ));
         findings.push(clock::clock(&facts.data_dir).await);
         findings.push(folder::data_dir(&facts.data_dir));
-        findings.extend(disk::all(&facts.data_dir));
+        let floor = platform.deploys.disk_floor();
+        findings.extend(disk::all(&facts.data_dir, floor));
         for domain in &facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }

@@ -54,6 +54,8 @@ impl Bench<'_> {
             deploy,
             dockerfile: "Dockerfile".to_owned(),
             arguments: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            memory_limit_bytes: None,
             target: None,
             is_without_cache: false,
         })

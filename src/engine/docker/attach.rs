@@ -4,17 +4,15 @@
 //! begins with a byte 0, 1 or 2 waits for a frame that never comes. We know whether there is a terminal.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
+use http::Request;
+use http::header::UPGRADE;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
-use tokio::net::UnixStream;
 
 use super::Connection;
-use super::errors::{About, refusal, unavailable};
+use super::errors::About;
+use super::upgrade::upgrade;
 use crate::engine::{EngineError, Stream};
 
 /// The most that is read at once.
@@ -27,33 +25,12 @@ pub(super) async fn attach(
     has_stdin: bool,
     has_terminal: bool,
 ) -> Result<(Output, WriteHalf<TokioIo<Upgraded>>), EngineError> {
-    let lost = |error: hyper::Error| unavailable(connection.socket(), error);
-    let socket = UnixStream::connect(connection.socket())
-        .await
-        .map_err(|error| unavailable(connection.socket(), error))?;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(lost)?;
-    // Ends by itself with the connection, which the upgraded ends own from here on.
-    tokio::spawn(driver.with_upgrades());
-    let path = connection.versioned_path(&format!(
+    let path = format!(
         "/containers/{id}/attach?stream=1&stdout=1&stderr=1&stdin={}",
         u8::from(has_stdin)
-    ));
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(path)
-        .header(HOST, "docker")
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, "tcp")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| unavailable(connection.socket(), error))?;
-    let response = sender.send_request(request).await.map_err(lost)?;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let status = response.status().as_u16();
-        let said = response.into_body().collect().await.map_err(lost)?;
-        let said = String::from_utf8_lossy(&said.to_bytes()).into_owned();
-        return Err(refusal(status, said, About::Container(id)));
-    }
-    let upgraded = hyper::upgrade::on(response).await.map_err(lost)?;
+    );
+    let request = Request::builder().header(UPGRADE, "tcp").uri(path);
+    let upgraded = upgrade(connection, request, About::Container(id)).await?;
     let (reader, writer) = tokio::io::split(TokioIo::new(upgraded));
     Ok((Output::new(reader, has_terminal), writer))
 }

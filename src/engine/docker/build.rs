@@ -1,6 +1,7 @@
 //! Builds: BuildKit inside Docker, its context streamed from us.
 //!
-//! Docker 20.10 gives BuildKit's containers no memory or CPU limit, whatever a request says, so none is sent.
+//! Docker gives the steps of a build with BuildKit no memory or CPU limit, whatever a request says, so none is sent: see
+//! `step_memory` for what we do instead.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use super::Inner;
 use super::build_progress::Progress;
 use super::errors::About;
 use super::labels::{self, Kind};
+use super::session;
+use super::step_memory::{LOOK_EVERY, Seen, StepMemory};
 use super::task_stream::TaskStream;
 use crate::engine::{BuildEvent, BuildSpec, ContextStream, EngineError};
 
@@ -31,9 +34,23 @@ impl Inner {
         spec: &BuildSpec,
         context: ContextStream,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
-        let docker = self.connection.separate_client(UPLOAD_LIMIT).await?;
-        let options = self.build_options(spec);
-        let feed = |events: Events| async move {
+        let has_secrets = !spec.secrets.is_empty();
+        let docker = match has_secrets {
+            true => self.connection.session_client(UPLOAD_LIMIT).await?,
+            false => self.connection.separate_client(UPLOAD_LIMIT).await?,
+        };
+        // One session per build: with a shared one, daemons mix up the builds of two apps.
+        let session = format!("mini-{}-{}", spec.deploy, super::random_word());
+        let options = self.build_options(spec, &session);
+        let secrets = spec.secrets.clone();
+        let limit_bytes = spec.memory_limit_bytes;
+        let feed = move |events: Events| async move {
+            if has_secrets
+                && let Err(error) = session::serve(&self.connection, &session, secrets).await
+            {
+                let _ = events.send(Err(error)).await;
+                return;
+            }
             let unread = Arc::new(Mutex::new(None));
             let noted = Arc::clone(&unread);
             let body = bollard::body_try_stream(context.inspect_err(move |error| {
@@ -41,7 +58,31 @@ impl Inner {
             }));
             let mut answers = docker.build_image(options, None, Some(body)).boxed();
             let mut progress = Progress::default();
-            while let Some(answer) = answers.next().await {
+            let mut memory = limit_bytes.map(StepMemory::new);
+            let mut looks = tokio::time::interval(LOOK_EVERY);
+            loop {
+                let answer = tokio::select! {
+                    answer = answers.next() => answer,
+                    // This runtime is the build's own, so nobody waits for the files that are read.
+                    _ = looks.tick(), if memory.is_some() => {
+                        let seen = memory.as_mut().map(|memory| memory.look(progress.running()));
+                        let event = match (seen, limit_bytes) {
+                            (Some(Seen::TooMuch(step)), Some(limit_bytes)) => {
+                                Err(EngineError::BuildOutOfMemory { step, limit_bytes })
+                            }
+                            (Some(Seen::Nothing(step)), _) => {
+                                Ok(BuildEvent::Unwatched { step })
+                            }
+                            _ => continue,
+                        };
+                        let is_end = event.is_err();
+                        if events.send(event).await.is_err() || is_end {
+                            return;
+                        }
+                        continue;
+                    }
+                };
+                let Some(answer) = answer else { break };
                 match answer {
                     Ok(info) => {
                         for event in progress.take(info) {
@@ -82,7 +123,7 @@ impl Inner {
         Ok(TaskStream::spawn_apart(EVENTS_WAITING, feed).boxed())
     }
 
-    fn build_options(&self, spec: &BuildSpec) -> BuildImageOptions {
+    fn build_options(&self, spec: &BuildSpec, session: &str) -> BuildImageOptions {
         let arguments: HashMap<String, String> = spec
             .arguments
             .iter()
@@ -104,9 +145,12 @@ impl Inner {
             .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)
-            .version(BuilderVersion::BuilderBuildKit)
-            // One session per build: with a shared one, daemons mix up the builds of two apps.
-            .session(&format!("mini-{}-{}", spec.deploy, super::random_word()))
+            .version(match spec.secrets.is_empty() {
+                true => BuilderVersion::BuilderBuildKit,
+                // What bollard takes for a reason to open a session; it is BuildKit all the same, see `session_client`.
+                false => BuilderVersion::BuilderV1,
+            })
+            .session(session)
             .build()
     }
 

@@ -19,7 +19,8 @@ pub(super) struct Progress {
     told: HashSet<String>,
     /// Unfinished lines by vertex and stream, in the order they began.
     open: Vec<((String, i64), Lines)>,
-    names: HashMap<String, String>,
+    /// Names of the steps that run, by digest.
+    running: HashMap<String, String>,
     failed: Option<(String, String)>,
     image: Option<String>,
 }
@@ -40,6 +41,11 @@ impl Progress {
     /// The image that was built, once the builder has said so.
     pub(super) fn image(&self) -> Option<ImageId> {
         self.image.as_deref()?.parse().ok()
+    }
+
+    /// Names of the steps that run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &str> {
+        self.running.values().map(String::as_str)
     }
 
     /// Lines that had no end yet.
@@ -78,7 +84,11 @@ impl Progress {
         let mut ended = Vec::new();
         for vertex in status.vertexes {
             if vertex.completed.is_some() {
+                self.running.remove(&vertex.digest);
                 ended.push(vertex.digest.clone());
+            } else if vertex.started.is_some() {
+                let name = vertex.name.clone();
+                self.running.insert(vertex.digest.clone(), name);
             }
             self.note_failure(&vertex);
             events.extend(self.step(vertex));
@@ -103,7 +113,6 @@ impl Progress {
         if !is_shown(&vertex.name) || !self.told.insert(vertex.digest.clone()) {
             return None;
         }
-        self.names.insert(vertex.digest, vertex.name.clone());
         Some(BuildEvent::Step {
             name: vertex.name,
             is_cached: vertex.cached,
@@ -183,6 +192,7 @@ mod tests {
                 BuildEvent::Step { name, is_cached } if is_cached => format!("step {name} cached"),
                 BuildEvent::Step { name, .. } => format!("step {name}"),
                 BuildEvent::Line(line) => format!("line {line}"),
+                BuildEvent::Unwatched { step } => format!("unwatched {step}"),
                 BuildEvent::Done(image) => format!("done {image}"),
             })
             .collect();
@@ -193,6 +203,7 @@ mod tests {
     fn each_step_is_told_once_and_output_in_lines() {
         let mut progress = Progress::default();
         let run = "[2/2] RUN make";
+        assert_eq!(progress.running().count(), 0);
         let quiet = "[internal] load build context";
         let declared = vec![vertex(run, false, false), vertex(quiet, true, true)];
         check(&mut progress, status(declared, &[]), &[]);
@@ -208,6 +219,7 @@ mod tests {
             status(started, &[(run, "half a ")]),
             &["step [1/2] FROM x cached", "step [2/2] RUN make"],
         );
+        assert_eq!(progress.running().collect::<Vec<_>>(), [run]);
         let ended = vec![vertex(run, true, true)];
         check(
             &mut progress,
@@ -215,6 +227,7 @@ mod tests {
             &["line half a line", "line rest"],
         );
         assert_eq!(progress.finish(), []);
+        assert_eq!(progress.running().count(), 0);
     }
 
     #[test]

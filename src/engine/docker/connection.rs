@@ -72,7 +72,16 @@ impl Connection {
         Ok(self.new_client()?.with_timeout(limit + ANSWER_LIMIT))
     }
 
-    /// The path of an API call as it is sent, for the one call bollard cannot make for us.
+    /// The same for a build whose session is ours: bollard opens one for each build with BuildKit and none for others, so it
+    /// is asked for one of the others, and the request says BuildKit.
+    pub(super) async fn session_client(&self, limit: Duration) -> Result<Docker, EngineError> {
+        self.client().await?;
+        let minor = self.minor.load(Ordering::Relaxed);
+        let docker = self.new_client()?.with_timeout(limit + ANSWER_LIMIT);
+        Ok(docker.with_request_modifier(move |request| with_buildkit(amend(request, minor))))
+    }
+
+    /// The path of an API call as it is sent, for calls bollard cannot make for us.
     pub(super) fn versioned_path(&self, path: &str) -> String {
         match self.minor.load(Ordering::Relaxed) {
             0 => path.to_owned(),
@@ -168,10 +177,34 @@ fn amend(mut request: BollardRequest, minor: u32) -> BollardRequest {
     request
 }
 
+/// Asks for BuildKit where a build says the first builder (`version` of "Build an image", Docker API 1.41).
+fn with_buildkit(mut request: BollardRequest) -> BollardRequest {
+    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
+    let Some((path, query)) = path.and_then(|path| path.split_once('?')) else {
+        return request;
+    };
+    let pairs: Vec<&str> = query
+        .split('&')
+        .map(|pair| match pair {
+            "version=1" => "version=2",
+            other => other,
+        })
+        .collect();
+    let path = format!("{path}?{}", pairs.join("&"));
+    if let Some(uri) = with_path(request.uri(), &path) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 fn versioned(uri: &Uri, minor: u32) -> Option<Uri> {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    with_path(uri, &format!("/v1.{minor}{path}"))
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(format!("/v1.{minor}{path}").parse().ok()?);
+    parts.path_and_query = Some(path.parse().ok()?);
     Uri::from_parts(parts).ok()
 }
 
@@ -196,6 +229,18 @@ mod tests {
             "unix://2f76/v1.41/containers/json?all=true"
         );
         assert_eq!(request.headers().get("x-registry-auth").unwrap(), "a-b_c==");
+    }
+
+    #[test]
+    fn a_build_with_our_session_is_one_of_buildkit() {
+        let request = http::Request::builder()
+            .uri("unix://2f76/build?t=a%26version%3D1&version=1&session=s")
+            .body(bollard::body_full(bytes::Bytes::new()))
+            .unwrap();
+        assert_eq!(
+            with_buildkit(request).uri().to_string(),
+            "unix://2f76/build?t=a%26version%3D1&version=2&session=s"
+        );
     }
 
     #[tokio::test]

@@ -131,6 +131,16 @@ impl Inner {
         app: &AppName,
         keep: &[ImageId],
     ) -> Result<usize, EngineError> {
+        let is_old = |id: &str| !keep.iter().any(|kept| kept.as_str() == id);
+        Ok(self.remove_images_that(app, is_old).await?.len())
+    }
+
+    /// Removes the images of an app that `is_wanted` chooses by their ids, and gives those that are gone.
+    pub(super) async fn remove_images_that(
+        &self,
+        app: &AppName,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<ImageId>, EngineError> {
         let docker = self.connection.client().await?;
         let filters = labels::filter(&[
             (labels::INSTANCE, &self.instance),
@@ -144,13 +154,10 @@ impl Inner {
             .list_images(Some(options))
             .await
             .map_err(|error| self.connection.error(error, About::Call))?;
-        let mut removed = 0;
-        for image in images {
-            if keep.iter().any(|kept| kept.as_str() == image.id) {
-                continue;
-            }
-            if self.remove_image(&docker, app, &image).await? {
-                removed += 1;
+        let mut removed = Vec::new();
+        for image in images.iter().filter(|image| is_wanted(&image.id)) {
+            if self.remove_image(&docker, app, image).await? {
+                removed.extend(image.id.parse::<ImageId>());
             }
         }
         Ok(removed)

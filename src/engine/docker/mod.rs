@@ -7,6 +7,7 @@ mod changes;
 mod cleaning;
 mod connection;
 mod container;
+mod disk;
 mod errors;
 mod images;
 mod invocation;
@@ -18,8 +19,11 @@ mod observed;
 mod one_off;
 mod processes;
 mod seen;
+mod session;
+mod step_memory;
 mod subnets;
 mod task_stream;
+mod upgrade;
 
 pub use subnets::{InvalidSubnet, Subnet};
 
@@ -35,8 +39,9 @@ use self::connection::Connection;
 use self::networks::Networks;
 use self::seen::Seen;
 use super::{
-    BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream, EngineError, EngineVersion,
-    GroupSpec, ImageFacts, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream,
+    EngineError, EngineVersion, GroupSpec, ImageFacts, LogQuery, LogStream, OneOffIo, OneOffSpec,
+    Process, ProcessId,
 };
 use crate::model::{AppName, ImageId};
 
@@ -174,6 +179,26 @@ impl ContainerEngine for DockerEngine {
 
     async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError> {
         self.inner.prune_images(app, keep).await
+    }
+
+    async fn images(&self, app: Option<&AppName>) -> Result<Vec<AppImage>, EngineError> {
+        self.inner.images(app).await
+    }
+
+    async fn remove_images(
+        &self,
+        app: &AppName,
+        ids: &[ImageId],
+    ) -> Result<Vec<ImageId>, EngineError> {
+        self.inner.remove_images(app, ids).await
+    }
+
+    async fn build_cache(&self) -> Result<BuildCacheUse, EngineError> {
+        self.inner.build_cache().await
+    }
+
+    async fn shrink_build_cache(&self, keep_bytes: u64) -> Result<u64, EngineError> {
+        self.inner.shrink_build_cache(keep_bytes).await
     }
 
     async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError> {

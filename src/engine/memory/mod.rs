@@ -24,9 +24,9 @@ use tokio_stream::wrappers::WatchStream;
 use self::script::Act;
 use self::world::{Image, World};
 use super::{
-    BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream, EngineError, EngineVersion,
-    GroupSpec, ImageFacts, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
-    ProcessState, Stream,
+    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream,
+    EngineError, EngineVersion, GroupSpec, ImageFacts, LogLine, LogQuery, LogStream, OneOffIo,
+    OneOffSpec, Process, ProcessId, ProcessState, Stream,
 };
 use crate::model::{AppName, ImageId};
 
@@ -213,6 +213,7 @@ impl ContainerEngine for MemoryEngine {
             };
             let end = outcome.end.map(|facts| {
                 let id = facts.id.clone();
+                engine.world().cache_bytes += facts.size_bytes;
                 engine.keep_image(Some(&spec.app), &spec.tag, facts);
                 BuildEvent::Done(id)
             });
@@ -264,6 +265,50 @@ impl ContainerEngine for MemoryEngine {
             })
             .collect();
         Ok(before - world.images.len())
+    }
+
+    async fn images(&self, app: Option<&AppName>) -> Result<Vec<AppImage>, EngineError> {
+        let world = self.reach()?;
+        let images = world.images.iter();
+        let of_apps = images.filter_map(|image| Some((image.app.clone()?, &image.facts)));
+        Ok(of_apps
+            .filter(|(owner, _)| app.is_none_or(|app| app == owner))
+            .map(|(app, facts)| AppImage {
+                id: facts.id.clone(),
+                app,
+                size_bytes: facts.size_bytes,
+                is_used: world.is_used(&facts.id),
+            })
+            .collect())
+    }
+
+    async fn remove_images(
+        &self,
+        app: &AppName,
+        ids: &[ImageId],
+    ) -> Result<Vec<ImageId>, EngineError> {
+        let keep = self.images(Some(app)).await?;
+        let (removed, keep): (Vec<AppImage>, Vec<AppImage>) = keep
+            .into_iter()
+            .partition(|image| ids.contains(&image.id) && !image.is_used);
+        let keep: Vec<ImageId> = keep.into_iter().map(|image| image.id).collect();
+        self.prune_images(app, &keep).await?;
+        Ok(removed.into_iter().map(|image| image.id).collect())
+    }
+
+    async fn build_cache(&self) -> Result<BuildCacheUse, EngineError> {
+        let bytes = self.reach()?.cache_bytes;
+        Ok(BuildCacheUse {
+            bytes,
+            removable_bytes: bytes,
+        })
+    }
+
+    async fn shrink_build_cache(&self, keep_bytes: u64) -> Result<u64, EngineError> {
+        let mut world = self.reach()?;
+        let freed = world.cache_bytes.saturating_sub(keep_bytes);
+        world.cache_bytes -= freed;
+        Ok(freed)
     }
 
     async fn run(&self, spec: &OneOffSpec, io: OneOffIo) -> Result<u8, EngineError> {

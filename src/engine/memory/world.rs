@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) builds: VecDeque<Vec<Result<BuildEvent, EngineError>>>,
     pub(super) addresses: HashMap<AppName, IpAddr>,
     pub(super) scripts: HashMap<AppName, String>,
+    /// What builds have left in their cache: each as much as its context.
+    pub(super) cache_bytes: u64,
     started: u32,
 }
 

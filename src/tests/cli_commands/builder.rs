@@ -1,5 +1,7 @@
 //! How an app is built: what is set, what is found, what is suggested.
 
+use mini::engine::{BuildEvent, ContainerEngine, EngineError};
+
 use super::House;
 
 const PACKAGE: &str =
@@ -21,7 +23,17 @@ async fn builders_are_set_reported_and_unset() {
             "builder:report blog",
             "builder:report blog --builder-computed-build-dir",
             "builder:report --format json",
+            "builder:set --global build-dir apps/all",
+            "builder:set --global build-timeout 1200s --format json",
+            "builder:set blog build-timeout 30m",
+            "builder:set blog build-memory-limit 512MiB",
+            "builder:set --global target production",
+            "builder:set blog build-timeout never",
+            "builder:set blog build-memory-limit 1k",
+            "builder:report blog",
+            "builder:set --global build-timeout",
             "builder:set blog build-dir",
+            "builder:report blog --builder-computed-build-dir",
             "builder:set blog selected ''",
             "builder:set blog build-dir ../x",
             "builder:set blog build-dir /",
@@ -62,6 +74,16 @@ async fn build_arguments_are_added_and_removed() {
             "docker-options:report blog",
             "docker-options:add blog build --build-arg NONE",
             "docker-options:add blog build '--memory 1g'",
+            "docker-options:add blog build '--cpu-quota 1000'",
+            "docker-options:add blog build '--network host'",
+            "docker-options:add blog build '--secret id=NPM_TOKEN'",
+            "--format json docker-options:add blog build --secret id=npmrc,env=NPMRC",
+            "docker-options:add blog build '--secret id=pip.conf'",
+            "docker-options:add blog build '--secret id=a,src=/etc/shadow'",
+            "docker-options:report blog",
+            "docker-options:remove blog build '--secret id=npmrc'",
+            "--format json docker-options:remove blog build --secret id=npmrc",
+            "builder:report blog --builder-secrets",
             "docker-options:add blog deploy '--build-arg A=1'",
             "docker-options:add blog build '--build-arg A-B=1'",
             "docker-options:remove blog build '--build-arg MODE'",
@@ -168,4 +190,90 @@ async fn a_build_goes_by_what_is_set() {
         house.platform.deploys.idle().await;
     }
     insta::assert_snapshot!("builder_build", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_release_needs_is_pruned() {
+    let mut house = House::new();
+    house
+        .deploy_source("shop", &[("Dockerfile", "FROM base\nCMD sleep\n")])
+        .await;
+    house.deploy("blog", &[("web", "sleep")]).await;
+    house.types("ps:rebuild shop").await;
+    house.platform.deploys.idle().await;
+    house.transcript();
+    let name = |name: &str| name.parse().unwrap();
+    house.engine.add_image_of(&name("shop"), "mini/shop:old");
+    house.engine.add_image_of(&name("gone"), "mini/gone:old");
+    house.engine.add_image("foreign:1", &[]);
+    transcript!(
+        "builds_prune",
+        house,
+        [
+            "builds:report shop",
+            "builds:prune --dry-run",
+            "builds:prune --dry-run --format json",
+            "builds:prune blog",
+            "builds:prune shop",
+            "builds:prune",
+            "builds:prune",
+            "builds:prune nope",
+            "builds:report --format json",
+            "rollback shop",
+        ]
+    );
+    let engine = &house.engine;
+    assert!(engine.image("foreign:1").await.unwrap().is_some());
+    assert!(engine.image("mini/shop:1").await.unwrap().is_some());
+    assert!(engine.image("mini/gone:old").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_without_a_value_is_named_and_one_with_a_value_is_mounted_and_never_said() {
+    let mut house = House::new();
+    let package =
+        r#"{"scripts": {"start": "node .", "build": "x"}, "dependencies": {"express": "5"}}"#;
+    house
+        .deploy_source("shop", &[("package.json", package)])
+        .await;
+    for line in [
+        "docker-options:add shop build '--secret id=NPM_TOKEN'",
+        "ps:rebuild shop",
+    ] {
+        house.types(line).await;
+        house.platform.deploys.idle().await;
+    }
+    let text = house.transcript();
+    assert!(
+        text.contains("its build secret NPM_TOKEN has no value"),
+        "{text}"
+    );
+    assert!(text.contains("config:set shop NPM_TOKEN=VALUE"), "{text}");
+
+    house
+        .types("config:set shop NPM_TOKEN=hush-hush --no-restart")
+        .await;
+    house.types("buildpacks:dockerfile shop").await;
+    let text = house.transcript();
+    let mounted = "RUN --mount=type=secret,id=NPM_TOKEN --mount=type=cache,";
+    assert!(text.contains(mounted), "{text}");
+    let said =
+        ["before hush-hush after", "all is well"].map(|line| Ok(BuildEvent::Line(line.to_owned())));
+    let failed = Err(EngineError::BuildFailed {
+        step: Some("[2/2] RUN x".to_owned()),
+        said: "401: hush-hush".to_owned(),
+    });
+    house
+        .engine
+        .script_build(said.into_iter().chain([failed]).collect());
+    house.types("ps:rebuild shop").await;
+    house.platform.deploys.idle().await;
+    house.types("builds:output shop").await;
+    house.types("builds:info shop").await;
+    let text = house.transcript();
+    assert!(!text.contains("hush-hush"), "{text}");
+    assert!(
+        text.contains("before ******** after") && text.contains("401: ********"),
+        "{text}"
+    );
 }

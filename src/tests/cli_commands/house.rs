@@ -108,7 +108,11 @@ impl House {
             reconciler: reconciler.clone(),
             settings: DeploySettings {
                 data_dir: folder.path().to_owned(),
-                build_timeout: Duration::from_secs(10),
+                build_limits: mini::deploy::BuildLimits {
+                    timeout: Duration::from_secs(10),
+                    memory_bytes: None,
+                },
+                build_cache_budget_bytes: None,
                 builds_at_once: 1,
                 keep_releases: 5,
                 disk_floor: DiskFloor {

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use mini::engine::contract::{Bench, within};
-use mini::engine::{BuildEvent, DockerEngine, DockerSettings};
+use mini::engine::{BuildEvent, DockerEngine, DockerSettings, EngineError};
+use mini::model::Secret;
 
 use super::site::{on_docker, until};
 
@@ -134,6 +135,67 @@ async fn an_image_somebody_else_tagged_is_left() -> Result<()> {
             .await?;
         ensure!(pruned? == 0 && is_here);
         ensure!(bench.engine.prune_images(&bench.app, &[]).await? == 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_secret_of_a_build_is_there_for_its_step_and_nowhere_else() -> Result<()> {
+    on_docker("build-secret", async |site, bench| {
+        let value = format!("hush-{}", std::process::id());
+        let mut spec = bench.build_spec("secret")?;
+        spec.is_without_cache = true;
+        spec.secrets.insert("TOKEN".to_owned(), Secret::new(&*value));
+        let lines = "RUN --mount=type=secret,id=TOKEN --mount=type=secret,id=none wc -c < /run/secrets/TOKEN; ls /run/secrets\nRUN ls /run/secrets | wc -l";
+        let events = bench.engine.build(&spec, bench.context(lines)?).await?;
+        let said: Vec<BuildEvent> = within("a build", events.try_collect()).await??;
+        let length = BuildEvent::Line(value.len().to_string());
+        ensure!(said.contains(&length), "{said:?}");
+        ensure!(said.contains(&BuildEvent::Line("TOKEN".into())), "{said:?}");
+        ensure!(!format!("{said:?}").contains("none\")"), "{said:?}");
+
+        let history = site.docker.image_history(&spec.tag).await?;
+        ensure!(
+            format!("{history:?}").contains("/run/secrets/TOKEN"),
+            "the history has the steps: {history:?}"
+        );
+        ensure!(!format!("{history:?}").contains(&value), "in the history");
+        let mut saved = site.docker.export_image(&spec.tag);
+        let mut all = Vec::new();
+        while let Some(chunk) = saved.next().await {
+            all.extend_from_slice(&chunk?);
+        }
+        let holds = |word: &str| all.windows(word.len()).any(|part| part == word.as_bytes());
+        ensure!(holds("/run/secrets/TOKEN"), "the image is not what was saved");
+        ensure!(!holds(&value), "in the layers or the configuration");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_build_that_needs_too_much_memory_is_stopped() -> Result<()> {
+    on_docker("build-memory", async |_site, bench| {
+        let mut spec = bench.build_spec("memory")?;
+        spec.memory_limit_bytes = Some(64 << 20);
+        // A shell that doubles a word until it is stopped, or has some GiB.
+        let lines = "RUN x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do x=$x$x; done; echo never";
+        let events = bench.engine.build(&spec, bench.context(lines)?).await?;
+        let ended: Result<Vec<BuildEvent>, _> = within("a build", events.try_collect()).await?;
+        ensure!(
+            matches!(&ended, Err(EngineError::BuildOutOfMemory { step, limit_bytes })
+                if step.contains("RUN x=0123456789abcdef") && *limit_bytes == 64 << 20),
+            "{ended:?}"
+        );
+        spec.tag = format!("{}-small", spec.tag);
+        let lines = "RUN echo small; sleep 1";
+        let events = bench.engine.build(&spec, bench.context(lines)?).await?;
+        let said: Vec<BuildEvent> = within("a build", events.try_collect()).await??;
+        ensure!(
+            matches!(said.last(), Some(BuildEvent::Done(_))),
+            "{said:?}"
+        );
         Ok(())
     })
     .await

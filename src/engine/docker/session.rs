@@ -1,0 +1,137 @@
+//! The session of a build that is given secrets: a connection to Docker on which BuildKit asks us, by gRPC, for the value of
+//! each secret when a step needs it.
+//!
+//! bollard 0.21 has a session of its own for builds, which offers no secrets; what it calls secret sources are files and
+//! variables of our process, and for its other way to build only.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+
+use bollard::health::health_check_response::ServingStatus;
+use bollard::health::health_server::{Health, HealthServer};
+use bollard::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
+use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
+use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use futures_util::stream::{self, Stream};
+use futures_util::{FutureExt, StreamExt};
+use http::Request;
+use http::header::UPGRADE;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tonic::codegen::Service;
+use tonic::{Response, Status};
+
+use super::Connection;
+use super::errors::About;
+use super::upgrade::upgrade;
+use crate::engine::EngineError;
+use crate::model::Secret;
+
+/// The methods Docker is told that we answer (`session.go` of BuildKit).
+const METHODS: [&str; 2] = [
+    "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    "/grpc.health.v1.Health/Check",
+];
+
+/// Opens the session `id` and answers on it in a task of this runtime, until Docker or the runtime ends it.
+///
+/// # Errors
+/// Docker does not answer, or refuses.
+pub(super) async fn serve(
+    connection: &Connection,
+    id: &str,
+    secrets: BTreeMap<String, Secret>,
+) -> Result<(), EngineError> {
+    let request = Request::builder()
+        .header(UPGRADE, "h2c")
+        .header("X-Docker-Expose-Session-Uuid", id)
+        .header("X-Docker-Expose-Session-Name", "mini");
+    let request = METHODS.iter().fold(request, |request, method| {
+        request.header("X-Docker-Expose-Session-Grpc-Method", *method)
+    });
+    let upgraded = upgrade(connection, request.uri("/session"), About::Call).await?;
+    let secrets = SecretsServer::new(Kept(secrets));
+    let health = HealthServer::new(Well);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (mut secrets, mut health) = (secrets.clone(), health.clone());
+        async move {
+            let answered: Result<_, Infallible> = match request.uri().path() {
+                path if path.starts_with("/grpc.health.") => health.call(request).await,
+                // It answers what is none of its methods as gRPC has it.
+                _ => secrets.call(request).await,
+            };
+            answered
+        }
+    });
+    tokio::spawn(async move {
+        let served = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(TokioIo::new(upgraded)), answer)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "the session of a build ended");
+        }
+    });
+    Ok(())
+}
+
+/// The secrets of one build.
+struct Kept(BTreeMap<String, Secret>);
+
+#[tonic::async_trait]
+impl Secrets for Kept {
+    async fn get_secret(
+        &self,
+        request: tonic::Request<GetSecretRequest>,
+    ) -> Result<Response<GetSecretResponse>, Status> {
+        let id = &request.get_ref().id;
+        match self.0.get(id) {
+            Some(value) => Ok(Response::new(GetSecretResponse {
+                data: value.reveal().as_bytes().to_vec(),
+            })),
+            // BuildKit leaves out the mount, unless the step says `required`.
+            None => Err(Status::not_found(format!("there is no secret {id}"))),
+        }
+    }
+}
+
+/// We are well as long as we answer.
+struct Well;
+
+#[tonic::async_trait]
+impl Health for Well {
+    type WatchStream =
+        Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send + 'static>>;
+
+    async fn check(
+        &self,
+        _request: tonic::Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(serving()))
+    }
+
+    async fn list(
+        &self,
+        _request: tonic::Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("a build has one service"))
+    }
+
+    async fn watch(
+        &self,
+        _request: tonic::Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let first = std::future::ready(Ok(serving())).into_stream();
+        Ok(Response::new(first.chain(stream::pending()).boxed()))
+    }
+}
+
+fn serving() -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: ServingStatus::Serving.into(),
+    }
+}
