@@ -30,6 +30,7 @@ mod languages;
 mod load;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
+mod php;
 mod policy;
 mod ports;
 mod process;
@@ -40,6 +41,7 @@ mod queue;
 mod refused;
 mod repository;
 mod routing;
+mod ruby;
 mod server;
 mod shell;
 mod starts;
