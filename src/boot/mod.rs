@@ -5,6 +5,7 @@ mod client;
 mod control;
 mod front;
 mod listeners;
+mod local;
 mod log;
 mod ready;
 mod server;
@@ -34,6 +35,11 @@ const LOCAL_HELP: &str = "
 On this machine:
 
     server                     Run the server
+    upgrade [FILE]             Replace the server that runs by a new program, and go back if that is not well
+    database:restore-copy      Go back to the database from before an upgrade
+    uninstall [--purge]        Take mini and the processes of its apps away
+    completions SHELL          Print what completes these words in bash, zsh or fish
+    manual DIR                 Write the manual pages to a folder
     buildpacks:detect DIR      Say what a folder is and how it would be built and run
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
@@ -102,6 +108,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
+        Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
         Some("shell") => shell::run(
             words.get(1..).unwrap_or_default(),
             data_dir.map(PathBuf::from),
