@@ -14,3 +14,10 @@ pub mod model;
 pub mod reconcile;
 pub mod ssh;
 pub mod store;
+
+/// Which mini this is: the version of the package, or what the build was told in `MINI_BUILD_VERSION` (`0.2.0+3f2c91a`), so that
+/// two builds of one version can be told apart.
+pub const VERSION: &str = match option_env!("MINI_BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};

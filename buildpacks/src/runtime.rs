@@ -49,6 +49,9 @@ pub(crate) struct VersionSource {
     /// Empty where `file_fact` names the fact that holds the path.
     #[serde(default)]
     file: String,
+    /// `.tool-versions` and `mise.toml` are asked here, and not after all sources.
+    #[serde(default)]
+    is_tools: bool,
     file_fact: Option<String>,
     /// Paths of elements of an XML file; the first that has a text counts.
     #[serde(default)]
@@ -111,6 +114,12 @@ impl Runtime {
             if !source.when.holds(evaluation)? {
                 continue;
             }
+            if source.is_tools {
+                if let Some(pin) = self.tool_pin(repository)? {
+                    return Ok(Some(pin));
+                }
+                continue;
+            }
             let named = source.file_fact.as_deref();
             let file = match named {
                 Some(fact) => evaluation.fact_text(fact).unwrap_or_default(),
@@ -120,6 +129,11 @@ impl Runtime {
                 return Ok(Some(pin));
             }
         }
+        self.tool_pin(repository)
+    }
+
+    /// What `.tool-versions` or `mise.toml` says.
+    fn tool_pin(&self, repository: &Repository<'_>) -> Result<Option<Pin>, DetectError> {
         let own = std::slice::from_ref(&self.name);
         let names = if self.tools.is_empty() {
             own

@@ -9,6 +9,9 @@ use crate::repository::Repository;
 /// Files looked into for one question. A repository may have 100,000; an entry point is near the root, and those come first.
 const MAX_FILES: usize = 400;
 
+/// The same where every program is wanted, not the first: more than repositories of Go mostly have, and read in under a second.
+const MAX_PROGRAM_FILES: usize = 3000;
+
 /// The first file that contains one of `texts`.
 pub(crate) fn file_with(
     repository: &Repository<'_>,
@@ -64,6 +67,7 @@ pub(crate) fn directories_with(
 ) -> Result<Vec<String>, DetectError> {
     let excluded: BTreeSet<&str> = repository.matching(except).into_iter().collect();
     let mut found: Vec<String> = Vec::new();
+    let mut looked_into = 0usize;
     let paths = of.iter().flat_map(|pattern| repository.matching(pattern));
     for path in paths.filter(|path| !excluded.contains(path)) {
         let directory = path
@@ -88,6 +92,10 @@ pub(crate) fn directories_with(
         if is_aside || found.iter().any(|known| known == directory) {
             continue;
         }
+        if looked_into == MAX_PROGRAM_FILES {
+            break;
+        }
+        looked_into += 1;
         let source = repository.source(path)?;
         let is_ignored_by_tools = source
             .lines()

@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod front;
 mod listeners;
+mod local;
 mod log;
 mod ready;
 mod server;
@@ -37,6 +38,11 @@ On this machine:
     server                     Run the server
     backup:verify FILE         Read a backup whole and say what is in it
     backup:restore FILE        Make the data directory of a server from a backup
+    upgrade [FILE]             Replace the server that runs by a new program, and go back if that is not well
+    database:restore-copy      Go back to the database from before an upgrade
+    uninstall [--purge]        Take mini and the processes of its apps away
+    completions SHELL          Print what completes these words in bash, zsh or fish
+    manual DIR                 Write the manual pages to a folder
     buildpacks:detect DIR      Say what a folder is and how it would be built and run
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
@@ -106,6 +112,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
             }
         }
         Some("backup:verify" | "backup:restore") => backups::run(&words, data_dir),
+        Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
         Some("shell") => shell::run(
             words.get(1..).unwrap_or_default(),
             data_dir.map(PathBuf::from),

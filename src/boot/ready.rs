@@ -21,7 +21,7 @@ impl ServerFile {
         let folder = facts.data_dir.join("run");
         let content = json!({
             "pid": std::process::id(),
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": crate::VERSION,
             "ssh": facts.ssh,
             "http": facts.http,
             "metrics": facts.metrics,
@@ -57,7 +57,7 @@ impl Drop for ServerFile {
 
 /// The lines on standard output.
 pub(super) fn lines(facts: &ServerFacts) -> String {
-    let mut text = format!("mini {} is ready\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("mini {} is ready\n", crate::VERSION);
     let listening = [
         ("ssh", &facts.ssh),
         ("http", &facts.http),
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_ready_lines_say_where() {
-        insta::assert_snapshot!(lines(&facts(Path::new("/x"))).replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r"
+        insta::assert_snapshot!(lines(&facts(Path::new("/x"))).replace(crate::VERSION, "VERSION"), @r"
         mini VERSION is ready
         ssh   127.0.0.1:2222
         http  127.0.0.1:8080

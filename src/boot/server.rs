@@ -10,9 +10,10 @@ use super::control::Control;
 use super::front::Front;
 use super::settings::{self, Settings, Sources};
 use super::signals::{Signals, Wish};
+use super::successor::{self, Outcome};
 use super::takeover::{Given, Taken, give, leave, take};
 use super::wiring::Stores;
-use super::{log, ready, say, successor, systemd};
+use super::{log, ready, say, systemd};
 use crate::commands::ssh_keys;
 use crate::engine::Stream;
 use crate::git::Repositories;
@@ -21,15 +22,16 @@ use crate::store::Store;
 
 /// Reads the settings and runs the server until a signal ends it.
 pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
-    let settings = settings::read(&Sources {
+    let sources = Sources {
         flags,
         variable: &|name| std::env::var_os(name),
         file: &|path| fs::read_to_string(path),
-    })?;
+    };
     if flags.get_flag("check-config") {
-        say(Stream::Stdout, "The settings are in order\n");
+        say(Stream::Stdout, &settings::in_force(&sources)?);
         return Ok(0);
     }
+    let settings = settings::read(&sources)?;
     log::start(settings.has_json_log);
     make_data_dir(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -96,7 +98,7 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
             wish = signals.next_wish() => match wish {
                 Wish::End => break Ok(Some(control)),
                 Wish::Successor => {
-                    successor::start();
+                    successor::start(&settings.data_dir);
                     continue;
                 }
             },
@@ -105,6 +107,7 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
             Ok(Given::Not(resumed)) => control = resumed,
             Ok(Given::Stopped(control)) => break Ok(control),
             Ok(Given::To(heir)) => {
+                Outcome::Serves.tell(&settings.data_dir);
                 tracing::info!("the new server serves; this one finishes what it has in flight");
                 tokio::select! {
                     () = leave(front, heir, settings.drain) => {}

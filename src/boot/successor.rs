@@ -6,11 +6,13 @@
 //! this server goes on.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::systemd;
@@ -18,8 +20,56 @@ use super::systemd;
 /// What the kernel adds to the name of a program whose file was replaced (proc_pid_exe(5)).
 const DELETED: &[u8] = b" (deleted)";
 
-/// Starts it. How it fares is written to the log.
-pub(super) fn start() {
+/// What became of a new server, for whoever has asked for it: `<data_dir>/run/successor.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub(super) enum Outcome {
+    /// It serves, and this server leaves.
+    Serves,
+    /// It has ended or was never started; this server goes on.
+    Ended {
+        /// How it ended.
+        why: String,
+    },
+}
+
+impl Outcome {
+    fn file(data_dir: &Path) -> PathBuf {
+        data_dir.join("run").join("successor.json")
+    }
+
+    /// Writes it down.
+    pub(super) fn tell(&self, data_dir: &Path) {
+        let file = Outcome::file(data_dir);
+        let beside = file.with_extension("new");
+        let told = serde_json::to_vec(self)
+            .map_err(io::Error::from)
+            .and_then(|text| fs::write(&beside, text))
+            .and_then(|()| fs::rename(&beside, &file));
+        if let Err(error) = told {
+            tracing::warn!(%error, "what became of the new server could not be written down");
+        }
+    }
+
+    /// What was written down since [`Outcome::forget`]; `None` as long as it is open.
+    pub(super) fn read(data_dir: &Path) -> Option<Outcome> {
+        serde_json::from_slice(&fs::read(Outcome::file(data_dir)).ok()?).ok()
+    }
+
+    /// Forgets what became of an earlier one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn forget(data_dir: &Path) -> io::Result<()> {
+        match fs::remove_file(Outcome::file(data_dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Starts it. How it fares is written to the log, and as an [`Outcome`].
+pub(super) fn start(data_dir: &Path) {
     systemd::status("");
     let started = program().and_then(|program| {
         tracing::info!(program = %program.display(), "starting a new server, which is to take over");
@@ -34,9 +84,12 @@ pub(super) fn start() {
         Ok(child) => child,
         Err(error) => {
             tracing::error!(%error, "the new server could not be started; this one goes on");
+            let why = format!("it could not be started: {error}");
+            Outcome::Ended { why }.tell(data_dir);
             return;
         }
     };
+    let data_dir = data_dir.to_owned();
     tokio::spawn(async move {
         match child.wait().await {
             Ok(status) => {
@@ -45,6 +98,8 @@ pub(super) fn start() {
                 systemd::status(&format!(
                     "the new server has ended ({status}), this one goes on"
                 ));
+                let why = format!("it has ended ({status})");
+                Outcome::Ended { why }.tell(&data_dir);
             }
             Err(error) => tracing::warn!(%error, "the new server cannot be waited for"),
         }
@@ -52,7 +107,15 @@ pub(super) fn start() {
 }
 
 fn program() -> io::Result<PathBuf> {
-    std::fs::read_link("/proc/self/exe").map(|link| without_mark(&link))
+    program_of("self")
+}
+
+/// The file that the program of a process has, or had before another was put in its place.
+///
+/// # Errors
+/// When there is no such process, or it is another user's.
+pub(super) fn program_of(process: &str) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{process}/exe")).map(|link| without_mark(&link))
 }
 
 fn without_mark(link: &Path) -> PathBuf {

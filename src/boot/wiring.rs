@@ -1,7 +1,7 @@
 //! Puts the parts together. The one place that names them all.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mini_proxy::ProxyHandle;
@@ -32,8 +32,32 @@ pub(super) struct Stores {
 impl Stores {
     /// Opens the data directory, which must be there.
     pub(super) async fn open(settings: &Settings) -> Result<Stores, Problem> {
+        Stores::open_after(settings, |_| Ok(())).await
+    }
+
+    /// The same after another server had it that has failed: databases that it has brought forward are put back.
+    pub(super) async fn take_back(settings: &Settings) -> Result<Stores, Problem> {
+        let put_back = |data_dir: &Path| {
+            for restored in Store::restore_copies(data_dir).map_err(in_use)? {
+                tracing::warn!(
+                    database = restored.database,
+                    schema = restored.schema,
+                    set_aside = restored.set_aside,
+                    "put back to what it was before the new server brought it forward"
+                );
+            }
+            Ok(())
+        };
+        Stores::open_after(settings, put_back).await
+    }
+
+    async fn open_after(
+        settings: &Settings,
+        before: impl FnOnce(&Path) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<Stores, Problem> {
         let (data_dir, upload) = (settings.data_dir.clone(), settings.upload);
         let open = move || {
+            before(&data_dir)?;
             let store = Store::open(&data_dir).map_err(in_use)?;
             if let Err(error) = backup::remove_leftovers(&data_dir) {
                 tracing::warn!(%error, "copies of a backup that was cut short could not be removed");

@@ -22,7 +22,7 @@ impl VersionLine {
     /// The version this was compiled as.
     pub fn this() -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::VERSION,
         }
     }
 }

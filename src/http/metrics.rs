@@ -223,11 +223,7 @@ fn deployed(out: &mut Exposition, census: &Census) {
 /// Under the names that Prometheus' own clients use. What cannot be read is left out.
 fn process(out: &mut Exposition, started_at: Timestamp) {
     out.family("mini_build_info", Kind::Gauge, "The version that runs.");
-    out.sample(
-        "mini_build_info",
-        &[("version", env!("CARGO_PKG_VERSION"))],
-        1,
-    );
+    out.sample("mini_build_info", &[("version", crate::VERSION)], 1);
     let start = started_at.as_millisecond() as f64 / 1000.0;
     out.single(
         "process_start_time_seconds",

@@ -33,7 +33,7 @@ pub(super) async fn answer(
     let answered = match (request.method(), request.uri().path()) {
         (&Method::GET, "/health") => Ok(reply(
             StatusCode::OK,
-            &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+            &json!({"status": "ok", "version": crate::VERSION}),
         )),
         (&Method::GET, METRICS) => figures(&platform).await,
         (&Method::GET, TEMPLATES) => match read("config:templates", b"") {

@@ -36,6 +36,16 @@ pub enum StoreError {
         found: i64,
         /// Newest schema version known.
         known: i64,
+        /// The version of the mini that wrote it, where the database tells.
+        by: Option<String>,
+    },
+    /// There is no copy of a database from before a newer mini brought it forward.
+    #[error("there is no copy of {database} that this mini can read")]
+    NoCopy {
+        /// Its file.
+        database: String,
+        /// Newest schema version known.
+        known: usize,
     },
     /// The file is not a database, or damaged.
     #[error("the database is damaged: {0}")]
@@ -149,12 +159,24 @@ impl From<StoreError> for Problem {
                 },
                 "stop that server first, or give this one another --data-dir".to_owned(),
             ),
-            StoreError::Newer { found, known } => (
+            StoreError::Newer { found, known, by } => (
                 Kind::Internal,
                 "the database was written by a newer mini".to_owned(),
-                format!("it has schema {found}, this mini knows up to {known}"),
-                "install the newer mini again, or restore the backup made before the upgrade"
-                    .to_owned(),
+                format!(
+                    "it has schema {found}, this mini {} knows up to {known}",
+                    crate::VERSION
+                ),
+                format!(
+                    "install {} again, which can read it; or go back to the copy made before the upgrade, without what was written \
+                     since: `mini database:restore-copy`",
+                    by.map_or("the newer mini".to_owned(), |by| format!("mini {by}"))
+                ),
+            ),
+            StoreError::NoCopy { known, .. } => (
+                Kind::NotFound,
+                what,
+                format!("it knows schemas up to {known}, and `copies` in the data directory has none of those"),
+                "install the newer mini again, or restore a backup".to_owned(),
             ),
             StoreError::Damaged(why) => (
                 Kind::Internal,

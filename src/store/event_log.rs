@@ -13,7 +13,7 @@ use super::worker::Worker;
 use super::{StoreError, migrate, row};
 use crate::model::Timestamp;
 
-const DATABASE: &str = "events.db";
+pub(super) const DATABASE: &str = "events.db";
 
 /// Above this size the file is not read whole at each start to find damage; a damaged page then shows when it is used.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
@@ -190,7 +190,7 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     if size <= CHECKED_BYTES {
         connection::check(&connection)?;
     }
-    migrate::migrate(&mut connection, migrate::EVENTS)?;
+    migrate::bring_forward(&mut connection, path, migrate::EVENTS)?;
     Ok(connection)
 }
 

@@ -1,8 +1,14 @@
-//! Brings a database file forward, one numbered SQL file and one transaction at a time. There is no way back.
+//! Brings a database file forward, one numbered SQL file and one transaction at a time. The only way back is the copy that is
+//! made before ([`super::copies`]).
 
-use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
 
-use super::StoreError;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use super::{StoreError, copies};
+
+/// Where `mini.db` says which mini brought it to its schema.
+const MIGRATED_BY: &str = "migrated_by";
 
 /// The schema of `mini.db`. The schema version, `PRAGMA user_version`, is how many of these were applied.
 pub(super) const STATE: &[&str] = &[
@@ -32,10 +38,39 @@ pub(super) fn version(connection: &Connection, migrations: &[&str]) -> Result<us
     usize::try_from(found)
         .ok()
         .filter(|found| *found <= migrations.len())
-        .ok_or(StoreError::Newer {
+        .ok_or_else(|| StoreError::Newer {
             found,
             known: i64::try_from(migrations.len()).unwrap_or(i64::MAX),
+            by: migrated_by(connection),
         })
+}
+
+/// The version of the mini that brought a database to its schema. `None` where it does not say so, which is no error: it is asked
+/// of databases that are newer than we are.
+fn migrated_by(connection: &Connection) -> Option<String> {
+    let by = connection.query_row(
+        "SELECT value FROM meta WHERE name = ?1",
+        [MIGRATED_BY],
+        |row| row.get::<_, Vec<u8>>(0),
+    );
+    String::from_utf8(by.ok()?).ok()
+}
+
+/// Brings the database `connection`, which is the file `path`, forward after it was copied. One that is new or has the newest
+/// schema is not copied.
+///
+/// # Errors
+/// As [`migrate`] and [`copies::keep`]; without a copy nothing is changed.
+pub(super) fn bring_forward(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&'static str],
+) -> Result<(), StoreError> {
+    let found = version(connection, migrations)?;
+    if found > 0 && found < migrations.len() {
+        copies::keep(path, found)?;
+    }
+    migrate(connection, migrations)
 }
 
 /// Applies the migrations that are missing, each in a transaction of its own: after a crash in between, the next call
@@ -52,6 +87,20 @@ pub(super) fn migrate(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "user_version", number)?;
+        let has_meta = transaction
+            .query_row(
+                "SELECT 1 FROM sqlite_schema WHERE name = 'meta'",
+                [],
+                |_| Ok(()),
+            )
+            .optional()?
+            .is_some();
+        if has_meta {
+            transaction.execute(
+                "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                rusqlite::params![MIGRATED_BY, crate::VERSION.as_bytes()],
+            )?;
+        }
         transaction.commit()?;
     }
     Ok(())
@@ -99,7 +148,7 @@ mod tests {
                 .unwrap();
             let error = migrate(&mut connection, &["CREATE TABLE t (a)"]).unwrap_err();
             assert!(
-                matches!(error, StoreError::Newer { found: f, known: 1 } if f == found),
+                matches!(error, StoreError::Newer { found: f, known: 1, by: None } if f == found),
                 "{error:?}"
             );
         }

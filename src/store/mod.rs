@@ -4,6 +4,7 @@
 //! | what `Store` can do | file |
 //! | --- | --- |
 //! | open, close, instance id | `mod`, `open` |
+//! | bring a database forward, keep a copy of what it was, go back to it | `migrate`, `copies` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains of apps and of the server | `domains` |
 //! | routes and redirects | `routes` |
@@ -46,6 +47,7 @@ mod certificates;
 mod changes;
 mod config;
 mod connection;
+mod copies;
 mod copy;
 mod deploys;
 mod desired;
@@ -78,6 +80,7 @@ mod worker;
 
 pub use census::Census;
 pub use certificates::CertificatePem;
+pub use copies::Restored;
 pub use copy::{CopiedApp, apps_of_copy, check_database, copy_database, newest_schema};
 pub use desired::Desired;
 pub use error::StoreError;
@@ -124,6 +127,22 @@ impl Store {
         open::open(data_dir).map(|inner| Store {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Puts the databases of `data_dir` that a newer mini has brought forward back to the copies it made before, and says which
+    /// those were; none where this mini can read them as they are. What was written since the copy is lost, but for the newer
+    /// file, which is set aside in `<data_dir>/copies`. Blocks.
+    ///
+    /// # Errors
+    /// `InUse` while a server runs; `NoCopy` with nothing changed; `Damaged`, `DiskFull`, `ReadOnly`, `File`.
+    pub fn restore_copies(data_dir: &Path) -> Result<Vec<Restored>, StoreError> {
+        copies::restore(
+            data_dir,
+            &[
+                (open::DATABASE, migrate::STATE),
+                (event_log::DATABASE, migrate::EVENTS),
+            ],
+        )
     }
 
     /// Finishes what is queued, closes the file, and lets another store into the folder. Every later call on any clone

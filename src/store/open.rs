@@ -15,7 +15,7 @@ use super::seal::{self, Place, Seal};
 use super::worker::Worker;
 use super::{Inner, StoreError, durable_file, migrate, restored};
 
-const DATABASE: &str = "mini.db";
+pub(super) const DATABASE: &str = "mini.db";
 const INSTANCE: &str = "instance";
 const READERS: usize = 2;
 
@@ -43,7 +43,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
     // A newer schema is told first: it may use what our SQLite finds odd.
     migrate::version(&writer, migrate::STATE)?;
     connection::check(&writer)?;
-    migrate::migrate(&mut writer, migrate::STATE)?;
+    migrate::bring_forward(&mut writer, &path, migrate::STATE)?;
     let (seal, instance) = identify(&mut writer, data_dir)?;
 
     let readers = (0..READERS)

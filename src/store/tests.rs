@@ -14,6 +14,8 @@ use crate::model::{
 
 mod builder;
 mod certificates;
+mod copies;
+mod fixtures;
 mod opening;
 mod orders;
 mod pipeline;

@@ -3,6 +3,7 @@
 
 mod automatic;
 mod catalogue;
+mod in_force;
 mod sources;
 mod values;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use automatic::Automatic;
-pub(super) use sources::{Sources, flags, read};
+pub(super) use sources::{Sources, flags, in_force, read};
 
 use mini_buildpacks::VersionTable;
 use mini_proxy::AccessLogOptions;

@@ -1,4 +1,4 @@
-//! Where settings come from: the file, then variables, then flags, the later one winning.
+//! Where settings come from: the file, credentials of systemd, variables, flags, the later one winning.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::catalogue::{SETTINGS, Setting};
+use super::in_force::{self, Origin};
 use super::values::yes_or_no;
 use super::{FILE, Settings};
 use crate::commands::nearest;
@@ -44,7 +45,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
         .after_help(
             "Each setting is also a key in the file (`ssh-listen = [\"0.0.0.0:2222\"]`) and a variable \
              (MINI_SSH_LISTEN, several values with commas). Flags win over variables, variables over the file. \
-             acme-eab-hmac-key, a secret, is no flag.",
+             acme-eab-hmac-key, a secret, is no flag; it is also taken from the credential mini.acme-eab-hmac-key of systemd.",
         )
         .arg(
             Arg::new("config")
@@ -57,7 +58,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
             Arg::new("check-config")
                 .long("check-config")
                 .action(ArgAction::SetTrue)
-                .help("Check the settings and do not start"),
+                .help("Check the settings, print what is in force, and do not start"),
         )
         .arg(
             Arg::new("takeover")
@@ -92,7 +93,17 @@ pub(in crate::boot) fn flags() -> clap::Command {
 
 /// Reads all sources and reports all mistakes together.
 pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes> {
+    read_with_origins(sources).map(|(settings, _)| settings)
+}
+
+/// Every setting as it is in force and where it comes from, as text; all mistakes together.
+pub(in crate::boot) fn in_force(sources: &Sources<'_>) -> Result<String, Mistakes> {
+    read_with_origins(sources).map(|(settings, origins)| in_force::lines(&settings, &origins))
+}
+
+fn read_with_origins(sources: &Sources<'_>) -> Result<(Settings, Vec<Origin>), Mistakes> {
     let mut mistakes = Vec::new();
+    let mut origins = Vec::new();
     let file = file_values(sources, &mut mistakes);
     let dev = is_dev(sources, &file, &mut mistakes);
     let mut settings = Settings::new(dev);
@@ -100,6 +111,7 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
     for setting in SETTINGS {
         let sourced = [
             from_file(&file, setting),
+            from_credential(sources, setting, &mut mistakes),
             from_variable(sources, setting, &mut mistakes),
             from_flags(sources, setting),
         ];
@@ -110,6 +122,12 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
                 mistakes.push(format!("{place}: there can be only one value"));
             } else if let Err(mistake) = (setting.apply)(&mut settings, &values) {
                 mistakes.push(format!("{place}: {mistake}"));
+            } else {
+                origins.push(Origin {
+                    name: setting.name,
+                    place,
+                    values,
+                });
             }
         }
     }
@@ -118,7 +136,7 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
     }
     mistakes.extend(settings.mistakes());
     if mistakes.is_empty() {
-        Ok(settings)
+        Ok((settings, origins))
     } else {
         Err(Mistakes(mistakes))
     }
@@ -260,4 +278,26 @@ fn is_dev(sources: &Sources<'_>, file: &FileValues, mistakes: &mut Vec<String>) 
         mistakes.push(format!("{place}: {mistake}"));
         false
     })
+}
+
+/// A secret that systemd hands to the service as a credential (`LoadCredential=mini.acme-eab-hmac-key`): only the service sees
+/// the file, and no variable holds it (<https://systemd.io/CREDENTIALS/>).
+fn from_credential(
+    sources: &Sources<'_>,
+    setting: &Setting,
+    mistakes: &mut Vec<String>,
+) -> Sourced {
+    if !setting.is_secret {
+        return None;
+    }
+    let folder = PathBuf::from((sources.variable)("CREDENTIALS_DIRECTORY")?);
+    let place = format!("the credential mini.{}", setting.name);
+    match (sources.file)(&folder.join(format!("mini.{}", setting.name))) {
+        Ok(text) => Some((place, vec![text.trim_end().to_owned()])),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            mistakes.push(format!("{place}: {error}"));
+            None
+        }
+    }
 }

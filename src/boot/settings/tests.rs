@@ -221,3 +221,35 @@ fn every_setting_is_a_variable_of_the_ansible_role() {
         assert!(described.contains(&variable), "{name}");
     }
 }
+
+#[test]
+fn a_secret_is_taken_from_a_credential_and_nothing_else_is() {
+    let flags = flags().try_get_matches_from(["server"]).unwrap();
+    let read_with = |variables: &[(&str, &str)], name: &str, content: &str| {
+        let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+        let credential = Path::new("/run/credentials/mini.service").join(name);
+        read(&Sources {
+            flags: &flags,
+            variable: &|name| variables.get(name).map(OsString::from),
+            file: &|path| match path == credential {
+                true => Ok(content.to_owned()),
+                false => Err(io::ErrorKind::NotFound.into()),
+            },
+        })
+        .map_err(|mistakes| mistakes.0)
+    };
+    let variables = [
+        ("CREDENTIALS_DIRECTORY", "/run/credentials/mini.service"),
+        ("MINI_ACME_EAB_KID", "kid"),
+    ];
+    let name = "mini.acme-eab-hmac-key";
+    let settings = read_with(&variables, name, "c2VjcmV0\n").unwrap();
+    let key = settings.automatic.eab_hmac_key.unwrap();
+    assert_eq!(key.as_slice(), b"secret");
+    let mistakes = read_with(&variables, name, "???").unwrap_err();
+    assert!(mistakes[0].starts_with("the credential mini.acme-eab-hmac-key: "));
+    assert!(!mistakes[0].contains("???"), "{mistakes:?}");
+    // Without systemd, and for a setting that is no secret.
+    assert!(read_with(&variables[1..], name, "c2VjcmV0").is_err());
+    assert!(read_with(&variables[..1], "mini.drain", "1s").is_ok_and(|s| s.drain.as_secs() == 60));
+}

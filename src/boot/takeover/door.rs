@@ -124,7 +124,7 @@ async fn hear(stream: UnixStream) -> io::Result<Offer> {
         _ => {
             let why = format!(
                 "it is mini {}, whose takeovers have the form {PROTOCOL}",
-                env!("CARGO_PKG_VERSION")
+                crate::VERSION
             );
             let next = "Stop it and start the new one; apps keep running meanwhile";
             let text = "The running server cannot be taken over by this version";

@@ -151,11 +151,12 @@ async fn gone(link: &mut Receiver) -> io::Error {
     }
 }
 
-/// Opens the data directory again. The lock of a process that was killed is free once the kernel has come to it.
+/// Opens the data directory again. A new server that has brought the databases forward before it failed has copied them
+/// first, just as this one left them. The lock of a process that was killed is free once the kernel has come to it.
 async fn reopen(settings: &Settings) -> Result<Stores, Problem> {
     let end = Instant::now() + END_WITHIN;
     loop {
-        match Stores::open(settings).await {
+        match Stores::take_back(settings).await {
             Err(problem) if problem.kind == Kind::Busy && Instant::now() < end => {
                 sleep(REOPEN_PAUSE).await;
             }

@@ -40,7 +40,7 @@ pub(in crate::boot) async fn take(settings: &Settings) -> Result<Option<Taken>, 
         .unwrap_or(settings.build_limits.timeout);
     let hello = Message::Hello {
         protocol: PROTOCOL,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: crate::VERSION.to_owned(),
         wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
     };
     sender.send(&hello, &[]).await.map_err(|e| lost(&e))?;

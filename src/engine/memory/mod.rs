@@ -94,7 +94,7 @@ impl ContainerEngine for MemoryEngine {
         let _world = self.reach()?;
         Ok(EngineVersion {
             name: "memory".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::VERSION.to_owned(),
             api: "1.41".to_owned(),
         })
     }

@@ -4,11 +4,28 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::process::{Ran, run};
+use crate::wait::wait_until;
 
 /// Runs `docker` with these words.
 #[track_caller]
 pub(crate) fn docker(words: &[&str]) -> Ran {
     run(Command::new("docker").args(words))
+}
+
+/// How a container of an image ends when it is stopped once its log says that it is `ready`: 137 where it had to be killed.
+#[track_caller]
+pub(crate) fn code_of_a_stop(image: &str, ready: &str) -> String {
+    let started = docker(&["run", "--detach", "--init", image]);
+    let container = started.succeeds().trim();
+    wait_until(&format!("`{ready}` in the log of {image}"), || {
+        let log = docker(&["logs", container]);
+        log.stdout.contains(ready) || log.stderr.contains(ready)
+    });
+    let stopped = docker(&["stop", "--time", "60", container]);
+    let ended = docker(&["inspect", "--format", "{{.State.ExitCode}}", container]);
+    docker(&["rm", "--force", container]).succeeds();
+    stopped.succeeds();
+    ended.succeeds().trim().to_owned()
 }
 
 /// What belongs to one server.

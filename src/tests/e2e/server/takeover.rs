@@ -66,7 +66,13 @@ impl Server {
     /// with what is returned.
     #[track_caller]
     pub(crate) fn replace_itself(&self) -> Heir {
-        self.ask_for_successor();
+        self.replaced_by(|| self.ask_for_successor())
+    }
+
+    /// The same where `ask` has it done.
+    #[track_caller]
+    pub(crate) fn replaced_by(&self, ask: impl FnOnce()) -> Heir {
+        ask();
         let before = self.child.take().expect("the server runs");
         let old = u64::from(before.id());
         self.leaving.borrow_mut().push(before);

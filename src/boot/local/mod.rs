@@ -1,0 +1,75 @@
+//! What `mini` does on the server's own machine without asking the server.
+
+mod completions;
+mod manual;
+mod restore_copy;
+mod uninstall;
+mod upgrade;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Subcommand};
+
+use super::{clap_said, client, settings};
+use crate::commands::{Line, Options};
+use crate::model::Problem;
+
+/// These commands.
+#[derive(Debug, Subcommand)]
+enum Local {
+    #[command(name = "database:restore-copy")]
+    RestoreCopy(restore_copy::RestoreCopy),
+    #[command(name = "completions")]
+    Completions(completions::Completions),
+    #[command(name = "manual")]
+    Manual(manual::Manual),
+    #[command(name = "uninstall")]
+    Uninstall(uninstall::Uninstall),
+    #[command(name = "upgrade")]
+    Upgrade(upgrade::Upgrade),
+}
+
+/// All of them as one clap command.
+fn description() -> clap::Command {
+    Local::augment_subcommands(clap::Command::new("mini").subcommand_required(true))
+}
+
+/// Everything that `mini` takes here: the commands of the server, these, and the server itself.
+fn all() -> clap::Command {
+    Local::augment_subcommands(Line::command())
+        .subcommand(settings::flags())
+        .version(crate::VERSION)
+        .arg(
+            clap::Arg::new("data-dir")
+                .long("data-dir")
+                .global(true)
+                .value_name("DIR")
+                .value_hint(clap::ValueHint::DirPath)
+                .help("The data directory of the server that is meant"),
+        )
+}
+
+/// Whether a word is the name of one of them.
+pub(super) fn is_known(name: &str) -> bool {
+    Local::has_subcommand(name)
+}
+
+/// Runs the one that `words` spell, and gives its exit status.
+pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, Problem> {
+    let words = std::iter::once("mini".to_owned()).chain(words);
+    let parsed = description()
+        .try_get_matches_from(words)
+        .and_then(|matches| Local::from_arg_matches(&matches));
+    let data_dir = client::chosen(data_dir);
+    match parsed {
+        Ok(Local::RestoreCopy(restore)) => {
+            let answer = restore.run(&data_dir)?;
+            Ok(client::show(&answer, Options::default()))
+        }
+        Ok(Local::Completions(completions)) => completions.run().map(|()| 0),
+        Ok(Local::Manual(manual)) => manual.run().map(|()| 0),
+        Ok(Local::Uninstall(uninstall)) => uninstall.run(&data_dir).map(|()| 0),
+        Ok(Local::Upgrade(upgrade)) => upgrade.run(&data_dir).map(|()| 0),
+        Err(error) => Ok(clap_said(&error)),
+    }
+}

@@ -1,0 +1,233 @@
+//! The server that runs on a data directory, seen from another process of the same machine.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde::Deserialize;
+
+use crate::boot::successor::program_of;
+use crate::model::{Kind, Problem};
+
+/// How long the proxy may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct Running {
+    pid: Pid,
+    version: String,
+    program: PathBuf,
+    http: Option<SocketAddr>,
+    unit: Option<String>,
+}
+
+/// What `run/server.json` says of it.
+#[derive(Deserialize)]
+struct Facts {
+    pid: i32,
+    version: String,
+    http: Vec<SocketAddr>,
+}
+
+/// Keeps a second upgrade out as long as it is held.
+pub(super) fn lock(data_dir: &Path) -> Result<File, Problem> {
+    let path = data_dir.join("run").join("upgrade.lock");
+    let file = File::create(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => not_running(data_dir),
+        _ => Problem::new(
+            Kind::Forbidden,
+            "The server of this data directory cannot be upgraded by you",
+            format!("{}: {error}", path.display()),
+            "Run this as root: `sudo mini upgrade`",
+        ),
+    })?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Problem::new(
+            Kind::Busy,
+            "Another upgrade goes on",
+            "",
+            "Wait until it is over",
+        )
+    })?;
+    Ok(file)
+}
+
+fn not_running(data_dir: &Path) -> Problem {
+    let dir = data_dir.display();
+    Problem::new(
+        Kind::Unavailable,
+        "mini is not running on this data directory",
+        format!("{dir}/run/server.json names no process that runs"),
+        format!(
+            "Put the new program in place and start it: `systemctl start mini` or `mini server --data-dir {dir}`"
+        ),
+    )
+}
+
+impl Running {
+    /// The server of a data directory.
+    pub(super) fn find(data_dir: &Path) -> Result<Running, Problem> {
+        let facts = fs::read(data_dir.join("run").join("server.json")).ok();
+        let facts: Facts = facts
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .ok_or_else(|| not_running(data_dir))?;
+        let pid = Pid::from_raw(facts.pid).filter(|pid| test_kill_process(*pid).is_ok());
+        let pid = pid.ok_or_else(|| not_running(data_dir))?;
+        let program = program_of(&facts.pid.to_string()).map_err(|error| {
+            Problem::new(
+                Kind::Forbidden,
+                "The server's program cannot be found",
+                error.to_string(),
+                "Run this as root: `sudo mini upgrade`",
+            )
+        })?;
+        Ok(Running {
+            pid,
+            version: facts.version,
+            program,
+            http: facts.http.first().copied(),
+            unit: fs::read_to_string(format!("/proc/{}/cgroup", facts.pid))
+                .ok()
+                .and_then(|groups| unit(&groups)),
+        })
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The file its program is started from.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        test_kill_process(self.pid).is_ok()
+    }
+
+    /// Has it start its successor.
+    pub(super) fn ask_for_successor(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::USR2)?)
+    }
+
+    /// Has another program read the settings this server was started with.
+    pub(super) fn check_settings(&self, program: &Path) -> Result<(), Problem> {
+        let refused = |why: String| {
+            Problem::new(
+                Kind::Invalid,
+                "The new program does not take the settings of the server",
+                why,
+                "Change the settings, or take another program; nothing was changed",
+            )
+        };
+        let own = |file: &str| {
+            let read = fs::read(format!("/proc/{}/{file}", self.pid()));
+            read.map(|text| {
+                let words = text
+                    .split(|byte| *byte == 0)
+                    .filter(|word| !word.is_empty());
+                let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+                words.collect::<Vec<String>>()
+            })
+            .map_err(|error| refused(error.to_string()))
+        };
+        let variables = own("environ")?;
+        let variables = variables
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .filter(|(name, _)| name.starts_with("MINI_") || *name == "CREDENTIALS_DIRECTORY");
+        let program = fs::canonicalize(program).map_err(|error| refused(error.to_string()))?;
+        let said = Command::new(program)
+            .args(own("cmdline")?.iter().skip(1))
+            .arg("--check-config")
+            .envs(variables)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| refused(error.to_string()))?;
+        match said.status.success() {
+            true => Ok(()),
+            false => Err(refused(
+                String::from_utf8_lossy(&said.stderr).trim_end().to_owned(),
+            )),
+        }
+    }
+
+    /// Asks it something that it can only answer if control plane and database are well.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub(super) fn answers(&self, data_dir: &Path) -> Result<(), String> {
+        let said = Command::new(&self.program)
+            .args(["apps:list", "--quiet", "--data-dir"])
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
+        match said.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&said.stderr).trim_end().to_owned()),
+        }
+    }
+
+    /// Whether its proxy answers a request; which app it is for does not matter.
+    pub(super) fn answers_visitors(&self) -> bool {
+        let Some(mut address) = self.http else {
+            return false;
+        };
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        let asked = || -> io::Result<[u8; 5]> {
+            let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
+            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+            stream.write_all(
+                b"GET / HTTP/1.1\r\nHost: upgrade.invalid\r\nConnection: close\r\n\r\n",
+            )?;
+            let mut begin = [0; 5];
+            stream.read_exact(&mut begin)?;
+            Ok(begin)
+        };
+        asked().is_ok_and(|begin| begin == *b"HTTP/")
+    }
+
+    /// The unit of systemd it is the process of.
+    pub(super) fn unit(&self) -> Option<&str> {
+        self.unit.as_deref()
+    }
+}
+
+/// The service that a process belongs to, from its control groups (cgroups(7)).
+fn unit(groups: &str) -> Option<String> {
+    groups
+        .lines()
+        .filter_map(|line| line.rsplit_once('/'))
+        .map(|(_, group)| group)
+        .find(|group| group.ends_with(".service"))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_read_off_the_control_group() {
+        assert_eq!(
+            unit("0::/system.slice/mini.service\n").as_deref(),
+            Some("mini.service")
+        );
+        assert_eq!(unit("0::/user.slice/user-0.slice/session-3.scope\n"), None);
+        assert_eq!(unit(""), None);
+    }
+}

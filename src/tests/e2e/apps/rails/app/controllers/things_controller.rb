@@ -1,0 +1,4 @@
+class ThingsController < ActionController::Base
+  def index
+  end
+end
