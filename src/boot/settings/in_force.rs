@@ -72,9 +72,11 @@ fn default(settings: &Settings, name: &str) -> Vec<String> {
         "acme-directory" => one(settings.automatic.directory.clone()),
         "create-apps" => one(settings.creates_apps.to_string()),
         "network-pool" => one(settings.network_pool.to_string()),
-        "build-timeout" => one(duration(settings.build_timeout)),
+        "build-timeout" => one(duration(settings.build_limits.timeout)),
         "takeover-wait" => one(duration(
-            settings.takeover_wait.unwrap_or(settings.build_timeout),
+            settings
+                .takeover_wait
+                .unwrap_or(settings.build_limits.timeout),
         )),
         "builds-at-once" => one(settings.builds_at_once.to_string()),
         "keep-releases" => one(settings.keep_releases.to_string()),
