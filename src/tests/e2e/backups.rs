@@ -167,7 +167,7 @@ fn backups_of_a_schedule_are_made_verified_and_thinned_out() {
 /// A moment within what is killed: which one is left to chance, for no moment may matter.
 fn some_moment(within: Duration) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    within.mul_f64(f64::from(now.subsec_nanos() / 1000 % 1000) / 1000.0)
+    within.mul_f64(f64::from(now.subsec_micros() % 1000) / 1000.0)
 }
 
 fn archive_of(server: &Server, passphrase: &str) -> PathBuf {
