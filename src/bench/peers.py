@@ -47,7 +47,7 @@ http {{
     keepalive_requests 10000000;
     ssl_certificate {identity.certificate};
     ssl_certificate_key {identity.key};
-    upstream app {{ server {backend}; keepalive 128; keepalive_requests 1000000; }}
+    upstream app {{ server {backend}; keepalive 512; keepalive_requests 1000000; }}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     server {{
         listen 127.0.0.1:{http} reuseport;
