@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use super::settings::DATA_DIR;
 use super::{clap_said, client, say, terminal};
 use crate::backup::{self, NewFile};
 use crate::commands::backup::{PutBack, Whole, read_passphrase_file};
@@ -60,43 +59,34 @@ struct Restore {
 }
 
 /// Runs one of the two.
-pub(super) fn run(words: &[String], data_dir: Option<String>) -> Result<u8, Problem> {
-    let is_restore = words.first().is_some_and(|word| word == "backup:restore");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Problem::new(
-                Kind::Unavailable,
-                "mini could not begin",
-                error.to_string(),
-                "",
-            )
-        })?;
-    if is_restore {
-        let line = match parsed::<Restore>(words, "mini backup:restore") {
-            Ok(line) => line,
-            Err(error) => return Ok(clap_said(&error)),
-        };
-        let data_dir = data_dir
-            .or_else(|| std::env::var("MINI_DATA_DIR").ok())
-            .unwrap_or_else(|| DATA_DIR.to_owned());
-        let (archive, passphrase) = line.archive.open()?;
-        let path = Path::new(&data_dir);
-        let restoring = backup::restore(archive, passphrase, path, line.force);
-        let restored = runtime.block_on(restoring)?;
-        return Ok(client::show(
-            &PutBack::new(data_dir, restored),
-            line.archive.options(),
-        ));
+pub(super) fn run(words: &[String], data_dir: Option<PathBuf>) -> Result<u8, Problem> {
+    if words.first().is_some_and(|word| word == "backup:restore") {
+        match parsed::<Restore>(words, "mini backup:restore") {
+            Ok(line) => client::block_on(restore(line, client::chosen(data_dir))),
+            Err(error) => Ok(clap_said(&error)),
+        }
+    } else {
+        match parsed::<Verify>(words, "mini backup:verify") {
+            Ok(line) => client::block_on(verify(line)),
+            Err(error) => Ok(clap_said(&error)),
+        }
     }
-    let line = match parsed::<Verify>(words, "mini backup:verify") {
-        Ok(line) => line,
-        Err(error) => return Ok(clap_said(&error)),
-    };
+}
+
+async fn restore(line: Restore, data_dir: PathBuf) -> Result<u8, Problem> {
+    let (archive, passphrase) = line.archive.open()?;
+    let restored = backup::restore(archive, passphrase, &data_dir, line.force).await?;
+    let data_dir = data_dir.display().to_string();
+    Ok(client::show(
+        &PutBack::new(data_dir, restored),
+        line.archive.options(),
+    ))
+}
+
+async fn verify(line: Verify) -> Result<u8, Problem> {
     let (archive, passphrase) = line.archive.open()?;
     let scratch = line.scratch.unwrap_or_else(std::env::temp_dir);
-    let inside = runtime.block_on(backup::verify(archive, passphrase, &scratch))?;
+    let inside = backup::verify(archive, passphrase, &scratch).await?;
     Ok(client::show(&Whole(inside), line.archive.options()))
 }
 

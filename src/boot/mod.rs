@@ -111,7 +111,9 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 Err(error) => Ok(clap_said(&error)),
             }
         }
-        Some("backup:verify" | "backup:restore") => backups::run(&words, data_dir),
+        Some("backup:verify" | "backup:restore") => {
+            backups::run(&words, data_dir.map(PathBuf::from))
+        }
         Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
         Some("shell") => shell::run(
             words.get(1..).unwrap_or_default(),

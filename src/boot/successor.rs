@@ -8,7 +8,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -16,9 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::systemd;
-
-/// What the kernel adds to the name of a program whose file was replaced (proc_pid_exe(5)).
-const DELETED: &[u8] = b" (deleted)";
+use crate::commands::program_of;
 
 /// What became of a new server, for whoever has asked for it: `<data_dir>/run/successor.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,20 +107,6 @@ fn program() -> io::Result<PathBuf> {
     program_of("self")
 }
 
-/// The file that the program of a process has, or had before another was put in its place.
-///
-/// # Errors
-/// When there is no such process, or it is another user's.
-pub(super) fn program_of(process: &str) -> io::Result<PathBuf> {
-    fs::read_link(format!("/proc/{process}/exe")).map(|link| without_mark(&link))
-}
-
-fn without_mark(link: &Path) -> PathBuf {
-    let name = link.as_os_str().as_bytes();
-    let name = name.strip_suffix(DELETED).unwrap_or(name);
-    PathBuf::from(OsString::from_vec(name.to_vec()))
-}
-
 /// This server's own words, with `--takeover` if it is not among them.
 fn words(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let takeover = OsStr::new("--takeover");
@@ -137,15 +120,6 @@ fn words(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_that_was_replaced_is_found_by_its_name() {
-        let check = |link: &str, expected: &str| {
-            assert_eq!(without_mark(Path::new(link)), Path::new(expected));
-        };
-        check("/usr/bin/mini (deleted)", "/usr/bin/mini");
-        check("/usr/bin/mini", "/usr/bin/mini");
-    }
 
     #[test]
     fn the_new_server_is_told_to_take_over_once() {

@@ -1,11 +1,11 @@
 //! `ssh-keys:authorized`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{self, Command, Dialog, Output, Page, Platform};
+use crate::commands::{self, Command, Dialog, Output, Page, Platform, program_of};
 use crate::model::{Kind, Permission, Problem};
 use crate::store::Store;
 
@@ -49,7 +49,7 @@ impl Authorized {
         let Some(key) = store.ssh_key_by_fingerprint(&self.fingerprint).await? else {
             return Ok(Line { line: None });
         };
-        let program = std::env::current_exe().map_err(|error| {
+        let program = program_of("self").map_err(|error| {
             Problem::new(
                 Kind::Internal,
                 "The path of mini is not known",
@@ -59,7 +59,7 @@ impl Authorized {
         })?;
         let command = format!(
             "{} --data-dir {} shell {}",
-            quoted(&without_deleted(program))?,
+            quoted(&program)?,
             quoted(data_dir)?,
             key.fingerprint
         );
@@ -70,17 +70,6 @@ impl Authorized {
                 key.public_key
             )),
         })
-    }
-}
-
-/// The kernel's name for a program whose file was replaced since it began (proc(5), exe) ends so.
-fn without_deleted(program: PathBuf) -> PathBuf {
-    match program
-        .to_str()
-        .and_then(|path| path.strip_suffix(" (deleted)"))
-    {
-        Some(path) => PathBuf::from(path),
-        None => program,
     }
 }
 
@@ -102,22 +91,5 @@ impl Output for Line {
         if let Some(line) = &self.line {
             page.line(line);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_that_was_replaced_is_named_as_before() {
-        assert_eq!(
-            without_deleted("/usr/bin/mini (deleted)".into()),
-            Path::new("/usr/bin/mini")
-        );
-        assert_eq!(
-            without_deleted("/usr/bin/mini".into()),
-            Path::new("/usr/bin/mini")
-        );
     }
 }

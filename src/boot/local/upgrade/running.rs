@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::Deserialize;
 
-use crate::boot::successor::program_of;
+use crate::commands::program_of;
 use crate::model::{Kind, Problem};
 
 /// How long the proxy may take to answer.
