@@ -258,7 +258,12 @@ impl VersionSource {
             return Some(meant.clone());
         }
         if self.is_quoted {
-            return quoted_versions(value);
+            let quoted = quoted_versions(value)?;
+            return if self.values.is_empty() {
+                Some(quoted)
+            } else {
+                self.values.get(&quoted).cloned()
+            };
         }
         let value = match &self.between {
             Some((before, behind)) => {
