@@ -5,7 +5,6 @@ use crate::gate::InFlight;
 use crate::pace::Pace;
 use crate::packing::{Coding, Packed};
 use crate::pool::InUse;
-use crate::protocol::Protocol;
 use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
@@ -61,13 +60,19 @@ pub(crate) enum BodyError {
     Packing(#[source] io::Error),
 }
 
+/// Reads the body of a request that is not forwarded: see [`discard`]. One that waits to be asked for its body is not asked.
+pub(crate) fn discard_all(request: Request<Received>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body());
+    }
+}
+
 /// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
-/// answer if the connection were closed before. One that waits to be asked for its body is not asked.
-pub(crate) fn discard(request: Request<Received>) {
-    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+/// answer if the connection were closed before.
+pub(crate) fn discard(mut body: impl Body<Data = Bytes> + Unpin + 'static) {
+    if body.is_end_stream() {
         return;
     }
-    let mut body = request.into_body();
     spawn_local(timeout(DISCARD_TIME, async move {
         let mut left = DISCARD_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
@@ -165,17 +170,17 @@ impl RequestBody {
         received: Received,
         service: &Rc<LocalService>,
         settings: &ProxySettings,
+        is_http2: bool,
     ) -> RequestBody {
         if received.is_end_stream() {
             return RequestBody::None;
         }
         // To an upstream that speaks HTTP/2 a slow body is one stream among many, and may be meant to be silent at times.
-        let is_alone = service.service.protocol == Protocol::Http1;
         let rate = service.service.policy.min_upload_rate;
-        let pace = rate.filter(|_| is_alone);
+        let pace = rate.filter(|_| !is_http2);
         let pace = pace.map(|rate| Box::new(Pace::new(rate, settings.upload_grace)));
         let progress = Progress::default();
-        progress.kept.borrow_mut().is_wanted = service.service.protocol == Protocol::H2c;
+        progress.kept.borrow_mut().is_wanted = is_http2;
         RequestBody::Upload(Upload {
             received,
             service: Rc::clone(service),

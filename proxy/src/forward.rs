@@ -1,7 +1,7 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
 use crate::access_log::{Entry, Logged};
-use crate::body::{AnswerBody, RequestBody, ResponseBody, discard};
+use crate::body::{AnswerBody, RequestBody, ResponseBody, discard_all};
 use crate::challenge;
 use crate::client::{Client, Visitor};
 use crate::exchange::{Answer, Exchange, Given};
@@ -136,7 +136,7 @@ fn refused(
     };
     let page = page(refusal.fault, reader);
     service.tally.answered(page.status());
-    discard(request);
+    discard_all(request);
     page
 }
 
@@ -359,14 +359,16 @@ impl Forwarding {
                 .headers_mut()
                 .insert(headers::X_FORWARDED_USER, user);
         }
+        let is_http2 = service.service.protocol.is_http2(&request);
+        let settings = &client.worker.settings;
         let request =
-            request.map(|received| RequestBody::new(received, &service, &client.worker.settings));
+            request.map(|received| RequestBody::new(received, &service, settings, is_http2));
         entry.forwarded(&request_id, request.body().progress());
         let served = Served {
             service: Rc::clone(&service),
             route: way,
         };
-        let exchange = Exchange::new(client, host, served, request).map_err(|fault| {
+        let exchange = Exchange::new(client, host, served, request, is_http2).map_err(|fault| {
             let reader = Reader {
                 accept: accept.as_ref(),
                 request_id: Some(&request_id),

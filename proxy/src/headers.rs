@@ -91,6 +91,15 @@ pub(crate) fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// Removes from the trailers of an answer what may not come as such, or concerns only the upstream's connection to us.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    let is_marked = |name: &&HeaderName| is_hop_by_hop(name) || is_for_heads(name);
+    let marked: Vec<HeaderName> = trailers.keys().filter(is_marked).cloned().collect();
+    for name in marked {
+        trailers.remove(name);
+    }
+}
+
 fn is_for_heads(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

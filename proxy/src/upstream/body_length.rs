@@ -78,6 +78,9 @@ impl Said {
     }
 }
 
+/// The largest length that is believed: what a file can have.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
 /// Digits and nothing else.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -85,13 +88,14 @@ fn number(digits: &[u8]) -> Option<u64> {
     }
     digits.iter().try_fold(0_u64, |number, digit| {
         let digit = char::from(*digit).to_digit(10)?;
-        number.checked_mul(10)?.checked_add(u64::from(digit))
+        let number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        (number <= MAX_LENGTH).then_some(number)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyLength, Malformed, Said, number};
+    use super::{BodyLength, MAX_LENGTH, Malformed, Said, number};
     use http::{HeaderValue, StatusCode};
 
     fn said(lengths: &[&'static str], codings: &[&'static str]) -> Result<Said, Malformed> {
@@ -146,7 +150,7 @@ mod tests {
             &["-5"],
             &["0x5"],
             &["5 5"],
-            &["18446744073709551616"],
+            &["9223372036854775808"],
         ] {
             assert_eq!(said(lengths, &[]), Err(Malformed), "{lengths:?}");
         }
@@ -161,6 +165,6 @@ mod tests {
         ] {
             assert_eq!(said(&[], codings), Err(Malformed), "{codings:?}");
         }
-        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(number(b"9223372036854775807"), Some(MAX_LENGTH));
     }
 }

@@ -6,7 +6,7 @@ use super::connection::{Connection, Held};
 use super::reading::{Begun, Reading};
 use super::request_head;
 use super::sending::{Sending, Stuck, Uploading, framing};
-use crate::body::RequestBody;
+use crate::body::{RequestBody, discard};
 use crate::interim::Interims;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -28,8 +28,10 @@ pub(crate) struct Call {
     connection: Connection,
     /// What of it is still to be sent.
     sending: Option<Box<Sending>>,
-    /// The upstream takes no more of it.
+    /// The upstream takes no more of it,
     is_cut: bool,
+    /// and this it has not taken.
+    unwanted: Option<Box<Sending>>,
     /// The beginning of a head whose end has not come.
     heard: BytesMut,
     /// Something of an answer has come, be it an interim one.
@@ -90,6 +92,7 @@ impl Call {
             connection,
             sending,
             is_cut: false,
+            unwanted: None,
             heard: BytesMut::new(),
             has_heard: false,
             is_head: request.method() == Method::HEAD,
@@ -112,7 +115,7 @@ impl Call {
                 }
                 // What it has said before is read nevertheless.
                 Poll::Ready(Err(Stuck::Closed)) => {
-                    self.sending = None;
+                    self.unwanted = self.sending.take();
                     self.is_cut = true;
                 }
                 Poll::Pending => {}
@@ -188,6 +191,9 @@ impl Call {
                 return Err(Malformed);
             }
             return Ok(Answered::Switched(response, connection, rest));
+        }
+        if let Some(unwanted) = self.unwanted.take() {
+            discard(unwanted.into_body());
         }
         let uploading = sending.map(|sending| Uploading::start(sending, connection.clone()));
         let held = Held {

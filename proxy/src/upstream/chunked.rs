@@ -1,6 +1,7 @@
 //! A body in chunks (RFC 9112 section 7.1), read strictly: what another reader could take for something else is an error.
 
 use super::Malformed;
+use crate::headers;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
@@ -157,6 +158,11 @@ impl Chunked {
             come.advance(2);
             return Ok(true);
         }
+        // Whatever else comes: a line feed alone would end a line for some readers.
+        let is_bare = |pair: &[u8]| matches!(pair, [before, b'\n'] if *before != b'\r');
+        if come.starts_with(b"\n") || come.windows(2).any(is_bare) {
+            return Err(Malformed);
+        }
         let Some(end) = come.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             return if come.len() < MAX_TRAILER_BYTES {
                 Ok(false)
@@ -165,8 +171,7 @@ impl Chunked {
             };
         };
         let block = come.split_to(end + 4);
-        let is_bare = |pair: &[u8]| matches!(pair, [before, b'\n'] if *before != b'\r');
-        if block.len() > MAX_TRAILER_BYTES || block.windows(2).any(is_bare) {
+        if block.len() > MAX_TRAILER_BYTES {
             return Err(Malformed);
         }
         let mut room = [httparse::EMPTY_HEADER; MAX_TRAILERS];
@@ -183,7 +188,10 @@ impl Chunked {
             let value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed)?;
             trailers.append(name, value);
         }
-        self.trailers = Some(trailers);
+        headers::clean_trailers(&mut trailers);
+        if !trailers.is_empty() {
+            self.trailers = Some(trailers);
+        }
         Ok(true)
     }
 }
@@ -319,6 +327,8 @@ mod tests {
             "1;a\rb\r\na\r\n0\r\n\r\n",
             "10000000000000000\r\na",
             "0\r\nno colon\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nX: y\n",
             "0\r\nX: y\nZ: w\r\n\r\n",
             "0\r\nX : y\r\n\r\n",
             &extensions,

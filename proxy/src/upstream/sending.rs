@@ -77,6 +77,11 @@ impl Sending {
         }
     }
 
+    /// The rest of the body.
+    pub(super) fn into_body(self) -> RequestBody {
+        self.body
+    }
+
     /// Sends what there is; ready when all is sent.
     pub(super) fn poll(
         &mut self,
