@@ -6,8 +6,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
 
-/// Longest line that says the size of a chunk, and what all of them may say beside sizes. Nobody reads those extensions;
-/// hyper takes 16 KiB of them (GHSA-4vfc-9j68-2h3g and others were floods of them).
+/// Longest line that says the size of a chunk, and what all of them may say beside sizes. Nobody reads those extensions, and Go's
+/// readers could be flooded by them (CVE-2023-39326).
 const MAX_LINE_BYTES: usize = 1024;
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 /// Trailers, as many bytes and fields.

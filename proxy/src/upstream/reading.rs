@@ -25,8 +25,6 @@ pub(crate) struct Reading {
     first: Bytes,
     piece_bytes: usize,
     may_be_kept: bool,
-    /// Why nothing more comes of it, until that is said.
-    broken: Option<BodyError>,
 }
 
 #[derive(Debug)]
@@ -81,7 +79,6 @@ impl Reading {
             first,
             piece_bytes: FIRST_PIECE_BYTES,
             may_be_kept,
-            broken: None,
         })))
     }
 
@@ -93,19 +90,11 @@ impl Reading {
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))));
         }
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
+        let frame = ready!(self.poll_next(cx));
+        if frame.is_err() {
+            self.held = None;
         }
-        match ready!(self.poll_next(cx)) {
-            Ok(frame) => Poll::Ready(frame.map(Ok)),
-            Err(error) => {
-                self.held = None;
-                self.broken = Some(error);
-                // One turn later: hyper lets go of all that it has not written yet when it is told.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        Poll::Ready(frame.transpose())
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
