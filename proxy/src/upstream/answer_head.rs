@@ -57,10 +57,11 @@ pub(super) fn parse(
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
         let value = value.map_err(|_| Malformed)?;
-        if name == CONTENT_LENGTH {
+        // Behind an interim answer there is no body, whatever it says.
+        if name == CONTENT_LENGTH && !status.is_informational() {
             said.length(&value)?;
-        } else if name == TRANSFER_ENCODING {
-            said.coding(&value)?;
+        } else if name == TRANSFER_ENCODING && !status.is_informational() {
+            said.coding(&value);
         } else if name == CONNECTION {
             asks.connection(&value);
         }
@@ -73,7 +74,7 @@ pub(super) fn parse(
     if let Some(length) = said.repeated() {
         fields.insert(CONTENT_LENGTH, length.into());
     }
-    let (end, is_clear) = said.end(status, answers_head);
+    let (end, is_clear) = said.end(status, answers_head)?;
     Ok(Some(AnswerHead {
         status,
         reason: head.reason.and_then(|reason| unusual(status, reason)),

@@ -8,7 +8,7 @@ use httparse::Status;
 
 /// Longest line that says the size of a chunk, and what all of them may say beside sizes. Nobody reads those extensions, and Go's
 /// readers could be flooded by them (CVE-2023-39326).
-const MAX_LINE_BYTES: usize = 1024;
+const MAX_LINE_BYTES: usize = 4 * 1024;
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 /// Trailers, as many bytes and fields.
 const MAX_TRAILER_BYTES: usize = 16 * 1024;

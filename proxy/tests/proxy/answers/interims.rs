@@ -39,6 +39,10 @@ async fn what_is_said_before_an_answer_is_not_the_answer() {
             "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
         ),
         kept(
+            "15.2: a framing that is none, of a body that does not come",
+            "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: gzip\r\nContent-Length: five\r\n\r\n",
+        ),
+        kept(
             "7.6.1: hop by hop",
             "HTTP/1.1 103 Early Hints\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\n\r\n",
         ),

@@ -278,6 +278,11 @@ async fn answers_to_head() {
             ),
             case("6.3: nothing", "HTTP/1.1 200 OK\r\n\r\n", Kept(200, "")),
             case(
+                "6.1: a coding of what does not come",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                Kept(200, ""),
+            ),
+            case(
                 "6.3: 404",
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n",
                 Kept(404, ""),
