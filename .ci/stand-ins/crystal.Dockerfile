@@ -1,0 +1,9 @@
+# Stands in for crystallang/crystal:1.14.0-alpine: Debian's compiler. Programs that are linked with all they need in them come from the
+# static libraries of Debian; what is added by `apk` needs the real image.
+FROM mini-stand-in:debian-13
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends crystal git libc6-dev libevent-dev libgc-dev libgmp-dev libpcre2-dev libssl-dev libxml2-dev \
+    libyaml-dev make shards zlib1g-dev \
+ && rm -rf /var/lib/apt/lists/* \
+ && crystal --version && shards --version
+CMD ["bash"]
