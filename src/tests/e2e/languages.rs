@@ -140,29 +140,6 @@ fn main() {
     assert_eq!(server.body("layer", "/"), "other words and a build script");
 }
 
-/// Linked with all it needs in it on an image without glibc's libraries, and run on another.
-#[test]
-fn a_crystal_program() {
-    check(
-        "crystal",
-        &[
-            (
-                "shard.yml",
-                "name: hello\nversion: 0.1.0\ncrystal: 1.14.0\ntargets:\n  hello:\n    main: src/hello.cr\n",
-            ),
-            (
-                "src/hello.cr",
-                "require \"http/server\"\n\nserver = HTTP::Server.new do |context|\n  \
-                 context.response.print \"Crystal #{Crystal::VERSION}\"\nend\n\
-                 server.bind_tcp \"0.0.0.0\", ENV[\"PORT\"].to_i\nserver.listen\n",
-            ),
-        ],
-        &["shards build --release --static"],
-        "/",
-        "Crystal 1.14.0",
-    );
-}
-
 #[test]
 fn a_folder_named_by_a_staticfile_for_an_app_in_the_browser() {
     check(
