@@ -164,12 +164,13 @@ pub(super) async fn start(
     deploys.recover().await?;
     let (keeper, kept_from) = (deploys.clone(), leaving.clone());
     let images = tokio::spawn(async move { keeper.keep_images(kept_from).await });
-    let backups = Backups::new(Source {
+    let source = Source {
         data_dir: facts.data_dir.clone(),
         store: store.clone(),
         repositories: repositories.clone(),
         settings_file: facts.settings_file.clone(),
-    });
+    };
+    let backups = Backups::new(source, settings.backup_access.clone());
     let (keeper, kept_from) = (backups.clone(), leaving.clone());
     let keeping = tokio::spawn(async move { keeper.keep(kept_from).await });
     let acme = match settings.automatic.settings() {

@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod app_proxy;
 mod backup;
+mod backup_place;
 mod builder;
 mod caller;
 mod certificate;
@@ -23,6 +24,7 @@ pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use backup::{BackupRecord, BackupSchedule, BackupStanding, BackupStatus};
+pub use backup_place::{BackupPlace, BucketPlace};
 pub use builder::{BuildCache, BuildSecretId, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{

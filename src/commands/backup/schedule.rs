@@ -6,9 +6,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::passphrase;
-use crate::backup::prepare_folder;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
+use crate::model::{BackupPlace, BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
 
 /// The shortest round, seconds: each backup is read again, which takes as long as making it.
 const SHORTEST: u32 = 60;
@@ -17,16 +16,17 @@ const LONGEST: u32 = 366 * 24 * 60 * 60;
 
 /// Have the server back itself up
 ///
-/// Into a folder of the server's machine, which had better be another disk or a mounted one of another machine. Each backup
-/// is read whole again after it was made; the newest good ones are kept. The passphrase is asked for, or is the first line of
+/// Into a folder of the server's machine, which had better be another disk or a mounted one of another machine, or into a
+/// bucket of an S3-compatible store, which the settings backup-s3-* lead to. Each backup is read whole again after it was
+/// made; the newest good ones are kept. The passphrase is asked for, or is the first line of
 /// standard input; the server keeps it encrypted. Keep it elsewhere too: without it no backup opens. A new schedule takes the
 /// place of the one before.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// The folder
-    #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
+    /// The folder, from the root, or the bucket
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    pub to: BackupPlace,
     /// From one to the next, such as 24h, 7d or 30m
     #[arg(long, value_name = "TIME", default_value = "24h")]
     #[serde(default = "daily")]
@@ -71,7 +71,7 @@ impl Schedule {
 /// A schedule in words.
 #[derive(Debug, Serialize)]
 pub struct Scheduled {
-    pub(super) folder: String,
+    pub(super) place: BackupPlace,
     pub(super) every_seconds: u32,
     pub(super) at: Option<String>,
     pub(super) keep: u32,
@@ -82,7 +82,7 @@ pub struct Scheduled {
 impl Scheduled {
     pub(super) fn of(schedule: &BackupSchedule, next_at: Timestamp) -> Scheduled {
         Scheduled {
-            folder: schedule.folder.display().to_string(),
+            place: schedule.place.clone(),
             every_seconds: schedule.every_seconds,
             at: schedule
                 .at_minute
@@ -135,37 +135,28 @@ impl Command for Schedule {
         }
         let every_seconds = seconds(&self.every)?;
         let at_minute = self.at.as_deref().map(minute).transpose()?;
-        if !self.to.is_absolute() {
-            return Err(Problem::new(
-                Kind::Invalid,
-                format!(
-                    "`{}` does not name a folder of the server",
-                    self.to.display()
-                ),
-                "the server makes backups by itself, so the folder is one of its machine, named from the root",
-                "Name it from the root: --to /var/backups/mini",
-            ));
-        }
         let given = match self.passphrase {
             Some(passphrase) => Some(passphrase),
             None => dialog.ask_secret("Passphrase of the backups").await?,
         };
         let passphrase = passphrase::checked(given)?;
-        let folder = self.to.clone();
-        let prepared = tokio::task::spawn_blocking(move || prepare_folder(&folder)).await;
-        if let Ok(Err(error)) = prepared {
+        let archives = platform.backups.archives(&self.to)?;
+        if let Err(error) = archives.prepare().await {
             let problem = Problem::from(error);
-            return Err(Problem {
-                what: format!("Nothing can be written to {}", self.to.display()),
-                next: format!(
-                    "Let the user of the server write there (`chown mini: {}`); under systemd the unit has to allow it too: ReadWritePaths=",
-                    self.to.display()
-                ),
-                ..problem
+            return Err(match &self.to {
+                BackupPlace::Bucket(_) => problem,
+                BackupPlace::Folder(folder) => Problem {
+                    what: format!("Nothing can be written to {}", folder.display()),
+                    next: format!(
+                        "Let the user of the server write there (`chown mini: {}`); under systemd the unit has to allow it too: ReadWritePaths=",
+                        folder.display()
+                    ),
+                    ..problem
+                },
             });
         }
         let schedule = BackupSchedule {
-            folder: self.to,
+            place: self.to,
             every_seconds,
             at_minute,
             keep: self.keep,
@@ -181,7 +172,7 @@ impl Command for Schedule {
 
 impl Output for Scheduled {
     fn print(&self, page: &mut Page) {
-        page.header(format!("Backups go to {}, {}", self.folder, self.rounds()));
+        page.header(format!("Backups go to {}, {}", self.place, self.rounds()));
         page.detail(format!("the {} newest good ones are kept", self.keep));
         page.detail(format!(
             "the next one is due {:.0}; `backup:report` says how it went",

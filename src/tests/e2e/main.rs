@@ -15,6 +15,7 @@ mod acme;
 mod apps;
 mod backups;
 mod branches;
+mod buckets;
 mod builder;
 mod builds;
 mod certificates;
@@ -29,6 +30,7 @@ mod javascript;
 mod keys;
 mod languages;
 mod load;
+mod moto;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod php;
