@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::backup::{self, Backups, Source};
 use crate::commands::{self, Platform};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
-use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
+use crate::engine::{ContainerEngine, DockerEngine, DockerSettings, STORAGE};
 use crate::events::Journal;
 use crate::git::Repositories;
 use crate::model::{Kind, Problem, StandardPorts};
@@ -124,6 +124,7 @@ pub(super) async fn start(
         socket: settings.docker_socket.clone(),
         instance: store.instance(),
         network_pool: settings.network_pool,
+        storage: settings.data_dir.join(STORAGE),
     }));
     let (reconciler, reconcile) = Reconciler::start(Parts {
         store: store.clone(),

@@ -86,6 +86,13 @@ pub enum BackupStanding {
 }
 
 impl BackupSchedule {
+    /// Whether it says the same, since whenever.
+    pub fn is_same_as(&self, other: &BackupSchedule) -> bool {
+        let mut other = other.clone();
+        other.since = self.since;
+        *self == other
+    }
+
     /// When the next backup is due; in the past where one was missed. `records` come newest first.
     pub fn due(&self, records: &[BackupRecord]) -> Timestamp {
         let every = i64::from(self.every_seconds.max(1));

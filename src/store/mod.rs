@@ -76,6 +76,7 @@ mod routes;
 mod row;
 mod scale;
 mod seal;
+mod storage;
 mod worker;
 
 pub use census::Census;

@@ -112,8 +112,17 @@ fn span(seconds: u32) -> String {
     }
 }
 
+/// A schedule that was set.
+#[derive(Debug, Serialize)]
+pub struct ScheduleSet {
+    #[serde(flatten)]
+    scheduled: Scheduled,
+    /// Whether there was another one before, or none.
+    is_changed: bool,
+}
+
 impl Command for Schedule {
-    type Output = Scheduled;
+    type Output = ScheduleSet;
 
     fn permission(&self) -> Permission {
         Permission::Administer
@@ -124,7 +133,7 @@ impl Command for Schedule {
         platform: &Platform,
         _authorized: &Authorized,
         dialog: &mut Dialog,
-    ) -> Result<Scheduled, Problem> {
+    ) -> Result<ScheduleSet, Problem> {
         if self.passphrase_file.is_some() {
             return Err(Problem::new(
                 Kind::Invalid,
@@ -163,20 +172,38 @@ impl Command for Schedule {
             passphrase,
             since: Timestamp::now(),
         };
-        let next_at = schedule.due(&[]);
-        let scheduled = Scheduled::of(&schedule, next_at);
+        // The same again is no new beginning: the next one stays due when it was.
+        if let Some(before) = platform.store.backup_schedule().await?
+            && before.is_same_as(&schedule)
+        {
+            let next_at = before.due(&platform.store.backups().await?);
+            return Ok(ScheduleSet {
+                scheduled: Scheduled::of(&before, next_at),
+                is_changed: false,
+            });
+        }
+        let scheduled = Scheduled::of(&schedule, schedule.due(&[]));
         platform.backups.set_schedule(Some(schedule)).await?;
-        Ok(scheduled)
+        Ok(ScheduleSet {
+            scheduled,
+            is_changed: true,
+        })
     }
 }
 
-impl Output for Scheduled {
+impl Output for ScheduleSet {
     fn print(&self, page: &mut Page) {
-        page.header(format!("Backups go to {}, {}", self.place, self.rounds()));
-        page.detail(format!("the {} newest good ones are kept", self.keep));
+        let scheduled = &self.scheduled;
+        page.header(format!(
+            "Backups go to {}, {}{}",
+            scheduled.place,
+            scheduled.rounds(),
+            if self.is_changed { "" } else { ", as before" }
+        ));
+        page.detail(format!("the {} newest good ones are kept", scheduled.keep));
         page.detail(format!(
             "the next one is due {:.0}; `backup:report` says how it went",
-            self.next_at
+            scheduled.next_at
         ));
     }
 }

@@ -48,6 +48,7 @@ mod ruby;
 mod server;
 mod shell;
 mod starts;
+mod storage;
 mod takeover;
 mod upgrades;
 mod upstreams;
