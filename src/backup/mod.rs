@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Certificates and what an authority knows us by are rows of `mini.db`. Images are left out: they are built again from the
-//! repositories. So are access logs. Volumes of apps will be entries `storage/...` once mini has them.
+//! repositories. So are access logs, and the storage of apps.
 //!
 //! | what | file |
 //! | --- | --- |

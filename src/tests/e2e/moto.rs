@@ -29,7 +29,8 @@ impl Moto {
         command.args(["-H", "127.0.0.1", "-p", "0"]);
         command.env("PYTHONUNBUFFERED", "1");
         let mut running = Running::start(&mut command);
-        running.wait_for_text("Running on http://127.0.0.1:");
+        // The line behind the address, so that all of that is there.
+        running.wait_for_text("Press CTRL+C");
         let text = running.text();
         let (_, rest) = text.split_once("Running on ").expect("it was just there");
         let url = rest.split_whitespace().next().expect("an address follows");
