@@ -148,7 +148,9 @@ impl Store {
                 answer
             }
             ("GET", _) if all.contains("list-type=2") => {
-                let from = value("continuation-token").unwrap_or_default();
+                let from = value("continuation-token")
+                    .unwrap_or_default()
+                    .replace("%2F", "/");
                 let prefix = value("prefix").unwrap().replace("%2F", "/");
                 let mut names = state
                     .objects

@@ -70,7 +70,7 @@ impl Schedule {
 
 /// A schedule in words.
 #[derive(Debug, Serialize)]
-pub struct Scheduled {
+pub(super) struct Scheduled {
     pub(super) place: BackupPlace,
     pub(super) every_seconds: u32,
     pub(super) at: Option<String>,

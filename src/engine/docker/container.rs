@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountTypeEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
     NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 
@@ -119,7 +119,7 @@ pub(super) async fn mounts(
         all.push(Mount {
             target: Some(mount.target.to_string()),
             source: Some(source.display().to_string()),
-            typ: Some(MountTypeEnum::BIND),
+            typ: Some(MountType::BIND),
             read_only: Some(mount.is_read_only),
             ..Mount::default()
         });
