@@ -52,10 +52,10 @@ impl Client {
     }
 
     /// Sends a request whose repetition changes nothing, and reads the answer whole.
-    pub(super) async fn send<'a>(
+    pub(super) async fn send(
         &self,
         method: Method,
-        action: &impl S3Action<'a>,
+        action: &impl S3Action<'_>,
         body: Bytes,
     ) -> Result<Response<Bytes>, Failure> {
         let sign = || action.sign(SIGNED_FOR).to_string();

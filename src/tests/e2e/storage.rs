@@ -75,7 +75,7 @@ fn what_an_app_keeps_outlives_deploys_rollbacks_and_the_app() {
     server.ssh(&["ps:restart", "blog"]).succeeds();
     assert_eq!(run(&server, "blog", "ls -A /seen"), "");
     std::fs::write(folder.join("last"), "kept").unwrap();
-    let destroyed = server.ssh(&["--force", "apps:destroy", "blog"]);
+    let destroyed = server.ssh(&["apps:destroy", "blog", "--force"]);
     assert!(
         destroyed.succeeds().contains("what it kept stays in"),
         "{destroyed}"
