@@ -100,7 +100,8 @@ impl FromStr for BucketPlace {
         let prefix = prefix.trim_matches('/');
         let is_safe = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
         let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if !prefix.is_empty() && !(prefix.chars().all(is_safe) && prefix.split('/').all(is_plain)) {
+        let is_right = prefix.chars().all(is_safe) && prefix.split('/').all(is_plain);
+        if !prefix.is_empty() && !is_right {
             return Err(wrong(
                 "has a prefix that is not of letters, digits, dots, hyphens, underscores and single slashes",
             ));

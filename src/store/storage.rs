@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// `Damaged` if a row does not read.
     pub async fn all_storage_mounts(&self) -> Result<Vec<AppMount>, StoreError> {
-        self.read(|tx| all(tx)).await
+        self.read(all).await
     }
 
     /// Adds a mount, or puts another at its path.

@@ -75,7 +75,7 @@ impl Bucket {
         let folder = self.place.object("");
         for begun in self.unfinished(beginning).await? {
             let name = begun.object.strip_prefix(&folder);
-            if name.is_some_and(|name| is_ours(name)) {
+            if name.is_some_and(&is_ours) {
                 self.abort(&begun.object, &begun.id).await?;
             }
         }
