@@ -283,8 +283,9 @@ fn a_power_cut_in_a_backup_of_the_schedule_leaves_no_half_and_no_litter() {
         left += parts.iter().filter(|name| name.ends_with(".part")).count() - 1;
         server.launch();
         server.wait_for_version("blog", "one");
-        let records = server.json(&["backup:list"]);
-        assert_ne!(records[0]["status"], "running", "{records}");
+        wait_until("the record to be settled", || {
+            server.json(&["backup:list"])[0]["status"] != "running"
+        });
     }
     server.ssh(&["backup:run"]).succeeds();
     let names = names(&folder);
