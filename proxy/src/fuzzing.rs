@@ -4,6 +4,7 @@
 use crate::certificates::Certificates;
 use crate::client::{Ends, Seat};
 use crate::connection;
+use crate::deadline;
 use crate::forwarded::Said;
 use crate::handle::{ProxyHandle, Shared};
 use crate::path::PathPrefix;
@@ -182,6 +183,7 @@ where
 {
     let runtime = runtime();
     runtime.block_on(async move {
+        spawn_local(deadline::watch());
         let (dialled, mut connections) = mpsc::unbounded_channel();
         DIALLED.set(Some(dialled));
         spawn_local(async move {
