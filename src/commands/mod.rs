@@ -53,7 +53,7 @@ pub use door::{answer, problem_json, run_command, run_words, takes_terminal};
 pub use list::AnyCommand;
 pub use options::{Format, Options};
 pub use page::Page;
-pub use program::program_of;
+pub use program::{NEXT, own_program, place_of, program_of};
 pub use session::Session;
 pub use suggest::nearest;
 pub use words::{Line, Parsed, parse, words};

@@ -48,5 +48,6 @@ mod shell;
 mod starts;
 mod takeover;
 mod upgrades;
+mod upgrades_cut_short;
 mod upstreams;
 mod wait;
