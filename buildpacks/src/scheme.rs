@@ -47,6 +47,16 @@ impl Scheme {
             known.aliases.get(name)
         });
         let wanted = alias.map_or(wanted, String::as_str);
+        if lower == "latest" && alias.is_none() {
+            let mut newest = known.lines.iter().rev();
+            return newest.find(|line| !line.is_short_lived);
+        }
+        // Without the lock that builds with a `t` do without there is no official image; what runs on them runs with it.
+        let wanted = if self == Self::Pep440 {
+            without_threads(wanted)
+        } else {
+            wanted
+        };
         if wanted.is_empty() || wanted == "*" {
             return known.line(&known.default);
         }
@@ -109,7 +119,8 @@ impl Scheme {
         })
     }
 
-    fn is_satisfied(self, wanted: &str, version: &str) -> bool {
+    /// Whether a whole version is one of those that are wanted.
+    pub(crate) fn is_satisfied(self, wanted: &str, version: &str) -> bool {
         match self {
             Self::NodeSemver | Self::Pessimistic => {
                 let range = nodejs_semver::Range::parse(wanted);
@@ -211,6 +222,14 @@ pub(crate) fn without_patch_level(version: &str) -> &str {
             number
         }
         _ => version,
+    }
+}
+
+/// `3.14t` is Python 3.14, free-threaded.
+fn without_threads(wanted: &str) -> &str {
+    match wanted.strip_suffix('t') {
+        Some(version) if version.ends_with(|c: char| c.is_ascii_digit()) => version,
+        _ => wanted,
     }
 }
 
