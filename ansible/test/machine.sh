@@ -38,11 +38,12 @@ start_machine() {
     for index in "${!names[@]}"; do
         if ((bounds >> index & 1)); then arguments+=(--cap-add "${names[index]}"); fi
     done
-    # Today's systemd knows only the unified hierarchy; where the host has the old one, an empty unified one is good enough.
+    # Today's systemd knows only the unified hierarchy; where the host has the old one, an empty unified one is good enough. Mounts
+    # are shared as on a machine, else credentials do not reach services.
     # shellcheck disable=SC2016
     init='if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
         umount /sys/fs/cgroup/*; umount /sys/fs/cgroup; mount -o remount,rw /sys; mount -t cgroup2 none /sys/fs/cgroup
-    fi; exec /sbin/init'
+    fi; mount --make-rshared /; exec /sbin/init'
     docker run --detach --name "$machine" "${arguments[@]}" "$image" sh -c "$init" >/dev/null
     address=$(docker inspect --format '{{.NetworkSettings.IPAddress}}' "$machine")
     until_true 60 "systemd" inside systemctl is-active dbus.socket

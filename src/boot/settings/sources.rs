@@ -299,8 +299,8 @@ fn from_credential(
     match (sources.file)(&folder.join(format!("mini.{}", setting.name))) {
         Ok(text) => Some((place, vec![text.trim_end().to_owned()])),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        // systemd 252 hands nothing over, not even an empty folder, where the kernel's tmpfs knows no access lists. Where the
-        // secret is needed, that it is not there is a mistake of its own.
+        // In a container systemd 252 may hand nothing over, and leaves a folder that only root enters. Where the secret is needed,
+        // that it is not there is a mistake of its own.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
         Err(error) => {
             mistakes.push(format!("{place}: {error}"));

@@ -280,7 +280,7 @@ fn a_secret_is_taken_from_a_credential_and_nothing_else_is() {
         })
         .map_err(|mistakes| mistakes.0)
     };
-    // systemd 252 on some kernels; where the secret is needed, that is said.
+    // systemd 252 in some containers; where the secret is needed, that is said.
     assert!(read_unreadable(&variables[..1]).is_ok());
     assert!(read_unreadable(&variables).unwrap_err()[0].contains("bound with both"));
     // Without systemd, and for a setting that is no secret.
