@@ -23,6 +23,8 @@ pub(crate) enum Scheme {
     /// Ranges of RubyGems and Composer, where a tilde leaves the last part it names free: `~> 3.2` and `~8.1` are below the next
     /// major version, `~> 3.2.0` is below the next minor one.
     Pessimistic,
+    /// The line of a version, or where there is none the next newer one: for tools whose old releases nobody provides any more.
+    NextLine,
     /// Only the first number counts, whoever built it: `17.0.9`, `temurin-21.0.1+12`, `1.8`. A line that is missing is answered
     /// by the next newer one, which compiles for it too.
     Major,
@@ -78,6 +80,13 @@ impl Scheme {
                 .or_else(|| known.lines.iter().find(is_enough))
                 .or_else(|| default.filter(moves_on));
         }
+        if self == Self::NextLine {
+            let wanted = wanted.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let least = numbers(wanted)?;
+            let is_enough =
+                |line: &&ReleaseLine| numbers(&line.version).is_some_and(|have| have >= least);
+            return known.lines.iter().find(is_enough);
+        }
         if self == Self::Major {
             let least = major(wanted)?;
             let of_line =
@@ -91,10 +100,18 @@ impl Scheme {
         }
         if self == Self::Exact {
             let line = numbers(wanted).filter(|parts| parts.len() > 1)?;
+            // A line of a whole major version has what came out since this table was written.
+            let whole = || {
+                let major = line.first()?.to_string();
+                known
+                    .line(&major)
+                    .filter(|whole| numbers(&whole.latest).is_some_and(|latest| line > latest))
+            };
             return known
                 .lines
                 .iter()
-                .find(|known| numbers(&known.version).as_ref() == Some(&line));
+                .find(|known| numbers(&known.version).as_ref() == Some(&line))
+                .or_else(whole);
         }
         let by_latest = known
             .preferred()
@@ -151,7 +168,7 @@ impl Scheme {
                         specifiers.is_ok_and(|specifiers| specifiers.contains(&version))
                     })
             }
-            Self::Minimum | Self::Exact | Self::Major => false,
+            Self::Minimum | Self::Exact | Self::NextLine | Self::Major => false,
         }
     }
 }
