@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use tokio::process::Command;
 
 use super::systemd;
 use crate::commands::{NEXT, program_of};
-use crate::store::{Store, StoreError};
+use crate::store::{NewFile, Store, StoreError};
 
 /// What became of a new server, for whoever has asked for it: `<data_dir>/run/successor.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,12 +49,9 @@ impl Outcome {
 
     /// Writes it down.
     pub(super) fn tell(&self, data_dir: &Path) {
-        let file = Outcome::file(data_dir);
-        let beside = file.with_extension("new");
         let told = serde_json::to_vec(self)
             .map_err(io::Error::from)
-            .and_then(|text| fs::write(&beside, text))
-            .and_then(|()| fs::rename(&beside, &file));
+            .and_then(|text| NewFile::put(&Outcome::file(data_dir), &text));
         if let Err(error) = told {
             tracing::warn!(%error, "what became of the new server could not be written down");
         }
@@ -75,19 +72,12 @@ impl Outcome {
             by: std::process::id().cast_signed(),
             program: program.map(Path::to_owned),
         };
-        let file = Outcome::file(data_dir);
-        let beside = file.with_extension("asked");
-        for old in [&beside, &file] {
-            match fs::remove_file(old) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        let open = fs::File::create_new(&beside)?;
+        let mut file = NewFile::begin(&Outcome::file(data_dir))?;
         // The server reads it, whatever our own mask is.
-        open.set_permissions(fs::Permissions::from_mode(0o644))?;
-        serde_json::to_writer(open, &asked)?;
-        fs::rename(&beside, &file)
+        file.file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.write_all(&serde_json::to_vec(&asked)?)?;
+        file.finish()
     }
 
     /// The program that somebody waits for now.

@@ -52,7 +52,6 @@ mod copy;
 mod deploys;
 mod desired;
 mod domains;
-mod durable_file;
 mod error;
 mod event_log;
 mod http_auth;
@@ -61,6 +60,7 @@ mod lock;
 mod maintenance;
 mod migrate;
 mod named_values;
+mod new_file;
 #[cfg(debug_assertions)]
 mod next_schema;
 mod open;
@@ -78,6 +78,7 @@ mod routes;
 mod row;
 mod scale;
 mod seal;
+mod storage;
 mod unproven;
 mod worker;
 
@@ -88,6 +89,7 @@ pub use copy::{CopiedApp, apps_of_copy, check_database, copy_database, newest_sc
 pub use desired::Desired;
 pub use error::StoreError;
 pub(crate) use event_log::{Change, EventLog, EventReader, EventRow};
+pub use new_file::NewFile;
 pub use orders::OrderBook;
 pub use part::Part;
 pub use restored::Restoring;

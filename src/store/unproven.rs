@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use super::durable_file;
+use super::NewFile;
 
 const UNPROVEN: &str = "unproven";
 const PROVEN: &str = "proven";
@@ -20,7 +20,7 @@ pub(super) fn add(folder: &Path, copy: &str) -> io::Result<()> {
         remove(&folder.join(PROVEN))?;
     }
     names.push(copy.to_owned());
-    durable_file::write(&folder.join(UNPROVEN), names.join("\n").as_bytes())
+    NewFile::put(&folder.join(UNPROVEN), names.join("\n").as_bytes())
 }
 
 /// The copies that may be put back without being asked.

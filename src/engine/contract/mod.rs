@@ -96,6 +96,7 @@ impl Bench<'_> {
             environment: ConfigVars::new(),
             limits: LIMITS,
             stop_grace: Duration::from_secs(5),
+            mounts: Vec::new(),
         })
     }
 
@@ -141,6 +142,7 @@ impl Bench<'_> {
             limits: LIMITS,
             terminal: None,
             has_stdin: false,
+            mounts: Vec::new(),
         }
     }
 

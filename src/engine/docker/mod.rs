@@ -29,6 +29,7 @@ pub use subnets::{InvalidSubnet, Subnet};
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct DockerSettings {
     pub instance: String,
     /// Out of which range the networks of apps are cut, 64 addresses each.
     pub network_pool: Subnet,
+    /// The folder with the folders that containers may see.
+    pub storage: PathBuf,
 }
 
 impl DockerSettings {
@@ -63,6 +66,7 @@ impl DockerSettings {
             socket: None,
             instance: instance.into(),
             network_pool: Subnet::DEFAULT_POOL,
+            storage: PathBuf::from("/nonexistent"),
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct DockerEngine {
 
 struct Inner {
     instance: String,
+    storage: PathBuf,
     connection: Connection,
     networks: Networks,
     /// The ENTRYPOINT of images seen.
@@ -90,12 +95,14 @@ impl DockerEngine {
             socket,
             instance,
             network_pool,
+            storage,
         } = settings;
         Self {
             inner: Arc::new(Inner {
                 connection: Connection::new(socket),
                 networks: Networks::new(&instance, network_pool),
                 instance,
+                storage,
                 entrypoints: Mutex::default(),
                 seen: Seen::default(),
             }),

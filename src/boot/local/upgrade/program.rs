@@ -11,6 +11,7 @@ use std::process::Command;
 
 use crate::commands::{NEXT, place_of};
 use crate::model::{Kind, Problem};
+use crate::store::NewFile;
 
 /// Where Debian's package manager lists the files of packages.
 const PACKAGES: &str = "/var/lib/dpkg/info";
@@ -110,12 +111,11 @@ fn cannot_write(place: &Path, error: &io::Error) -> Problem {
 
 /// Puts a copy of `from` at `to`, at one moment, on the disk.
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let beside = with_ending(to, ".new");
-    fs::copy(from, &beside)?;
-    fs::set_permissions(&beside, Permissions::from_mode(0o755))?;
-    File::open(&beside)?.sync_all()?;
-    fs::rename(&beside, to)?;
-    sync_folder(to)
+    let mut from = File::open(from)?;
+    let mut file = NewFile::begin(to)?;
+    io::copy(&mut from, &mut file)?;
+    file.file().set_permissions(Permissions::from_mode(0o755))?;
+    file.finish()
 }
 
 fn sync_folder(of: &Path) -> io::Result<()> {
