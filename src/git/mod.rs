@@ -9,6 +9,7 @@ mod detection;
 mod error;
 mod hooks;
 mod large_files;
+mod made;
 mod repositories;
 mod symlink;
 mod tree;
@@ -16,5 +17,6 @@ mod walk;
 
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;
+pub use made::{CommitNote, CommitWriter};
 pub use repositories::{Repositories, TreeLimits};
 pub use tree::CommitTree;

@@ -11,6 +11,7 @@ mod certificate;
 mod certificate_order;
 mod check;
 mod deploy;
+mod image_name;
 mod name;
 mod port_mapping;
 mod problem;
@@ -31,6 +32,7 @@ pub use certificate::{
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
+pub use image_name::ImageName;
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
     ProcessType, ReleaseVersion, UserName,
