@@ -174,6 +174,7 @@ commands! {
     "domains:reset" => DomainsReset(domains::Reset),
     "domains:set" => DomainsSet(domains::Set),
     "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
+    "git:from-archive" => GitFromArchive(git::FromArchive),
     "git:from-image" => GitFromImage(git::FromImage),
     "git:load-image" => GitLoadImage(git::LoadImage),
     "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
@@ -239,6 +240,7 @@ impl AnyCommand {
                     | AnyCommand::AppsDestroy(_)
                     | AnyCommand::BackupCreate(_)
                     | AnyCommand::BackupSchedule(_)
+                    | AnyCommand::GitFromArchive(_)
                     | AnyCommand::GitLoadImage(_)
                     | AnyCommand::HttpAuthAddUser(_)
                     | AnyCommand::MaintenanceCustomPage(_)

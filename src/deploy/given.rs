@@ -4,12 +4,17 @@
 //! An image becomes a commit of one Dockerfile that names it by its content. Building that runs nothing and adds no layer: it
 //! gives the image the labels by which ours are kept and removed.
 
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt;
 use mini_buildpacks::{Detection, Options};
+use tokio::runtime::Handle;
 
 use super::pipeline::{Entry, Received};
 use super::run::Move;
 use super::{Attached, Deployer, Deploys, build, problem};
-use crate::engine::KEPT_PREFIX;
+use crate::engine::{ContextStream, KEPT_PREFIX};
 use crate::git::{CommitNote, CommitTree};
 use crate::model::{
     App, AppName, BranchName, Caller, CommitId, ImageName, Kind, Problem, Timestamp, Trigger,
@@ -74,6 +79,36 @@ impl Deploys {
         self.give_commit(app, caller, tip, commit).await
     }
 
+    /// Deploys the source in a tar archive. `None` when what serves now was made of the same files.
+    ///
+    /// # Errors
+    /// It is no archive, too large, or holds what leads out of it.
+    pub async fn give_archive(
+        &self,
+        app: &AppName,
+        caller: &Caller,
+        archive: ContextStream,
+    ) -> Result<Option<Attached>, Problem> {
+        let tip = self.branch_tip(app).await?;
+        let note = CommitNote {
+            message: "An archive".to_owned(),
+            actor: caller.actor().to_owned(),
+            at: Timestamp::now(),
+            parent: tip.at.clone(),
+        };
+        let archive = Blocking {
+            runtime: Handle::current(),
+            archive,
+            piece: Bytes::new(),
+        };
+        let commit = self
+            .deployer
+            .repositories
+            .commit_archive(app, note, archive);
+        let commit = commit.await.map_err(|error| problem::git(app, &error))?;
+        self.give_commit(app, caller, tip, commit).await
+    }
+
     /// Where a commit for an app belongs; its repository is made where it is missing.
     pub async fn branch_tip(&self, app: &AppName) -> Result<BranchTip, Problem> {
         let app = self.deployer.app(app).await?;
@@ -118,6 +153,28 @@ impl Deploys {
     /// Why nothing large may be taken in now: the disk is nearly full.
     pub async fn disk_shortage(&self) -> Option<String> {
         build::scarcity(&self.deployer.settings).await
+    }
+}
+
+/// A stream for a thread that may wait.
+struct Blocking {
+    runtime: Handle,
+    archive: ContextStream,
+    piece: Bytes,
+}
+
+impl Read for Blocking {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.runtime.block_on(self.archive.next()) {
+                Some(piece) => self.piece = piece?,
+                None => return Ok(0),
+            }
+        }
+        // The head of a piece as long as there is room for; a slice reads without fail.
+        let length = self.piece.as_ref().read(into)?;
+        self.piece.advance(length);
+        Ok(length)
     }
 }
 

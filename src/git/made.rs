@@ -135,6 +135,19 @@ impl CommitWriter {
         self.entry(mode, path, size_bytes, content)
     }
 
+    /// Adds a file with the content of one that is there.
+    ///
+    /// # Errors
+    /// `Io`; without the other file the commit is lost.
+    pub fn copy(&mut self, from: &[u8], to: &[u8]) -> Result<(), GitError> {
+        let [from, to] = [from, to].map(quoted);
+        self.input.write_all(b"C ")?;
+        self.input.write_all(&from)?;
+        self.input.write_all(b" ")?;
+        self.input.write_all(&to)?;
+        Ok(self.input.write_all(b"\n")?)
+    }
+
     /// Adds a symlink.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod made;
 mod repositories;
 mod symlink;
 mod tree;
+mod unpacked;
 mod walk;
 
 pub use copies::{Incoming, Outgoing, References, check_repository};

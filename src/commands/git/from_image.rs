@@ -91,7 +91,7 @@ async fn found(
         (Err(EngineError::ImageMissing { said, .. }), Some(facts)) => {
             dialog
                 .warning(format!(
-                    "No registry has it ({said}): the image of that name on the server is taken"
+                    "It could not be fetched ({said}): the image of that name on the server is taken"
                 ))
                 .await;
             Ok(facts)

@@ -94,7 +94,9 @@ pub async fn archive_is_loaded(bench: &Bench<'_>) -> Result<()> {
         facts.exposed_ports == [8123] && facts.has_command,
         "{facts:?}"
     );
-    engine.prune_images(&bench.app, &[second.clone()]).await?;
+    engine
+        .prune_images(&bench.app, std::slice::from_ref(&second))
+        .await?;
     ensure!(engine.image(&kept.name).await?.is_some(), "still needed");
     engine.prune_images(&bench.app, &[]).await?;
     ensure!(engine.image(&kept.name).await?.is_none(), "is left");

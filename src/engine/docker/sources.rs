@@ -266,9 +266,9 @@ fn without(wanted: &str, loaded: &[Loaded]) -> String {
     }
 }
 
-/// 20.10 to 28 look for `manifest.json`, then for the `repositories` of the oldest form, and name the file they miss.
+/// 20.10 to 28 look for `manifest.json`, then for what the oldest form had, and name the first file that they miss.
 fn what_is_wrong(said: &str) -> String {
-    if said.contains("repositories: no such file") || said.contains("manifest.json: no such file") {
+    if said.contains("/docker-import-") && said.contains("no such file") {
         "it is a tar archive, but none with images: `manifest.json` is not in it".to_owned()
     } else if said.contains("unexpected EOF") {
         "it ends too early".to_owned()
@@ -318,6 +318,10 @@ mod tests {
         for (said, expected) in [
             (
                 "open /var/lib/docker/tmp/docker-import-1/repositories: no such file or directory",
+                "it is a tar archive, but none with images: `manifest.json` is not in it",
+            ),
+            (
+                "open /tmp/x/tmp/docker-import-2572601502/img/json: no such file or directory",
                 "it is a tar archive, but none with images: `manifest.json` is not in it",
             ),
             (

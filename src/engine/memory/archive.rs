@@ -38,14 +38,16 @@ pub(super) fn image(archive: &[u8], wanted: &str) -> Result<ImageFacts, EngineEr
     let config = files.get(&entry.config).map(Vec::as_slice);
     let config = config.ok_or_else(|| wrong(format!("{} is not in it", entry.config)))?;
     let said: Value = serde_json::from_slice(config).unwrap_or_default();
-    let said = &said["config"];
-    let ports = said["ExposedPorts"].as_object();
+    let field = |name: &str| said.pointer(&format!("/config/{name}"));
+    let ports = field("ExposedPorts").and_then(Value::as_object);
     let ports = ports.into_iter().flat_map(|ports| ports.keys());
     let ports = ports.filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
     Ok(ImageFacts {
         id: image_id(&config),
         exposed_ports: ports.collect(),
-        has_command: said["Cmd"].is_array() || said["Entrypoint"].is_array(),
+        has_command: ["Cmd", "Entrypoint"]
+            .iter()
+            .any(|name| field(name).is_some_and(Value::is_array)),
         size_bytes: archive.len() as u64,
         digests: Vec::new(),
     })

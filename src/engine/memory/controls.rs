@@ -75,6 +75,18 @@ impl MemoryEngine {
         id
     }
 
+    /// Puts an image here that no registry has.
+    pub fn add_local_image(&self, reference: &str, exposed_ports: &[u16]) {
+        let facts = ImageFacts {
+            id: image_id(&("local", reference)),
+            exposed_ports: exposed_ports.to_vec(),
+            has_command: true,
+            size_bytes: 1 << 20,
+            digests: Vec::new(),
+        };
+        self.keep_image(None, reference, facts, None);
+    }
+
     /// From now on a name stands for another image in the registry, which `fetch` brings.
     pub fn publish(&self, reference: &str, exposed_ports: &[u16]) {
         let mut world = self.world();

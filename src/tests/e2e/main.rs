@@ -24,11 +24,13 @@ mod crashes;
 mod docker;
 mod examples;
 mod gate;
+mod given;
 mod http;
 mod javascript;
 mod keys;
 mod languages;
 mod load;
+mod own_docker;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod php;
