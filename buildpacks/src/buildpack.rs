@@ -31,6 +31,10 @@ pub(crate) struct Buildpack {
     pub(crate) precedence_reason: String,
     /// The files to name when nothing was recognised.
     pub(crate) looked_for: Vec<String>,
+    /// Programs that only this language has. Where the Procfile's `web` calls one, the language is asked before all others; one
+    /// with `/` in it may stand anywhere in the path of a program.
+    #[serde(default)]
+    pub(crate) procfile_programs: Vec<String>,
     /// When a repository is this language.
     pub(crate) detect: Condition,
     /// The fact that holds the path of the repository's own Dockerfile.

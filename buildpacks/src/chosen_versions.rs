@@ -44,7 +44,7 @@ impl<'a> Detector<'a> {
             let decided = self.overrides.versions.get(&runtime.name);
             let pin = match decided {
                 Some(said) => Some(Pin::exact(said.clone())),
-                None => runtime.pin(evaluation)?,
+                None => runtime.pin(known, evaluation)?,
             };
             let whole = runtime.whole_version(pin.as_ref());
             let line = match &whole {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::buildpack::Buildpack;
+use crate::called::Called;
 use crate::catalogue::Catalogue;
 use crate::detection::Detection;
 use crate::error::DetectError;
@@ -129,7 +130,12 @@ impl<'a> Detector<'a> {
         }
         // The first language that was recognised but has nothing to start: the user's likeliest mistake if no other one fits.
         let mut incomplete: Option<DetectError> = None;
-        for buildpack in &self.catalogue.buildpacks {
+        let web = self
+            .procfile
+            .as_ref()
+            .and_then(|procfile| procfile.command("web"));
+        let called = web.map(Called::of).unwrap_or_default();
+        for buildpack in called.order(&self.catalogue.buildpacks) {
             let evaluation = self.ask(buildpack);
             let is_forced =
                 buildpack.own_dockerfile.is_some() && self.overrides.dockerfile.is_some();
@@ -151,7 +157,14 @@ impl<'a> Detector<'a> {
                         detection.warnings.push(text);
                     }
                     if buildpack.own_dockerfile.is_none() {
-                        detection.evidence.extend(self.others(buildpack));
+                        let named = called.by(buildpack).filter(|_| self.is_preceded(buildpack));
+                        match named {
+                            Some(program) => detection.evidence.push(format!(
+                                "the Procfile starts `web` with {program}, so this is taken as {}",
+                                buildpack.title
+                            )),
+                            None => detection.evidence.extend(self.others(buildpack)),
+                        }
                     }
                     return Ok(detection);
                 }
@@ -267,6 +280,15 @@ impl<'a> Detector<'a> {
             "" => ".",
             directory => directory,
         }
+    }
+
+    /// Whether another language would have been asked first.
+    fn is_preceded(&self, taken: &Buildpack) -> bool {
+        let mut earlier =
+            self.catalogue.buildpacks.iter().filter(|other| {
+                other.precedence < taken.precedence && other.own_dockerfile.is_none()
+            });
+        earlier.any(|buildpack| self.ask(buildpack).is_detected().unwrap_or(false))
     }
 
     /// A line about the languages that would have been next, with the reason for the order.

@@ -10,7 +10,7 @@ use crate::xml::{self, Element};
 /// Projects looked into; those near the root come first.
 const MAX_PROJECTS: usize = 200;
 
-/// `{path, name, kind, framework, others}`: the project file, what its program is called, `web` or `program`, the framework to
+/// `{path, name, kind, framework, others}`: the project file, what its program is called, `web`, `pages` or `program`, the framework to
 /// build for where there are several to choose from, and the other projects that would start. A project with the web SDK goes before one that is only a program; tests and libraries are none.
 ///
 /// # Errors
@@ -48,9 +48,12 @@ pub(crate) fn project(
             framework: framework(&elements),
         });
     }
+    let deployed = deployed(repository)?;
     found.sort_by_key(|found| {
         (
+            deployed.as_deref() != Some(found.path.as_str()),
             found.rank,
+            !is_pages_by_name(&found.path),
             found.path.matches('/').count(),
             found.path.clone(),
         )
@@ -66,6 +69,33 @@ pub(crate) fn project(
             "others": others,
         })
     }))
+}
+
+/// The project that `.deployment` names, as Azure and Cloud Foundry read it.
+fn deployed(repository: &Repository<'_>) -> Result<Option<String>, DetectError> {
+    let text = repository.beginning(".deployment")?;
+    let named = text.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "project").then(|| value.trim().trim_start_matches("./").replace('\\', "/"))
+    });
+    Ok(named)
+}
+
+/// Of several web projects the one with the pages is what visitors come for, and the others are what it calls.
+fn is_pages_by_name(path: &str) -> bool {
+    let file = path
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let stem = file
+        .rsplit_once('.')
+        .map_or(file.as_str(), |(stem, _)| stem);
+    let last = stem.rsplit('.').next().unwrap_or_default();
+    [
+        "web", "webui", "webapp", "site", "website", "frontend", "ui", "mvc", "server",
+    ]
+    .contains(&last)
 }
 
 /// A project that would start.
@@ -105,6 +135,14 @@ fn kind_of(elements: &[Element]) -> Option<(usize, &'static str)> {
     });
     let sdks: Vec<&str> = root.attribute("Sdk").into_iter().chain(named).collect();
     let has = |name: &str| sdks.iter().any(|sdk| sdk.split('/').next() == Some(name));
+    // The host of Aspire starts the others on the machine of who develops them.
+    if has("Aspire.AppHost.Sdk")
+        || elements
+            .iter()
+            .any(|element| element.name() == "IsAspireHost")
+    {
+        return None;
+    }
     let text = |name: &str| {
         let path = format!("Project/PropertyGroup/{name}");
         xml::text_at(elements, &[path]).map(|(text, _)| text.to_ascii_lowercase())
@@ -125,9 +163,11 @@ fn kind_of(elements: &[Element]) -> Option<(usize, &'static str)> {
         // A library of pages says so.
         (output.as_deref() != Some("library")).then_some((0, "web"))
     } else if has("Microsoft.NET.Sdk.Worker") {
-        Some((1, "program"))
+        Some((2, "program"))
+    } else if has("Microsoft.NET.Sdk.BlazorWebAssembly") {
+        Some((4, "pages"))
     } else {
-        is_program.then_some((2, "program"))
+        is_program.then_some((3, "program"))
     }
 }
 

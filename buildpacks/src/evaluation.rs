@@ -123,8 +123,12 @@ impl<'a> Evaluation<'a> {
 
     pub(crate) fn is_decided(&self, what: Decision) -> bool {
         match what {
-            Decision::Install => self.overrides.install.is_some(),
-            Decision::Build => self.overrides.build.is_some(),
+            Decision::Install => {
+                self.overrides.install.is_some() || !self.overrides.install_around.is_empty()
+            }
+            Decision::Build => {
+                self.overrides.build.is_some() || !self.overrides.build_around.is_empty()
+            }
             Decision::Start => self.overrides.processes.contains_key("web"),
         }
     }

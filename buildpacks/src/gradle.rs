@@ -51,6 +51,8 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "id(\"application\")",
             "plugin: 'application'",
             "plugin: \"application\"",
+            "plugin:'application'",
+            "plugin:\"application\"",
             "-application-conventions",
         ],
     ),

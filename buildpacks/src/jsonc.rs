@@ -10,6 +10,7 @@ pub(crate) fn is_allowed_in(path: &str) -> bool {
                 | "deno.json"
                 | "nx.json"
                 | "project.json"
+                | "railpack.json"
                 | "tsconfig.json"
                 | "turbo.json"
                 | "workspace.json"

@@ -17,6 +17,7 @@
 mod additions;
 mod build_secrets;
 mod buildpack;
+mod called;
 mod cargo;
 mod catalogue;
 mod chosen_versions;

@@ -6,13 +6,15 @@ use serde_json::json;
 
 use crate::additions::Additions;
 use crate::build_secrets;
-use crate::buildpack::Command;
+use crate::buildpack::{Buildpack, Command};
 use crate::detection::Detection;
 use crate::detector::Detector;
 use crate::dockerfile;
 use crate::environment;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
+use crate::overrides::of_language;
+use crate::runtime::Runtime;
 use crate::said::Said;
 use crate::system_packages;
 use crate::template;
@@ -179,23 +181,33 @@ impl<'a> Detector<'a> {
             .map(|taken| taken.version.clone());
         let overrides = self.overrides;
         let text = buildpack.template.unwrap_or_default();
-        for (name, what, by_owner, conventions) in [
+        for (name, what, by_owner, around, conventions) in [
             (
                 "install",
                 "the install command",
                 &overrides.install,
+                &overrides.install_around,
                 &buildpack.install,
             ),
             (
                 "build",
                 "the build command",
                 &overrides.build,
+                &overrides.build_around,
                 &buildpack.build,
             ),
         ] {
             let chosen =
                 self.command(evaluation, what, by_owner.as_ref(), conventions, detection)?;
-            if let Some(said) = by_owner
+            let chosen = match around.first() {
+                Some(said) if by_owner.is_none() => {
+                    let text = format!("{what} has more commands by {}", said.origin);
+                    detection.evidence.push(text);
+                    Some(around.line(chosen))
+                }
+                _ => chosen,
+            };
+            if let Some(said) = by_owner.as_ref().or_else(|| around.first())
                 && !template::mentions(text, name)
             {
                 let title = &buildpack.title;
@@ -257,7 +269,7 @@ impl<'a> Detector<'a> {
         ]);
         let rendered =
             template::render(text, &values).map_err(|problem| evaluation.broken(problem))?;
-        let whole = self.additions().add_to(&rendered);
+        let whole = self.additions(buildpack, detection).add_to(&rendered);
         detection.dockerfile = build_secrets::mounted(&whole, &self.options.secrets);
         detection.base_images = dockerfile::read(&detection.dockerfile).base_images;
         Ok(())
@@ -286,13 +298,34 @@ impl<'a> Detector<'a> {
         Ok(Some(chosen.command))
     }
 
-    fn additions(&self) -> Additions<'_> {
+    fn additions(&self, buildpack: &Buildpack, detection: &mut Detection) -> Additions<'_> {
         fn values(said: &[Said]) -> Vec<&str> {
             said.iter().map(|said| said.value.as_str()).collect()
         }
+        let mut packages = values(&self.overrides.packages);
+        for said in &self.overrides.languages {
+            let language = said.value.as_str();
+            let has_it = |runtime: &Runtime| runtime.name == language;
+            if buildpack.name == language || buildpack.runtimes.iter().any(has_it) {
+                continue;
+            }
+            let own = of_language(language);
+            detection.warnings.push(if own.is_empty() {
+                format!(
+                    "{} asks for {language} besides, which Debian does not have: add a Dockerfile for an app of several languages",
+                    said.origin
+                )
+            } else {
+                format!(
+                    "{} asks for {language} besides: the image gets the one of Debian, whatever its version, and nothing is installed with it",
+                    said.origin
+                )
+            });
+            packages.extend(own.iter().map(String::as_str));
+        }
         let environment = self.overrides.environment.iter();
         Additions {
-            packages: values(&self.overrides.packages),
+            packages,
             build_packages: values(&self.overrides.build_packages),
             environment: environment
                 .map(|(name, said)| (name.as_str(), said.value.as_str()))

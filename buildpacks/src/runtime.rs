@@ -79,6 +79,9 @@ pub(crate) struct VersionSource {
     means: Option<String>,
     #[serde(default)]
     when: Condition,
+    /// It says what the app can do with: a later source that names a version out of it has the say.
+    #[serde(default)]
+    is_range: bool,
     /// How this pin is compared, where it is not as the runtime says.
     scheme: Option<Scheme>,
 }
@@ -107,29 +110,60 @@ impl Pin {
 }
 
 impl Runtime {
-    /// The first pin in the repository.
-    pub(crate) fn pin(&self, evaluation: &Evaluation<'_>) -> Result<Option<Pin>, DetectError> {
+    /// The first pin in the repository; of a range and a version that is out of it further down, the version.
+    pub(crate) fn pin(
+        &self,
+        known: &KnownRuntime,
+        evaluation: &Evaluation<'_>,
+    ) -> Result<Option<Pin>, DetectError> {
         let repository = evaluation.repository;
+        let mut range: Option<Pin> = None;
         for source in &self.sources {
             if !source.when.holds(evaluation)? {
                 continue;
             }
-            if source.is_tools {
-                if let Some(pin) = self.tool_pin(repository)? {
-                    return Ok(Some(pin));
-                }
-                continue;
-            }
-            let named = source.file_fact.as_deref();
-            let file = match named {
-                Some(fact) => evaluation.fact_text(fact).unwrap_or_default(),
-                None => source.file.as_str(),
+            let found = if source.is_tools {
+                self.tool_pin(repository)?
+            } else {
+                let file = match source.file_fact.as_deref() {
+                    Some(fact) => evaluation.fact_text(fact).unwrap_or_default(),
+                    None => source.file.as_str(),
+                };
+                source.read(repository, file)?
             };
-            if let Some(pin) = source.read(repository, file)? {
-                return Ok(Some(pin));
+            let Some(pin) = found else {
+                continue;
+            };
+            if source.is_range && self.whole_version(Some(&pin)).is_none() {
+                range.get_or_insert(pin);
+            } else {
+                return Ok(Some(self.narrower(known, range, pin)));
             }
         }
-        self.tool_pin(repository)
+        Ok(match (range, self.tool_pin(repository)?) {
+            (range, Some(pin)) => Some(self.narrower(known, range, pin)),
+            (range, None) => range,
+        })
+    }
+
+    /// The pin where the range allows it, else the range.
+    fn narrower(&self, known: &KnownRuntime, range: Option<Pin>, pin: Pin) -> Pin {
+        let Some(range) = range else {
+            return pin;
+        };
+        let named = pin.wanted.trim_start_matches('v');
+        let is_whole = nodejs_semver::Version::parse(named).is_ok();
+        let version = if is_whole {
+            Some(named)
+        } else {
+            let line = self.resolve(known, Some(&pin)).ok();
+            line.map(|line| line.latest.as_str())
+        };
+        let scheme = range.scheme.unwrap_or(self.scheme);
+        match version {
+            Some(version) if scheme.is_satisfied(&range.wanted, version) => pin,
+            _ => range,
+        }
     }
 
     /// What `.tool-versions` or `mise.toml` says.
@@ -154,8 +188,10 @@ impl Runtime {
         } else {
             wanted
         };
-        let parsed = nodejs_semver::Version::parse(wanted).ok()?;
-        is_harmless(wanted).then(|| parsed.to_string())
+        let parsed = nodejs_semver::Version::parse(wanted).map(|version| version.to_string());
+        // A package manager knows its lines itself: `11.5.x` is installed by that name, whatever the newest 11 is.
+        let minor = || minor_line(wanted).filter(|_| self.image.is_none());
+        parsed.ok().or_else(minor).filter(|_| is_harmless(wanted))
     }
 
     /// The line of releases that satisfies the pin.
@@ -258,7 +294,12 @@ impl VersionSource {
             return Some(meant.clone());
         }
         if self.is_quoted {
-            return quoted_versions(value);
+            let quoted = quoted_versions(value)?;
+            return if self.values.is_empty() {
+                Some(quoted)
+            } else {
+                self.values.get(&quoted).cloned()
+            };
         }
         let value = match &self.between {
             Some((before, behind)) => {
@@ -284,6 +325,15 @@ impl VersionSource {
             self.values.get(value).cloned()
         }
     }
+}
+
+/// `11.5` for `11.5`, `11.5.x` and `11.5.*`.
+fn minor_line(wanted: &str) -> Option<String> {
+    let mut parts = wanted.split('.');
+    let (major, minor) = (parts.next()?, parts.next()?);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_open = matches!(parts.next(), None | Some("x" | "X" | "*")) && parts.next().is_none();
+    (is_number(major) && is_number(minor) && is_open).then(|| format!("{major}.{minor}"))
 }
 
 /// `"~> 3.2", ">= 3.2.1"` as `~> 3.2, >= 3.2.1`; nothing for `file: ".ruby-version"`, which is a source of its own.

@@ -23,6 +23,8 @@ pub(crate) enum Scheme {
     /// Ranges of RubyGems and Composer, where a tilde leaves the last part it names free: `~> 3.2` and `~8.1` are below the next
     /// major version, `~> 3.2.0` is below the next minor one.
     Pessimistic,
+    /// The line of a version, or where there is none the next newer one: for tools whose old releases nobody provides any more.
+    NextLine,
     /// Only the first number counts, whoever built it: `17.0.9`, `temurin-21.0.1+12`, `1.8`. A line that is missing is answered
     /// by the next newer one, which compiles for it too.
     Major,
@@ -47,6 +49,16 @@ impl Scheme {
             known.aliases.get(name)
         });
         let wanted = alias.map_or(wanted, String::as_str);
+        if lower == "latest" && alias.is_none() {
+            let mut newest = known.lines.iter().rev();
+            return newest.find(|line| !line.is_short_lived);
+        }
+        // Without the lock that builds with a `t` do without there is no official image; what runs on them runs with it.
+        let wanted = if self == Self::Pep440 {
+            without_threads(wanted)
+        } else {
+            wanted
+        };
         if wanted.is_empty() || wanted == "*" {
             return known.line(&known.default);
         }
@@ -67,6 +79,13 @@ impl Scheme {
             return enough
                 .or_else(|| known.lines.iter().find(is_enough))
                 .or_else(|| default.filter(moves_on));
+        }
+        if self == Self::NextLine {
+            let wanted = wanted.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let least = numbers(wanted)?;
+            let is_enough =
+                |line: &&ReleaseLine| numbers(&line.version).is_some_and(|have| have >= least);
+            return known.lines.iter().find(is_enough);
         }
         if self == Self::Major {
             let least = major(wanted)?;
@@ -109,7 +128,8 @@ impl Scheme {
         })
     }
 
-    fn is_satisfied(self, wanted: &str, version: &str) -> bool {
+    /// Whether a whole version is one of those that are wanted.
+    pub(crate) fn is_satisfied(self, wanted: &str, version: &str) -> bool {
         match self {
             Self::NodeSemver | Self::Pessimistic => {
                 let range = nodejs_semver::Range::parse(wanted);
@@ -140,7 +160,7 @@ impl Scheme {
                         specifiers.is_ok_and(|specifiers| specifiers.contains(&version))
                     })
             }
-            Self::Minimum | Self::Exact | Self::Major => false,
+            Self::Minimum | Self::Exact | Self::NextLine | Self::Major => false,
         }
     }
 }
@@ -211,6 +231,14 @@ pub(crate) fn without_patch_level(version: &str) -> &str {
             number
         }
         _ => version,
+    }
+}
+
+/// `3.14t` is Python 3.14, free-threaded.
+fn without_threads(wanted: &str) -> &str {
+    match wanted.strip_suffix('t') {
+        Some(version) if version.ends_with(|c: char| c.is_ascii_digit()) => version,
+        _ => wanted,
     }
 }
 

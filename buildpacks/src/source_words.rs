@@ -94,10 +94,20 @@ impl Words {
         let Some(variable) = unquoted.strip_prefix("${") else {
             return whole_word(rest);
         };
-        let name = variable.split('}').next()?;
+        let (name, rest) = variable.split_once('}')?;
+        // `${NAME}-server` is that, too.
+        let end = rest.find(|c: char| !is_word(c) && !"-.".contains(c));
+        let (suffix, rest) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        if rest.starts_with(['$', '/', '{', '%']) {
+            return None;
+        }
         self.assigned.iter().find_map(|form| {
             let before = form.replace("{}", name);
-            self.places(text, &before).into_iter().find_map(whole_word)
+            let value = self
+                .places(text, &before)
+                .into_iter()
+                .find_map(whole_word)?;
+            Some(value + suffix)
         })
     }
 }
@@ -215,6 +225,11 @@ mod tests {
             "project(shop C)\nadd_executable(${PROJECT_NAME} a.c)",
             programs,
             &["shop"],
+        );
+        check(
+            "set(NAME shop)\nadd_executable(${NAME}-server a.c)\nadd_executable(${NAME}/x a.c)",
+            programs,
+            &["shop-server"],
         );
         check("add_executable(${NAME}", programs, &[]);
         check("add_executable(shop$(evil) x)", programs, &[]);

@@ -13,6 +13,7 @@ use crate::procfile;
 const PARTS: &[(&str, &str)] = &[
     ("nginx", include_str!("../static/nginx.tmpl")),
     ("node-tool", include_str!("../node/tool.tmpl")),
+    ("playwright", include_str!("../node/playwright.tmpl")),
 ];
 
 /// Renders `text` with `values`.

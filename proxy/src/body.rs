@@ -5,7 +5,6 @@ use crate::gate::InFlight;
 use crate::pace::Pace;
 use crate::packing::{Coding, Packed};
 use crate::pool::Lease;
-use crate::protocol::Protocol;
 use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
@@ -157,17 +156,17 @@ impl RequestBody {
         received: Received,
         service: &Rc<LocalService>,
         settings: &ProxySettings,
+        is_http2: bool,
     ) -> RequestBody {
         if received.is_end_stream() {
             return RequestBody::None;
         }
         // To an upstream that speaks HTTP/2 a slow body is one stream among many, and may be meant to be silent at times.
-        let is_alone = service.service.protocol == Protocol::Http1;
         let rate = service.service.policy.min_upload_rate;
-        let pace = rate.filter(|_| is_alone);
+        let pace = rate.filter(|_| !is_http2);
         let pace = pace.map(|rate| Box::new(Pace::new(rate, settings.upload_grace)));
         let progress = Progress::default();
-        progress.kept.borrow_mut().is_wanted = service.service.protocol == Protocol::H2c;
+        progress.kept.borrow_mut().is_wanted = is_http2;
         RequestBody::Upload(Upload {
             received,
             service: Rc::clone(service),

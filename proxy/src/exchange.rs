@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::interim::Interims;
 use crate::pool::{InUse, Lease, Sender};
-use crate::protocol::{Protocol, Way};
+use crate::protocol::Way;
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
 use crate::websocket::Socket;
@@ -52,13 +52,15 @@ pub(crate) struct Exchange {
     route: LocalRoute,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
+    /// Whether the upstream is spoken to in HTTP/2.
+    is_http2: bool,
     progress: Option<Rc<Progress>>,
     /// The upstream; none as long as the request waits for one.
     in_use: Option<InUse>,
     is_trial: bool,
     /// Without a body, of a method that may be repeated (RFC 9110 section 9.2.2), and not yet repeated.
     is_repeatable: bool,
-    /// The WebSocket it asks for, if the service speaks HTTP/2: how that is asked for depends on the upstream.
+    /// The WebSocket it asks for, if the upstream is spoken to in HTTP/2: how that is asked for depends on the upstream.
     socket: Option<Box<Socket>>,
     avoided: Avoided,
     retries: u32,
@@ -93,12 +95,11 @@ impl Exchange {
         host: HeaderValue,
         Served { service, route }: Served,
         request: Request<RequestBody>,
+        is_http2: bool,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
-        let socket = match service.service.protocol {
-            Protocol::Http1 => None,
-            Protocol::H2c => Socket::asked(&request).map(Box::new),
-        };
+        let socket = is_http2.then(|| Socket::asked(&request)).flatten();
+        let socket = socket.map(Box::new);
         let mut exchange = Exchange {
             client: Rc::clone(client),
             host,
@@ -106,6 +107,7 @@ impl Exchange {
             route,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
+            is_http2,
             progress,
             in_use: None,
             is_trial: false,
@@ -178,7 +180,7 @@ impl Exchange {
     }
 
     fn way(&self) -> Way {
-        Way::of(self.service.service.protocol, self.socket.is_some())
+        Way::of(self.is_http2, self.socket.is_some())
     }
 
     /// The same over new connections, and as soon as there is an upstream.

@@ -358,14 +358,16 @@ impl Forwarding {
                 .headers_mut()
                 .insert(headers::X_FORWARDED_USER, user);
         }
+        let is_http2 = service.service.protocol.is_http2(&request);
+        let settings = &client.worker.settings;
         let request =
-            request.map(|received| RequestBody::new(received, &service, &client.worker.settings));
+            request.map(|received| RequestBody::new(received, &service, settings, is_http2));
         entry.forwarded(&request_id, request.body().progress());
         let served = Served {
             service: Rc::clone(&service),
             route: way,
         };
-        let exchange = Exchange::new(client, host, served, request).map_err(|fault| {
+        let exchange = Exchange::new(client, host, served, request, is_http2).map_err(|fault| {
             let reader = Reader {
                 accept: accept.as_ref(),
                 request_id: Some(&request_id),

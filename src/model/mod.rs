@@ -39,7 +39,7 @@ pub use name::{
 };
 pub use port_mapping::{AppPort, PortChoice, PortMapping, PortScheme, StandardPorts};
 pub use problem::{Kind, Problem};
-pub use proxy_options::{ProxyOptions, ProxySetting};
+pub use proxy_options::{ProxyOptions, ProxySetting, UpstreamProtocol};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
 pub use value_kind::{

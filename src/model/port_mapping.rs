@@ -41,8 +41,9 @@ impl FromStr for PortScheme {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let rule = match text {
-            "http" => return Ok(PortScheme::Http),
-            "https" => return Ok(PortScheme::Https),
+            // gRPC is told by each request, so Dokku's schemes for it need no port of their own.
+            "http" | "grpc" => return Ok(PortScheme::Http),
+            "https" | "grpcs" => return Ok(PortScheme::Https),
             "tcp" | "udp" => {
                 "The schemes of ports are http and https: the proxy forwards requests, not bytes of other protocols"
             }
@@ -247,6 +248,8 @@ mod tests {
         for text in ["http:8080:5000", "https:1:65535"] {
             assert_eq!(text.parse::<PortMapping>().unwrap().to_string(), text);
         }
+        let grpc: PortMapping = "grpcs:443:50051".parse().unwrap();
+        assert_eq!(grpc.to_string(), "https:443:50051");
         for (text, rule) in [
             ("", FORM),
             ("8080", FORM),

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::value_kind::{
-    ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch, ValueKind,
+    ByteRate, Count, ListOf, Network, Networks, OffOr, OneOf, PerTime, Rate, Size, Span, Switch,
+    ValueKind,
 };
 
 /// One setting of the catalogue.
@@ -49,6 +50,23 @@ impl ProxySetting {
         (self.form)()
     }
 }
+
+/// Which HTTP the processes of an app are spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/2 for gRPC, HTTP/1.1 for all else.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+}
+
+const UPSTREAM_PROTOCOLS: OneOf<UpstreamProtocol> = OneOf(&[
+    ("auto", UpstreamProtocol::Auto),
+    ("http1", UpstreamProtocol::Http1),
+    ("h2c", UpstreamProtocol::H2c),
+]);
 
 /// Enough for the address ranges of a content delivery network.
 const NETWORKS: ListOf<Networks> = ListOf {
@@ -110,6 +128,9 @@ proxy_settings! {
     "first-byte-timeout" | "proxy-read-timeout" first_byte_timeout: Duration = Duration::from_secs(60),
         Span { least: Duration::from_millis(10), most: Duration::from_secs(86_400) },
         "How long a process may take to begin its answer, from the last byte of the request; then a 504";
+    "upstream-protocol" upstream_protocol: UpstreamProtocol = UpstreamProtocol::Auto,
+        UPSTREAM_PROTOCOLS,
+        "Which HTTP the app is spoken to in: auto is HTTP/2 without TLS (h2c) for gRPC, and HTTP/1.1 for all else";
     "idle-timeout" idle_timeout: Option<Duration> = None,
         OffOr(Span { least: Duration::from_millis(100), most: Duration::from_secs(86_400) }),
         "How long an answer that has begun may be silent before it is broken off; off, for streams are silent at times";

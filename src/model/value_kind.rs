@@ -185,6 +185,34 @@ impl ValueKind for Switch {
     }
 }
 
+/// One of some words, each with what it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneOf<T: 'static>(
+    /// All there are.
+    pub &'static [(&'static str, T)],
+);
+
+impl<T: Copy + PartialEq> ValueKind for OneOf<T> {
+    type Value = T;
+
+    fn read(&self, text: &str) -> Result<T, String> {
+        let found = self.0.iter().find(|(word, _)| *word == text);
+        found
+            .map(|(_, value)| *value)
+            .ok_or_else(|| refused(text, self))
+    }
+
+    fn write(&self, value: &T) -> String {
+        let found = self.0.iter().find(|(_, known)| known == value);
+        found.map_or_else(String::new, |(word, _)| (*word).to_owned())
+    }
+
+    fn form(&self) -> String {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        words.join(" or ")
+    }
+}
+
 /// A value of another kind, or `off`.
 #[derive(Debug, Clone, Copy)]
 pub struct OffOr<K>(

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mini_proxy::{BasicAuth, Hsts, Maintenance, Network, PlainHttp, Policy, Rate};
+use mini_proxy::{BasicAuth, Hsts, Maintenance, Network, PlainHttp, Policy, Protocol, Rate};
 
 use super::plan::Rules;
-use crate::model::{self, AppProxy, HttpAuth, PageName, ProxyOptions};
+use crate::model::{self, AppProxy, HttpAuth, PageName, ProxyOptions, UpstreamProtocol};
 
 /// The policy of an app.
 pub(super) fn policy(app: &AppProxy) -> Policy {
@@ -59,6 +59,15 @@ fn basic_auth(auth: &HttpAuth) -> BasicAuth {
             // Whose hash is none has no password that would fit.
             .filter_map(|(name, hash)| Some((name.to_string(), hash.reveal().parse().ok()?)))
             .collect(),
+    }
+}
+
+/// How the processes of an app are spoken to.
+pub(super) fn protocol(options: &ProxyOptions) -> Protocol {
+    match options.upstream_protocol {
+        UpstreamProtocol::Auto => Protocol::ByRequest,
+        UpstreamProtocol::Http1 => Protocol::Http1,
+        UpstreamProtocol::H2c => Protocol::H2c,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use mini_proxy::{Policy, Service, ServiceState, Upstream};
 
 use super::plan::{Observed, Rules, is_restart_asked, wanted_quantities};
-use super::policy::{hsts, plain_http, policy};
+use super::policy::{hsts, plain_http, policy, protocol};
 use crate::engine::{Process, ProcessId, ProcessState};
 use crate::model::{App, AppId, AppName, AppProxy, ProcessType, Release, ReleaseStatus, Timestamp};
 use crate::store::Desired;
@@ -135,6 +135,7 @@ fn make(
         let service = Service {
             state,
             policy,
+            protocol: protocol(options),
             plain_http: plain_http(options),
             hsts: hsts(options, rules),
             paused_until: paused_until(desired, app, now).map(SystemTime::from),

@@ -25,8 +25,9 @@ const KINDS: &[(&str, &str)] = &[
     ("js:swc", "node"),
 ];
 
-/// `{name, kind, output, main, others}` of the project that is the app: `kind` is `next`, `static` or `node`, `output` the
-/// directory its build makes, `main` the file to start there.
+/// `{name, kind, output, main, start, others}` of the project that is the app: `kind` is `next`, `static` or `node`, `output` the
+/// directory its build makes, `main` the file to start there, `start` the target that starts it, where it has one. The project
+/// nx.json names as the default goes first.
 ///
 /// # Errors
 /// project.json of the only or likeliest app is no JSON (comments are allowed there).
@@ -34,7 +35,15 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
     if !repository.has("nx.json") && !repository.has("workspace.json") {
         return Ok(None);
     }
-    let mut found: Vec<(bool, Value)> = Vec::new();
+    // A broken nx.json is for Nx to complain about: it decides nothing here but an order.
+    let default = match repository.json("nx.json") {
+        Ok(Some(json)) => json
+            .get("defaultProject")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        _ => None,
+    };
+    let mut found: Vec<(bool, bool, Value)> = Vec::new();
     for path in [
         "project.json",
         "apps/*/project.json",
@@ -55,23 +64,23 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
             || is_library
             || found
                 .iter()
-                .any(|(_, known)| known.get("directory") == Some(&directory.into()))
+                .any(|(_, _, known)| known.get("directory") == Some(&directory.into()))
         {
             continue;
         }
         if let Some(app) = app(directory, last, &project) {
-            found.push((
-                matches!(last, "web" | "app" | "www" | "frontend" | "site"),
-                app,
-            ));
+            let is_default =
+                default.is_some() && app.get("name").and_then(Value::as_str) == default.as_deref();
+            let is_usual = matches!(last, "web" | "app" | "www" | "frontend" | "site");
+            found.push((is_default, is_usual, app));
         }
     }
-    found.sort_by_key(|(is_usual, _)| !is_usual);
+    found.sort_by_key(|(is_default, is_usual, _)| (!is_default, !is_usual));
     let names: Vec<Value> = found
         .iter()
-        .filter_map(|(_, app)| app.get("name").cloned())
+        .filter_map(|(_, _, app)| app.get("name").cloned())
         .collect();
-    let Some((_, mut chosen)) = found.into_iter().next() else {
+    let Some((_, _, mut chosen)) = found.into_iter().next() else {
         return Ok(None);
     };
     if let Some(object) = chosen.as_object_mut() {
@@ -89,13 +98,18 @@ fn app(directory: &str, last: &str, project: &Value) -> Option<Value> {
     let executor = ["executor", "builder"]
         .iter()
         .find_map(|key| build.get(key)?.as_str())?;
-    let (_, kind) = KINDS.iter().find(|(part, _)| executor.contains(part))?;
     let option = |key: &str| {
         let production = build.pointer(&format!("/configurations/production/{key}"));
         production
             .or_else(|| build.pointer(&format!("/options/{key}")))?
             .as_str()
     };
+    // A project that is built by commands of its own is a program if it says where they put it.
+    let is_own = executor == "nx:run-commands" && option("outputPath").is_some();
+    let kind = KINDS
+        .iter()
+        .find_map(|(part, kind)| executor.contains(part).then_some(*kind))
+        .or_else(|| is_own.then_some("node"))?;
     let replaced = |text: &str| {
         text.replace("{projectRoot}", directory)
             .replace("{workspaceRoot}/", "")
@@ -104,7 +118,7 @@ fn app(directory: &str, last: &str, project: &Value) -> Option<Value> {
     // A React app is bundled by webpack too; only its options tell.
     let is_page = option("index").is_some() || option("baseHref").is_some();
     let is_node = option("target") == Some("node") || option("platform") == Some("node");
-    let kind = if *kind == "node" && is_page && !is_node {
+    let kind = if kind == "node" && is_page && !is_node {
         "static"
     } else {
         kind
@@ -119,9 +133,18 @@ fn app(directory: &str, last: &str, project: &Value) -> Option<Value> {
     let output = clean_directory(&output)?;
     let main = option("outputFileName")
         .and_then(clean_directory)
-        .unwrap_or_else(|| "main.js".to_owned());
+        .unwrap_or_else(|| if is_own { "index.js" } else { "main.js" }.to_owned());
+    let target = ["targets", "architect"]
+        .iter()
+        .find_map(|key| project.get(key)?.get("start"));
+    let start = target.map(
+        |target| match target.pointer("/configurations/production") {
+            Some(_) => format!("{name}:start:production"),
+            None => format!("{name}:start"),
+        },
+    );
     is_harmless(name).then(|| {
-        json!({"name": name, "directory": directory, "kind": kind, "output": output, "main": main})
+        json!({"name": name, "directory": directory, "kind": kind, "output": output, "main": main, "start": start})
     })
 }
 
@@ -177,6 +200,24 @@ mod tests {
             r#"{"outputPath": "out"}"#,
             ("node", "out"),
         );
+    }
+
+    #[test]
+    fn the_default_project_and_its_start_target() {
+        let web = r#"{"targets": {"build": {"executor": "@nx/next:build"}}}"#;
+        let api = r#"{"targets": {"build": {"executor": "nx:run-commands", "options": {"outputPath": "out/api"}},
+            "start": {"configurations": {"production": {}}}}}"#;
+        let tree = MapTree::new()
+            .with("nx.json", r#"{"defaultProject": "api"}"#)
+            .with("apps/web/project.json", web)
+            .with("apps/api/project.json", api);
+        let value = value(&Repository::new(&tree).unwrap()).unwrap().unwrap();
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        assert_eq!(text("name"), Some("api"));
+        assert_eq!(text("output"), Some("out/api"));
+        assert_eq!(text("main"), Some("index.js"));
+        assert_eq!(text("start"), Some("api:start:production"));
+        assert_eq!(value.get("others"), Some(&json!(["web"])));
     }
 
     #[test]

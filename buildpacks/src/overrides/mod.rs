@@ -2,7 +2,9 @@
 //! in `buildpacks/README.md` says which.
 
 mod app_json;
+mod around;
 mod mini_toml;
+mod nix_package;
 mod nixpacks;
 mod railpack;
 mod variable;
@@ -15,7 +17,9 @@ use crate::procfile::{Procfile, is_process_type};
 use crate::repository::Repository;
 use crate::said::{Origin, Said};
 
+pub(crate) use around::Around;
 pub(crate) use mini_toml::directory;
+pub(crate) use nix_package::of_language;
 pub(crate) use variable::BUILD_DIR;
 
 /// Decisions, each with its origin. Of two sources the stronger one has the say, value by value.
@@ -27,11 +31,16 @@ pub(crate) struct Overrides {
     pub(crate) target: Option<Said>,
     pub(crate) install: Option<Said>,
     pub(crate) build: Option<Said>,
+    /// Commands before and behind those of the language, where these are not replaced.
+    pub(crate) install_around: Around,
+    pub(crate) build_around: Around,
     pub(crate) processes: BTreeMap<String, Said>,
     pub(crate) release: Option<Said>,
     /// Debian packages for all stages, and those that only the build needs.
     pub(crate) packages: Vec<Said>,
     pub(crate) build_packages: Vec<Said>,
+    /// Languages that are wanted beside that of the app.
+    pub(crate) languages: Vec<Said>,
     /// By runtime.
     pub(crate) versions: BTreeMap<String, Said>,
     /// Environment of the build and of the processes.
@@ -89,8 +98,14 @@ impl Overrides {
             fill(&mut self.dockerfile, weaker.dockerfile);
         }
         fill(&mut self.target, weaker.target);
-        fill(&mut self.install, weaker.install);
-        fill(&mut self.build, weaker.build);
+        if self.install.is_none() && self.install_around.is_empty() {
+            self.install = weaker.install;
+            self.install_around = weaker.install_around;
+        }
+        if self.build.is_none() && self.build_around.is_empty() {
+            self.build = weaker.build;
+            self.build_around = weaker.build_around;
+        }
         fill(&mut self.release, weaker.release);
         fill_all(&mut self.processes, weaker.processes);
         fill_all(&mut self.versions, weaker.versions);
@@ -98,6 +113,7 @@ impl Overrides {
         fill_all(&mut self.arguments, weaker.arguments);
         self.packages.extend(weaker.packages);
         self.build_packages.extend(weaker.build_packages);
+        self.languages.extend(weaker.languages);
         self.warnings.extend(weaker.warnings);
     }
 }

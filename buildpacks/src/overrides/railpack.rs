@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::{Overrides, check_package, check_variable, joined, variable};
+use super::around;
+use super::{Overrides, check_package, check_variable, variable};
 use crate::document::{Document, Entry};
 use crate::error::DetectError;
 use crate::repository::Repository;
@@ -27,7 +28,11 @@ pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError
             "packages" => {
                 for package in document.entries(&entry.pointer)? {
                     let said = document.scalar(&package)?;
-                    if variable::is_runtime(package.key) && said.value != "latest" {
+                    if variable::is_runtime(package.key) {
+                        found.languages.push(Said {
+                            value: package.key.to_owned(),
+                            origin: said.origin.clone(),
+                        });
                         found.versions.insert(package.key.to_owned(), said);
                     } else {
                         found.warnings.push(document.ignored(&package.pointer));
@@ -67,6 +72,8 @@ fn deploy(
             found.packages = document.texts(entry)?;
             found.packages.iter().try_for_each(check_package)?;
         }
+        // What of the build is in the image is ours.
+        "inputs" => {}
         "variables" => {
             for variable in document.entries(&entry.pointer)? {
                 let said = document.scalar(&variable)?;
@@ -83,8 +90,14 @@ fn step(document: &Document, step: &Entry<'_>, found: &mut Overrides) -> Result<
     for entry in document.entries(&step.pointer)? {
         match (step.key, entry.key) {
             ("install" | "build", "commands") => match commands(document, &entry) {
-                Some(commands) if step.key == "install" => found.install = joined(commands),
-                Some(commands) => found.build = joined(commands),
+                Some(commands) if step.key == "install" => match around::read(commands) {
+                    Ok(line) => found.install = line,
+                    Err(around) => found.install_around = around,
+                },
+                Some(commands) => match around::read(commands) {
+                    Ok(line) => found.build = line,
+                    Err(around) => found.build_around = around,
+                },
                 None => found.warnings.push(document.ignored(&entry.pointer)),
             },
             (_, "caches") => {}
@@ -94,7 +107,7 @@ fn step(document: &Document, step: &Entry<'_>, found: &mut Overrides) -> Result<
     Ok(())
 }
 
-/// Commands as text or as `{"cmd": "..."}`; nothing where one of them copies files, sets a path or stands for the default.
+/// Commands as text or as `{"cmd": "x"}`, and `...`; nothing where one of them copies files or sets a path.
 fn commands(document: &Document, entry: &Entry<'_>) -> Option<Vec<Said>> {
     let command = |item: &Value| {
         let text = match item {
@@ -103,7 +116,7 @@ fn commands(document: &Document, entry: &Entry<'_>) -> Option<Vec<Said>> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
         };
         let text = text.trim();
-        let is_command = !text.is_empty() && text != "..." && !text.contains(char::is_control);
+        let is_command = !text.is_empty() && !text.contains(char::is_control);
         is_command.then(|| Said {
             value: text.to_owned(),
             origin: document.origin(&entry.pointer),

@@ -195,7 +195,7 @@ fn java_versions() {
             ("VERSION_11", Some("11")),
             ("19", Some("21")),
             ("99", None),
-            ("latest", None),
+            ("latest", Some("25")),
         ],
     );
 }

@@ -239,7 +239,7 @@ async fn a_websocket_over_http_2_stays_one_on_both_sides() {
     assert_eq!(&echoed, b"welcomehello");
 }
 
-/// An app that tells HTTP/2 from HTTP/1.1 by the first bytes, and takes WebSockets over the latter only.
+/// An app that tells HTTP/2 from HTTP/1.1 by the first bytes, says which it was, and takes WebSockets over the latter only.
 async fn both() -> App {
     App::raw("both", |stream, _| async move {
         let mut first = [0; 3];
@@ -255,13 +255,39 @@ async fn both() -> App {
         }
         let mut stream = tokio::io::BufReader::new(stream);
         let head = crate::world::read_head(&mut stream).await;
-        assert!(head.contains("upgrade: websocket\r\n"), "{head}");
-        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-                      Upgrade: websocket\r\n\r\nover 1";
+        let answer = if head.contains("upgrade: websocket\r\n") {
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nover 1"
+        } else {
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nover 1"
+        };
         stream.write_all(answer.as_bytes()).await.unwrap();
         let _ = stream.read(&mut [0]).await;
     })
     .await
+}
+
+#[tokio::test]
+async fn grpc_goes_over_http_2_and_all_else_over_http_1_unless_it_is_said() {
+    let app = both().await;
+    let world = World::with(&[]);
+    let over = async |protocol: Option<Protocol>, content: &str| {
+        let plain = Service::serving("app", [app.upstream.clone()]);
+        let service = Service {
+            protocol: protocol.unwrap_or(plain.protocol),
+            ..plain
+        };
+        world.handle.set_table(table("app", service));
+        let ask = format!(
+            "POST / HTTP/1.1\r\nHost: app\r\nContent-Type: {content}\r\nContent-Length: 0\r\n\r\n"
+        );
+        world.ask(&ask).await.body
+    };
+    let (grpc, json) = ("application/grpc+proto", "application/json");
+    assert_eq!(over(None, grpc).await, "over 2");
+    assert_eq!(over(None, json).await, "over 1");
+    assert_eq!(over(None, "application/grpc-web").await, "over 1");
+    assert_eq!(over(Some(Protocol::Http1), grpc).await, "over 1");
+    assert_eq!(over(Some(Protocol::H2c), json).await, "over 2");
 }
 
 #[tokio::test]

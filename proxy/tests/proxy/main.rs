@@ -8,6 +8,7 @@
 )]
 
 mod access_log;
+mod answers;
 mod care;
 mod client;
 mod conformance;

@@ -123,7 +123,7 @@ async fn of(platform: &Platform, app: &App, book: &OrderBook) -> Result<report::
                 report.titled(&key, &format!("{name} {what}"), value);
             }
         };
-        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        let text = |at: Option<Timestamp>| at.map(|at| format!("{at:.0}"));
         about("state", Some(host.state.words()));
         about("served by", host.served_by.clone());
         about("expires at", text(host.expires_at));

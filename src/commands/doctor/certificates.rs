@@ -62,7 +62,7 @@ fn finding(host: &Host) -> Option<Finding> {
 
 fn remedy(host: &Host) -> String {
     match (host.state, &host.failed) {
-        (_, Some(failed)) => format!("it is tried again at {}", failed.next_try),
+        (_, Some(failed)) => format!("it is tried again at {:.0}", failed.next_try),
         (
             State::Expiring(CertificateOrigin::Custom) | State::Invalid(CertificateOrigin::Custom),
             None,
