@@ -60,7 +60,6 @@ impl Inner {
             let mut answers = docker.build_image(options, None, Some(body)).boxed();
             let mut progress = Progress::default();
             let mut memory = limit_bytes.map(StepMemory::new);
-            let mut is_watched = true;
             let mut looks = tokio::time::interval(LOOK_EVERY);
             loop {
                 let answer = tokio::select! {
@@ -73,12 +72,11 @@ impl Inner {
                                 Err(EngineError::BuildOutOfMemory { step, limit_bytes })
                             }
                             (Some(Seen::Nothing(step)), _) => {
-                                self.note_unwatched(Some(step.clone()));
-                                is_watched = false;
                                 Ok(BuildEvent::Unwatched { step })
                             }
                             _ => continue,
                         };
+                        self.note_watch(memory.as_ref());
                         let is_end = event.is_err();
                         if events.send(event).await.is_err() || is_end {
                             return;
@@ -111,9 +109,7 @@ impl Inner {
                     }
                 }
             }
-            if is_watched && memory.is_some_and(|memory| memory.has_found()) {
-                self.note_unwatched(None);
-            }
+            self.note_watch(memory.as_ref());
             for line in progress.finish() {
                 let _ = events.send(Ok(line)).await;
             }
@@ -155,7 +151,13 @@ impl Inner {
         }
     }
 
-    fn note_unwatched(&self, step: Option<String>) {
+    /// Remembers whether the steps of a build could be watched, where that was seen.
+    fn note_watch(&self, memory: Option<&StepMemory>) {
+        let Some(memory) = memory else { return };
+        let step = memory.unseen().map(str::to_owned);
+        if step.is_none() && !memory.has_found() {
+            return;
+        }
         *self
             .unwatched
             .lock()

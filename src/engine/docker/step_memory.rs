@@ -13,8 +13,9 @@ use super::cgroups::Cgroups;
 
 /// How often is looked.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// After how many looks without a sign of a step it is told that it cannot be watched.
-const LOOKS_UNTIL_TOLD: u32 = 20;
+/// After how many looks without a sign of a step it is told that it cannot be watched. On a busy machine seconds pass between
+/// the name of a step and its first process.
+const LOOKS_UNTIL_TOLD: u32 = 100;
 /// At how many looks apart the places of steps are sought again while one is not found.
 const LOOKS_APART: u32 = 5;
 
@@ -97,6 +98,13 @@ impl StepMemory {
     /// Whether any step was found so far.
     pub(super) fn has_found(&self) -> bool {
         self.looks.values().any(Option::is_none)
+    }
+
+    /// A step that was told to be nowhere, and was not found since.
+    pub(super) fn unseen(&self) -> Option<&str> {
+        let is_told = |count: &Option<u32>| count.is_some_and(|count| count >= LOOKS_UNTIL_TOLD);
+        let mut told = self.looks.iter().filter(|(_, count)| is_told(count));
+        told.next().map(|(name, _)| name.as_str())
     }
 
     /// Looks for the places of steps: the builder makes them with its first step, and may remove them with its last.
@@ -238,6 +246,13 @@ mod tests {
         assert_eq!(told, [LOOKS_UNTIL_TOLD]);
         assert_eq!(watch.look(["[1/2] FROM a"].into_iter()), Seen::Within);
         assert!(!watch.has_found());
+        assert_eq!(watch.unseen(), Some(STEP));
+        let shell = ["/bin/sh", "-c", "npm ci && echo \"done\""];
+        machine.step("docker/buildkit/abc", 7, &shell, "anon 1\n");
+        for _ in 0..LOOKS_APART {
+            assert_eq!(watch.look([STEP].into_iter()), Seen::Within);
+        }
+        assert!(watch.has_found() && watch.unseen().is_none());
     }
 
     #[test]

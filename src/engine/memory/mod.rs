@@ -281,9 +281,8 @@ impl ContainerEngine for MemoryEngine {
             why: error.to_string(),
         })?;
         let facts = archive::image(&archive, wanted)?;
-        let id = facts.id.clone();
-        self.keep_image(None, id.as_str(), facts, None);
-        self.keep(&id).await
+        self.reach().map(drop)?;
+        Ok(self.keep_as_ours(facts))
     }
 
     async fn keep(&self, image: &ImageId) -> Result<KeptImage, EngineError> {
@@ -292,13 +291,7 @@ impl ContainerEngine for MemoryEngine {
             image: image.to_string(),
             said: format!("No such image: {image}"),
         })?;
-        let digits = image.as_str().trim_start_matches("sha256:");
-        let name = format!("{KEPT_PREFIX}memory:{}", digits.get(..32).unwrap_or(digits));
-        self.keep_image(None, &name, facts, None);
-        Ok(KeptImage {
-            id: image.clone(),
-            name,
-        })
+        Ok(self.keep_as_ours(facts))
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
@@ -432,6 +425,14 @@ impl ContainerEngine for MemoryEngine {
 }
 
 impl MemoryEngine {
+    fn keep_as_ours(&self, facts: ImageFacts) -> KeptImage {
+        let id = facts.id.clone();
+        let digits = id.as_str().trim_start_matches("sha256:");
+        let name = format!("{KEPT_PREFIX}memory:{}", digits.get(..32).unwrap_or(digits));
+        self.keep_image(None, &name, facts, None);
+        KeptImage { id, name }
+    }
+
     fn keep_image(
         &self,
         app: Option<&AppName>,
