@@ -53,6 +53,8 @@ pub(crate) enum Decision {
     Build,
     /// That of `web`, in a Procfile too.
     Start,
+    /// No command, but the directory that is served.
+    WebRoot,
 }
 
 #[derive(Debug, Deserialize)]

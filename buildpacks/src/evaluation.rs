@@ -129,6 +129,7 @@ impl<'a> Evaluation<'a> {
             Decision::Build => {
                 self.overrides.build.is_some() || !self.overrides.build_around.is_empty()
             }
+            Decision::WebRoot => self.overrides.web_root.is_some(),
             Decision::Start => self.overrides.processes.contains_key("web"),
         }
     }

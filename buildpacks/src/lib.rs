@@ -75,6 +75,7 @@ pub use environment::{EnvironmentTemplate, Suggestion, environment_templates};
 pub use error::DetectError;
 pub use known_versions::VersionTable;
 pub use options::Options;
+pub use overrides::is_build_variable;
 pub use said::Origin;
 pub use tree::{MapTree, Subdirectory, Tree, TreeError};
 

@@ -21,7 +21,7 @@ pub struct Options {
     pub dockerfile_path: Option<String>,
     /// The stage to build of the app's own Dockerfile.
     pub target: Option<String>,
-    /// Variables of the app; only those that begin with `MINI_` are looked at.
+    /// Variables of the app; only those are looked at of which [`crate::is_build_variable`] is true.
     pub variables: BTreeMap<String, String>,
     /// Prefix of the ids of BuildKit's cache mounts: letters, digits, `-`, `_`, `.`. Two builds with one prefix share package
     /// downloads. By default the language's name; give apps that do

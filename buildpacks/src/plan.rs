@@ -97,8 +97,27 @@ impl<'a> Detector<'a> {
             }
         }
         let declared = &self.overrides.processes;
+        let template = buildpack.template.unwrap_or_default();
+        if let Some(said) = &self.overrides.web_root {
+            let is_read = ["static_root", "web_root"]
+                .iter()
+                .any(|name| template::mentions(template, name));
+            if is_read {
+                let text = format!("the directory that is served is that of {}", said.origin);
+                detection.evidence.push(text);
+            } else {
+                detection.warnings.push(format!(
+                    "{} has no effect: a {} app serves no directory as it is",
+                    said.origin, buildpack.title
+                ));
+            }
+            if declared.is_empty() && template::mentions(template, "static_root") {
+                detection.static_root = Some(said.value.clone());
+            }
+        }
         if declared.is_empty() {
-            if buildpack.own_dockerfile.is_none() && !buildpack.starts_by_itself {
+            let is_served = detection.static_root.is_some();
+            if buildpack.own_dockerfile.is_none() && !buildpack.starts_by_itself && !is_served {
                 let Some(chosen) = evaluation.first(&buildpack.start, |start| &start.when)? else {
                     return Err(DetectError::NoStartCommand {
                         language: buildpack.name.clone(),
@@ -227,7 +246,9 @@ impl<'a> Detector<'a> {
                 target.origin
             ));
         }
-        if let Some(root) = &buildpack.static_root {
+        if let Some(root) = &buildpack.static_root
+            && self.overrides.web_root.is_none()
+        {
             detection.static_root = Some(evaluation.render(root)?);
         }
         let is_from_root = match &buildpack.root_context {
@@ -259,6 +280,10 @@ impl<'a> Detector<'a> {
             ("build".to_owned(), json!(detection.build)),
             ("directory".to_owned(), json!(directory)),
             ("static_root".to_owned(), json!(detection.static_root)),
+            (
+                "web_root".to_owned(),
+                json!(overrides.web_root.as_ref().map(|said| &said.value)),
+            ),
             ("variant".to_owned(), json!(detection.variant)),
             (
                 "package_manager".to_owned(),

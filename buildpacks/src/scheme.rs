@@ -100,10 +100,18 @@ impl Scheme {
         }
         if self == Self::Exact {
             let line = numbers(wanted).filter(|parts| parts.len() > 1)?;
+            // A line of a whole major version has what came out since this table was written.
+            let whole = || {
+                let major = line.first()?.to_string();
+                known
+                    .line(&major)
+                    .filter(|whole| numbers(&whole.latest).is_some_and(|latest| line > latest))
+            };
             return known
                 .lines
                 .iter()
-                .find(|known| numbers(&known.version).as_ref() == Some(&line));
+                .find(|known| numbers(&known.version).as_ref() == Some(&line))
+                .or_else(whole);
         }
         let by_latest = known
             .preferred()

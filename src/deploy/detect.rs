@@ -15,9 +15,6 @@ use crate::model::{
     Timestamp,
 };
 
-/// Variables of an app that begin so say how it is built.
-const BUILD_VARIABLES: &str = "MINI_";
-
 impl Deploys {
     /// What a commit of an app is, as a deploy of it would see it now.
     ///
@@ -64,7 +61,7 @@ fn options(deployer: &Deployer, app: &App, builder: &Builder, config: &ConfigVar
     let set = |setting| builder.get(setting).map(str::to_owned);
     let variables = config
         .iter()
-        .filter(|(key, _)| key.as_str().starts_with(BUILD_VARIABLES))
+        .filter(|(key, _)| mini_buildpacks::is_build_variable(key.as_str()))
         .map(|(key, value)| (key.as_str().to_owned(), value.reveal().to_owned()));
     let arguments = builder.arguments.iter();
     let prefix = match builder.cache.generation {

@@ -70,6 +70,7 @@ fn build(document: &Document, entry: &Entry<'_>, found: &mut Overrides) -> Resul
         }
         "dockerfile" => found.dockerfile = Some(document.text(entry)?),
         "target" => found.target = Some(document.text(entry)?),
+        "web-root" => found.web_root = Some(super::web_root(&document.text(entry)?)?),
         "install-command" => found.install = Some(document.text(entry)?),
         "build-command" => found.build = Some(document.text(entry)?),
         "packages" => {
@@ -84,7 +85,7 @@ fn build(document: &Document, entry: &Entry<'_>, found: &mut Overrides) -> Resul
             }
         }
         _ => {
-            let known = "buildpack, directory, dockerfile, target, install-command, build-command, packages, arguments";
+            let known = "buildpack, directory, dockerfile, target, install-command, build-command, web-root, packages, arguments";
             return Err(unknown(document, entry, known));
         }
     }

@@ -21,6 +21,7 @@ pub(crate) use around::Around;
 pub(crate) use mini_toml::directory;
 pub(crate) use nix_package::of_language;
 pub(crate) use variable::BUILD_DIR;
+pub use variable::is_build_variable;
 
 /// Decisions, each with its origin. Of two sources the stronger one has the say, value by value.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Overrides {
     /// Commands before and behind those of the language, where these are not replaced.
     pub(crate) install_around: Around,
     pub(crate) build_around: Around,
+    /// The directory that is served, of the finished build or by PHP: a harmless path inside the app.
+    pub(crate) web_root: Option<Said>,
     pub(crate) processes: BTreeMap<String, Said>,
     pub(crate) release: Option<Said>,
     /// Debian packages for all stages, and those that only the build needs.
@@ -51,8 +54,8 @@ pub(crate) struct Overrides {
 }
 
 impl Overrides {
-    /// Everything that was decided, the strongest source first: settings, `MINI_*`, mini.toml, railpack.json, nixpacks.toml,
-    /// Procfile, app.json.
+    /// Everything that was decided, the strongest source first: settings, `MINI_*`, mini.toml, variables of other builders,
+    /// railpack.json, nixpacks.toml, Procfile, app.json.
     ///
     /// # Errors
     /// A file is broken or has a value that cannot be used; mini.toml also if it has a key that there is not.
@@ -64,6 +67,7 @@ impl Overrides {
         let mut all = settings(options);
         all.take(variable::read_all(options)?);
         all.take(mini_toml::read(repository)?);
+        all.take(variable::of_others(options));
         all.take(railpack::read(repository)?);
         all.take(nixpacks::read(repository)?);
         all.take(with_predeploy(
@@ -106,6 +110,7 @@ impl Overrides {
             self.build = weaker.build;
             self.build_around = weaker.build_around;
         }
+        fill(&mut self.web_root, weaker.web_root);
         fill(&mut self.release, weaker.release);
         fill_all(&mut self.processes, weaker.processes);
         fill_all(&mut self.versions, weaker.versions);
@@ -204,6 +209,24 @@ pub(crate) fn is_variable(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// A directory that is served, as a path inside the app; other builders name it as it is in their images, `/app/public`.
+fn web_root(said: &Said) -> Result<Said, DetectError> {
+    let path = said.value.strip_prefix("/app").unwrap_or(&said.value);
+    let inside = crate::detector::inside(&Said {
+        value: path.to_owned(),
+        origin: said.origin.clone(),
+    })?;
+    let value = if inside.is_empty() {
+        ".".to_owned()
+    } else {
+        inside
+    };
+    Ok(Said {
+        value,
+        origin: said.origin.clone(),
+    })
 }
 
 fn unusable(origin: &Origin, problem: &str) -> DetectError {

@@ -9,6 +9,17 @@ use crate::error::DetectError;
 use crate::repository::Repository;
 use crate::said::Said;
 
+/// Variables about how nixpacks makes its images.
+const NO_MATTER: &[&str] = &[
+    "DEBIAN",
+    "USE_DENO_2",
+    "NO_MUSL",
+    "NO_CACHE",
+    "METADATA",
+    "PATH",
+    "PHP_FALLBACK_PATH",
+];
+
 pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError> {
     let mut found = Overrides::default();
     let document = match Document::toml(repository, "nixpacks.toml")? {
@@ -91,7 +102,8 @@ fn variable(
     let said = document.scalar(entry)?;
     check_variable(entry.key, &said.origin)?;
     match entry.key.strip_prefix("NIXPACKS_") {
-        Some(rest) if variable::take(rest, said.clone(), found)? => {}
+        Some(rest) if variable::take_of_others(rest, said.clone(), found)? => {}
+        Some(rest) if NO_MATTER.contains(&rest) => {}
         Some(_) => found.warnings.push(document.ignored(&entry.pointer)),
         None => {
             found.environment.insert(entry.key.to_owned(), said);
@@ -164,7 +176,7 @@ fn phase(
 }
 
 /// Takes what is known, and returns the names that are not.
-fn nix_packages(names: Vec<Said>, found: &mut Overrides) -> Vec<String> {
+pub(super) fn nix_packages(names: Vec<Said>, found: &mut Overrides) -> Vec<String> {
     let mut unknown = Vec::new();
     for said in names {
         match nix_package::named(&said.value) {

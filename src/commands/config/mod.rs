@@ -32,7 +32,7 @@ async fn say_when_builds_follow<'a>(
     dialog: &mut Dialog,
     mut keys: impl Iterator<Item = &'a ConfigKey>,
 ) {
-    if let Some(key) = keys.find(|key| key.as_str().starts_with("MINI_"))
+    if let Some(key) = keys.find(|key| mini_buildpacks::is_build_variable(key.as_str()))
         && app.current.is_some()
     {
         dialog
