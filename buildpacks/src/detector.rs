@@ -239,12 +239,13 @@ impl<'a> Detector<'a> {
     }
 
     fn unrecognised(&self) -> DetectError {
-        let looked_for: Vec<String> = self
-            .catalogue
-            .buildpacks
-            .iter()
-            .flat_map(|buildpack| buildpack.looked_for.clone())
-            .collect();
+        let buildpacks = self.catalogue.buildpacks.iter();
+        let mut looked_for: Vec<String> = Vec::new();
+        for name in buildpacks.flat_map(|buildpack| &buildpack.looked_for) {
+            if !looked_for.contains(name) {
+                looked_for.push(name.clone());
+            }
+        }
         let found = self
             .repository
             .root_names()

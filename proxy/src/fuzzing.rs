@@ -34,10 +34,12 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Longer, by the clock of the conversation, than anything a proxy waits for.
 const LONGEST: Duration = Duration::from_secs(1000);
+/// By the same clock, shorter than all of that: it passes when there is nothing else to do.
+const QUIET: Duration = Duration::from_millis(100);
 const PIPE_BYTES: usize = 64 * 1024;
 
 type Dialled = (SocketAddr, DuplexStream);
@@ -155,6 +157,7 @@ fn runtime() -> LocalRuntime {
 }
 
 /// Has one client send these pieces to a proxy with this table; `upstream` plays every upstream. Answers what the client got.
+/// With an empty piece the client waits until all that has been sent has had its effect.
 ///
 /// # Panics
 /// When the proxy does not end the connection of a client that has gone.
@@ -222,6 +225,9 @@ where
             for piece in sent {
                 if to.write_all(&piece).await.is_err() {
                     break;
+                }
+                if piece.is_empty() {
+                    sleep(QUIET).await;
                 }
                 yield_now().await;
             }

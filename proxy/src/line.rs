@@ -19,6 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is read at once of what hyper has not asked for: the head of a next request is rarely longer.
 const AHEAD_BYTES: usize = 1024;
+/// What is read of it altogether. Of a client that has sent more behind a request which is not answered yet it is not known
+/// whether it is still there.
+const MOST_AHEAD_BYTES: usize = 16 * AHEAD_BYTES;
 
 /// A stream, and the interim answers to the request that came over it.
 #[derive(Debug)]
@@ -105,14 +108,14 @@ impl<S: AsyncWrite + Unpin> Line<S> {
 impl<S: AsyncRead + Unpin> Line<S> {
     /// Looks whether the client is still there, if hyper does not. Ready when it is not, or may as well not be.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.is_asked && self.ahead.is_empty() && !self.has_ended {
+        while !self.is_asked && self.ahead.len() < MOST_AHEAD_BYTES && !self.has_ended {
             let mut bytes = [MaybeUninit::uninit(); AHEAD_BYTES];
             let mut read = ReadBuf::uninit(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if read.filled().is_empty() => self.has_ended = true,
                 Poll::Ready(Ok(())) => self.ahead.extend_from_slice(read.filled()),
                 Poll::Ready(Err(error)) => return Poll::Ready(error),
-                Poll::Pending => {}
+                Poll::Pending => break,
             }
         }
         if !self.has_ended {
@@ -311,6 +314,29 @@ mod tests {
             served.unwrap_err();
             assert!(begun.elapsed() >= PATIENCE);
             assert_eq!(all(far).await, "");
+        });
+    }
+
+    #[test]
+    fn one_that_has_sent_its_next_request_and_left_is_given_up_as_well() {
+        on_paused_time(|| async {
+            let (near, mut far) = duplex(1000);
+            let io = TokioIo::new(Line::new(near, Interims::new(), PATIENCE));
+            let service = service_fn(|_| pending::<Result<Response<Empty<Bytes>>, Infallible>>());
+            let served = http1::Builder::new()
+                .half_close(true)
+                .serve_connection(io, service);
+            let client = async {
+                for number in 0..20 {
+                    let request = format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n");
+                    far.write_all(request.as_bytes()).await.unwrap();
+                    // The one before has been read by then.
+                    sleep(Duration::from_millis(1)).await;
+                }
+                drop(far);
+            };
+            let (served, ()) = tokio::join!(served, client);
+            served.unwrap_err();
         });
     }
 

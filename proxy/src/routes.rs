@@ -1,38 +1,27 @@
 //! One thread's view of the table: services it has met, with this thread's connections and counts.
 
-use crate::choice::{Standing, choose, two_of};
+mod met;
+mod service;
+
 use crate::counters::Tally;
-use crate::gate::{Gate, Gates};
 use crate::handle::{Published, Shared};
 use crate::host::{Host, parent, routing_name};
 use crate::ledger::Ledger;
 use crate::path::PathPrefix;
-use crate::pool::{IdleClock, InUse, LocalUpstream};
-use crate::port_routes::{Elsewhere, PortRoutes};
+use crate::pool::{IdleClock, LocalUpstream};
+use crate::port_routes::Elsewhere;
 use crate::redirect::Redirect;
 use crate::settings::ProxySettings;
-use crate::stamps::Random;
 use crate::table::{
-    HostRoutes, Level, PathRoute, Place, RouteTable, Service, Target, Unrouted, Upstream, find,
+    HostRoutes, Level, PathRoute, Place, Service, Target, Unrouted, Upstream, find,
 };
 use arc_swap::{ArcSwap, Cache};
+use met::Met;
 use std::cell::{RefCell, RefMut};
-use std::collections::{HashMap, HashSet};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A service as one thread sees it, behind all its routes.
-#[derive(Debug)]
-pub(crate) struct LocalService {
-    pub(crate) service: Arc<Service>,
-    pub(crate) tally: Arc<Tally>,
-    /// What a request must pass first; `None` for most services.
-    pub(crate) gate: Option<Rc<Gate>>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) first_byte_timeout: Duration,
-    upstreams: Box<[Rc<LocalUpstream>]>,
-}
+pub(crate) use service::{Avoided, LocalService};
 
 /// A redirect as one thread sees it.
 #[derive(Debug)]
@@ -134,85 +123,6 @@ impl LocalHost {
     }
 }
 
-/// What a request is to keep away from.
-#[derive(Debug, Default)]
-pub(crate) struct Avoided {
-    /// Upstreams that failed it: not again.
-    pub(crate) tried: Vec<Upstream>,
-    /// One that lost it, perhaps only because a connection had grown old: rather another. Boxed, for a request has
-    /// a place for it and nearly none needs it.
-    pub(crate) lost: Option<Box<Upstream>>,
-}
-
-impl Avoided {
-    fn is_empty(&self) -> bool {
-        self.tried.is_empty() && self.lost.is_none()
-    }
-}
-
-/// An upstream for a request, which it counts as in use.
-#[derive(Debug)]
-pub(crate) struct Picked {
-    pub(crate) in_use: InUse,
-    /// The request tries an upstream that had been left out.
-    pub(crate) is_trial: bool,
-}
-
-impl LocalService {
-    /// Takes the less loaded of two upstreams drawn at random; `None` when none is left.
-    ///
-    /// Those that are left out for a while are taken when one is due for a trial, and when there is no other.
-    pub(crate) fn pick(&self, avoided: &Avoided, random: &Random) -> Option<Picked> {
-        let in_use = |chosen| Picked {
-            in_use: InUse::begin(chosen),
-            is_trial: false,
-        };
-        match &*self.upstreams {
-            [] => None,
-            [only] if avoided.is_empty() => Some(in_use(only)),
-            many if avoided.is_empty() => {
-                let (first, second) = two_of(many.len(), random);
-                let (first, second) = (many.get(first)?, many.get(second)?);
-                if first.health.is_out() || second.health.is_out() {
-                    self.pick_carefully(avoided, random)
-                } else if second.load() < first.load() {
-                    Some(in_use(second))
-                } else {
-                    Some(in_use(first))
-                }
-            }
-            _ => self.pick_carefully(avoided, random),
-        }
-    }
-
-    fn pick_carefully(&self, avoided: &Avoided, random: &Random) -> Option<Picked> {
-        // A request that has failed once is not made to try anything.
-        if avoided.is_empty() {
-            let out = |upstream: &&Rc<LocalUpstream>| upstream.health.is_out();
-            let mut all = self.upstreams.iter().filter(out);
-            if let Some(due) = all.find(|upstream| upstream.health.begin_trial(upstream.now_ms())) {
-                return Some(Picked {
-                    in_use: InUse::begin(due),
-                    is_trial: true,
-                });
-            }
-        }
-        let standing = |candidate: &Rc<LocalUpstream>| {
-            let upstream = &candidate.upstream;
-            let is_out = candidate.health.is_out();
-            let is_lost = avoided.lost.as_deref() == Some(upstream);
-            (!avoided.tried.contains(upstream)).then(|| Standing {
-                rank: u8::from(is_out) * 2 + u8::from(is_lost),
-                load: candidate.load(),
-            })
-        };
-        choose(&self.upstreams, standing, random).map(|chosen| Picked {
-            in_use: InUse::begin(chosen),
-            is_trial: false,
-        })
-    }
-}
-
 /// Where a path of a host leads, by the routes of its name and of the wildcard above it.
 fn chosen(
     port: Option<u16>,
@@ -239,134 +149,6 @@ pub(crate) struct Routes {
     ledger: Arc<Ledger>,
     clock: Rc<IdleClock>,
     settings: Arc<ProxySettings>,
-}
-
-/// What one thread has met of the table it follows. Names that no route has leave nothing here.
-#[derive(Debug, Default)]
-struct Met {
-    table: Arc<Published>,
-    hosts: MetHosts,
-    /// Of the ports that were opened beside the listeners.
-    ports: HashMap<u16, MetPort>,
-    services: Services,
-    gates: Gates,
-    upstreams: HashMap<Upstream, Rc<LocalUpstream>>,
-    /// Ids of upstreams and names of services that left and whose counts the ledger may still have.
-    left: Left,
-}
-
-/// Services that were met, by where they lie: all routes to one share it. One that is not there any more has left its
-/// place alone, which the next at the same address takes.
-#[derive(Debug, Default)]
-struct Services {
-    met: HashMap<*const Service, Weak<LocalService>>,
-    /// How many there may be before those that are not there any more are looked for.
-    bound: usize,
-}
-
-impl Services {
-    fn get(&self, service: &Arc<Service>) -> Option<Rc<LocalService>> {
-        // As long as a local one lives, it holds its service, and no other can lie there.
-        self.met.get(&Arc::as_ptr(service))?.upgrade()
-    }
-
-    fn insert(&mut self, local: &Rc<LocalService>) {
-        if self.met.len() >= self.bound {
-            self.met.retain(|_, local| local.strong_count() > 0);
-            self.bound = (2 * self.met.len()).max(64);
-        }
-        let place = Arc::as_ptr(&local.service);
-        self.met.insert(place, Rc::downgrade(local));
-    }
-}
-
-/// The hosts met, by their names.
-#[derive(Debug, Default)]
-struct MetHosts {
-    exact: HashMap<Host, Rc<LocalHost>>,
-    wildcard: HashMap<Host, Rc<LocalHost>>,
-}
-
-/// A port of its own as one thread sees it. Met anew as a whole when any of its routes changes: it has few.
-#[derive(Debug)]
-struct MetPort {
-    routes: Arc<PortRoutes>,
-    hosts: MetHosts,
-    otherwise: Option<LocalTarget>,
-}
-
-impl MetHosts {
-    fn at(&mut self, level: Level) -> &mut HashMap<Host, Rc<LocalHost>> {
-        match level {
-            Level::Exact => &mut self.exact,
-            Level::Wildcard => &mut self.wildcard,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Left {
-    upstreams: HashSet<Arc<str>>,
-    names: HashSet<Box<str>>,
-}
-
-impl Met {
-    /// Lets go of what is not in the newest table any more. Costs as much as has changed.
-    fn advance(&mut self, newest: &Arc<Published>) {
-        if self.table.epoch == newest.epoch {
-            return;
-        }
-        let before = std::mem::replace(&mut self.table, Arc::clone(newest));
-        let (old, new) = (&before.table, &newest.table);
-        for (level, host, routes) in new.changed_since(old) {
-            self.hosts.at(level).remove(host);
-            self.left.note(routes.targets(), new);
-        }
-        let left = &mut self.left;
-        self.ports.retain(|port, met| {
-            let is_same = new
-                .port(*port)
-                .is_some_and(|now| Arc::ptr_eq(now, &met.routes));
-            if !is_same {
-                left.note(met.routes.targets(), new);
-            }
-            is_same
-        });
-        for (id, address) in new.references().upstreams_gone_since(old.references()) {
-            let id = Arc::clone(id);
-            self.left.upstreams.insert(Arc::clone(&id));
-            if let Some(local) = self.upstreams.remove(&Upstream { id, address }) {
-                local.retire();
-            }
-        }
-    }
-
-    /// The hosts met of the listeners themselves, or of a port, if it has routes.
-    fn hosts(&mut self, port: Option<u16>) -> Option<&mut MetHosts> {
-        match port {
-            None => Some(&mut self.hosts),
-            Some(port) => self.port(port).map(|met| &mut met.hosts),
-        }
-    }
-
-    fn port(&mut self, port: u16) -> Option<&mut MetPort> {
-        let routes = self.table.table.port(port)?;
-        let met = self.ports.entry(port).or_insert_with(|| MetPort {
-            routes: Arc::clone(routes),
-            hosts: MetHosts::default(),
-            otherwise: None,
-        });
-        Some(met)
-    }
-}
-
-impl Left {
-    /// Takes note of the names among `targets` that are not in the newest table.
-    fn note<'a>(&mut self, targets: impl Iterator<Item = &'a Target>, newest: &RouteTable) {
-        let names = targets.map(Target::name);
-        let gone = names.filter(|name| !newest.references().holds_name(name));
-        self.names.extend(gone.map(Box::from));
-    }
 }
 
 fn routed(port: Option<u16>, host: Rc<LocalHost>, place: Place) -> Result<Routed, Unrouted> {

@@ -135,7 +135,7 @@ fn a_buildpack_is_chosen_or_refused() {
         detection.evidence[0],
         "the app's setting `selected` chooses static"
     );
-    let error = detect(&tree, &choose("cobol")).unwrap_err();
+    let error = detect(&tree, &choose("fortran")).unwrap_err();
     assert!(matches!(error, DetectError::UnknownBuildpack { .. }) && error.next().contains("node"));
     let error = detect(&node(), &choose("dockerfile")).unwrap_err();
     assert_eq!(error.what(), "there is no Dockerfile in this repository");

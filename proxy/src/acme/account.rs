@@ -7,15 +7,16 @@ use super::store::{AcmeStore, KeptAccount};
 use instant_acme::{Account, AccountCredentials, Error, ExternalAccountKey, NewAccount};
 use zeroize::Zeroizing;
 
-/// Does a step once more when the authority did not like its nonce. instant-acme tries three times itself;
-/// an authority may refuse more often than that (RFC 8555 section 6.5).
+/// Does a step again, up to four times, when the authority did not like its nonce. instant-acme tries each request three times
+/// itself; an authority may refuse more often than that (RFC 8555 section 6.5), and a step may be many requests: whoever polls
+/// a busy authority asks ten times and more.
 ///
 /// A macro, because a step borrows what it is made of anew each time, which no closure of a future that is
 /// sent between threads can say yet.
 macro_rules! again {
     ($step:expr) => {{
         let mut outcome = $step;
-        for _ in 0..2 {
+        for _ in 0..4 {
             match &outcome {
                 Err(error) if $crate::acme::account::is_problem(error, "badNonce") => {
                     outcome = $step;

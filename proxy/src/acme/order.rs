@@ -174,6 +174,8 @@ impl<S: AcmeStore> Ordering<'_, S> {
         order: &mut Order,
         kind: ChallengeKind,
     ) -> Result<Vec<Proof>, OrderError> {
+        // Fetched before, and not as they are answered: a stream of them cannot be asked again for one that failed.
+        again!(fetch_authorizations(order).await).map_err(OrderError::Order)?;
         let mut proofs = Vec::new();
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
@@ -281,6 +283,15 @@ impl<S: AcmeStore> Ordering<'_, S> {
             key_pem,
         })
     }
+}
+
+/// Has an order know its authorizations; those it knows are not asked for.
+async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
+    let mut identifiers = order.identifiers();
+    while let Some(identifier) = identifiers.next().await {
+        identifier?;
+    }
+    Ok(())
 }
 
 /// An answer to a challenge, standing until it is ended or dropped.
