@@ -254,7 +254,7 @@ impl ContainerEngine for MemoryEngine {
         let published = published.into_iter().rev();
         let line = match published.into_iter().find(|(name, _)| name == reference) {
             Some((name, facts)) => {
-                self.reach()?.images.retain(|image| image.reference != name);
+                // The one before has its digest still.
                 self.keep_image(None, &name, facts, None);
                 Ok(format!("Pulling {name}"))
             }
