@@ -4,20 +4,22 @@ use crate::fault::Fault;
 use crate::gate::InFlight;
 use crate::pace::Pace;
 use crate::packing::{Coding, Packed};
-use crate::pool::Lease;
+use crate::pool::InUse;
 use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
+use crate::shared_connection::SharedAnswer;
 use crate::silence::Silence;
 use crate::taken::Blocked;
+use crate::upstream::{Malformed, Reading};
 use bytes::Bytes;
 use http::Request;
 use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::take;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -35,6 +37,12 @@ pub(crate) enum BodyError {
     /// Its sender broke off, or sent what is no body.
     #[error("the body broke off")]
     Broken(#[from] hyper::Error),
+    /// An answer's, whose upstream broke off.
+    #[error("the upstream broke off")]
+    Cut(#[from] io::Error),
+    /// An answer's, in chunks that are none.
+    #[error("the answer is no body")]
+    Malformed(#[from] Malformed),
     /// A request's, whose client reset its stream or has gone.
     #[error("the stream of the body broke off")]
     Reset(#[from] h2::Error),
@@ -52,13 +60,19 @@ pub(crate) enum BodyError {
     Packing(#[source] io::Error),
 }
 
+/// Reads the body of a request that is not forwarded: see [`discard`]. One that waits to be asked for its body is not asked.
+pub(crate) fn discard_all(request: Request<Received>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body());
+    }
+}
+
 /// Reads what is left of a request's body that nobody wants, for a while: a client that only sends would not see its
-/// answer if the connection were closed before. One that waits to be asked for its body is not asked.
-pub(crate) fn discard(request: Request<Received>) {
-    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+/// answer if the connection were closed before.
+pub(crate) fn discard(mut body: impl Body<Data = Bytes> + Unpin + 'static) {
+    if body.is_end_stream() {
         return;
     }
-    let mut body = request.into_body();
     spawn_local(timeout(DISCARD_TIME, async move {
         let mut left = DISCARD_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
@@ -273,14 +287,67 @@ impl Body for RequestBody {
     }
 }
 
+/// An answer's body as its upstream gives it.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
+    /// All there is of it; the upstream has no more part in it.
+    Whole(Bytes),
+    Http1(Box<Reading>),
+    Http2(Box<SharedAnswer>),
+}
+
+impl AnswerBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            AnswerBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            AnswerBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(take(bytes))))),
+            AnswerBody::Http1(reading) => reading.poll_frame(cx),
+            AnswerBody::Http2(shared) => shared.poll_frame(cx),
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        match self {
+            AnswerBody::Whole(bytes) => bytes.is_empty(),
+            AnswerBody::Http1(reading) => reading.is_at_end(),
+            AnswerBody::Http2(shared) => shared.is_at_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            AnswerBody::Http1(reading) => reading.size_hint(),
+            AnswerBody::Http2(shared) => shared.size_hint(),
+        }
+    }
+
+    /// It has been taken to its end: what it came over can be used again.
+    fn finish(&mut self, in_use: &InUse) {
+        match self {
+            AnswerBody::Whole(_) => {}
+            AnswerBody::Http1(reading) => {
+                if let Some(held) = reading.take_held() {
+                    in_use.keep(held);
+                }
+            }
+            AnswerBody::Http2(shared) => shared.give_up_place(),
+        }
+    }
+}
+
 /// An answer's body on its way to a client.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
-    /// From an upstream. The lease ends with the body: its connection is kept then, and closed if the body
-    /// is dropped before.
+    /// From an upstream.
     Upstream {
-        incoming: Incoming,
-        lease: Option<Lease>,
+        body: AnswerBody,
+        /// Ends with the body, whose connection is kept then; it is closed if the body is dropped before: the rest of an answer
+        /// nobody reads must not be taken for the next one.
+        in_use: Option<InUse>,
         service: Rc<LocalService>,
         silence: Option<Box<Silence>>,
         in_flight: Option<InFlight>,
@@ -296,18 +363,24 @@ pub(crate) enum ResponseBody {
 
 impl ResponseBody {
     pub(crate) fn upstream(
-        incoming: Incoming,
-        lease: Lease,
+        mut body: AnswerBody,
+        in_use: InUse,
         service: Rc<LocalService>,
         in_flight: Option<InFlight>,
     ) -> ResponseBody {
-        let mut lease = Some(lease);
-        finish_at_end(&incoming, &mut lease);
-        let silence = service.service.policy.idle_timeout;
-        let silence = silence.map(|limit| Box::new(Silence::new(limit)));
+        let mut in_use = Some(in_use);
+        if matches!(body, AnswerBody::Whole(_)) {
+            in_use = None;
+        }
+        finish_at_end(&mut body, &mut in_use);
+        // Nothing that is there already is waited for.
+        let silence = in_use
+            .as_ref()
+            .and(service.service.policy.idle_timeout)
+            .map(|limit| Box::new(Silence::new(limit)));
         ResponseBody::Upstream {
-            incoming,
-            lease,
+            body,
+            in_use,
             service,
             silence,
             in_flight,
@@ -317,7 +390,12 @@ impl ResponseBody {
 
     /// The same over HTTP/1, where whoever writes it asks for more each time the client has taken something.
     pub(crate) fn for_line(mut self, client: &Blocked) -> ResponseBody {
-        if let ResponseBody::Upstream { is_blocked, .. } = &mut self {
+        if let ResponseBody::Upstream {
+            in_use: Some(_),
+            is_blocked,
+            ..
+        } = &mut self
+        {
             *is_blocked = Some(client.clone());
         }
         self
@@ -332,11 +410,11 @@ impl ResponseBody {
     }
 }
 
-fn finish_at_end(incoming: &Incoming, lease: &mut Option<Lease>) {
-    if incoming.is_end_stream()
-        && let Some(lease) = lease.take()
+fn finish_at_end(body: &mut AnswerBody, in_use: &mut Option<InUse>) {
+    if body.is_at_end()
+        && let Some(in_use) = in_use.take()
     {
-        lease.finish();
+        body.finish(&in_use);
     }
 }
 
@@ -354,8 +432,8 @@ impl Body for ResponseBody {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
             ResponseBody::Upstream {
-                incoming,
-                lease,
+                body,
+                in_use,
                 service,
                 silence,
                 in_flight,
@@ -364,10 +442,11 @@ impl Body for ResponseBody {
                 if is_blocked.as_ref().is_some_and(Blocked::get) {
                     return Poll::Pending;
                 }
-                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                let Poll::Ready(frame) = body.poll_frame(cx) else {
                     let too_long = silence.as_mut().map(|silence| silence.poll_too_long(cx));
                     if too_long == Some(Poll::Ready(())) {
-                        *lease = None;
+                        *body = AnswerBody::Whole(Bytes::new());
+                        *in_use = None;
                         return Poll::Ready(Some(Err(BodyError::Silent)));
                     }
                     return Poll::Pending;
@@ -378,24 +457,24 @@ impl Body for ResponseBody {
                 match &frame {
                     Some(Ok(frame)) => {
                         service.tally.sent(frame.data_ref().map_or(0, Bytes::len));
-                        finish_at_end(incoming, lease);
+                        finish_at_end(body, in_use);
                     }
-                    Some(Err(_)) => *lease = None,
+                    Some(Err(_)) => *in_use = None,
                     None => {
                         *in_flight = None;
-                        if let Some(lease) = lease.take() {
-                            lease.finish();
+                        if let Some(in_use) = in_use.take() {
+                            body.finish(&in_use);
                         }
                     }
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                Poll::Ready(frame)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            ResponseBody::Upstream { incoming, .. } => incoming.is_end_stream(),
+            ResponseBody::Upstream { body, .. } => body.is_at_end(),
             ResponseBody::Packed(packed) => packed.is_at_end(),
             ResponseBody::Page(bytes) => bytes.is_none(),
         }
@@ -403,7 +482,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            ResponseBody::Upstream { incoming, .. } => incoming.size_hint(),
+            ResponseBody::Upstream { body, .. } => body.size_hint(),
             ResponseBody::Packed(_) => SizeHint::default(),
             ResponseBody::Page(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)

@@ -43,10 +43,9 @@ use tokio::net::TcpStream;
 const TOO_LATE: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bytes that hyper reads and holds at once at either end of a connection of HTTP/1; also the largest head of an answer. Together
-/// with [`Blocked`](crate::taken::Blocked), 500 clients that read nothing held 107 MiB by it (`make soak`; haproxy: 26), 204 by
-/// 128 KiB, and 33 by 32 KiB, by which large bodies cost a quarter more CPU time. By 64 KiB they cost what they did by 128.
-pub(crate) const MAX_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes that hyper reads, and those that it holds until they are written, at once. Together with
+/// [`Blocked`](crate::taken::Blocked), and what is read of an answer at once, it is what a client holds that reads nothing.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How HTTP/1 is spoken with clients.
 pub(crate) fn builder(settings: &ProxySettings) -> http1::Builder {

@@ -2,42 +2,52 @@
 //!
 //! What is tried again, and only that (RFC 9110 section 9.2.2):
 //! - a connection that could not be made: another upstream, whatever the method is;
-//! - a request hyper gives back unsent, whatever the method is: nothing of it was written;
+//! - a request of which nothing was written, whatever the method is;
 //! - one that an upstream refused over HTTP/2, whatever the method is: it has not been looked at. Its body is none, or
 //!   was small and sent in full;
-//! - one without a body, of an idempotent method, whose connection closed before any answer: once.
+//! - one without a body, of an idempotent method, whose connection closed before anything of an answer came: once.
 //!
 //! The last two have cost an upstream something, and are held to a budget: see [`crate::budget`].
 //! A request for which there is no upstream, or not yet, waits: see [`crate::hold`].
 
-use crate::body::{Progress, RequestBody};
+mod over_http1;
+mod over_http2;
+
+use crate::body::{AnswerBody, Progress, RequestBody};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::fault::Fault;
 use crate::hold::Wait;
 use crate::interim::Interims;
-use crate::pool::{InUse, Lease, Sender};
+use crate::pool::{InUse, Sender};
 use crate::protocol::Way;
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
+use crate::upstream::Connection;
 use crate::websocket::Socket;
+use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
-use hyper::body::Incoming;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use tokio::task::yield_now;
 
 /// How many upstreams are asked to take one request: each may cost a connect timeout.
 const MOST_TRIED: usize = 5;
 
-/// What an upstream answered, and the connection it answers on.
+/// What an upstream answered. It counts as in use until the answer has been passed on.
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) lease: Lease,
+    pub(crate) response: Response<Given>,
+    pub(crate) in_use: InUse,
+}
+
+/// What comes behind the head of an answer.
+pub(crate) enum Given {
+    Body(AnswerBody),
+    /// The connection, which speaks another protocol from here on, and what came of that already.
+    Connection(Connection, Bytes),
 }
 
 /// One request on its way to an answer.
@@ -69,7 +79,7 @@ pub(crate) struct Exchange {
 
 /// How a request fared on one connection.
 enum Sent {
-    Answered(Response<Incoming>),
+    Answered(Response<Given>),
     /// There is no answer. The request is back if it may be sent again.
     Lost(Lost),
     Failed(Fault),
@@ -154,16 +164,16 @@ impl Exchange {
             .in_use
             .as_ref()
             .filter(|_| !self.is_trial)
-            .and_then(|in_use| in_use.take_open(way));
-        if let Some(mut sender) = open {
-            if !self.is_repeatable {
+            .and_then(|in_use| in_use.take_open(way, !self.is_repeatable));
+        if let Some(sender) = open {
+            if !self.is_repeatable && sender.is_http2() {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
                 // this connection meanwhile, that is known.
                 yield_now().await;
             }
             if sender.is_ready() {
-                match self.send(&mut sender, interims).await {
-                    Sent::Answered(response) => return self.answered(response, sender),
+                match self.send(sender, interims).await {
+                    Sent::Answered(response) => return self.answered(response),
                     Sent::Failed(fault) => return Err(fault),
                     // Other kept connections may have died as well: from here on new ones.
                     Sent::Lost(lost) => {
@@ -214,21 +224,24 @@ impl Exchange {
                 }
             };
             self.last = match connected {
-                Ok(mut sender) => match self.send(&mut sender, interims).await {
-                    Sent::Answered(response) => return self.answered_anew(response, sender),
-                    Sent::Failed(fault) => return Err(fault),
-                    // It speaks HTTP/2, and nothing is wrong with it.
-                    Sent::Lost(_) if self.socket.is_some() && !sender.is_http2() => {
-                        return Err(Fault::NoWebSockets);
-                    }
-                    Sent::Lost(lost) => {
-                        if lost != Lost::Refused {
-                            self.note(InUse::closed);
+                Ok(sender) => {
+                    let is_http2 = sender.is_http2();
+                    match self.send(sender, interims).await {
+                        Sent::Answered(response) => return self.answered_anew(response),
+                        Sent::Failed(fault) => return Err(fault),
+                        // It speaks HTTP/2, and nothing is wrong with it.
+                        Sent::Lost(_) if self.socket.is_some() && !is_http2 => {
+                            return Err(Fault::NoWebSockets);
                         }
-                        self.may_go_on(lost)?;
-                        Fault::ClosedEarly
+                        Sent::Lost(lost) => {
+                            if lost != Lost::Refused {
+                                self.note(InUse::closed);
+                            }
+                            self.may_go_on(lost)?;
+                            Fault::ClosedEarly
+                        }
                     }
-                },
+                }
                 Err(fault) => {
                     match fault {
                         Fault::Refused | Fault::ConnectTimedOut => self.note(InUse::unreachable),
@@ -277,16 +290,12 @@ impl Exchange {
         }
     }
 
-    fn answered_anew(
-        &mut self,
-        response: Response<Incoming>,
-        sender: Sender,
-    ) -> Result<Answer, Fault> {
+    fn answered_anew(&mut self, response: Response<Given>) -> Result<Answer, Fault> {
         if let Some(in_use) = &self.in_use {
             in_use.answered();
         }
         self.service.tally.waiting.over();
-        self.answered(response, sender)
+        self.answered(response)
     }
 
     fn retry(&mut self) {
@@ -294,19 +303,9 @@ impl Exchange {
         self.service.tally.retried();
     }
 
-    fn answered(
-        &mut self,
-        mut response: Response<Incoming>,
-        sender: Sender,
-    ) -> Result<Answer, Fault> {
-        if let Some(socket) = self.socket.take()
-            && sender.is_http2()
-        {
-            socket.agree(&mut response);
-        }
+    fn answered(&mut self, response: Response<Given>) -> Result<Answer, Fault> {
         let in_use = self.in_use.take().ok_or(Fault::NoProcess)?;
-        let lease = Lease { sender, in_use };
-        Ok(Answer { response, lease })
+        Ok(Answer { response, in_use })
     }
 
     /// Routes anew: after an await the table may have changed, and an upstream that left it may be gone.
@@ -335,115 +334,61 @@ impl Exchange {
         Ok(())
     }
 
-    /// Gives the copy of a request its body again, or lets it go if that is not to be had.
-    fn refill(&mut self) {
-        let Some(progress) = &self.progress else {
-            return;
-        };
-        self.request = match (self.request.take(), progress.again()) {
-            (Some(request), Some(body)) => Some(request.map(|_| body)),
-            _ => None,
-        };
+    async fn send(&mut self, sender: Sender, interims: &Interims) -> Sent {
+        match sender {
+            Sender::Http1(connection) => self.send_over_http1(connection, interims).await,
+            // Boxed: most upstreams speak the other one, and their requests' futures need not be as large.
+            Sender::Http2(shared) => Box::pin(self.send_over_http2(shared, interims)).await,
+        }
     }
 
-    async fn send(&mut self, sender: &mut Sender, interims: &Interims) -> Sent {
-        let Some(mut request) = self.request.take() else {
-            return Sent::Lost(Lost::Broken);
-        };
-        let is_socket = self.socket.is_some() && sender.is_http2();
-        // Of a WebSocket as it was: another upstream may want it in the words of HTTP/1.1.
-        let socket = is_socket.then(|| copy_of(&request));
-        if let Err(fault) = shape(&mut request, sender.is_http2(), &self.host) {
-            return Sent::Failed(fault);
-        }
-        // What an upstream refuses over HTTP/2 it has not looked at, whatever the method is.
-        if is_socket {
-            self.request = socket;
-            Socket::connect(&mut request);
-        } else if self.is_repeatable || sender.is_http2() {
-            self.request = Some(copy_of(&request));
-        }
-        if !sender.is_http2() {
-            interims.listen(&mut request);
-        }
-        let mut answer = pin!(sender.try_send(request));
+    /// Waits for an answer as long as the service's upstreams may take to begin one, counted from the last byte of the request
+    /// that was passed on.
+    async fn in_time<T>(
+        &self,
+        mut poll_answer: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Fault> {
         let limit = self.service.first_byte_timeout;
         let deadline = Deadline::after(limit);
         let mut frames = 0;
         loop {
-            let waited = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            let waited = poll_fn(|cx| match poll_answer(cx) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending => {
-                    interims.wake(cx);
-                    deadline.poll_over(cx).map(|()| None)
-                }
+                Poll::Pending => deadline.poll_over(cx).map(|()| None),
             });
-            match (waited.await, &self.progress) {
-                (Some(Ok(response)), _) => {
-                    if let Some(progress) = &self.progress {
-                        progress.is_answered.set(true);
-                    }
-                    return Sent::Answered(response);
-                }
-                // Too large, and nothing goes on any more.
-                (None, Some(progress)) if progress.failed.get().is_some() => {
-                    return Sent::Failed(progress.failed.get().unwrap_or(Fault::BodyBroken));
-                }
-                (Some(Err(mut error)), _) => {
-                    if let Some(unsent) = error.take_message() {
-                        if !is_socket {
-                            self.request = Some(unsent);
-                        }
-                        return Sent::Lost(Lost::Unsent);
-                    }
-                    let error = error.into_error();
-                    let failed = self.progress.as_ref().and_then(|body| body.failed.get());
-                    if let Some(fault) = failed {
-                        return Sent::Failed(fault);
-                    }
-                    if is_refused(&error) {
-                        self.refill();
-                        return Sent::Lost(Lost::Refused);
-                    }
-                    if !self.is_repeatable {
-                        self.request = None;
-                    }
-                    return match lost_or_failed(&error) {
-                        // A server of HTTP/2 that got HTTP/1.1.
-                        Sent::Failed(Fault::NotHttp) if self.socket.is_some() => {
-                            Sent::Failed(Fault::NoWebSockets)
-                        }
-                        sent => sent,
-                    };
-                }
-                (None, None) => return Sent::Failed(Fault::Silent),
-                (None, Some(progress)) => {
-                    // The time counts from the last byte of the request that was passed on.
-                    let passed_on = progress.frames.get();
-                    if passed_on == frames {
-                        let client = progress.waits_for_client.get();
-                        return Sent::Failed(if client {
-                            Fault::BodyStalled
-                        } else {
-                            Fault::Silent
-                        });
-                    }
-                    frames = passed_on;
-                    deadline.set_after(limit);
-                }
+            if let Some(answer) = waited.await {
+                return Ok(answer);
             }
+            let Some(progress) = &self.progress else {
+                return Err(Fault::Silent);
+            };
+            // Too large, and nothing goes on any more.
+            if let Some(fault) = progress.failed.get() {
+                return Err(fault);
+            }
+            let passed_on = progress.frames.get();
+            if passed_on == frames {
+                return Err(match progress.waits_for_client.get() {
+                    true => Fault::BodyStalled,
+                    false => Fault::Silent,
+                });
+            }
+            frames = passed_on;
+            deadline.set_after(limit);
         }
     }
-}
 
-/// The same request once more, without its body.
-fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::None);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+    /// From now on it is between client and upstream how fast the rest of the request comes.
+    fn answer_has_begun(&self) {
+        if let Some(progress) = &self.progress {
+            progress.is_answered.set(true);
+        }
+    }
+
+    /// What was wrong with the body of the request, if that is why nothing came of it.
+    fn body_fault(&self) -> Option<Fault> {
+        self.progress.as_ref().and_then(|body| body.failed.get())
+    }
 }
 
 /// Gives a request the form of the HTTP it is sent over; it may have had the other one before.
@@ -476,30 +421,4 @@ fn shape(
         Version::HTTP_11
     };
     Ok(())
-}
-
-/// Whether an upstream says over HTTP/2 that it has done nothing about the request (RFC 9113 section 8.7):
-/// it refused the stream, or closed the connection to new ones before this one.
-fn is_refused(error: &hyper::Error) -> bool {
-    http2_error(error).is_some_and(|error| {
-        error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || (error.is_go_away()
-                && error.is_remote()
-                && error.reason() == Some(h2::Reason::NO_ERROR))
-    })
-}
-
-fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-fn lost_or_failed(error: &hyper::Error) -> Sent {
-    let is_broken = http2_error(error).is_some_and(|error| error.is_library());
-    if error.is_parse() || is_broken {
-        Sent::Failed(Fault::NotHttp)
-    } else if error.is_user() {
-        Sent::Failed(Fault::BodyBroken)
-    } else {
-        Sent::Lost(Lost::Broken)
-    }
 }

@@ -1,10 +1,10 @@
 //! The way of one request: checked, routed, cleaned, sent to an upstream, its answer cleaned and passed on.
 
 use crate::access_log::{Entry, Logged};
-use crate::body::{RequestBody, ResponseBody, discard};
+use crate::body::{AnswerBody, RequestBody, ResponseBody, discard_all};
 use crate::challenge;
 use crate::client::{Client, Visitor};
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Exchange, Given};
 use crate::fault::Fault;
 use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
 use crate::headers::{self, Told};
@@ -14,11 +14,12 @@ use crate::interim::Interims;
 use crate::packing::{self, Coding};
 use crate::pages::{Reader, page};
 use crate::path::PathPrefix;
+use crate::pool::InUse;
 use crate::received::Received;
 use crate::redirect::Asked;
 use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::{Target, Unrouted};
-use crate::tunnel::{self, ClientEnd};
+use crate::tunnel::{self, ClientEnd, UpstreamEnd};
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
@@ -135,7 +136,7 @@ fn refused(
     };
     let page = page(refusal.fault, reader);
     service.tally.answered(page.status());
-    discard(request);
+    discard_all(request);
     page
 }
 
@@ -423,36 +424,31 @@ impl Forwarding {
     ) -> Result<Response<ResponseBody>, Fault> {
         let Answer {
             mut response,
-            lease,
+            in_use,
         } = answer;
         entry.first_byte();
-        let upstream = &*lease.in_use.upstream().id;
+        let upstream = &*in_use.upstream().id;
         entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         if let (Some(hsts), true) = (&self.exchange.service().service.hsts, self.is_https) {
             hsts.set(response.headers_mut());
         }
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            if self.by_connect && response.status().is_success() {
-                // To its client that would mean that it has a WebSocket.
-                return Err(Fault::NoWebSockets);
+        let (parts, given) = response.into_parts();
+        let mut response = Response::from_parts(parts, ());
+        let from_upstream = match given {
+            Given::Body(body) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+                return self.pass_on_body(response.map(|()| body), in_use);
             }
-            let service = Rc::clone(self.exchange.service());
-            let in_flight = self.in_flight.take();
-            let line = self.may_close.then(|| &self.exchange.client().is_blocked);
-            let response = response.map(|body| {
-                let body = ResponseBody::upstream(body, lease, service, in_flight);
-                match line {
-                    Some(client) => body.for_line(client),
-                    None => body,
-                }
-            });
-            return self.pack(response);
-        }
+            // Over HTTP/2, where it is said in other words.
+            Given::Body(AnswerBody::Http2(shared)) => {
+                UpstreamEnd::Stream(hyper::upgrade::on(&mut response), shared.into_place())
+            }
+            Given::Body(_) => return Err(Fault::NotHttp),
+            Given::Connection(connection, ahead) => UpstreamEnd::Connection(connection, ahead),
+        };
         // An upstream that changes the protocol without being asked does not speak HTTP.
         let from_client = self.upgrade.take().ok_or(Fault::NotHttp)?;
-        let from_upstream = hyper::upgrade::on(&mut response);
         let mut entry = entry.upgraded(protocol.as_ref());
         if self.by_connect {
             websocket::agree(&mut response);
@@ -461,8 +457,30 @@ impl Forwarding {
         }
         entry.answered(response.status());
         let client = self.exchange.client();
-        tunnel::start(from_client, from_upstream, lease, client, entry);
+        tunnel::start(from_client, from_upstream, in_use, client, entry);
         Ok(response.map(|_| ResponseBody::Page(None)))
+    }
+
+    fn pass_on_body(
+        &mut self,
+        response: Response<AnswerBody>,
+        in_use: InUse,
+    ) -> Result<Response<ResponseBody>, Fault> {
+        if self.by_connect && response.status().is_success() {
+            // To its client that would mean that it has a WebSocket.
+            return Err(Fault::NoWebSockets);
+        }
+        let service = Rc::clone(self.exchange.service());
+        let in_flight = self.in_flight.take();
+        let line = self.may_close.then(|| &self.exchange.client().is_blocked);
+        let response = response.map(|body| {
+            let body = ResponseBody::upstream(body, in_use, service, in_flight);
+            match line {
+                Some(client) => body.for_line(client),
+                None => body,
+            }
+        });
+        self.pack(response)
     }
 
     /// Compresses an answer that is worth it, if its client takes that.

@@ -4,6 +4,7 @@
 use crate::certificates::Certificates;
 use crate::client::{Ends, Seat};
 use crate::connection;
+use crate::deadline;
 use crate::forwarded::Said;
 use crate::handle::{ProxyHandle, Shared};
 use crate::path::PathPrefix;
@@ -104,6 +105,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Whoever waits for something to read is let try.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Memory(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -172,6 +183,7 @@ where
 {
     let runtime = runtime();
     runtime.block_on(async move {
+        spawn_local(deadline::watch());
         let (dialled, mut connections) = mpsc::unbounded_channel();
         DIALLED.set(Some(dialled));
         spawn_local(async move {

@@ -8,7 +8,7 @@ use crate::stamps::Stamps;
 use crate::trace;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
-    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -26,8 +26,8 @@ const MAX_REQUEST_START_BYTES: usize = 40;
 /// hop-by-hop fields (RFC 9110 section 7.6.1), fields named by `Connection`, every `X-Forwarded-*` and its kin. What
 /// trusted proxies say by them has been read before. Answers the protocol to upgrade to, if the client asks for one.
 ///
-/// `Transfer-Encoding` stays, because hyper frames the body by it; only `chunked` gets here. `Expect` goes:
-/// hyper answers 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
+/// `Transfer-Encoding` stays, and is left out when the request is written; only `chunked` gets here. `Expect` goes:
+/// the client gets its 100 as soon as the upstream takes the body. `TE` keeps `trailers`, which we do pass on.
 pub(crate) fn clean_request(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let is_marked = |name: &HeaderName| {
         is_hop_by_hop(name) || name == EXPECT || name == FORWARDED || is_claim_of_proxy(name)
@@ -79,6 +79,47 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(joined) = HeaderValue::from_bytes(&joined) {
         headers.insert(COOKIE, joined);
     }
+}
+
+/// The trailers that a request announces by `Trailer`, and that may come as such: not what a server acts on before it has them
+/// (RFC 9110 section 6.5.1), and nothing that [`clean_request`] takes from its head.
+pub(crate) fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names = headers.get_all(TRAILER).iter().flat_map(tokens);
+    names
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| !is_hop_by_hop(name) && !is_claim_of_proxy(name) && !is_for_heads(name))
+        .collect()
+}
+
+/// Removes from the trailers of an answer what may not come as such, or concerns only the upstream's connection to us.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    let is_marked = |name: &&HeaderName| is_hop_by_hop(name) || is_for_heads(name);
+    let marked: Vec<HeaderName> = trailers.keys().filter(is_marked).cloned().collect();
+    for name in marked {
+        trailers.remove(name);
+    }
+}
+
+fn is_for_heads(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "authorization"
+            | "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "cookie"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "max-forwards"
+            | "set-cookie"
+            | "trailer"
+            | "transfer-encoding"
+            | "x-request-id"
+            | "x-request-start"
+    )
 }
 
 /// Marks a message as one that changes the protocol of its connection.
@@ -228,7 +269,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean_request, clean_response, join_cookies};
+    use super::{announced, clean_request, clean_response, join_cookies};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(lines: &str) -> HeaderMap {
@@ -312,6 +353,14 @@ mod tests {
             join_cookies(&mut joined);
             assert_eq!(joined, headers(expected), "{given}");
         }
+    }
+
+    #[test]
+    fn trailers_cannot_say_what_heads_are_read_for() {
+        let announced = announced(&headers(
+            "Trailer: X-Sum, Host, content-length|Trailer: X-Forwarded-For,Digest|Trailer: a b",
+        ));
+        assert_eq!(announced, ["x-sum", "digest"]);
     }
 
     #[test]

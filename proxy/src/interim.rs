@@ -2,14 +2,14 @@
 //! (RFC 8297), on the way to the client.
 //!
 //! A proxy must pass them on, but a client is free to ignore them: what comes too late to go before the answer, or is more
-//! than anybody needs, is left out. They are heard of upstreams over HTTP/1.1; hyper's HTTP/2 keeps them to itself.
+//! than anybody needs, is left out. They are heard of upstreams over HTTP/1.1; hyper's client of HTTP/2 keeps them to itself.
 
 use crate::headers;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -19,8 +19,8 @@ use std::task::{Context, Waker};
 const MOST: usize = 16;
 const MOST_BYTES: usize = 16 * 1024;
 
-/// The interim answers to one request after another, of which one at a time is waited for: pushed by the task that reads
-/// from the upstream, taken by the one that answers the client. Both are of one thread, but hyper does not know that.
+/// The interim answers to one request after another, of which one at a time is waited for: pushed by whoever reads from the
+/// upstream, taken by whoever writes to the client. Both are of one thread, but hyper's server does not know that.
 #[derive(Clone, Debug)]
 pub(crate) struct Interims {
     shared: Arc<Shared>,
@@ -30,8 +30,6 @@ pub(crate) struct Interims {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Grows with every sending of a request, and with its end: what is said after it is of no use.
-    turn: AtomicU64,
     is_awaited: AtomicBool,
     /// Whether `told` has any, to be asked without its lock.
     has_any: AtomicBool,
@@ -83,18 +81,11 @@ impl Interims {
         self.shared.is_awaited.load(Ordering::Relaxed)
     }
 
-    /// Has hyper tell what is said before the answer to this request, which is about to be sent over HTTP/1.1.
-    pub(crate) fn listen<B>(&self, request: &mut Request<B>) {
-        if !self.is_heard {
-            return;
+    /// An upstream says this before its answer to the request that is waiting.
+    pub(crate) fn push(&self, status: StatusCode, fields: &HeaderMap) {
+        if self.is_heard {
+            self.shared.push(status, fields);
         }
-        let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed) + 1;
-        let shared = Arc::clone(&self.shared);
-        hyper::ext::on_informational(request, move |interim| {
-            if shared.turn.load(Ordering::Relaxed) == turn {
-                shared.push(interim.status(), interim.headers());
-            }
-        });
     }
 
     /// Tells the client that the body which it holds back is wanted (RFC 9110 section 10.1.1).
@@ -140,9 +131,7 @@ impl Interims {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        let shared = &self.0.shared;
-        shared.is_awaited.store(false, Ordering::Relaxed);
-        shared.turn.fetch_add(1, Ordering::Relaxed);
+        self.0.shared.is_awaited.store(false, Ordering::Relaxed);
     }
 }
 

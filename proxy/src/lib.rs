@@ -92,6 +92,7 @@ mod taken;
 mod tls;
 mod trace;
 mod tunnel;
+mod upstream;
 mod websocket;
 mod worker;
 

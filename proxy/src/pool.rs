@@ -1,7 +1,6 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
 use crate::body::RequestBody;
-use crate::connection::MAX_BUFFER_BYTES;
 use crate::deadline::within;
 use crate::fault::Fault;
 #[cfg(fuzzing)]
@@ -12,15 +11,10 @@ use crate::health_probe;
 use crate::ledger::Usage;
 use crate::protocol::Way;
 use crate::shared_connection::{self, Place, SharedConnections};
-use crate::socket::Socket;
-#[cfg(not(fuzzing))]
 use crate::socket::Stream;
 use crate::table::Upstream;
-use futures_util::future::Either;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::TokioIo;
+use crate::upstream::{Connection, Held};
+use hyper::client::conn::http2;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -33,42 +27,36 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) enum Sender {
     /// Lent to it alone.
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(Connection),
     /// Shared with others; the place on it is its own.
-    Http2 {
-        sender: http2::SendRequest<RequestBody>,
-        place: Place,
-    },
+    Http2(SharedSender),
+}
+
+/// A place on a connection of HTTP/2.
+#[derive(Debug)]
+pub(crate) struct SharedSender {
+    pub(crate) sender: http2::SendRequest<RequestBody>,
+    pub(crate) place: Place,
 }
 
 impl Sender {
+    /// Whether a request can be sent over it, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
-            Sender::Http1(sender) => sender.is_ready(),
-            Sender::Http2 { sender, .. } => sender.is_ready(),
+            Sender::Http1(_) => true,
+            Sender::Http2(shared) => shared.sender.is_ready(),
         }
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        matches!(self, Sender::Http2 { .. })
+        matches!(self, Sender::Http2(_))
     }
 
     /// Whether WebSockets can be asked for over this connection of HTTP/2; waits for the upstream to say so.
     async fn takes_sockets(&self, timeout: Duration) -> bool {
         match self {
             Sender::Http1(_) => false,
-            Sender::Http2 { place, .. } => place.takes_sockets(timeout).await,
-        }
-    }
-
-    pub(crate) fn try_send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
-    {
-        match self {
-            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
-            Sender::Http2 { sender, .. } => Either::Right(sender.try_send_request(request)),
+            Sender::Http2(shared) => shared.place.takes_sockets(timeout).await,
         }
     }
 }
@@ -92,7 +80,7 @@ pub(crate) struct LocalUpstream {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    connection: Connection,
     since: u32,
 }
 
@@ -157,18 +145,19 @@ impl LocalUpstream {
         self.shared_connections.clear();
     }
 
-    /// The connection that became idle last and, as far as is known, still lives.
-    fn take_idle(&self) -> Option<http1::SendRequest<RequestBody>> {
+    /// The connection that became idle last and still lives, as far as is known; `is_certain` says that it has to be looked at
+    /// for that. One on which something came that nobody asked for is closed.
+    fn take_idle(&self, is_certain: bool) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let Idle { sender, .. } = idle.pop()?;
-            if sender.is_ready() {
-                return Some(sender);
+            let Idle { connection, .. } = idle.pop()?;
+            if connection.is_quiet() && (!is_certain || connection.is_quiet_now()) {
+                return Some(connection);
             }
         }
     }
 
-    fn keep(&self, sender: http1::SendRequest<RequestBody>) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle.borrow_mut();
         if self.retired.get() || idle.len() >= self.max_idle {
             return;
@@ -177,14 +166,15 @@ impl LocalUpstream {
             self.clock.kept.notify_one();
         }
         let since = self.clock.now.get();
-        idle.push(Idle { sender, since });
+        idle.push(Idle { connection, since });
     }
 
-    /// Closes connections kept for `max_age` ticks or more; answers whether any are left.
+    /// Closes connections kept for `max_age` ticks or more, and those that their upstream has closed; answers whether any are
+    /// left.
     pub(crate) fn close_idle(&self, max_age: u32) -> bool {
         let now = self.clock.now.get();
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|kept| now.wrapping_sub(kept.since) < max_age && !kept.sender.is_closed());
+        idle.retain(|kept| now.wrapping_sub(kept.since) < max_age && kept.connection.is_quiet());
         self.shared_connections.close_idle(now, max_age) | !idle.is_empty()
     }
 
@@ -219,15 +209,11 @@ impl ConnectError {
 }
 
 /// Opens a stream to an upstream.
-pub(crate) async fn open(
-    address: SocketAddr,
-    timeout: Duration,
-) -> Result<TokioIo<Socket>, ConnectError> {
-    let stream = within(timeout, dial(address))
+pub(crate) async fn open(address: SocketAddr, timeout: Duration) -> Result<Stream, ConnectError> {
+    within(timeout, dial(address))
         .await
         .ok_or(ConnectError::TimedOut)?
-        .map_err(ConnectError::Refused)?;
-    Ok(TokioIo::new(Socket::new(stream)))
+        .map_err(ConnectError::Refused)
 }
 
 #[cfg(not(fuzzing))]
@@ -235,24 +221,6 @@ async fn dial(address: SocketAddr) -> io::Result<Stream> {
     let stream = Stream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// Makes a connection to an upstream; a task of its own drives it until its sender is dropped.
-async fn connect(
-    address: SocketAddr,
-    timeout: Duration,
-) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
-    let stream = open(address, timeout).await?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_BUFFER_BYTES)
-        .handshake(stream)
-        .await
-        .map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
-    tokio::task::spawn_local(async move {
-        // What goes wrong while a request is on it, its sender is told; idle, it is simply gone.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(sender)
 }
 
 /// Counts something as in flight on an upstream for as long as it lives.
@@ -294,10 +262,11 @@ impl InUse {
         self.0.health.closed(self.0.now_ms())
     }
 
-    /// A connection that is there already, if one can take a request.
-    pub(crate) fn take_open(&self, way: Way) -> Option<Sender> {
+    /// A connection that is there already, if one can take a request. `is_certain` says that nothing may go wrong with it that
+    /// can be known now: the request cannot be sent again.
+    pub(crate) fn take_open(&self, way: Way, is_certain: bool) -> Option<Sender> {
         match way {
-            Way::Http1 => self.0.take_idle().map(Sender::Http1),
+            Way::Http1 => self.0.take_idle(is_certain).map(Sender::Http1),
             Way::Http2 => self.0.shared_connections.take_place(),
             // What it is good for may have to be waited for.
             Way::Socket => None,
@@ -320,8 +289,28 @@ impl InUse {
     }
 
     async fn connect_http1(&self, timeout: Duration) -> Result<Sender, Fault> {
-        let made = connect(self.0.upstream.address, timeout).await;
-        made.map(Sender::Http1).map_err(|error| error.fault())
+        let made = open(self.0.upstream.address, timeout).await;
+        let made = made.map_err(|error| error.fault())?;
+        Ok(Sender::Http1(Connection::new(made)))
+    }
+
+    /// The answer has been read to its end: keeps the connection, as soon as the request has been sent.
+    pub(crate) fn keep(&self, held: Held) {
+        let Held {
+            connection,
+            uploading,
+        } = held;
+        let Some(uploading) = uploading else {
+            self.0.keep(connection);
+            return;
+        };
+        // The upstream answered before it had the whole request; it is in use until it has.
+        let in_use = InUse::begin(&self.0);
+        tokio::task::spawn_local(async move {
+            if uploading.ended().await {
+                in_use.0.keep(connection);
+            }
+        });
     }
 }
 
@@ -329,34 +318,6 @@ impl Drop for InUse {
     fn drop(&mut self) {
         if self.0.usage.end() == 0 && self.0.retired.get() {
             self.0.shared.announce_drained();
-        }
-    }
-}
-
-/// A connection lent to one request. Dropped before [`Lease::finish`], the connection is closed: the rest of
-/// an answer nobody reads must not be taken for the next one.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    pub(crate) sender: Sender,
-    pub(crate) in_use: InUse,
-}
-
-impl Lease {
-    /// The answer has been read to its end: keep the connection, as soon as the request has been sent.
-    pub(crate) fn finish(self) {
-        let Lease { sender, in_use } = self;
-        let Sender::Http1(mut sender) = sender else {
-            return;
-        };
-        if sender.is_ready() {
-            in_use.0.keep(sender);
-        } else if !sender.is_closed() {
-            // The upstream answered before it had the whole request; it is in use until it has.
-            tokio::task::spawn_local(async move {
-                if sender.ready().await.is_ok() {
-                    in_use.0.keep(sender);
-                }
-            });
         }
     }
 }

@@ -3,19 +3,24 @@
 //! One is enough until the upstream's limit of streams is reached; then there is another, so that long
 //! streams do not hold up what comes after them. While one is being made, all who need it wait for it.
 
-use crate::body::RequestBody;
+use crate::body::{BodyError, RequestBody};
 use crate::deadline::DeadlineTimer;
 use crate::fault::Fault;
-use crate::pool::{LocalUpstream, Sender, open};
+use crate::pool::{LocalUpstream, Sender, SharedSender, open};
+use crate::socket::Socket;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
@@ -117,6 +122,52 @@ impl Drop for Place {
     }
 }
 
+/// The body of an answer over HTTP/2, with its stream's place.
+#[derive(Debug)]
+pub(crate) struct SharedAnswer {
+    body: Incoming,
+    /// Gone when the body has ended.
+    place: Option<SharedSender>,
+}
+
+impl SharedAnswer {
+    pub(crate) fn new(body: Incoming, place: SharedSender) -> SharedAnswer {
+        SharedAnswer {
+            body,
+            place: Some(place),
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Err(_))) = frame {
+            self.place = None;
+        }
+        frame.map_err(BodyError::from)
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    /// Another may have it: the stream has ended.
+    pub(crate) fn give_up_place(&mut self) {
+        self.place = None;
+    }
+
+    /// The place of a stream that becomes a tunnel.
+    pub(crate) fn into_place(self) -> Option<SharedSender> {
+        self.place
+    }
+}
+
 impl SharedConnections {
     /// A place on an open connection that has one and, as far as is known, still lives.
     pub(crate) fn take_place(&self) -> Option<Sender> {
@@ -124,10 +175,10 @@ impl SharedConnections {
         open.retain(|connection| !connection.sender.is_closed());
         open.iter().find_map(|connection| {
             let place = Place::take(&connection.room)?;
-            Some(Sender::Http2 {
+            Some(Sender::Http2(SharedSender {
                 sender: connection.sender.clone(),
                 place,
-            })
+            }))
         })
     }
 
@@ -193,6 +244,7 @@ fn make(upstream: &Rc<LocalUpstream>, timeout: Duration) -> Making {
 async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connection, Fault> {
     let stream = open(upstream.upstream.address, timeout).await;
     let stream = stream.map_err(|error| error.fault())?;
+    let stream = TokioIo::new(Socket::new(stream));
     // No pings: gRPC's servers take those of a quiet connection for an attack, and close it.
     let (sender, mut connection) = http2::Builder::new(LocalExecutor)
         .timer(DeadlineTimer)

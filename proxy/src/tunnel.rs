@@ -5,10 +5,11 @@ use crate::client::Client;
 use crate::http2::{Opening, StreamSocket};
 use crate::line::Line;
 use crate::metered::Metered;
-use crate::pool::{Lease, Sender};
+use crate::pool::{InUse, SharedSender};
 use crate::preface::Whole;
 use crate::socket::Socket;
 use crate::taken::Taken;
+use crate::upstream::Connection;
 use bytes::Bytes;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -31,24 +32,26 @@ pub(crate) enum ClientEnd {
     Stream(Box<Opening>),
 }
 
+/// The upstream's end of one.
+#[derive(Debug)]
+pub(crate) enum UpstreamEnd {
+    /// Its connection of HTTP/1.1, with what came behind its answer: that belongs to the new protocol.
+    Connection(Connection, Bytes),
+    /// One stream of its connection of HTTP/2, and its place there.
+    Stream(OnUpgrade, Option<SharedSender>),
+}
+
 /// Starts a tunnel between two connections about to be upgraded. It counts as in flight on its upstream and
 /// keeps its client's connection open until it ends; so long lasts the record of its request.
 pub(crate) fn start(
     from: ClientEnd,
-    upstream: OnUpgrade,
-    lease: Lease,
+    upstream: UpstreamEnd,
+    in_use: InUse,
     client: &Rc<Client>,
     mut entry: Entry,
 ) {
     let client = Rc::clone(client);
     tokio::task::spawn_local(async move {
-        // Of HTTP/1 the connection now belongs to the tunnel: its sender has no more use, its upstream has. Of HTTP/2 the
-        // tunnel is one stream of many, and keeps its place.
-        let Lease { sender, in_use } = lease;
-        let place = match sender {
-            Sender::Http1(_) => None,
-            sender @ Sender::Http2 { .. } => Some(sender),
-        };
         let carried = Carried::default();
         let ended = tokio::select! {
             ended = run(from, upstream, &carried) => ended,
@@ -60,7 +63,7 @@ pub(crate) fn start(
         entry.carried(carried.from_client.get(), carried.from_upstream.get());
         // Protocols of this kind end as their sides please: there is no whole that could be cut.
         entry.finish();
-        drop((in_use, place, client));
+        drop((in_use, client));
     });
 }
 
@@ -89,16 +92,20 @@ impl ClientEnd {
     }
 }
 
-async fn run(client: ClientEnd, upstream: OnUpgrade, carried: &Carried) -> io::Result<()> {
-    let upstream = async { upstream.await.map_err(io::Error::other) };
-    let (client, upstream) = tokio::try_join!(client.open(), upstream)?;
-    match below::<TokioIo<Socket>>(upstream) {
-        Ok((upstream, answered_early)) => {
-            let upstream = (upstream.into_inner().into_inner(), answered_early);
-            run_to(client, upstream, carried).await
+async fn run(client: ClientEnd, upstream: UpstreamEnd, carried: &Carried) -> io::Result<()> {
+    match upstream {
+        UpstreamEnd::Connection(upstream, answered_early) => {
+            let client = client.open().await?;
+            run_to(client, (upstream, answered_early), carried).await
         }
-        // A stream of HTTP/2.
-        Err(upstream) => run_to(client, (TokioIo::new(upstream), Bytes::new()), carried).await,
+        UpstreamEnd::Stream(upstream, place) => {
+            let upstream = async { upstream.await.map_err(io::Error::other) };
+            let (client, upstream) = tokio::try_join!(client.open(), upstream)?;
+            let ended = run_to(client, (TokioIo::new(upstream), Bytes::new()), carried).await;
+            // Its place is taken until then.
+            drop(place);
+            ended
+        }
     }
 }
 

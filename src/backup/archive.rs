@@ -165,9 +165,12 @@ pub(super) fn head(schema: usize, created_at: Timestamp) -> Head {
         mini: env!("CARGO_PKG_VERSION").to_owned(),
         schema,
         created_at,
-        host: rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned(),
+        host: host(),
     }
+}
+
+/// The name of this machine.
+pub(super) fn host() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
 }

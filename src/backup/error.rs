@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::s3::Failure;
 use crate::git::GitError;
 use crate::model::{Kind, Problem};
 use crate::store::StoreError;
@@ -72,6 +73,15 @@ pub enum BackupError {
     /// There is something where a backup is to be put back.
     #[error("the data directory {0} is not empty")]
     NotEmpty(String),
+    /// A store of archives did not do what was asked.
+    #[error("{place} could not be used")]
+    Bucket {
+        /// Which.
+        place: String,
+        /// Why.
+        #[source]
+        why: Failure,
+    },
     /// Whoever read it has left, or the server stops.
     #[error("the backup was called off")]
     Canceled,
@@ -194,6 +204,14 @@ impl From<BackupError> for Problem {
                 "a server has been at work there, and what it knows would be replaced".to_owned(),
                 "Give another folder with --data-dir, or use --force, which keeps beside what is there now",
             ),
+            BackupError::Bucket { why, .. } => {
+                let kind = match why {
+                    Failure::NoBucket | Failure::NoArchive => Kind::NotFound,
+                    Failure::NoKeys => Kind::Invalid,
+                    _ => Kind::Unavailable,
+                };
+                problem(kind, why.to_string(), why.remedy())
+            }
             BackupError::Canceled => problem(
                 Kind::Canceled,
                 "whoever read it has left, or the server stops".to_owned(),

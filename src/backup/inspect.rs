@@ -85,6 +85,7 @@ pub(super) async fn inspect(folder: &Path, unpacked: Unpacked) -> Result<Inside,
     }
     let opened = folder.to_owned();
     let store = run(move || Ok(Store::open(&opened)?)).await?;
+    store.forget_running_backups().await?;
     let counted = count(&store).await;
     store.close().await?;
     let (config_vars, ssh_keys, certificates) = counted?;

@@ -1,16 +1,15 @@
 //! Backups by a schedule: made, read again, and the oldest removed. One at a time.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
-use super::create::run;
-use super::{BackupError, NewFile, Source, create, verify};
-use crate::model::{BackupRecord, BackupSchedule, BackupStatus, Timestamp};
+use super::archive::host;
+use super::archives::{ArchiveWriter, Archives, NewArchive};
+use super::retention::{Names, superfluous};
+use super::{BackupError, Made, S3Access, Source, create, verify};
+use crate::model::{BackupPlace, BackupRecord, BackupSchedule, BackupStatus, Secret, Timestamp};
 use crate::store::StoreError;
 
 /// How often it looks whether a backup is due; a schedule that is set is seen at once.
@@ -20,16 +19,18 @@ const IDLE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Backups {
     source: Source,
+    access: S3Access,
     /// Held while one of the schedule is made.
     turn: Arc<Mutex<()>>,
     changed: watch::Sender<()>,
 }
 
 impl Backups {
-    /// Backups of this.
-    pub fn new(source: Source) -> Backups {
+    /// Backups of this; `access` leads to buckets.
+    pub fn new(source: Source, access: S3Access) -> Backups {
         Backups {
             source,
+            access,
             turn: Arc::default(),
             changed: watch::Sender::new(()),
         }
@@ -38,6 +39,27 @@ impl Backups {
     /// What is backed up.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// A place for archives.
+    ///
+    /// # Errors
+    /// `Bucket` where the settings do not lead there.
+    pub fn archives(&self, place: &BackupPlace) -> Result<Archives, BackupError> {
+        Archives::at(place, &self.access)
+    }
+
+    /// Writes one archive to where it is to be, for whoever asks for it; the schedule never removes it.
+    ///
+    /// # Errors
+    /// Why it could not be made; then nothing of it is left.
+    pub async fn make_at(
+        &self,
+        archive: NewArchive,
+        passphrase: Secret,
+    ) -> Result<(Made, u64), BackupError> {
+        let made = |out: ArchiveWriter| create(&self.source, passphrase, out);
+        archive.fill(made).await
     }
 
     /// Sets the schedule, or has no more backups made.
@@ -102,9 +124,10 @@ impl Backups {
     pub async fn make(&self, schedule: &BackupSchedule) -> Result<BackupRecord, BackupError> {
         let _turn = self.turn.lock().await;
         let started_at = Timestamp::now();
+        let names = Names::of(&host(), &self.source.store.instance());
         let mut record = BackupRecord {
-            name: format!("mini-{}.age", started_at.strftime("%Y%m%dT%H%M%S%3fZ")),
-            folder: schedule.folder.clone(),
+            name: names.at(started_at),
+            place: schedule.place.clone(),
             started_at,
             finished_at: None,
             status: BackupStatus::Running,
@@ -113,7 +136,7 @@ impl Backups {
         };
         let store = &self.source.store;
         store.add_backup(&record).await?;
-        let made = self.make_and_verify(schedule, &record).await;
+        let made = self.make_and_verify(schedule, &names, &record).await;
         let result = match &made {
             Ok(bytes) => Ok(*bytes),
             Err(error) => Err(error.to_line()),
@@ -123,7 +146,7 @@ impl Backups {
             .finish_backup(&record.name, result, finished_at)
             .await?;
         let bytes = made?;
-        self.remove_superfluous(schedule).await;
+        self.remove_superfluous(schedule, &names).await;
         record.status = BackupStatus::Verified;
         record.finished_at = Some(finished_at);
         record.bytes = Some(bytes);
@@ -133,67 +156,48 @@ impl Backups {
     async fn make_and_verify(
         &self,
         schedule: &BackupSchedule,
+        names: &Names,
         record: &BackupRecord,
     ) -> Result<u64, BackupError> {
-        let place = record.folder.join(&record.name);
-        let begun = place.clone();
-        let file = run(move || NewFile::begin(&begun)).await?;
-        let (file, _) = create(&self.source, schedule.passphrase.clone(), file).await?;
-        run(move || file.finish()).await?;
+        let archives = self.archives(&schedule.place)?;
+        let ours = names.clone();
+        let cleared = archives.clear_unfinished(names.beginning(), move |name| ours.has(name));
+        if let Err(error) = cleared.await {
+            tracing::warn!(
+                why = error.to_line(),
+                "what a crash has left of backups could not be removed"
+            );
+        }
+        let archive = archives.begin(&record.name).await?;
+        let (_, bytes) = self.make_at(archive, schedule.passphrase.clone()).await?;
         // Beside the copies that were made of databases, so that a crash leaves nothing for long.
         let scratch = self.source.data_dir.join("backup");
-        let (bytes, read) = run({
-            let place = place.clone();
-            move || {
-                let file = File::open(&place).map_err(BackupError::Read)?;
-                let bytes = file.metadata().map_err(BackupError::Read)?.len();
-                Ok((bytes, io::BufReader::new(file)))
-            }
-        })
-        .await?;
+        let read = archives.read(&record.name).await?;
         verify(read, schedule.passphrase.clone(), &scratch).await?;
         Ok(bytes)
     }
 
-    async fn remove_superfluous(&self, schedule: &BackupSchedule) {
-        let store = &self.source.store;
-        let records = match store.backups().await {
-            Ok(records) => records,
-            Err(error) => {
-                tracing::error!(%error, "old backups could not be looked up");
-                return;
-            }
-        };
-        for record in schedule.superfluous(&records) {
-            let removed = match tokio::fs::remove_file(record.folder.join(&record.name)).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
-            let forgotten = match removed {
-                Ok(()) => store.forget_backup(&record.name).await,
-                Err(error) => {
-                    tracing::warn!(name = record.name, %error, "an old backup could not be removed");
-                    continue;
-                }
-            };
-            if let Err(error) = forgotten {
-                tracing::error!(%error, "a removed backup could not be forgotten");
-            }
+    /// A failure here fails no backup: the next one tries again.
+    async fn remove_superfluous(&self, schedule: &BackupSchedule, names: &Names) {
+        if let Err(error) = self.try_remove(schedule, names).await {
+            tracing::warn!(why = error.to_line(), "old backups could not be removed");
         }
     }
-}
 
-/// Makes the folder of a schedule where it is missing, and sees that files can be written there. Blocks.
-///
-/// # Errors
-/// `Write`.
-pub fn prepare_folder(folder: &Path) -> Result<(), BackupError> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(folder)
-        .map_err(BackupError::Write)?;
-    // Given up at once, it leaves nothing.
-    NewFile::begin(&folder.join("mini-probe.age")).map(drop)
+    async fn try_remove(
+        &self,
+        schedule: &BackupSchedule,
+        names: &Names,
+    ) -> Result<(), BackupError> {
+        let store = &self.source.store;
+        let archives = self.archives(&schedule.place)?;
+        let listed = archives.list(names.beginning()).await?;
+        let records = store.backups().await?;
+        let listed = listed.iter().map(|kept| kept.name.as_str());
+        for name in superfluous(schedule, names, listed, &records) {
+            archives.remove(&name).await?;
+            store.forget_backup(&name).await?;
+        }
+        Ok(())
+    }
 }

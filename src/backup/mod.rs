@@ -17,35 +17,40 @@
 //! ```
 //!
 //! Certificates and what an authority knows us by are rows of `mini.db`. Images are left out: they are built again from the
-//! repositories. So are access logs. Volumes of apps will be entries `storage/...` once mini has them.
+//! repositories. So are access logs, and the storage of apps.
 //!
 //! | what | file |
 //! | --- | --- |
 //! | one moment of everything, and its archive | `create`, `archive` |
-//! | unpack, look, put in place | `unpack`, `inspect`, `restore` |
+//! | unpack, look, put in place | `part`, `unpack`, `inspect`, `restore` |
 //! | by a schedule | `keeper` |
 //! | the encryption | `envelope` |
 //! | what an archive says of itself | `manifest` |
-//! | a file that is there whole or not at all | `new_file` |
+//! | where archives are kept, and which of them go | `archives`, `retention` |
+//! | a bucket of an S3-compatible store | `s3` |
 
 mod archive;
+mod archives;
 mod create;
 mod envelope;
 mod error;
 mod inspect;
 mod keeper;
 mod manifest;
-mod new_file;
+mod part;
 mod restore;
+mod retention;
+mod s3;
 mod unpack;
 
+pub use archives::{ArchiveReader, ArchiveWriter, Archives, Kept, NewArchive, new_file};
 pub use create::{Made, Source, create, remove_leftovers};
 pub use error::BackupError;
 pub use inspect::{AppInside, Inside};
-pub use keeper::{Backups, prepare_folder};
+pub use keeper::Backups;
 pub use manifest::{FileFacts, Head, Manifest};
-pub use new_file::NewFile;
 pub use restore::{Restored, restore, verify};
+pub use s3::{Download, Failure, S3Access, Upload};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::BackupError;
 use super::create::run;
 use super::inspect::{Inside, inspect};
-use super::unpack::{SETTINGS, discard, unpack};
+use super::part::SETTINGS;
+use super::unpack::{discard, unpack};
 use crate::model::{Secret, Timestamp};
 use crate::store::Restoring;
 

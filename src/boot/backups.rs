@@ -1,4 +1,4 @@
-//! `mini backup:verify`, `mini backup:restore` and where `mini backup:create` writes: what happens where `mini` is typed,
+//! `mini backup:verify`, `mini backup:restore`, `mini backup:list --from` and where `mini backup:create` writes: what happens where `mini` is typed,
 //! without a server.
 
 use std::fs::File;
@@ -7,24 +7,43 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use super::{clap_said, client, say, terminal};
-use crate::backup::{self, NewFile};
-use crate::commands::backup::{PutBack, Whole, read_passphrase_file};
+use super::{clap_said, client, say, settings, terminal};
+use crate::backup::{self, Archives, S3Access};
+use crate::commands::backup::{KeptAt, PutBack, Whole, read_passphrase_file};
 use crate::commands::{Format, Options};
 use crate::engine::Stream;
-use crate::model::{Kind, Problem, Secret, Timestamp};
+use crate::model::{BackupPlace, BucketPlace, Kind, Problem, Secret, Timestamp};
+use crate::store::NewFile;
 
 /// The archive and its passphrase.
 #[derive(Debug, clap::Args)]
 struct Archive {
-    /// The backup; - for standard input
-    file: PathBuf,
+    /// The backup: a file, s3://BUCKET/NAME by the settings backup-s3-*, or - for standard input
+    file: String,
     /// The file that has the passphrase in its first line; without it the passphrase is asked for
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The form of an answer.
+#[derive(Debug, clap::Args)]
+struct Form {
     /// The form of the answer
     #[arg(long, value_parser = ["text", "json"], default_value = "text")]
     format: String,
+}
+
+/// `mini backup:list --from`
+#[derive(Debug, Parser)]
+#[command(about = "List the backups in a folder of this machine or in a bucket; needs no server")]
+struct List {
+    /// The folder, or the bucket by the settings backup-s3-*
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    from: String,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// `mini backup:verify`
@@ -58,36 +77,97 @@ struct Restore {
     force: bool,
 }
 
-/// Runs one of the two.
+/// Runs one of them.
 pub(super) fn run(words: &[String], data_dir: Option<PathBuf>) -> Result<u8, Problem> {
-    if words.first().is_some_and(|word| word == "backup:restore") {
-        match parsed::<Restore>(words, "mini backup:restore") {
+    match words.first().map(String::as_str) {
+        Some("backup:restore") => match parsed::<Restore>(words, "mini backup:restore") {
             Ok(line) => client::block_on(restore(line, client::chosen(data_dir))),
             Err(error) => Ok(clap_said(&error)),
-        }
-    } else {
-        match parsed::<Verify>(words, "mini backup:verify") {
+        },
+        Some("backup:list") => match parsed::<List>(words, "mini backup:list") {
+            Ok(line) => client::block_on(list(line)),
+            Err(error) => Ok(clap_said(&error)),
+        },
+        _ => match parsed::<Verify>(words, "mini backup:verify") {
             Ok(line) => client::block_on(verify(line)),
             Err(error) => Ok(clap_said(&error)),
-        }
+        },
     }
 }
 
+/// Whether a list of what is in some place is asked for, which needs no server.
+pub(super) fn is_list_from(words: &[String]) -> bool {
+    let names_place = |word: &String| word == "--from" || word.starts_with("--from=");
+    words.first().is_some_and(|word| word == "backup:list") && words.iter().any(names_place)
+}
+
+async fn list(line: List) -> Result<u8, Problem> {
+    let place = match BucketPlace::is_meant(&line.from) {
+        true => BackupPlace::Bucket(bucket(&line.from)?),
+        false => BackupPlace::Folder(PathBuf::from(&line.from)),
+    };
+    let access = match &place {
+        BackupPlace::Bucket(_) => access()?,
+        BackupPlace::Folder(_) => S3Access::default(),
+    };
+    let archives = Archives::at(&place, &access)?.list("").await?;
+    Ok(client::show(
+        &KeptAt { place, archives },
+        line.form.options(),
+    ))
+}
+
+fn bucket(text: &str) -> Result<BucketPlace, Problem> {
+    text.parse().map_err(|why: String| {
+        Problem::new(
+            Kind::Usage,
+            "That is no place for backups",
+            why,
+            "Name a bucket and what stands before the names in it: s3://BUCKET/PREFIX",
+        )
+    })
+}
+
+/// The folder where systemd finds the credentials of services, which whoever is root may read.
+const CREDENTIALS: &str = "/etc/credstore";
+
+/// The way to buckets by the settings of this machine: the file and the credential, where they may be read, and variables.
+fn access() -> Result<S3Access, Problem> {
+    let flags = settings::flags()
+        .try_get_matches_from(["server"])
+        .map_err(|error| Problem::new(Kind::Internal, "No flags", error.to_string(), ""))?;
+    let sources = settings::Sources {
+        flags: &flags,
+        variable: &|name| {
+            let set = std::env::var_os(name);
+            set.or_else(|| (name == "CREDENTIALS_DIRECTORY").then(|| CREDENTIALS.into()))
+        },
+        file: &|path| {
+            std::fs::read_to_string(path).map_err(|error| match error.kind() {
+                // Whoever is no administrator here has variables.
+                io::ErrorKind::PermissionDenied => io::ErrorKind::NotFound.into(),
+                _ => error,
+            })
+        },
+    };
+    Ok(settings::backup_access(&sources)?)
+}
+
 async fn restore(line: Restore, data_dir: PathBuf) -> Result<u8, Problem> {
-    let (archive, passphrase) = line.archive.open()?;
+    let (archive, passphrase) = line.archive.open().await?;
     let restored = backup::restore(archive, passphrase, &data_dir, line.force).await?;
     let data_dir = data_dir.display().to_string();
     Ok(client::show(
         &PutBack::new(data_dir, restored),
-        line.archive.options(),
+        line.archive.form.options(),
     ))
 }
 
 async fn verify(line: Verify) -> Result<u8, Problem> {
-    let (archive, passphrase) = line.archive.open()?;
+    let (archive, passphrase) = line.archive.open().await?;
     let scratch = line.scratch.unwrap_or_else(std::env::temp_dir);
     let inside = backup::verify(archive, passphrase, &scratch).await?;
-    Ok(client::show(&Whole(inside), line.archive.options()))
+    Ok(client::show(&Whole(inside), line.archive.form.options()))
 }
 
 fn parsed<L: CommandFactory + FromArgMatches>(
@@ -98,7 +178,7 @@ fn parsed<L: CommandFactory + FromArgMatches>(
     L::from_arg_matches(&matches)
 }
 
-impl Archive {
+impl Form {
     fn options(&self) -> Options {
         Options {
             format: match self.format.as_str() {
@@ -108,9 +188,11 @@ impl Archive {
             ..Options::default()
         }
     }
+}
 
-    fn open(&self) -> Result<(Box<dyn Read + Send>, Secret), Problem> {
-        let is_stdin = self.file == Path::new("-");
+impl Archive {
+    async fn open(&self) -> Result<(Box<dyn Read + Send>, Secret), Problem> {
+        let is_stdin = self.file == "-";
         let passphrase = match &self.passphrase_file {
             Some(path) => read_passphrase_file(path)?,
             None if is_stdin => {
@@ -126,10 +208,23 @@ impl Archive {
         if is_stdin {
             return Ok((Box::new(io::stdin()), passphrase));
         }
+        if BucketPlace::is_meant(&self.file) {
+            let place = bucket(&self.file)?;
+            let (place, name) = place.split().ok_or_else(|| {
+                Problem::new(
+                    Kind::Usage,
+                    format!("{place} is a bucket, and no backup in it"),
+                    "the name is missing",
+                    format!("See what is there: `mini backup:list --from {place}`"),
+                )
+            })?;
+            let archives = Archives::at(&BackupPlace::Bucket(place.clone()), &access()?)?;
+            return Ok((Box::new(archives.read(name).await?), passphrase));
+        }
         let file = File::open(&self.file).map_err(|error| {
             Problem::new(
                 Kind::NotFound,
-                format!("{} could not be opened", self.file.display()),
+                format!("{} could not be opened", self.file),
                 error.to_string(),
                 "Give the file that `backup:create` wrote",
             )
@@ -170,7 +265,7 @@ pub(super) fn new_file(to: &Path) -> Result<NewFile, Problem> {
         true => to.join(name),
         false => to.to_owned(),
     };
-    Ok(NewFile::begin(&place)?)
+    Ok(backup::new_file(&place)?)
 }
 
 /// Refuses to fill a terminal with bytes.

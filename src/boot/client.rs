@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::settings::DATA_DIR;
 use super::{backups, say, terminal};
-use crate::backup::{BackupError, NewFile};
+use crate::backup::BackupError;
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
 use crate::http::{self, Ends, Invocation, NotAnswering};
 use crate::model::{Caller, Kind, Problem};
-use crate::store::Store;
+use crate::store::{NewFile, Store};
 
 /// The exit status of a program that nobody reads any more (128 + SIGPIPE).
 pub(super) const BROKEN_PIPE: u8 = 141;
@@ -54,10 +54,12 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
             let target = match &command {
-                AnyCommand::BackupCreate(create) => match &create.to {
-                    Some(to) => Some(backups::new_file(to)?),
-                    None => backups::require_file().map(|()| None)?,
-                },
+                AnyCommand::BackupCreate(create) if !create.is_for_bucket() => {
+                    match create.file() {
+                        Some(to) => Some(backups::new_file(to)?),
+                        None => backups::require_file().map(|()| None)?,
+                    }
+                }
                 _ => None,
             };
             let command = with_files(command)?;
@@ -216,7 +218,7 @@ async fn on_server(
         && exit_code == 0
     {
         let place = file.place().display().to_string();
-        file.finish()?;
+        file.finish().map_err(BackupError::Write)?;
         say(Stream::Stdout, &format!("{place}\n"));
     }
     Ok(exit_code)

@@ -38,6 +38,7 @@ On this machine:
     server                     Run the server
     backup:verify FILE         Read a backup whole and say what is in it
     backup:restore FILE        Make the data directory of a server from a backup
+    backup:list --from PLACE   List the backups in a folder or a bucket
     upgrade [FILE]             Replace the server that runs by a new program, and go back if that is not well
     database:restore-copy      Go back to the database from before an upgrade
     uninstall [--purge]        Take mini and the processes of its apps away
@@ -114,6 +115,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
         Some("backup:verify" | "backup:restore") => {
             backups::run(&words, data_dir.map(PathBuf::from))
         }
+        Some(_) if backups::is_list_from(&words) => backups::run(&words, None),
         Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
         Some("shell") => shell::run(
             words.get(1..).unwrap_or_default(),

@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use super::systemd;
 use crate::commands::program_of;
+use crate::store::NewFile;
 
 /// What became of a new server, for whoever has asked for it: `<data_dir>/run/successor.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +38,9 @@ impl Outcome {
 
     /// Writes it down.
     pub(super) fn tell(&self, data_dir: &Path) {
-        let file = Outcome::file(data_dir);
-        let beside = file.with_extension("new");
         let told = serde_json::to_vec(self)
             .map_err(io::Error::from)
-            .and_then(|text| fs::write(&beside, text))
-            .and_then(|()| fs::rename(&beside, &file));
+            .and_then(|text| NewFile::put(&Outcome::file(data_dir), &text));
         if let Err(error) = told {
             tracing::warn!(%error, "what became of the new server could not be written down");
         }

@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::backup::{self, Backups, Source};
 use crate::commands::{self, Platform};
 use crate::deploy::{DeployParts, DeploySettings, Deploys};
-use crate::engine::{ContainerEngine, DockerEngine, DockerSettings};
+use crate::engine::{ContainerEngine, DockerEngine, DockerSettings, STORAGE};
 use crate::events::Journal;
 use crate::git::Repositories;
 use crate::model::{Kind, Problem, StandardPorts};
@@ -124,6 +124,7 @@ pub(super) async fn start(
         socket: settings.docker_socket.clone(),
         instance: store.instance(),
         network_pool: settings.network_pool,
+        storage: settings.data_dir.join(STORAGE),
     }));
     let (reconciler, reconcile) = Reconciler::start(Parts {
         store: store.clone(),
@@ -164,12 +165,13 @@ pub(super) async fn start(
     deploys.recover().await?;
     let (keeper, kept_from) = (deploys.clone(), leaving.clone());
     let images = tokio::spawn(async move { keeper.keep_images(kept_from).await });
-    let backups = Backups::new(Source {
+    let source = Source {
         data_dir: facts.data_dir.clone(),
         store: store.clone(),
         repositories: repositories.clone(),
         settings_file: facts.settings_file.clone(),
-    });
+    };
+    let backups = Backups::new(source, settings.backup_access.clone());
     let (keeper, kept_from) = (backups.clone(), leaving.clone());
     let keeping = tokio::spawn(async move { keeper.keep(kept_from).await });
     let acme = match settings.automatic.settings() {

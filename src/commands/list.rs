@@ -8,7 +8,7 @@ use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, backup, builder, buildpacks, builds, certs, checks,
     config, docker_options, doctor, domains, git, help, http_auth, logs, maintenance, ports, proxy,
-    ps, redirects, releases, repo, rollback, routes, run, ssh_keys, url, urls, version,
+    ps, redirects, releases, repo, rollback, routes, run, ssh_keys, storage, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -220,6 +220,11 @@ commands! {
     "ssh-keys:authorized" => SshKeysAuthorized(ssh_keys::Authorized),
     "ssh-keys:list" => SshKeysList(ssh_keys::List),
     "ssh-keys:remove" => SshKeysRemove(ssh_keys::Remove),
+    "storage:ensure-directory" => StorageEnsureDirectory(storage::EnsureDirectory),
+    "storage:list" => StorageList(storage::List),
+    "storage:mount" => StorageMount(storage::Mount),
+    "storage:report" or "storage" => StorageReport(storage::Report),
+    "storage:unmount" => StorageUnmount(storage::Unmount),
     "url" => Url(url::Url),
     "urls" => Urls(urls::Urls),
 }

@@ -40,6 +40,7 @@ pub mod routes;
 pub mod run;
 mod session;
 pub mod ssh_keys;
+pub mod storage;
 mod suggest;
 mod table;
 pub mod url;

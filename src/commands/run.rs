@@ -91,6 +91,7 @@ impl Command for Run {
             limits: platform.reconciler.rules().limits,
             terminal,
             has_stdin: true,
+            mounts: platform.store.storage_mounts(app.id).await?,
         };
         let io = dialog.lend(terminal.is_some());
         let exit_code = tokio::select! {

@@ -129,6 +129,7 @@ async fn run_release_command(
         limits: deployer.settings.limits,
         terminal: None,
         has_stdin: false,
+        mounts: deployer.store.storage_mounts(run.app.id).await?,
     };
     let (_stdin, stdin) = mpsc::channel(1);
     let (output, lines) = mpsc::channel(64);

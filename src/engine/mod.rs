@@ -7,6 +7,7 @@ mod docker;
 mod lines;
 mod memory;
 mod spec;
+mod storage;
 
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use memory::MemoryEngine;
@@ -16,6 +17,7 @@ pub use spec::{
     LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState, Stream,
     TerminalSize,
 };
+pub use storage::{STORAGE, ensure_folder};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::model::{
     AppName, ConfigVars, DeployId, ImageId, ProcessCommand, ProcessType, ReleaseVersion, Secret,
-    Timestamp,
+    StorageMount, Timestamp,
 };
 
 /// Why the engine did not do what was asked.
@@ -178,6 +178,8 @@ pub struct GroupSpec {
     pub limits: Limits,
     /// How long it has to end after SIGTERM.
     pub stop_grace: Duration,
+    /// The folders of the storage it sees.
+    pub mounts: Vec<StorageMount>,
 }
 
 /// A build.
@@ -362,6 +364,8 @@ pub struct OneOffSpec {
     pub terminal: Option<TerminalSize>,
     /// Whether standard input is given; otherwise it is at its end from the start.
     pub has_stdin: bool,
+    /// The folders of the storage it sees.
+    pub mounts: Vec<StorageMount>,
 }
 
 /// The ends of a one-off process.

@@ -1,11 +1,9 @@
 //! Backups that the server makes by itself: when, where, how many are kept, and how it stands with them. Pure.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::deploy::text_enum;
-use super::{Secret, Timestamp};
+use super::{BackupPlace, Secret, Timestamp};
 
 /// A first failure is tried again after this, seconds.
 const RETRY_SECONDS: i64 = 15 * 60;
@@ -14,8 +12,9 @@ const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// When and where the server backs itself up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSchedule {
-    /// The folder the archives go to.
-    pub folder: PathBuf,
+    /// Where the archives go.
+    #[serde(alias = "folder")]
+    pub place: BackupPlace,
     /// From one to the next, seconds.
     pub every_seconds: u32,
     /// A minute of the day (UTC) that one of them falls on; without it they count from the last.
@@ -45,8 +44,8 @@ text_enum!(
 pub struct BackupRecord {
     /// The name of its file.
     pub name: String,
-    /// The folder it is in.
-    pub folder: PathBuf,
+    /// Where it is.
+    pub place: BackupPlace,
     /// When it was begun.
     pub started_at: Timestamp,
     /// When it was done.
@@ -87,6 +86,13 @@ pub enum BackupStanding {
 }
 
 impl BackupSchedule {
+    /// Whether it says the same, since whenever.
+    pub fn is_same_as(&self, other: &BackupSchedule) -> bool {
+        let mut other = other.clone();
+        other.since = self.since;
+        *self == other
+    }
+
     /// When the next backup is due; in the past where one was missed. `records` come newest first.
     pub fn due(&self, records: &[BackupRecord]) -> Timestamp {
         let every = i64::from(self.every_seconds.max(1));
@@ -132,28 +138,6 @@ impl BackupSchedule {
             None => BackupStanding::First,
         }
     }
-
-    /// Which backups of this folder are to be removed: good ones beyond those that are kept, and what failed before the
-    /// last good one. Never the last good one. `records` come newest first.
-    pub fn superfluous<'r>(&self, records: &'r [BackupRecord]) -> Vec<&'r BackupRecord> {
-        let keep = usize::try_from(self.keep.max(1)).unwrap_or(usize::MAX);
-        let mut good = 0;
-        let mut superfluous = Vec::new();
-        for record in records.iter().filter(|record| record.folder == self.folder) {
-            match record.status {
-                BackupStatus::Running => {}
-                BackupStatus::Failed if good == 0 => {}
-                BackupStatus::Failed => superfluous.push(record),
-                BackupStatus::Verified => {
-                    good += 1;
-                    if good > keep {
-                        superfluous.push(record);
-                    }
-                }
-            }
-        }
-        superfluous
-    }
 }
 
 /// Seconds from `moment` to the next slot strictly after it; slots are `every` seconds apart, one of them at that minute of
@@ -185,7 +169,7 @@ mod tests {
 
     fn schedule(every_hours: u32, at_minute: Option<u16>) -> BackupSchedule {
         BackupSchedule {
-            folder: "/b".into(),
+            place: "/b".parse().unwrap(),
             every_seconds: every_hours * 3600,
             at_minute,
             keep: 2,
@@ -197,7 +181,7 @@ mod tests {
     fn record(started_at: &str, status: BackupStatus) -> BackupRecord {
         BackupRecord {
             name: started_at.to_owned(),
-            folder: "/b".into(),
+            place: "/b".parse().unwrap(),
             started_at: at(started_at),
             finished_at: None,
             status,
@@ -268,43 +252,5 @@ mod tests {
             "2026-11-23T12:00:01Z",
             BackupStanding::Overdue { last_good: good_at },
         );
-    }
-
-    #[test]
-    fn the_last_good_one_is_never_removed() {
-        use BackupStatus::{Failed, Running, Verified};
-        let daily = schedule(24, None);
-        let records = [
-            record("2026-11-28T00:00:00Z", Running),
-            record("2026-11-27T00:00:00Z", Failed),
-            record("2026-11-26T00:00:00Z", Verified),
-            record("2026-11-25T00:00:00Z", Failed),
-            record("2026-11-24T00:00:00Z", Verified),
-            record("2026-11-23T00:00:00Z", Verified),
-        ];
-        let names = |records: &[BackupRecord], schedule: &BackupSchedule| -> Vec<i8> {
-            let superfluous = schedule.superfluous(records);
-            let days = superfluous
-                .iter()
-                .map(|record| record.started_at.to_zoned(jiff::tz::TimeZone::UTC).day());
-            days.collect()
-        };
-        assert_eq!(names(&records, &daily), [25, 23]);
-        let all_failed: Vec<BackupRecord> = records
-            .iter()
-            .cloned()
-            .map(|record| BackupRecord {
-                status: Failed,
-                ..record
-            })
-            .collect();
-        assert!(names(&all_failed, &daily).is_empty());
-        let one = BackupSchedule { keep: 0, ..daily };
-        assert_eq!(names(&records[2..], &one), [25, 24, 23]);
-        let elsewhere = BackupSchedule {
-            folder: "/c".into(),
-            ..one
-        };
-        assert!(names(&records, &elsewhere).is_empty());
     }
 }

@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod app_proxy;
 mod backup;
+mod backup_place;
 mod builder;
 mod caller;
 mod certificate;
@@ -18,12 +19,14 @@ mod problem;
 mod proxy_options;
 mod release;
 mod secret;
+mod storage;
 mod value_kind;
 
 pub use address::{Address, AppRedirect, Exposure, Route};
 pub use app::{App, AppId, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use backup::{BackupRecord, BackupSchedule, BackupStanding, BackupStatus};
+pub use backup_place::{BackupPlace, BucketPlace};
 pub use builder::{BuildCache, BuildSecretId, Builder, BuilderSetting};
 pub use caller::{Caller, Permission, SshKey};
 pub use certificate::{
@@ -35,13 +38,14 @@ pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
 pub use image_name::ImageName;
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
-    ProcessType, ReleaseVersion, UserName,
+    ProcessType, ReleaseVersion, StorageName, UserName,
 };
 pub use port_mapping::{AppPort, PortChoice, PortMapping, PortScheme, StandardPorts};
 pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting, UpstreamProtocol};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
+pub use storage::{AppMount, ContainerPath, StorageMount};
 pub use value_kind::{
     ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch,
     ValueKind, size_in_words,

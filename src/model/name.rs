@@ -139,6 +139,18 @@ name_type!(
 );
 
 name_type!(
+    /// The name of a folder of the storage, and nothing that leads out of there.
+    StorageName,
+    "storage name",
+    "The name of a folder of the storage begins with a letter or digit and has letters, digits, `.`, `_` and `-`, 63 characters at most",
+    |text| {
+        is_within(text, 63)
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    }
+);
+
+name_type!(
     /// The name an operator gives to an SSH key.
     KeyName,
     "key name",

@@ -2,7 +2,9 @@
 
 use super::plan::{ProcessKey, Rules};
 use crate::engine::GroupSpec;
-use crate::model::{App, ConfigKey, ConfigVars, ProcessType, Release, ReleaseVersion, Secret};
+use crate::model::{
+    App, AppMount, ConfigKey, ConfigVars, ProcessType, Release, ReleaseVersion, Secret,
+};
 
 /// The group of `key`, as the engine starts it. A type a route leads to gets `PORT` as `web` does.
 pub(super) fn group_spec(
@@ -10,6 +12,7 @@ pub(super) fn group_spec(
     release: &Release,
     key: &ProcessKey,
     takes_requests: bool,
+    mounts: &[AppMount],
     rules: &Rules,
 ) -> GroupSpec {
     let command = release.processes.get(&key.process_type).cloned().flatten();
@@ -27,6 +30,11 @@ pub(super) fn group_spec(
         environment,
         limits: rules.limits,
         stop_grace: rules.stop_grace,
+        mounts: mounts
+            .iter()
+            .filter(|mounted| mounted.app == app.id)
+            .map(|mounted| mounted.mount.clone())
+            .collect(),
     }
 }
 

@@ -246,7 +246,15 @@ pub fn plan(
                     Some(_) | None => plan.actions.push(Action::Start {
                         group: {
                             let takes_requests = takes_requests(desired, app.id, &process_type);
-                            Box::new(group_spec(app, release, &key, takes_requests, rules))
+                            let mounts = &desired.mounts;
+                            Box::new(group_spec(
+                                app,
+                                release,
+                                &key,
+                                takes_requests,
+                                mounts,
+                                rules,
+                            ))
                         },
                         index,
                     }),

@@ -1,7 +1,5 @@
 //! The schedule of backups, sealed as one value for the passphrase in it, and a record of each that was made.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, params};
@@ -90,7 +88,7 @@ impl Store {
                 "INSERT OR REPLACE INTO backups (name, folder, started_at, status) VALUES (?1, ?2, ?3, ?4)",
                 params![
                     record.name,
-                    record.folder.as_os_str().as_bytes(),
+                    record.place.to_string().into_bytes(),
                     row::micros(record.started_at),
                     record.status.as_str(),
                 ],
@@ -139,6 +137,19 @@ impl Store {
         .await
     }
 
+    /// Forgets what was being made. In a copy of the database that is the very archive which holds the copy, or one made at
+    /// the same time, of which the copy cannot know how it ended.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn forget_running_backups(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM backups WHERE status = 'running'", [])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// What was being made when the server ended has failed.
     ///
     /// # Errors
@@ -157,9 +168,12 @@ impl Store {
 }
 
 fn read(found: &Row<'_>) -> Result<BackupRecord, StoreError> {
+    let place = String::from_utf8_lossy(&found.get::<_, Vec<u8>>("folder")?).into_owned();
     Ok(BackupRecord {
         name: found.get("name")?,
-        folder: OsString::from_vec(found.get("folder")?).into(),
+        place: place
+            .parse()
+            .map_err(|_| StoreError::damaged_row("the place of a backup does not read"))?,
         started_at: row::moment(found.get("started_at")?)?,
         finished_at: found
             .get::<_, Option<i64>>("finished_at")?

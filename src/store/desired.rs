@@ -11,11 +11,11 @@ use super::proxy_pages::Kept;
 use super::seal::Seal;
 use super::{
     Store, StoreError, apps, automatic, certificates, domains, pauses, ports, proxy, releases,
-    routes, scale,
+    routes, scale, storage,
 };
 use crate::model::{
-    App, AppId, AppPort, AppProxy, AppRedirect, Automatic, CertificateId, CertificateOrigin,
-    Domain, DomainName, ProcessType, Release, Route, Scale, Timestamp,
+    App, AppId, AppMount, AppPort, AppProxy, AppRedirect, Automatic, CertificateId,
+    CertificateOrigin, Domain, DomainName, ProcessType, Release, Route, Scale, Timestamp,
 };
 
 /// The tables that are read here.
@@ -39,6 +39,7 @@ pub(super) const TABLES: &[&str] = &[
     "http_auth_users",
     "proxy_pages",
     "pauses",
+    "storage_mounts",
 ];
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -73,6 +74,8 @@ pub struct Desired {
     pub proxy: Part<BTreeMap<AppId, AppProxy>>,
     /// Until when requests for an app wait; moments that have passed mean nothing.
     pub pauses: Part<BTreeMap<AppId, Timestamp>>,
+    /// Folders that containers see, by app and path.
+    pub mounts: Part<Vec<AppMount>>,
 }
 
 /// What was read last: each part is good until something of it is written. The configs of releases are good for those that
@@ -240,6 +243,7 @@ fn read(
             |tx| proxy::all(tx, pages),
         )?,
         pauses: now.part(&["pauses"], |was| &was.pauses, pauses::all)?,
+        mounts: now.part(&["storage_mounts"], |was| &was.mounts, storage::all)?,
     };
     Ok(Remembered {
         writes,

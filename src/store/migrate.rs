@@ -24,6 +24,7 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/010_builder.sql"),
     include_str!("migrations/011_builds.sql"),
     include_str!("migrations/012_backups.sql"),
+    include_str!("migrations/013_storage.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

@@ -13,7 +13,7 @@ use super::desired::{self, Memory};
 use super::lock::DataDirLock;
 use super::seal::{self, Place, Seal};
 use super::worker::Worker;
-use super::{Inner, StoreError, durable_file, migrate, restored};
+use super::{Inner, NewFile, StoreError, migrate, restored};
 
 pub(super) const DATABASE: &str = "mini.db";
 const INSTANCE: &str = "instance";
@@ -141,7 +141,7 @@ fn identify(connection: &mut Connection, data_dir: &Path) -> Result<(Seal, Strin
     transaction.commit()?;
     let file = data_dir.join(INSTANCE);
     if fs::read(&file).ok().as_deref() != Some(instance.as_bytes()) {
-        durable_file::write(&file, instance.as_bytes())
+        NewFile::put(&file, instance.as_bytes())
             .map_err(|error| StoreError::file(INSTANCE, error))?;
     }
     Ok((seal, instance))

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::{StoreError, durable_file};
+use super::{NewFile, StoreError};
 
 /// The first byte of a sealed value. Another cipher or layout gets another number, and both are read.
 const FORMAT: u8 = 1;
@@ -72,7 +72,7 @@ impl Seal {
             .mode(0o700)
             .recursive(true)
             .create(data_dir.join(FOLDER));
-        made.and_then(|()| durable_file::write(&data_dir.join(FILE), key.as_slice()))
+        made.and_then(|()| NewFile::put(&data_dir.join(FILE), key.as_slice()))
             .map_err(|error| StoreError::file(FILE, error))?;
         Ok(Seal::new(&key))
     }

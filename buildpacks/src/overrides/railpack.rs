@@ -74,14 +74,21 @@ fn deploy(
         }
         // What of the build is in the image is ours.
         "inputs" => {}
-        "variables" => {
-            for variable in document.entries(&entry.pointer)? {
-                let said = document.scalar(&variable)?;
-                check_variable(variable.key, &said.origin)?;
-                found.environment.insert(variable.key.to_owned(), said);
-            }
-        }
+        "variables" => variables(document, entry, found)?,
         _ => found.warnings.push(document.ignored(&entry.pointer)),
+    }
+    Ok(())
+}
+
+fn variables(
+    document: &Document,
+    entry: &Entry<'_>,
+    found: &mut Overrides,
+) -> Result<(), DetectError> {
+    for variable in document.entries(&entry.pointer)? {
+        let said = document.scalar(&variable)?;
+        check_variable(variable.key, &said.origin)?;
+        found.environment.insert(variable.key.to_owned(), said);
     }
     Ok(())
 }
@@ -100,7 +107,15 @@ fn step(document: &Document, step: &Entry<'_>, found: &mut Overrides) -> Result<
                 },
                 None => found.warnings.push(document.ignored(&entry.pointer)),
             },
-            (_, "caches") => {}
+            (_, "caches" | "inputs") => {}
+            // There is one environment for the build and the processes; what the image runs with has the say.
+            ("install" | "build", "variables") => {
+                let mut of_step = Overrides::default();
+                variables(document, &entry, &mut of_step)?;
+                for (name, said) in of_step.environment {
+                    found.environment.entry(name).or_insert(said);
+                }
+            }
             _ => found.warnings.push(document.ignored(&entry.pointer)),
         }
     }

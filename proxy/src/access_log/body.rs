@@ -2,7 +2,7 @@
 
 use super::batch::Cut;
 use super::entry::Entry;
-use crate::body::ResponseBody;
+use crate::body::{BodyError, ResponseBody};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Logged {
     body: ResponseBody,
     entry: Entry,
+    /// Why it goes no further, until that is said.
+    broken: Option<BodyError>,
 }
 
 impl Logged {
@@ -24,7 +26,11 @@ impl Logged {
             if body.is_end_stream() || entry.has_no_answer_body() {
                 entry.finish();
             }
-            Logged { body, entry }
+            Logged {
+                body,
+                entry,
+                broken: None,
+            }
         })
     }
 }
@@ -37,7 +43,14 @@ impl Body for Logged {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Logged { body, entry } = &mut *self;
+        let Logged {
+            body,
+            entry,
+            broken,
+        } = &mut *self;
+        if let Some(error) = broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
@@ -49,11 +62,17 @@ impl Body for Logged {
             Some(Err(_)) => entry.cut(Cut::Upstream),
             None => entry.finish(),
         }
+        if let Some(Err(error)) = frame {
+            // Told a turn later: hyper lets go of all that it has not written yet.
+            *broken = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

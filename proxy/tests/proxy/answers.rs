@@ -97,6 +97,8 @@ impl Outcome {
         match (self, came) {
             // What fails at once may fail before anything has been written.
             (Broken(_, all), Broken(0, came)) => all.starts_with(came),
+            // And then the client can still be told.
+            (Broken(..), Refused) => true,
             (Broken(status, all), Broken(status_came, came)) => {
                 status == status_came && all.starts_with(came)
             }

@@ -1,9 +1,10 @@
 //! HTTP/1.1 as RFC 9112 has it, where a slip would make two readers see two messages, or lose one. More: `smuggling`.
 
-use crate::world::{App, World, header, read_head};
+use crate::world::{App, World, header, patiently, read_head};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Response;
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
 
 /// An app that answers with the target and the body it got.
 async fn teller() -> App {
@@ -39,6 +40,42 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
     assert_eq!(client.reply().await.body, "/6 ");
     // Section 9.6: nothing behind the last one is looked at.
     assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn trailers_that_a_request_announces_reach_the_upstream_and_no_others() {
+    // Section 7.1.2, and RFC 9110 section 6.5.1: what a server acts on before it has the body cannot come behind it.
+    let (tell, mut told) = mpsc::channel(1);
+    let app = App::raw("one", move |stream, _| {
+        let tell = tell.clone();
+        async move {
+            let mut stream = BufReader::new(stream);
+            read_head(&mut stream).await;
+            let mut body = String::new();
+            while !body.ends_with("\r\n\r\n") {
+                assert_ne!(stream.read_line(&mut body).await.unwrap(), 0, "{body:?}");
+            }
+            tell.send(body).await.unwrap();
+            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    })
+    .await;
+    let world = World::with(&[&app]);
+    for (announced, expected) in [
+        (
+            "Trailer: X-Sum, X-Forwarded-For, Host\r\n",
+            "0\r\nx-sum: 7\r\n\r\n",
+        ),
+        ("", "0\r\n\r\n"),
+    ] {
+        let head = "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n";
+        let trailers = "X-Sum: 7\r\nX-Forwarded-For: 6.6.6.6\r\nHost: evil\r\nX-Other: 8\r\n";
+        let request = format!("{head}{announced}\r\n5\r\nhello\r\n0\r\n{trailers}\r\n");
+        assert_eq!(world.ask(&request).await.status, 204);
+        let body = patiently("the body", told.recv()).await.unwrap();
+        assert_eq!(body, format!("5\r\nhello\r\n{expected}"));
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use mini_buildpacks::VersionTable;
 use super::Settings;
 use super::automatic::{challenge, directory, email, hmac_key, self_check};
 use super::values::{bytes, duration, number, parsed, yes_or_no};
-use crate::model::{self, DomainName};
+use crate::model::{self, DomainName, Secret};
 use mini_proxy::Network;
 
 /// One setting. `ssh-listen` is the flag `--ssh-listen`, the variable `MINI_SSH_LISTEN` and the key `ssh-listen`.
@@ -105,6 +105,38 @@ fn version_table(path: &str) -> Result<VersionTable, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("`{path}` cannot be read: {error}"))?;
     VersionTable::parse(&text).map_err(|why| format!("`{path}`: {why}"))
+}
+
+/// The URL of a store: a scheme, a host, perhaps a port, and nothing that could hold a secret.
+fn store_url(text: &str) -> Result<String, String> {
+    let wrong =
+        || "the value is no address of a store, give such as https://s3.example.com".to_owned();
+    let plain = text.trim_end_matches('/');
+    let uri: http::Uri = plain.parse().map_err(|_| wrong())?;
+    let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let has_host = uri
+        .authority()
+        .is_some_and(|host| !host.as_str().contains('@'));
+    match is_known && has_host && matches!(uri.path(), "" | "/") && uri.query().is_none() {
+        true => Ok(plain.to_owned()),
+        false => Err(wrong()),
+    }
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no region, give such as eu-central-1")),
+    }
+}
+
+/// The name or the secret of a key. The value is not repeated.
+fn key_part(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("the value is no part of a key: it is one word".to_owned()),
+    }
 }
 
 macro_rules! settings {
@@ -209,6 +241,14 @@ settings! {
         |s, v| { s.access_log_bytes = bytes(one(v))?; Ok(()) };
     "access-log-queries" "BOOL" single "Whether access logs keep the queries of paths and referrers, which may hold secrets"
         |s, v| { s.access_log.with_queries = yes_or_no(one(v))?; Ok(()) };
+    "backup-s3-endpoint" "URL" single "The S3-compatible store that backups to s3://BUCKET/PREFIX go to, https:// or http://; without it Amazon's"
+        |s, v| { s.backup_access.endpoint = Some(store_url(one(v))?); Ok(()) };
+    "backup-s3-region" "NAME" single "Its region; stores that have none take any"
+        |s, v| { s.backup_access.region = region(one(v))?; Ok(()) };
+    "backup-s3-key-id" "ID" single "The name of the key that may use the bucket"
+        |s, v| { s.backup_access.key_id = Some(key_part(one(v))?); Ok(()) };
+    "backup-s3-secret-key" "KEY" secret "The secret of that key"
+        |s, v| { s.backup_access.secret_key = Some(Secret::new(key_part(one(v))?)); Ok(()) };
     "log-format" "FORMAT" single "The form of the server's log: text or json"
         |s, v| {
             s.has_json_log = match one(v) {

@@ -94,6 +94,7 @@ fn default(settings: &Settings, name: &str) -> Vec<String> {
         "access-log" => one(settings.has_access_log.to_string()),
         "access-log-max-size" => one(size(settings.access_log_bytes)),
         "access-log-queries" => one(settings.access_log.with_queries.to_string()),
+        "backup-s3-region" => one(settings.backup_access.region.clone()),
         "log-format" => one(if settings.has_json_log {
             "json"
         } else {

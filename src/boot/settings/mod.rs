@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use automatic::Automatic;
-pub(super) use sources::{Sources, flags, in_force, read};
+pub(super) use sources::{Sources, backup_access, flags, in_force, read};
 
 use mini_buildpacks::VersionTable;
 use mini_proxy::AccessLogOptions;
 
+use crate::backup::S3Access;
 use crate::deploy::{BuildLimits, DiskFloor};
 use crate::engine::{Limits, Subnet};
 use crate::git::TreeLimits;
@@ -70,6 +71,8 @@ pub(super) struct Settings {
     pub has_access_log: bool,
     pub access_log_bytes: u64,
     pub access_log: AccessLogOptions,
+    /// Where buckets for backups are, and who we are there.
+    pub backup_access: S3Access,
     pub has_json_log: bool,
 }
 
@@ -133,6 +136,7 @@ impl Settings {
             has_access_log: true,
             access_log_bytes: 10 << 20,
             access_log: AccessLogOptions::default(),
+            backup_access: S3Access::default(),
             has_json_log: false,
         }
     }
@@ -142,6 +146,13 @@ impl Settings {
     /// What does not go together.
     fn mistakes(&self) -> Vec<String> {
         let mut mistakes = self.automatic.mistakes(!self.https_listen.is_empty());
+        let access = &self.backup_access;
+        if access.key_id.is_some() != access.secret_key.is_some() {
+            mistakes.push(
+                "backup-s3-key-id and backup-s3-secret-key: a key has a name and a secret, or is not set at all"
+                    .to_owned(),
+            );
+        }
         if self.proxy_protocol && self.trusted_proxies.is_empty() {
             mistakes.push(
                 "proxy-protocol: nobody is believed about whose connection it hands on; name the proxies that do so in \

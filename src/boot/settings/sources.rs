@@ -9,6 +9,7 @@ use super::catalogue::{SETTINGS, Setting};
 use super::in_force::{self, Origin};
 use super::values::yes_or_no;
 use super::{FILE, Settings};
+use crate::backup::S3Access;
 use crate::commands::nearest;
 use crate::model::{Kind, Problem};
 
@@ -45,7 +46,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
         .after_help(
             "Each setting is also a key in the file (`ssh-listen = [\"0.0.0.0:2222\"]`) and a variable \
              (MINI_SSH_LISTEN, several values with commas). Flags win over variables, variables over the file. \
-             acme-eab-hmac-key, a secret, is no flag; it is also taken from the credential mini.acme-eab-hmac-key of systemd.",
+             Secrets, acme-eab-hmac-key and backup-s3-secret-key, are no flags; they are also taken from credentials of systemd: mini.acme-eab-hmac-key.",
         )
         .arg(
             Arg::new("config")
@@ -99,6 +100,31 @@ pub(in crate::boot) fn read(sources: &Sources<'_>) -> Result<Settings, Mistakes>
 /// Every setting as it is in force and where it comes from, as text; all mistakes together.
 pub(in crate::boot) fn in_force(sources: &Sources<'_>) -> Result<String, Mistakes> {
     read_with_origins(sources).map(|(settings, origins)| in_force::lines(&settings, &origins))
+}
+
+/// The way to buckets alone, for commands that need no server: the mistakes of other settings are none of their business, and
+/// a file that may not be read is none for them.
+pub(in crate::boot) fn backup_access(sources: &Sources<'_>) -> Result<S3Access, Mistakes> {
+    let mut mistakes = Vec::new();
+    let file = file_values(sources, &mut Vec::new());
+    let mut settings = Settings::new(false);
+    let own = |setting: &&Setting| setting.name.starts_with("backup-s3-");
+    for setting in SETTINGS.iter().filter(own) {
+        let sourced = [
+            from_file(&file, setting),
+            from_credential(sources, setting, &mut mistakes),
+            from_variable(sources, setting, &mut mistakes),
+        ];
+        for (place, values) in sourced.into_iter().flatten() {
+            if let Err(mistake) = (setting.apply)(&mut settings, &values) {
+                mistakes.push(format!("{place}: {mistake}"));
+            }
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(settings.backup_access),
+        false => Err(Mistakes(mistakes)),
+    }
 }
 
 fn read_with_origins(sources: &Sources<'_>) -> Result<(Settings, Vec<Origin>), Mistakes> {

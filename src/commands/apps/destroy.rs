@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, storage};
 use crate::events::Subject;
 use crate::model::{App, AppName, Kind, Permission, Problem};
 
@@ -16,7 +16,7 @@ const DEPLOYS: usize = 10_000;
 
 /// Destroy an app: its processes, images, repository, config vars and releases
 ///
-/// Asks for the app's name first, unless --force is given.
+/// Asks for the app's name first, unless --force is given. Folders of the storage (`storage:list APP`) stay.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destroy {
@@ -52,7 +52,14 @@ impl Command for Destroy {
             confirm(dialog, &app.name).await?;
         }
         dialog.header(format!("Destroying {}", app.name)).await;
+        let mounts = platform.store.storage_mounts(app.id).await?;
         destroy(platform, app).await?;
+        for mount in mounts {
+            let folder = storage::path(platform, &mount.name);
+            dialog
+                .detail(format!("what it kept stays in {}", folder.display()))
+                .await;
+        }
         Ok(Destroyed {
             name: app.name.clone(),
         })

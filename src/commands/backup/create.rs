@@ -1,7 +1,7 @@
 //! `backup:create`
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::backup::{self, Made};
 use crate::commands::command::Done;
 use crate::commands::{Authorized, Command, Dialog, Format, Platform, page};
 use crate::engine::Stream;
-use crate::model::{Kind, Permission, Problem, Secret};
+use crate::model::{BackupPlace, BucketPlace, Kind, Permission, Problem, Secret, Timestamp};
 
 /// Pieces of the archive that wait for a slow reader, 64 KiB each.
 const WAITING: usize = 8;
@@ -27,10 +27,10 @@ const WAITING: usize = 8;
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
-    /// The file to write, or the folder to write it into, where `mini` is typed
-    #[arg(long, value_name = "FILE|DIR")]
-    #[serde(skip)]
-    pub to: Option<PathBuf>,
+    /// The file to write, or the folder to write it into, where `mini` is typed; or a bucket
+    #[arg(long, value_name = "FILE|DIR|s3://BUCKET/PREFIX")]
+    #[serde(default)]
+    pub to: Option<String>,
     /// The file that has the passphrase in its first line, where `mini` is typed
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -42,10 +42,21 @@ pub struct Create {
 }
 
 impl Create {
+    /// The file or folder that is meant, where `mini` is typed.
+    pub fn file(&self) -> Option<&Path> {
+        let to = self.to.as_deref().filter(|to| !BucketPlace::is_meant(to));
+        to.map(Path::new)
+    }
+
+    /// Whether the server sends it to a bucket.
+    pub fn is_for_bucket(&self) -> bool {
+        self.to.as_deref().is_some_and(BucketPlace::is_meant)
+    }
+
     /// Takes the passphrase from the file that is named, so that it travels with the command. For the program that is typed
     /// where the file is.
     pub fn with_files(mut self) -> Result<Self, Problem> {
-        self.to = None;
+        self.to = self.to.filter(|to| BucketPlace::is_meant(to));
         if let Some(path) = self.passphrase_file.take() {
             let read = passphrase::read_file(&path)?;
             self.passphrase = Some(passphrase::checked(Some(read))?);
@@ -62,7 +73,7 @@ impl Command for Create {
     }
 
     fn needs_stream(&self) -> Option<&'static str> {
-        Some("its answer is the backup itself")
+        (!self.is_for_bucket()).then_some("its answer is the backup itself")
     }
 
     async fn run(
@@ -71,7 +82,11 @@ impl Command for Create {
         _authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Done, Problem> {
-        if self.to.is_some() || self.passphrase_file.is_some() {
+        let bucket = match &self.to {
+            Some(to) if BucketPlace::is_meant(to) => Some(bucket(to)?),
+            _ => None,
+        };
+        if self.file().is_some() || self.passphrase_file.is_some() {
             return Err(Problem::new(
                 Kind::Invalid,
                 "The server does not use files by name",
@@ -79,7 +94,9 @@ impl Command for Create {
                 "Send the backup to a file of yours: `ssh mini backup:create > mini.age`, with the passphrase on standard input",
             ));
         }
-        if dialog.terminal().is_some() || dialog.options().format == Format::Json {
+        if bucket.is_none()
+            && (dialog.terminal().is_some() || dialog.options().format == Format::Json)
+        {
             return Err(Problem::new(
                 Kind::Usage,
                 "A backup is nothing to be shown",
@@ -92,6 +109,9 @@ impl Command for Create {
             None => dialog.ask_secret("Passphrase of the backup").await?,
         };
         let passphrase = passphrase::checked(given)?;
+        if let Some(place) = bucket {
+            return to_bucket(platform, &place, passphrase, dialog).await;
+        }
         let source = platform.backups.source();
         let (sender, mut pieces) = mpsc::channel(WAITING);
         let making = async {
@@ -122,6 +142,65 @@ impl Command for Create {
     }
 }
 
+fn bucket(to: &str) -> Result<BucketPlace, Problem> {
+    to.parse().map_err(|why: String| {
+        let next = "Name a bucket and what stands before the names in it: --to s3://BUCKET/PREFIX";
+        Problem::new(Kind::Invalid, "That is no place for backups", why, next)
+    })
+}
+
+/// Where in a bucket it goes: to a name that ends like an archive, or to one with the moment.
+fn named(place: &BucketPlace, moment: Timestamp) -> (BucketPlace, String) {
+    match place.split() {
+        Some((folder, name)) if name.ends_with(".age") => (folder, name.to_owned()),
+        _ => {
+            let moment = moment.strftime("%Y%m%dT%H%M%SZ");
+            (place.clone(), format!("mini-{moment}.age"))
+        }
+    }
+}
+
+async fn to_bucket(
+    platform: &Platform,
+    place: &BucketPlace,
+    passphrase: Secret,
+    dialog: &mut Dialog,
+) -> Result<Done, Problem> {
+    let (place, name) = named(place, Timestamp::now());
+    let shown = place.with_name(&name).to_string();
+    let backups = platform.backups.clone();
+    let archives = backups.archives(&BackupPlace::Bucket(place))?;
+    if archives
+        .list(&name)
+        .await?
+        .iter()
+        .any(|kept| kept.name == name)
+    {
+        return Err(Problem::new(
+            Kind::Taken,
+            format!("{shown} is there already"),
+            "a backup never takes the place of another",
+            "Give another name, or a prefix without one",
+        ));
+    }
+    // It goes on when the caller leaves.
+    let made = tokio::spawn(async move {
+        let archive = archives.begin(&name).await?;
+        backups.make_at(archive, passphrase).await
+    });
+    let made = made.await.unwrap_or(Err(backup::BackupError::Canceled));
+    let (made, _) = made?;
+    if !dialog.options().quiet {
+        dialog
+            .write(Stream::Stderr, page::header(&summary(&made)))
+            .await;
+    }
+    if dialog.options().format != Format::Json {
+        dialog.write(Stream::Stdout, format!("{shown}\n")).await;
+    }
+    Ok(Done::new())
+}
+
 /// One line about what was made.
 pub(super) fn summary(made: &Made) -> String {
     let apps = match made.apps.len() {
@@ -144,5 +223,23 @@ impl Write for Pipe {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gets_the_name_that_is_given_or_one_with_the_moment() {
+        let moment = "2026-11-21T03:04:05Z".parse().unwrap();
+        let check = |to: &str, expected: &str| {
+            let (place, name) = named(&to.parse().unwrap(), moment);
+            assert_eq!(place.with_name(&name).to_string(), expected);
+        };
+        check("s3://abc/x/y.age", "s3://abc/x/y.age");
+        check("s3://abc/x", "s3://abc/x/mini-20261121T030405Z.age");
+        check("s3://abc", "s3://abc/mini-20261121T030405Z.age");
+        assert!(bucket("s3://X").is_err());
     }
 }

@@ -10,5 +10,5 @@ pub use create::Create;
 pub use inside::{PutBack, Whole};
 pub use passphrase::checked as checked_passphrase;
 pub use passphrase::read_file as read_passphrase_file;
-pub use report::{List, Report, Run};
+pub use report::{KeptAt, List, Report, Run};
 pub use schedule::{Schedule, Unschedule};

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::inside::length;
 use super::schedule::Scheduled;
+use crate::backup::Kept;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{
-    BackupRecord, BackupStanding, BackupStatus, Kind, Permission, Problem, Timestamp,
+    BackupPlace, BackupRecord, BackupStanding, BackupStatus, Kind, Permission, Problem, Timestamp,
 };
 
 /// Report the schedule of backups and how the last went; exit with 1 where there is no good one in time
@@ -88,7 +89,7 @@ impl Output for Reported {
     fn print(&self, page: &mut Page) {
         page.section("backup information");
         if let Some(schedule) = &self.schedule {
-            page.detail(format!("Folder:   {}", schedule.folder));
+            page.detail(format!("Place:    {}", schedule.place));
             page.detail(format!("Rounds:   {}", schedule.rounds()));
             page.detail(format!("Keeps:    {}", schedule.keep));
             page.detail(format!("Next due: {:.0}", schedule.next_at));
@@ -101,15 +102,34 @@ impl Output for Reported {
     }
 }
 
-/// List the backups the server has made by itself, newest first
+/// List the backups the server has made by itself, newest first; or those that are in some place
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct List {}
+pub struct List {
+    /// List the files with backups in a folder of the server or in a bucket, whoever made them
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    #[serde(default)]
+    pub from: Option<BackupPlace>,
+}
 
 /// The backups.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct Listed(Vec<BackupRecord>);
+#[serde(untagged)]
+pub enum Listed {
+    /// Those on record.
+    Made(Vec<BackupRecord>),
+    /// Those in some place, by name.
+    Kept(KeptAt),
+}
+
+/// The archives in some place.
+#[derive(Debug, Serialize)]
+pub struct KeptAt {
+    /// The place.
+    pub place: BackupPlace,
+    /// What is there, by name.
+    pub archives: Vec<Kept>,
+}
 
 impl Command for List {
     type Output = Listed;
@@ -124,27 +144,57 @@ impl Command for List {
         _authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Listed, Problem> {
-        Ok(Listed(platform.store.backups().await?))
+        Ok(match self.from {
+            None => Listed::Made(platform.store.backups().await?),
+            Some(place) => {
+                let archives = platform.backups.archives(&place)?.list("").await?;
+                Listed::Kept(KeptAt { place, archives })
+            }
+        })
     }
 }
 
 impl Output for Listed {
     fn print(&self, page: &mut Page) {
-        if self.0.is_empty() {
-            page.warning("No backups have been made by a schedule");
+        match self {
+            Listed::Made(records) => print_records(records, page),
+            Listed::Kept(kept) => kept.print(page),
         }
-        for record in &self.0 {
-            let found = match (record.status, &record.failure) {
-                (BackupStatus::Failed, Some(why)) => format!("failed: {why}"),
-                (status, _) => status.to_string(),
-            };
-            let bytes = record.bytes.map(length).unwrap_or_default();
+    }
+}
+
+impl Output for KeptAt {
+    fn print(&self, page: &mut Page) {
+        if self.archives.is_empty() {
+            page.warning("No backups are there");
+        }
+        for kept in &self.archives {
+            let at = kept.changed_at.map(|at| format!("{at:.0}"));
             page.line(format!(
-                "{:.0}  {bytes:>9}  {}  {found}",
-                record.started_at,
-                record.folder.join(&record.name).display()
+                "{:20}  {:>9}  {}",
+                at.unwrap_or_default(),
+                length(kept.bytes),
+                self.place.with_name(&kept.name)
             ));
         }
+    }
+}
+
+fn print_records(records: &[BackupRecord], page: &mut Page) {
+    if records.is_empty() {
+        page.warning("No backups have been made by a schedule");
+    }
+    for record in records {
+        let found = match (record.status, &record.failure) {
+            (BackupStatus::Failed, Some(why)) => format!("failed: {why}"),
+            (status, _) => status.to_string(),
+        };
+        let bytes = record.bytes.map(length).unwrap_or_default();
+        page.line(format!(
+            "{:.0}  {bytes:>9}  {}  {found}",
+            record.started_at,
+            record.place.with_name(&record.name)
+        ));
     }
 }
 
@@ -175,7 +225,7 @@ impl Command for Run {
             Problem::new(
                 Kind::NotFound,
                 "No backups are scheduled",
-                "this makes one of them at once, and there is no folder and no passphrase",
+                "this makes one of them at once, and there is no place and no passphrase",
                 "Schedule them (`backup:schedule --to DIR`), or make one by `backup:create`",
             )
         })?;
@@ -192,7 +242,7 @@ impl Output for Ran {
         let record = &self.0;
         page.header(format!(
             "Backed up and verified: {} ({})",
-            record.folder.join(&record.name).display(),
+            record.place.with_name(&record.name),
             record.bytes.map(length).unwrap_or_default()
         ));
     }

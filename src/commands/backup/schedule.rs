@@ -6,9 +6,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::passphrase;
-use crate::backup::prepare_folder;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
+use crate::model::{BackupPlace, BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
 
 /// The shortest round, seconds: each backup is read again, which takes as long as making it.
 const SHORTEST: u32 = 60;
@@ -17,16 +16,17 @@ const LONGEST: u32 = 366 * 24 * 60 * 60;
 
 /// Have the server back itself up
 ///
-/// Into a folder of the server's machine, which had better be another disk or a mounted one of another machine. Each backup
-/// is read whole again after it was made; the newest good ones are kept. The passphrase is asked for, or is the first line of
+/// Into a folder of the server's machine, which had better be another disk or a mounted one of another machine, or into a
+/// bucket of an S3-compatible store, which the settings backup-s3-* lead to. Each backup is read whole again after it was
+/// made; the newest good ones are kept. The passphrase is asked for, or is the first line of
 /// standard input; the server keeps it encrypted. Keep it elsewhere too: without it no backup opens. A new schedule takes the
 /// place of the one before.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// The folder
-    #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
+    /// The folder, from the root, or the bucket
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    pub to: BackupPlace,
     /// From one to the next, such as 24h, 7d or 30m
     #[arg(long, value_name = "TIME", default_value = "24h")]
     #[serde(default = "daily")]
@@ -70,8 +70,8 @@ impl Schedule {
 
 /// A schedule in words.
 #[derive(Debug, Serialize)]
-pub struct Scheduled {
-    pub(super) folder: String,
+pub(super) struct Scheduled {
+    pub(super) place: BackupPlace,
     pub(super) every_seconds: u32,
     pub(super) at: Option<String>,
     pub(super) keep: u32,
@@ -82,7 +82,7 @@ pub struct Scheduled {
 impl Scheduled {
     pub(super) fn of(schedule: &BackupSchedule, next_at: Timestamp) -> Scheduled {
         Scheduled {
-            folder: schedule.folder.display().to_string(),
+            place: schedule.place.clone(),
             every_seconds: schedule.every_seconds,
             at: schedule
                 .at_minute
@@ -112,8 +112,17 @@ fn span(seconds: u32) -> String {
     }
 }
 
+/// A schedule that was set.
+#[derive(Debug, Serialize)]
+pub struct ScheduleSet {
+    #[serde(flatten)]
+    scheduled: Scheduled,
+    /// Whether there was another one before, or none.
+    is_changed: bool,
+}
+
 impl Command for Schedule {
-    type Output = Scheduled;
+    type Output = ScheduleSet;
 
     fn permission(&self) -> Permission {
         Permission::Administer
@@ -124,7 +133,7 @@ impl Command for Schedule {
         platform: &Platform,
         _authorized: &Authorized,
         dialog: &mut Dialog,
-    ) -> Result<Scheduled, Problem> {
+    ) -> Result<ScheduleSet, Problem> {
         if self.passphrase_file.is_some() {
             return Err(Problem::new(
                 Kind::Invalid,
@@ -135,57 +144,66 @@ impl Command for Schedule {
         }
         let every_seconds = seconds(&self.every)?;
         let at_minute = self.at.as_deref().map(minute).transpose()?;
-        if !self.to.is_absolute() {
-            return Err(Problem::new(
-                Kind::Invalid,
-                format!(
-                    "`{}` does not name a folder of the server",
-                    self.to.display()
-                ),
-                "the server makes backups by itself, so the folder is one of its machine, named from the root",
-                "Name it from the root: --to /var/backups/mini",
-            ));
-        }
         let given = match self.passphrase {
             Some(passphrase) => Some(passphrase),
             None => dialog.ask_secret("Passphrase of the backups").await?,
         };
         let passphrase = passphrase::checked(given)?;
-        let folder = self.to.clone();
-        let prepared = tokio::task::spawn_blocking(move || prepare_folder(&folder)).await;
-        if let Ok(Err(error)) = prepared {
+        let archives = platform.backups.archives(&self.to)?;
+        if let Err(error) = archives.prepare().await {
             let problem = Problem::from(error);
-            return Err(Problem {
-                what: format!("Nothing can be written to {}", self.to.display()),
-                next: format!(
-                    "Let the user of the server write there (`chown mini: {}`); under systemd the unit has to allow it too: ReadWritePaths=",
-                    self.to.display()
-                ),
-                ..problem
+            return Err(match &self.to {
+                BackupPlace::Bucket(_) => problem,
+                BackupPlace::Folder(folder) => Problem {
+                    what: format!("Nothing can be written to {}", folder.display()),
+                    next: format!(
+                        "Let the user of the server write there (`chown mini: {}`); under systemd the unit has to allow it too: ReadWritePaths=",
+                        folder.display()
+                    ),
+                    ..problem
+                },
             });
         }
         let schedule = BackupSchedule {
-            folder: self.to,
+            place: self.to,
             every_seconds,
             at_minute,
             keep: self.keep,
             passphrase,
             since: Timestamp::now(),
         };
-        let next_at = schedule.due(&[]);
-        let scheduled = Scheduled::of(&schedule, next_at);
+        // The same again is no new beginning: the next one stays due when it was.
+        if let Some(before) = platform.store.backup_schedule().await?
+            && before.is_same_as(&schedule)
+        {
+            let next_at = before.due(&platform.store.backups().await?);
+            return Ok(ScheduleSet {
+                scheduled: Scheduled::of(&before, next_at),
+                is_changed: false,
+            });
+        }
+        let scheduled = Scheduled::of(&schedule, schedule.due(&[]));
         platform.backups.set_schedule(Some(schedule)).await?;
-        Ok(scheduled)
+        Ok(ScheduleSet {
+            scheduled,
+            is_changed: true,
+        })
     }
 }
 
-impl Output for Scheduled {
+impl Output for ScheduleSet {
     fn print(&self, page: &mut Page) {
-        page.header(format!("Backups go to {}, {}", self.folder, self.rounds()));
-        page.detail(format!("the {} newest good ones are kept", self.keep));
+        let scheduled = &self.scheduled;
+        page.header(format!(
+            "Backups go to {}, {}{}",
+            scheduled.place,
+            scheduled.rounds(),
+            if self.is_changed { "" } else { ", as before" }
+        ));
+        page.detail(format!("the {} newest good ones are kept", scheduled.keep));
         page.detail(format!(
             "the next one is due {:.0}; `backup:report` says how it went",
-            self.next_at
+            scheduled.next_at
         ));
     }
 }

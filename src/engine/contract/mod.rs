@@ -100,6 +100,7 @@ impl Bench<'_> {
             environment: ConfigVars::new(),
             limits: LIMITS,
             stop_grace: Duration::from_secs(5),
+            mounts: Vec::new(),
         })
     }
 
@@ -145,6 +146,7 @@ impl Bench<'_> {
             limits: LIMITS,
             terminal: None,
             has_stdin: false,
+            mounts: Vec::new(),
         }
     }
 

@@ -1,14 +1,16 @@
 //! What every container of ours looks like: its hardening, its limits and its log.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use crate::engine::{Limits, TerminalSize};
-use crate::model::ConfigVars;
+use crate::engine::{EngineError, Limits, TerminalSize, ensure_folder};
+use crate::model::{ConfigVars, StorageMount};
 
 /// The capabilities a container keeps of Docker's fourteen. Each is one that images in common use need while they start
 /// as root:
@@ -41,6 +43,7 @@ pub(super) struct Container<'a> {
     pub(super) alias: Option<String>,
     pub(super) stop_timeout_seconds: Option<i64>,
     pub(super) attached: Option<Attached>,
+    pub(super) mounts: Vec<Mount>,
 }
 
 /// How a one-off container's ends are set up.
@@ -78,6 +81,7 @@ impl Container<'_> {
             tty: Some(terminal.is_some()),
             host_config: Some(HostConfig {
                 network_mode: Some(self.network.to_owned()),
+                mounts: (!self.mounts.is_empty()).then_some(self.mounts),
                 // Only engines from API 1.42 on read it; the others get a resize after the start.
                 console_size: terminal
                     .map(|size| vec![usize::from(size.rows), usize::from(size.columns)]),
@@ -89,6 +93,38 @@ impl Container<'_> {
             ..ContainerCreateBody::default()
         }
     }
+}
+
+/// Folders of the storage as a container sees them. One that is missing, as after a restore without it, is made empty: Docker
+/// would refuse the container, and the app is worth more than a folder that it can fill again.
+///
+/// # Errors
+/// `Refused` where it cannot be made.
+pub(super) async fn mounts(
+    storage: &Path,
+    mounts: &[StorageMount],
+) -> Result<Vec<Mount>, EngineError> {
+    let mut all = Vec::new();
+    for mount in mounts {
+        let source = storage.join(mount.name.as_str());
+        let (name, made) = (&mount.name, source.clone());
+        let ensured = tokio::task::spawn_blocking(move || ensure_folder(&made)).await;
+        let ensured = ensured.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()));
+        let is_new = ensured.map_err(|error| EngineError::Refused {
+            said: format!("the folder of the storage `{name}` cannot be made: {error}"),
+        })?;
+        if is_new {
+            tracing::warn!(%name, "a folder of the storage was missing, and was made empty");
+        }
+        all.push(Mount {
+            target: Some(mount.target.to_string()),
+            source: Some(source.display().to_string()),
+            typ: Some(MountType::BIND),
+            read_only: Some(mount.is_read_only),
+            ..Mount::default()
+        });
+    }
+    Ok(all)
 }
 
 fn hardened(limits: Limits) -> HostConfig {

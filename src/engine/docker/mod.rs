@@ -31,6 +31,7 @@ pub use subnets::{InvalidSubnet, Subnet};
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct DockerSettings {
     pub instance: String,
     /// Out of which range the networks of apps are cut, 64 addresses each.
     pub network_pool: Subnet,
+    /// The folder with the folders that containers may see.
+    pub storage: PathBuf,
 }
 
 impl DockerSettings {
@@ -65,6 +68,7 @@ impl DockerSettings {
             socket: None,
             instance: instance.into(),
             network_pool: Subnet::DEFAULT_POOL,
+            storage: PathBuf::from("/nonexistent"),
         }
     }
 }
@@ -77,6 +81,7 @@ pub struct DockerEngine {
 
 struct Inner {
     instance: String,
+    storage: PathBuf,
     connection: Connection,
     networks: Networks,
     /// The ENTRYPOINT of images seen.
@@ -96,12 +101,14 @@ impl DockerEngine {
             socket,
             instance,
             network_pool,
+            storage,
         } = settings;
         Self {
             inner: Arc::new(Inner {
                 connection: Connection::new(socket),
                 networks: Networks::new(&instance, network_pool),
                 instance,
+                storage,
                 entrypoints: Mutex::default(),
                 seen: Seen::default(),
                 unwatched: Mutex::default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerCreateResponse;
+use bollard::models::{ContainerCreateResponse, Mount};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
     WaitContainerOptions,
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::attach::{Output, attach};
-use super::container::{Attached, Container};
+use super::container::{self, Attached, Container};
 use super::errors::About;
 use super::processes::forced_removal;
 use super::{Inner, labels, random_word};
@@ -44,7 +44,8 @@ impl Inner {
             .await?;
         let about = About::Start(spec.image.as_str());
 
-        let mut lease = Lease::create(&docker, &self.instance, spec, &network);
+        let mounts = container::mounts(&self.storage, &spec.mounts).await?;
+        let mut lease = Lease::create(&docker, &self.instance, spec, &network, mounts);
         let id = lease
             .id()
             .await
@@ -194,7 +195,13 @@ struct Lease {
 }
 
 impl Lease {
-    fn create(docker: &Docker, instance: &str, spec: &OneOffSpec, network: &str) -> Self {
+    fn create(
+        docker: &Docker,
+        instance: &str,
+        spec: &OneOffSpec,
+        network: &str,
+        mounts: Vec<Mount>,
+    ) -> Self {
         let name = format!("{}.{}.{}.{instance}", spec.app, spec.purpose, random_word());
         let mut labels = labels::of_app(instance, &spec.app, spec.purpose);
         labels.insert(labels::RELEASE.to_owned(), spec.release.0.to_string());
@@ -211,6 +218,7 @@ impl Lease {
                 has_stdin: spec.has_stdin,
                 terminal: spec.terminal,
             }),
+            mounts,
         }
         .request();
         let options = CreateContainerOptionsBuilder::default().name(&name).build();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mini::access_log::AccessLogs;
-use mini::backup::{Backups, Source};
+use mini::backup::{Backups, S3Access, Source};
 use mini::commands::{self, Platform, ServerFacts, Session};
 use mini::deploy::{DeployParts, DeploySettings, Deploys, DiskFloor};
 use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
@@ -129,12 +129,13 @@ impl House {
                 versions: None,
             },
         });
-        let backups = Backups::new(Source {
+        let source = Source {
             data_dir: folder.path().to_owned(),
             store: store.clone(),
             repositories: repositories.clone(),
             settings_file: None,
-        });
+        };
+        let backups = Backups::new(source, S3Access::default());
         let facts = ServerFacts {
             data_dir: folder.path().to_owned(),
             settings_file: None,

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::process::Signal;
+
 use crate::docker::Instance;
 use crate::repository::Repository;
 use crate::server::Server;
 use crate::wait::wait_until;
 
-/// How often each of the two is killed.
-const KILLS: u32 = 10;
+/// How often each of them is killed.
+const KILLS: u32 = 20;
 
 fn passphrase(server: &Server) -> String {
     let path = server.scratch().join("passphrase");
@@ -194,6 +196,7 @@ fn a_power_cut_in_a_backup_loses_nothing() {
     let whole = begun.elapsed();
     let folder = server.scratch().join("to");
     std::fs::create_dir(&folder).unwrap();
+    let mut outcomes = Vec::new();
     for number in 0..KILLS {
         let to = folder.join(format!("{number}.age")).display().to_string();
         let create = [
@@ -205,21 +208,100 @@ fn a_power_cut_in_a_backup_loses_nothing() {
         ];
         let creating = server.mini_begin(&create);
         std::thread::sleep(some_moment(whole));
-        server.kill();
+        // The server, or whoever asked for the backup.
+        let is_server = number % 2 == 0;
+        if is_server {
+            server.kill();
+        } else {
+            creating.signal(Signal::KILL);
+        }
         let created = creating.finish();
-        server.launch();
+        if is_server {
+            server.launch();
+        }
         server.wait_for_version("blog", "one");
+        if !is_server {
+            // The server sees by and by that nobody reads any more.
+            wait_until("the working folder to be gone", || {
+                names(&server.data_dir().join("backup")).is_empty()
+            });
+            let looks_whole = Path::new(&to).exists();
+            outcomes.push(format!("client, looks whole: {looks_whole}"));
+            if looks_whole {
+                let verify = ["backup:verify", &to, "--passphrase-file", &passphrase];
+                server.mini(&verify).succeeds();
+            }
+            continue;
+        }
         assert_eq!(
             names(&server.data_dir().join("backup")),
             Vec::<String>::new()
         );
-        assert!(!names(&folder).iter().any(|name| name.ends_with(".part")));
+        let part = format!(".{number}.age.part");
+        assert!(!names(&folder).contains(&part));
         assert_eq!(created.code == 0, Path::new(&to).exists(), "{created}");
+        outcomes.push(format!("server, whole: {}", created.code == 0));
         if created.code == 0 {
             let verify = ["backup:verify", &to, "--passphrase-file", &passphrase];
             server.mini(&verify).succeeds();
         }
     }
+    println!("{}", outcomes.join("\n"));
+}
+
+#[test]
+fn a_power_cut_in_a_backup_of_the_schedule_leaves_no_half_and_no_litter() {
+    let server = Server::start();
+    let passphrase = passphrase(&server);
+    let folder = server.scratch().join("kept");
+    let to = folder.display().to_string();
+    let _repository = Repository::deployed(&server, "blog", "one");
+    let schedule = [
+        "backup:schedule",
+        "--to",
+        &to,
+        "--every",
+        "7d",
+        "--keep",
+        "1000",
+    ];
+    let schedule = [&schedule[..], &["--passphrase-file", &passphrase]].concat();
+    let begun = std::time::Instant::now();
+    server.mini(&schedule).succeeds();
+    wait_until("the first backup", || {
+        server.json(&["backup:list"])[0]["status"] == "verified"
+    });
+    let whole = begun.elapsed();
+    std::fs::write(folder.join(".mini-of-others.age.part"), "x").unwrap();
+    let mut left = 0;
+    for _ in 0..KILLS {
+        let running = server.ssh_begin(&["backup:run"]);
+        std::thread::sleep(some_moment(whole));
+        server.kill();
+        running.finish();
+        let parts = names(&folder);
+        left += parts.iter().filter(|name| name.ends_with(".part")).count() - 1;
+        server.launch();
+        server.wait_for_version("blog", "one");
+        wait_until("the record to be settled", || {
+            server.json(&["backup:list"])[0]["status"] != "running"
+        });
+    }
+    server.ssh(&["backup:run"]).succeeds();
+    let names = names(&folder);
+    let parts = names.iter().filter(|name| name.ends_with(".part"));
+    assert_eq!(parts.collect::<Vec<_>>(), [".mini-of-others.age.part"]);
+    let archives = names.iter().filter(|name| name.ends_with(".age"));
+    let mut whole = 0;
+    for name in archives {
+        let path = folder.join(name).display().to_string();
+        let verify = ["backup:verify", &path, "--passphrase-file", &passphrase];
+        server.mini(&verify).succeeds();
+        whole += 1;
+    }
+    println!(
+        "{KILLS} kills left {left} unfinished files, all gone now, and {whole} archives, all whole"
+    );
 }
 
 #[test]
@@ -244,6 +326,7 @@ fn a_power_cut_in_a_restore_leaves_the_old_or_the_new() {
     assert!(restore(&["--force"]).wait().unwrap().success());
     let whole = begun.elapsed();
     let mut has_app = true;
+    let mut outcomes = Vec::new();
     for number in 0..KILLS {
         // Every second time the data directory is a fresh one.
         let is_fresh = number % 2 == 0 || !has_app;
@@ -260,6 +343,11 @@ fn a_power_cut_in_a_restore_leaves_the_old_or_the_new() {
             .any(|name| name == "mini.db" || name.starts_with(".restore-"));
         assert!(is_there || is_fresh, "{left:?}");
         has_app = is_there;
+        outcomes.push(match (is_fresh, has_app) {
+            (true, true) => "fresh: restored",
+            (true, false) => "fresh: nothing there",
+            (false, _) => "in use: the app is there",
+        });
         server.launch();
         if has_app {
             server.wait_for_version("blog", "one");
@@ -269,6 +357,7 @@ fn a_power_cut_in_a_restore_leaves_the_old_or_the_new() {
         }
         server.kill();
     }
+    println!("{}", outcomes.join("\n"));
     // So that what is in Docker is found and removed.
     assert!(restore(&["--force"]).wait().unwrap().success());
 }

@@ -4,11 +4,9 @@ use std::process::Command;
 
 use crate::docker::docker;
 use crate::gate::Gate;
-use crate::own_docker::OwnDocker;
 use crate::process::{Ran, run, run_with_input};
 use crate::repository::Repository;
 use crate::server::Server;
-use crate::wait::wait_until;
 
 const START: &str = r#"CMD ["python3", "-S", "-E", "-u", "app.py"]"#;
 
@@ -219,67 +217,4 @@ fn pruning_leaves_what_can_serve_again_and_what_is_not_ours() {
     assert_eq!(server.body("pruned", "/"), "version one\n");
     let nothing = server.ssh(&["builds:prune", "pruned"]);
     nothing.says(&["No image is without a release"]).succeeds();
-}
-
-/// What Docker's build cache takes, bytes.
-fn cache_bytes(server: &Server) -> u64 {
-    let pruned = server.json(&["builds:prune", "--dry-run"]);
-    pruned["build_cache"]["bytes"].as_u64().unwrap()
-}
-
-#[test]
-fn a_build_cache_over_its_budget_is_shrunk_and_images_are_left_alone() {
-    // The cache of a Docker is that of all who build with it, so this needs one that nobody else has.
-    let Some(own) = OwnDocker::start() else {
-        println!("SKIPPED: a Docker of the test's own needs root");
-        return;
-    };
-    own.lend("python:3.13-slim");
-    let mut server = Server::new();
-    let [host, pool] = own.environment();
-    let environment = [("DOCKER_HOST", host.1), ("MINI_NETWORK_POOL", pool.1)];
-    server.set_environment(&environment);
-    server.launch();
-    {
-        let repository = with_steps(&server, "shop", "");
-        push_with_cache(&repository, "one", 1);
-        push_with_cache(&repository, "two", 2);
-        let unbounded = cache_bytes(&server);
-        assert!(unbounded > 24 << 20, "{unbounded}");
-        let folder = repository.folder().display().to_string();
-        let build = ["build", "--quiet", "--tag", "foreign:1", &folder];
-        own.docker(&build).succeeds();
-    }
-
-    server.stop();
-    let budget = 8 << 20;
-    let [host, pool] = environment;
-    server.set_environment(&[host, pool, ("MINI_BUILD_CACHE_BUDGET", "8MiB".to_owned())]);
-    server.launch();
-    assert!(cache_bytes(&server) > budget, "it is shrunk after a deploy");
-    let repository = Repository::empty(&server, "shop");
-    repository
-        .git(&["pull", "--quiet", "mini", "main"])
-        .succeeds();
-    push_with_cache(&repository, "three", 3);
-    wait_until("the cache to be shrunk", || cache_bytes(&server) <= budget);
-    own.docker(&["image", "inspect", "foreign:1"]).succeeds();
-    server.ssh(&["rollback", "shop"]).succeeds();
-    server.wait_for_version("shop", "two");
-    server.ssh(&["rollback", "shop", "v1"]).succeeds();
-    server.wait_for_version("shop", "one");
-    server.stop();
-}
-
-/// Of each such push the first stage is in the cache alone, and the last one in the image as well.
-fn push_with_cache(repository: &Repository<'_>, version: &str, byte: u8) {
-    repository.write("version.txt", format!("{version}\n"));
-    repository.write("large", vec![byte; 12 << 20]);
-    let dockerfile = format!(
-        "FROM python:3.13-slim AS first\nCOPY large /large\nCOPY version.txt /\n\
-         FROM python:3.13-slim\nWORKDIR /app\nCOPY --from=first /version.txt .\nCOPY app.py .\n{START}\n"
-    );
-    repository.write("Dockerfile", dockerfile);
-    repository.commit(version);
-    repository.push().succeeds();
 }

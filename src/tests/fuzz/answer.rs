@@ -9,6 +9,9 @@ pub enum Reading {
     Lenient,
 }
 
+/// Why a status is none by every letter, and may be one.
+pub const NO_CLASS: &str = "a status of a class";
+
 /// What can be read of an answer.
 #[derive(Clone, Default, Debug)]
 pub struct Answer {
@@ -167,7 +170,7 @@ fn status_line(line: &[u8], reading: Reading) -> Result<(Vec<u8>, u16), &'static
     }
     match (status, reading) {
         (100..=599, _) | (600..=999, Reading::Lenient) => Ok((version.to_vec(), status)),
-        _ => Err("a status"),
+        _ => Err(NO_CLASS),
     }
 }
 

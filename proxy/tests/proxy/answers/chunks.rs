@@ -33,7 +33,6 @@ async fn chunks() {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn a_connection_is_kept_behind_trailers() {
     let said = chunked("5\r\nhello\r\n0\r\nX-Sum: 7\r\nX-More: \r\n\r\n");
     check(vec![case("7.1.2: trailers", said, Kept(200, "hello"))]).await;
@@ -120,7 +119,6 @@ async fn chunks_that_are_none_end_no_answer() {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn a_line_feed_alone_is_not_waited_upon() {
     let broken = |about, chunks: &str| case(about, chunked(chunks), Broken(200, "hello"));
     check(vec![
@@ -185,7 +183,6 @@ fn trailing(trailers: &str) -> String {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn trailers_that_frame_or_route_are_told_to_nobody() {
     // RFC 9110 section 6.5.1.
     let trailers = "X-Sum: 7\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nHost: evil\r\nConnection: X-Sum\r\n\

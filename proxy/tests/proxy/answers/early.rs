@@ -108,7 +108,6 @@ async fn an_upstream_that_answers_early_and_ends_is_heard() {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn one_that_closes_with_the_body_unread_is_heard() {
     check("Connection: close\r\n", After::Closes).await;
     check("", After::Closes).await;
@@ -120,7 +119,6 @@ async fn over_http2_it_is_heard_as_well() {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn over_http2_one_that_closes_is_heard_as_well() {
     check_http2(&[After::Closes]).await;
 }
@@ -180,6 +178,39 @@ async fn the_rest_of_the_request_is_not_taken_for_the_next_one() {
         "next"
     );
     assert_eq!(app.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_answered_early_is_sent_to_its_end_and_its_connection_goes_on() {
+    let (say, mut said) = mpsc::channel(1);
+    let app = App::raw("one", move |stream, _| {
+        let say = say.clone();
+        async move {
+            let mut stream = BufReader::new(stream);
+            read_head(&mut stream).await;
+            let answer = format!("{TOO_LARGE}\r\ntoo");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let mut body = [0; 10];
+            stream.read_exact(&mut body).await.unwrap();
+            say.send(body).await.unwrap();
+            read_head(&mut stream).await;
+            stream.write_all(super::NEXT.as_bytes()).await.unwrap();
+            until_closed(&mut stream).await;
+        }
+    })
+    .await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\nhello")
+        .await;
+    assert_eq!(Seen::over_http1(&mut client, false).await.status, 413);
+    client.send("world").await;
+    let body = patiently("the body", said.recv()).await.unwrap();
+    assert_eq!(&body, b"helloworld");
+    let next = client.ask("GET /next HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert_eq!(next.body, "next");
+    assert_eq!(app.connections(), 1);
 }
 
 #[tokio::test]

@@ -156,7 +156,6 @@ async fn one_that_ends_with_a_request_on_it_costs_only_those_that_may_not_be_rep
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn one_that_ends_within_an_answer_has_begun_to_answer() {
     for says in [
         "H",

@@ -80,7 +80,6 @@ async fn a_body_in_chunks() {
 }
 
 #[tokio::test]
-#[ignore = "hyper's client does not; wanted of our own"]
 async fn trailers() {
     let chunks = "5\r\nhello\r\n0\r\nX-Sum: 7\r\nX-More:\r\n\r\n";
     check(chunked(chunks).as_bytes(), (200, "hello", 0)).await;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::model::{Kind, Problem};
+use crate::store::NewFile;
 
 /// Where Debian's package manager lists the files of packages.
 const PACKAGES: &str = "/var/lib/dpkg/info";
@@ -84,12 +85,11 @@ fn cannot_write(place: &Path, error: &io::Error) -> Problem {
 
 /// Puts a copy of `from` at `to`, at one moment, on the disk.
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let beside = with_ending(to, ".new");
-    fs::copy(from, &beside)?;
-    fs::set_permissions(&beside, Permissions::from_mode(0o755))?;
-    File::open(&beside)?.sync_all()?;
-    fs::rename(&beside, to)?;
-    File::open(to.parent().unwrap_or(Path::new("/")))?.sync_all()
+    let mut from = File::open(from)?;
+    let mut file = NewFile::begin(to)?;
+    io::copy(&mut from, &mut file)?;
+    file.file().set_permissions(Permissions::from_mode(0o755))?;
+    file.finish()
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o755);
         installed.put_back().unwrap();
         assert_eq!(fs::read_to_string(&place).unwrap(), "old");
-        assert!(!folder.path().join("mini.new").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]
