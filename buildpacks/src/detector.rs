@@ -211,11 +211,31 @@ impl<'a> Detector<'a> {
     /// The plan of a language that was recognised; nothing if its facts say that it is another one after all.
     fn planned(&self, evaluation: Evaluation<'a>) -> Result<Option<Detection>, DetectError> {
         let evaluation = evaluation.look_up()?;
-        if evaluation.is_confirmed()? {
-            self.plan(evaluation).map(Some)
-        } else {
-            Ok(None)
+        if !evaluation.is_confirmed()? {
+            return Ok(None);
         }
+        self.plan_where_it_stands(evaluation).map(Some)
+    }
+
+    /// A directory that is built by itself is detected once more as if it was the repository: a lock file at the root is another's.
+    fn plan_where_it_stands(&self, evaluation: Evaluation<'a>) -> Result<Detection, DetectError> {
+        let buildpack = evaluation.buildpack;
+        let is_member = match &buildpack.root_context {
+            Some(condition) => self.repository.is_alone() || condition.holds(&evaluation)?,
+            None => true,
+        };
+        if is_member {
+            return self.plan(evaluation);
+        }
+        let repository = self.repository.alone()?;
+        let detector = Detector {
+            repository: &repository,
+            procfile: self.procfile.clone(),
+            catalogue: self.catalogue,
+            overrides: self.overrides,
+            options: self.options,
+        };
+        detector.plan(detector.ask(buildpack).look_up()?)
     }
 
     /// The buildpack somebody chose, whatever else would apply.
@@ -228,7 +248,7 @@ impl<'a> Detector<'a> {
                 known: known.map(|buildpack| buildpack.name.clone()).collect(),
             });
         };
-        let mut detection = self.plan(self.ask(buildpack).look_up()?)?;
+        let mut detection = self.plan_where_it_stands(self.ask(buildpack).look_up()?)?;
         let text = format!("{} chooses {}", chosen.origin, chosen.value);
         detection.evidence.insert(0, text);
         Ok(detection)

@@ -252,7 +252,7 @@ impl<'a> Detector<'a> {
             detection.static_root = Some(evaluation.render(root)?);
         }
         let is_from_root = match &buildpack.root_context {
-            Some(condition) => condition.holds(evaluation)?,
+            Some(condition) => !self.repository.is_alone() && condition.holds(evaluation)?,
             None => false,
         };
         if is_from_root {

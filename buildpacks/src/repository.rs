@@ -23,11 +23,14 @@ pub(crate) fn is_skipped_directory(name: &str) -> bool {
 /// A tree with a filtered, sorted file list and a cache of what was read.
 ///
 /// Paths are relative to the directory of the app. One with a `/` in front is relative to the root of the repository, which is
-/// the same where the app is the whole of it: then the `/` is dropped, and a path that was asked for with it is given without.
+/// the same where the app is the whole of it: then the `/` is dropped, and a path that was asked for with it is given without. It is
+/// so, too, in a directory that stands alone; there two `/` in front lead to the root.
 pub(crate) struct Repository<'a> {
     tree: &'a dyn Tree,
     /// The directory of the app with a `/` behind; empty where the app is the whole repository.
     prefix: String,
+    /// Whether the directory is a repository of its own, for all that this language asks.
+    is_alone: bool,
     files: BTreeSet<String>,
     /// The same by the number of `/` in them: most patterns say how many.
     depths: Vec<Vec<String>>,
@@ -103,6 +106,7 @@ impl<'a> Repository<'a> {
         Ok(Self {
             tree,
             prefix,
+            is_alone: false,
             depths,
             sources: RefCell::default(),
             files,
@@ -127,7 +131,10 @@ impl<'a> Repository<'a> {
         reason = "it makes no repository: it says from where the path is seen"
     )]
     pub(crate) fn from_root(&self, path: &str) -> String {
-        match path.strip_prefix('/') {
+        match path.strip_prefix("//").or_else(|| path.strip_prefix('/')) {
+            Some(inside) if self.is_alone && !path.starts_with("//") => {
+                format!("{}{inside}", self.prefix)
+            }
             Some(rooted) => rooted.to_owned(),
             None => format!("{}{path}", self.prefix),
         }
@@ -135,7 +142,8 @@ impl<'a> Repository<'a> {
 
     /// The path if it is there, else the same at the root of the repository: `.nvmrc` of an app in a monorepo.
     pub(crate) fn here_or_at_root(&self, path: &str) -> String {
-        let at_root = format!("/{path}");
+        let root = if self.is_alone { "//" } else { "/" };
+        let at_root = format!("{root}{path}");
         if !self.has(path) && self.has(&at_root) {
             at_root
         } else {
@@ -145,8 +153,11 @@ impl<'a> Repository<'a> {
 
     /// The list a path belongs to, and the path as it stands there.
     fn list_of<'p>(&self, path: &'p str) -> (&BTreeSet<String>, &'p str) {
+        if let Some(rooted) = path.strip_prefix('/').filter(|path| path.starts_with('/')) {
+            return (&self.root_files, rooted);
+        }
         match path.strip_prefix('/') {
-            Some(rooted) if self.prefix.is_empty() => (&self.files, rooted),
+            Some(rooted) if self.prefix.is_empty() || self.is_alone => (&self.files, rooted),
             Some(_) => (&self.root_files, path),
             None => (&self.files, path),
         }
@@ -256,6 +267,18 @@ impl<'a> Repository<'a> {
         Self::in_directory(self.tree, directory)
     }
 
+    /// The same directory as if there was nothing around it. Versions alone are still looked for at the root.
+    pub(crate) fn alone(&self) -> Result<Self, DetectError> {
+        let mut alone = Self::in_directory(self.tree, self.directory())?;
+        alone.is_alone = true;
+        Ok(alone)
+    }
+
+    /// Whether nothing around the directory matters.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone || self.prefix.is_empty()
+    }
+
     /// Source code that is only glanced at: too large or badly encoded files are no error here.
     pub(crate) fn source(&self, path: &str) -> Result<Rc<str>, DetectError> {
         if let Some(known) = self.sources.borrow().texts.get(path) {
@@ -327,6 +350,12 @@ mod tests {
         assert_eq!(&*app.text("/pnpm-lock.yaml").unwrap().unwrap(), "x");
         let error = app.json("package.json").unwrap_err();
         assert_eq!(error.location(), Some(("apps/web/package.json", Some(1))));
+        let alone = app.alone().unwrap();
+        assert!(alone.has("/package.json") && !alone.has("/pnpm-lock.yaml"));
+        assert_eq!(alone.matching("/*.json"), ["package.json"]);
+        assert_eq!(alone.from_root("/package.json"), "apps/web/package.json");
+        assert_eq!(alone.here_or_at_root("pnpm-lock.yaml"), "//pnpm-lock.yaml");
+        assert_eq!(&*alone.text("//pnpm-lock.yaml").unwrap().unwrap(), "x");
         let whole = Repository::new(&tree).unwrap();
         assert_eq!(whole.matching("/pnpm-lock.yaml"), ["pnpm-lock.yaml"]);
         assert_eq!(whole.here_or_at_root("none"), "none");

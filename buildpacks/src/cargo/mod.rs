@@ -2,6 +2,7 @@
 //! .../workspaces.html): which binaries there are, and which one is the app.
 
 mod package;
+mod roots;
 mod workspace;
 
 use std::collections::BTreeSet;
@@ -13,9 +14,10 @@ use crate::repository::Repository;
 use package::Package;
 use workspace::Workspace;
 
-/// `{programs, app, packages, because, others}`: the program that is the app, the packages to build for it and for what the
+/// `{programs, app, packages, because, others, roots}`: the program that is the app, the packages to build for it and for what the
 /// Procfile names, their programs, why it was chosen, and the programs that might have been meant instead (none where the
-/// choice is clear). Nothing where there is no program. `packages` is empty where a plain `cargo build` builds the right ones.
+/// choice is clear). Nothing where there is no program. `packages` is empty where a plain `cargo build` builds the right ones. `roots`
+/// are source files in places of their own that a manifest names.
 ///
 /// # Errors
 /// A manifest of the workspace is broken.
@@ -75,6 +77,7 @@ pub(crate) fn programs(
     };
     Ok(Some(json!({
         "programs": programs, "app": app, "packages": packages, "because": because, "others": others,
+        "roots": roots::unusual(repository),
     })))
 }
 

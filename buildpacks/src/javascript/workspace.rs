@@ -155,7 +155,11 @@ pub(crate) fn value(repository: &Repository<'_>) -> Result<Option<Value>, Detect
         members,
         is_partial,
     } = members(repository)?;
-    let directory = repository.directory();
+    let directory = if repository.is_alone() {
+        ""
+    } else {
+        repository.directory()
+    };
     let app = members.iter().find(|member| member.directory == directory);
     if members.is_empty() || (app.is_none() && !directory.is_empty()) {
         return Ok(None);

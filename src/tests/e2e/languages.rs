@@ -78,6 +78,68 @@ fn main() {
     );
 }
 
+/// Dependencies are built before the source is there, from manifests and empty programs: none of these may be what runs in the end,
+/// and a change of the source leaves that layer as it is.
+#[test]
+fn a_cargo_workspace_whose_dependencies_are_a_layer() {
+    let server = Server::start();
+    let repository = Repository::empty(&server, "layer");
+    repository.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n",
+    );
+    repository.write(
+        "Cargo.lock",
+        "version = 4\n\n[[package]]\nname = \"gate\"\nversion = \"0.1.0\"\ndependencies = [\n \"words\",\n]\n\n\
+         [[package]]\nname = \"words\"\nversion = \"0.1.0\"\n",
+    );
+    repository.write(
+        "crates/gate/Cargo.toml",
+        "[package]\nname = \"gate\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[[bin]]\nname = \"gate\"\npath = \"source/gate.rs\"\n\n\
+         [[bench]]\nname = \"speed\"\nharness = false\n\n[dependencies]\nwords = { path = \"../words\" }\n\n\
+         [lints.rust]\nwarnings = \"deny\"\n",
+    );
+    repository.write("crates/gate/benches/speed.rs", "fn main() {}\n");
+    repository.write(
+        "crates/gate/build.rs",
+        "fn main() {\n    println!(\"cargo::rustc-env=MADE_BY=a build script\");\n}\n",
+    );
+    repository.write(
+        "crates/gate/source/gate.rs",
+        r#"use std::io::{Read, Write};
+
+fn main() {
+    let port = std::env::var("PORT").unwrap();
+    let listener = std::net::TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
+    let body = format!("{} and {}", words::said(), env!("MADE_BY"));
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    }
+}
+"#,
+    );
+    repository.write(
+        "crates/words/Cargo.toml",
+        "[package]\nname = \"words\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    let words = |said: &str| format!("pub fn said() -> &'static str {{\n    \"{said}\"\n}}\n");
+    repository.write("crates/words/src/lib.rs", &words("first words"));
+    repository.commit("The app");
+    let push = repository.push();
+    push.succeeds();
+    push.says(&["COPY --from=manifests /src ./"]);
+    assert_eq!(server.body("layer", "/"), "first words and a build script");
+
+    repository.write("crates/words/src/lib.rs", &words("other words"));
+    repository.commit("Other words");
+    let push = repository.push();
+    push.succeeds();
+    push.says(&["COPY --from=manifests /src ./ (cached)"]);
+    assert_eq!(server.body("layer", "/"), "other words and a build script");
+}
+
 #[test]
 fn a_folder_named_by_a_staticfile_for_an_app_in_the_browser() {
     check(

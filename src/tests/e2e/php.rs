@@ -14,7 +14,7 @@ fn a_composer_app_with_extensions_and_one_page() {
     let body = server.body("php", "/orders/12?page=2");
     assert_eq!(
         body,
-        "greetings from /orders/12?page=2: 1.234,5, pgsql, image/png, 99M, as www-data"
+        "greetings from /orders/12?page=2: 1.234,5, pgsql, image/png, 99M, as www-data, at its port"
     );
     assert_eq!(server.body("php", "/robots.txt"), "User-agent: *\n");
     assert_eq!(server.get("php", "/.env").status, 404);

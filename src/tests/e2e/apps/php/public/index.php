@@ -13,4 +13,4 @@ $user = posix_getpwuid(posix_geteuid())['name'];
 $memory = ini_get('memory_limit');
 
 header('content-type: text/plain');
-echo Acme\Greeting\Greeting::of($_SERVER['REQUEST_URI']), ": $number, $drivers, $image, $memory, as $user";
+echo Acme\Greeting\Greeting::of($_SERVER['REQUEST_URI']), ": $number, $drivers, $image, $memory, as $user, at ", $_ENV['PORT'] === getenv('PORT') ? 'its port' : 'no port';
