@@ -16,6 +16,7 @@ pub mod docker_options;
 pub mod doctor;
 pub mod domains;
 mod door;
+pub mod git;
 pub mod help;
 mod html_page;
 pub mod http_auth;

@@ -25,6 +25,7 @@ mod crashes;
 mod docker;
 mod examples;
 mod gate;
+mod given;
 mod http;
 mod javascript;
 mod keys;
