@@ -1,6 +1,6 @@
 # Every target calls one script; what it does is written there.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test test-provision package bench bench-proxy bench-detect soak fuzz
+.PHONY: help demo demo-stop check test test-provision test-package package bench bench-proxy bench-detect soak fuzz
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s  %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: ## everything: the above, shell scripts, Docker and end-to-end tests, doc 
 
 test-provision: ## the playbooks against a machine made for it: install, push, upgrade under load, uninstall
 	@ansible/test/run
+
+test-package: ## a .deb of a debug build on such a machine: install, push, upgrade under load, remove, purge
+	@.ci/package/try
 
 package: ## the .deb and the archive of a release, for this machine's processor: target/package
 	@.ci/package/run

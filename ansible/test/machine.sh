@@ -3,7 +3,9 @@
 # ansible/test/run and .ci/package/try, from the root of the repository, after .ci/say.sh. Wants `$folder`, a folder for files of the
 # test; gives `$machine`, the container, and `$address`, where it is.
 
-image=mini-test-machine
+# Which Debian it has: trixie or bookworm.
+debian=${MACHINE_DEBIAN:-trixie}
+image=mini-test-machine:$debian
 machine=mini-test-machine-$$
 # Set by git while it runs a hook; they would send our commits into another repository.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
@@ -22,8 +24,9 @@ inside() { docker exec "$machine" "$@"; }
 
 # Starts it, and waits until systemd is up.
 start_machine() {
-    .ci/base-images debian:trixie-slim
-    docker build --quiet --tag "$image" ansible/test >/dev/null
+    # The apps' image as well, which is of trixie.
+    .ci/base-images debian:trixie-slim "debian:$debian-slim"
+    docker build --quiet --build-arg "DEBIAN=$debian" --tag "$image" ansible/test >/dev/null
     arguments=(--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
         --device-cgroup-rule 'a *:* rwm' --cgroupns private --tmpfs /run --tmpfs /run/lock -v /var/lib/docker -v /var/lib/containerd)
     # As much as this machine itself may do, and no more: some sandboxes lack a capability that --privileged asks for.
@@ -35,11 +38,12 @@ start_machine() {
     for index in "${!names[@]}"; do
         if ((bounds >> index & 1)); then arguments+=(--cap-add "${names[index]}"); fi
     done
-    # Today's systemd knows only the unified hierarchy; where the host has the old one, an empty unified one is good enough.
+    # Today's systemd knows only the unified hierarchy; where the host has the old one, an empty unified one is good enough. Mounts
+    # are shared as on a machine, else credentials do not reach services.
     # shellcheck disable=SC2016
     init='if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
         umount /sys/fs/cgroup/*; umount /sys/fs/cgroup; mount -o remount,rw /sys; mount -t cgroup2 none /sys/fs/cgroup
-    fi; exec /sbin/init'
+    fi; mount --make-rshared /; exec /sbin/init'
     docker run --detach --name "$machine" "${arguments[@]}" "$image" sh -c "$init" >/dev/null
     address=$(docker inspect --format '{{.NetworkSettings.IPAddress}}' "$machine")
     until_true 60 "systemd" inside systemctl is-active dbus.socket
@@ -75,4 +79,17 @@ TEXT
     git -C "$folder/app" -c user.name=tester -c user.email=tester@example.com commit --quiet --message one
     GIT_SSH_COMMAND="ssh -i $folder/id $options" git -C "$folder/app" push "ssh://mini@$address:2222/hello" main >"$folder/push.log" 2>&1 ||
         { cat "$folder/push.log" >&2; fail "the push was refused" "$(last_line "$folder/push.log")" "its output is above"; }
+}
+
+# start_laptop: a second container, `$laptop`, with git, an SSH client that has the key $folder/id, and nothing else.
+laptop=mini-test-laptop-$$
+on_laptop() { docker exec --workdir /root "$laptop" "$@"; }
+start_laptop() {
+    docker build --quiet --tag mini-test-laptop - >/dev/null <<'TEXT'
+FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client curl && rm -rf /var/lib/apt/lists/*
+TEXT
+    docker run --detach --init --name "$laptop" mini-test-laptop sleep infinity >/dev/null
+    docker exec --interactive "$laptop" sh -c 'umask 077; mkdir -p /root/.ssh; cat >/root/.ssh/id_ed25519' <"$folder/id"
+    on_laptop sh -c 'printf "Host *\n    StrictHostKeyChecking accept-new\n    BatchMode yes\n" >.ssh/config'
 }

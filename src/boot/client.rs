@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::settings::DATA_DIR;
+use super::settings::{DATA_DIR, home_data_dir};
 use super::{backups, say, terminal};
 use crate::backup::BackupError;
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
@@ -73,7 +73,16 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
 pub(super) fn chosen(data_dir: Option<PathBuf>) -> PathBuf {
     data_dir
         .or_else(|| std::env::var_os("MINI_DATA_DIR").map(PathBuf::from))
+        .or_else(own_data_dir)
         .unwrap_or_else(|| PathBuf::from(DATA_DIR))
+}
+
+/// That of one's own `mini server --dev`, for who is not root and could not use the installed one.
+fn own_data_dir() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    home_data_dir(|name| std::env::var_os(name)).filter(|dir| dir.is_dir())
 }
 
 /// Runs a client to its end.

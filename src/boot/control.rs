@@ -62,6 +62,8 @@ impl Control {
         if let Err(error) = platform.engine.remove_leftovers().await {
             tracing::warn!(%error, "one-off containers of an earlier run could not be removed");
         }
+        // From here on users are told that things are done, which an older mini must not take back.
+        platform.store.trust_schema().await?;
         let listeners = front.kept.listeners(Role::Ssh).map_err(|error| {
             Problem::new(
                 Kind::Unavailable,

@@ -47,7 +47,8 @@ On this machine:
     buildpacks:detect DIR      Say what a folder is and how it would be built and run
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
-Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini.
+Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini,
+or without root of ~/.local/share/mini, where `mini server --dev` keeps its own.
 ";
 
 /// The `mini` program.

@@ -34,6 +34,10 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
     let settings = settings::read(&sources)?;
     log::start(settings.has_json_log);
     make_data_dir(&settings.data_dir)?;
+    let takes_over = flags.get_flag("takeover");
+    if !takes_over {
+        successor::leave_to_newer(&settings.data_dir);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mini")
@@ -46,7 +50,7 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
                 "The machine may be out of threads or memory",
             )
         })?;
-    let served = runtime.block_on(serve(&settings, flags.get_flag("takeover")));
+    let served = runtime.block_on(serve(&settings, takes_over));
     // Blocking reads that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
     served.map(|()| 0)

@@ -1,27 +1,38 @@
 //! A new server in place of this one, started by this one: what `systemctl reload mini` does by SIGUSR2, the signal by which
 //! other servers, too, replace their program while they run.
 //!
-//! The program is the file this one was started from, as it is now: an upgrade puts a new file in its place first. It gets
+//! The program is the one that `mini upgrade` has asked for, else the file this one was started from, as it is now. It gets
 //! the same words and `--takeover`, and everything else goes the way of [`super::takeover`]: as long as it is not ready,
 //! this server goes on.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::systemd;
-use crate::commands::program_of;
-use crate::store::NewFile;
+use crate::commands::{NEXT, program_of};
+use crate::store::{NewFile, Store, StoreError};
 
 /// What became of a new server, for whoever has asked for it: `<data_dir>/run/successor.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub(super) enum Outcome {
+    /// It is to be started.
+    Asked {
+        /// The process that waits for it. Once that is gone, nobody asks any more.
+        by: i32,
+        /// The program, where it is not the one this server was started from.
+        program: Option<PathBuf>,
+    },
     /// It serves, and this server leaves.
     Serves,
     /// It has ended or was never started; this server goes on.
@@ -46,27 +57,74 @@ impl Outcome {
         }
     }
 
-    /// What was written down since [`Outcome::forget`]; `None` as long as it is open.
+    /// What was written down last.
     pub(super) fn read(data_dir: &Path) -> Option<Outcome> {
         serde_json::from_slice(&fs::read(Outcome::file(data_dir)).ok()?).ok()
     }
 
-    /// Forgets what became of an earlier one.
+    /// Forgets what became of an earlier one, and says which program is to be started next; the signal is for the caller
+    /// to send. The folder belongs to the server's user, and who asks may be root: no link in there is followed.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn forget(data_dir: &Path) -> io::Result<()> {
-        match fs::remove_file(Outcome::file(data_dir)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    pub(super) fn ask(data_dir: &Path, program: Option<&Path>) -> io::Result<()> {
+        let asked = Outcome::Asked {
+            by: std::process::id().cast_signed(),
+            program: program.map(Path::to_owned),
+        };
+        let mut file = NewFile::begin(&Outcome::file(data_dir))?;
+        // The server reads it, whatever our own mask is.
+        file.file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.write_all(&serde_json::to_vec(&asked)?)?;
+        file.finish()
     }
+
+    /// The program that somebody waits for now.
+    fn asked(data_dir: &Path) -> Option<PathBuf> {
+        let Some(Outcome::Asked { by, program }) = Outcome::read(data_dir) else {
+            return None;
+        };
+        let is_alive =
+            Pid::from_raw(by).is_some_and(|by| !matches!(test_kill_process(by), Err(Errno::SRCH)));
+        program.filter(|_| is_alive)
+    }
+}
+
+/// Where a server that is newer than this one has served on this data directory, and its upgrade was cut short before it had its
+/// place: that one goes on in this process. Returns if there is no such server, or it cannot be started.
+pub(super) fn leave_to_newer(data_dir: &Path) {
+    let Some(next) = newer(data_dir) else { return };
+    tracing::warn!(
+        program = %next.display(),
+        "an upgrade was cut short, and its databases are of the newer mini, which is started in place of this one; \
+         `mini upgrade` finishes it"
+    );
+    let error = std::process::Command::new(&next)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    tracing::error!(%error, program = %next.display(), "it could not be started");
+}
+
+fn newer(data_dir: &Path) -> Option<PathBuf> {
+    let mut next = program_of("self").ok()?.into_os_string();
+    next.push(NEXT);
+    let next = PathBuf::from(next);
+    if !next.is_file() {
+        return None;
+    }
+    let is_beyond = matches!(Store::check_schema(data_dir), Err(StoreError::Newer { .. }));
+    is_beyond.then_some(next)
 }
 
 /// Starts it. How it fares is written to the log, and as an [`Outcome`].
 pub(super) fn start(data_dir: &Path) {
     systemd::status("");
-    let started = program().and_then(|program| {
+    let program = match Outcome::asked(data_dir) {
+        Some(asked) => Ok(asked),
+        None => program_of("self"),
+    };
+    let started = program.and_then(|program| {
         tracing::info!(program = %program.display(), "starting a new server, which is to take over");
         Command::new(&program)
             .args(words(std::env::args_os().skip(1)))
@@ -101,10 +159,6 @@ pub(super) fn start(data_dir: &Path) {
     });
 }
 
-fn program() -> io::Result<PathBuf> {
-    program_of("self")
-}
-
 /// This server's own words, with `--takeover` if it is not among them.
 fn words(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let takeover = OsStr::new("--takeover");
@@ -126,5 +180,27 @@ mod tests {
         };
         check(&["server", "--dev"], &["server", "--dev", "--takeover"]);
         check(&["server", "--takeover"], &["server", "--takeover"]);
+    }
+
+    #[test]
+    fn a_program_is_asked_for_as_long_as_somebody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("run")).unwrap();
+        let program = Path::new("/usr/local/bin/mini.next");
+        assert_eq!(Outcome::asked(folder.path()), None);
+        Outcome::ask(folder.path(), Some(program)).unwrap();
+        assert_eq!(Outcome::asked(folder.path()).as_deref(), Some(program));
+        Outcome::ask(folder.path(), None).unwrap();
+        assert_eq!(Outcome::asked(folder.path()), None);
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = Outcome::Asked {
+            by: ended.id().cast_signed(),
+            program: Some(program.to_owned()),
+        };
+        left.tell(folder.path());
+        assert_eq!(Outcome::asked(folder.path()), None);
+        Outcome::Serves.tell(folder.path());
+        assert_eq!(Outcome::asked(folder.path()), None);
     }
 }

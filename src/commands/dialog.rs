@@ -175,6 +175,12 @@ impl Dialog {
         Ok(all)
     }
 
+    /// The input itself, for a command that passes it on. Afterwards that of this dialog is at its end.
+    pub fn input(&mut self) -> mpsc::Receiver<Bytes> {
+        let (_, empty) = mpsc::channel(1);
+        std::mem::replace(&mut self.session.stdin, empty)
+    }
+
     /// Resolves when the caller has left.
     pub async fn gone(&self) {
         self.session.output.closed().await;
@@ -182,14 +188,13 @@ impl Dialog {
 
     /// The ends for a one-off process. Afterwards the input of this dialog is at its end.
     pub fn lend(&mut self, with_terminal: bool) -> OneOffIo {
-        let (_, empty) = mpsc::channel(1);
         let resize = if with_terminal {
             self.session.terminal.clone()
         } else {
             watch::channel(None).1
         };
         OneOffIo {
-            stdin: std::mem::replace(&mut self.session.stdin, empty),
+            stdin: self.input(),
             output: self.session.output.clone(),
             resize,
         }

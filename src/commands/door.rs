@@ -96,11 +96,13 @@ pub async fn answer(
 ) -> Result<Value, Problem> {
     if let Some(reason) = command.needs_stream() {
         let name = command.name();
+        // A terminal would end what is sent at the first Ctrl-D in it.
+        let flag = if command.takes_terminal() { "-t " } else { "" };
         return Err(Problem::new(
             Kind::Invalid,
             format!("`{name}` cannot be answered here"),
             reason,
-            format!("Use ssh: `ssh -t mini {name} ...`"),
+            format!("Use ssh: `ssh {flag}mini {name} ...`"),
         ));
     }
     let options = Options {

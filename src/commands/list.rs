@@ -7,8 +7,8 @@ use super::command::{Command, Output};
 use super::options::Format;
 use super::{
     Authorized, Dialog, Page, Platform, apps, backup, builder, buildpacks, builds, certs, checks,
-    config, docker_options, doctor, domains, help, http_auth, logs, maintenance, ports, proxy, ps,
-    redirects, releases, repo, rollback, routes, run, ssh_keys, storage, url, urls, version,
+    config, docker_options, doctor, domains, git, help, http_auth, logs, maintenance, ports, proxy,
+    ps, redirects, releases, repo, rollback, routes, run, ssh_keys, storage, url, urls, version,
 };
 use crate::model::{Permission, Problem};
 
@@ -158,6 +158,7 @@ commands! {
     "config:unset" => ConfigUnset(config::Unset),
     "docker-options:add" => DockerOptionsAdd(docker_options::Add),
     "docker-options:clear" => DockerOptionsClear(docker_options::Clear),
+    "docker-options:list" => DockerOptionsList(docker_options::List),
     "docker-options:remove" => DockerOptionsRemove(docker_options::Remove),
     "docker-options:report" or "docker-options" => DockerOptionsReport(docker_options::Report),
     "doctor" => Doctor(doctor::Doctor),
@@ -173,6 +174,9 @@ commands! {
     "domains:reset" => DomainsReset(domains::Reset),
     "domains:set" => DomainsSet(domains::Set),
     "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
+    "git:from-archive" => GitFromArchive(git::FromArchive),
+    "git:from-image" => GitFromImage(git::FromImage),
+    "git:load-image" => GitLoadImage(git::LoadImage),
     "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
     "http-auth:off" or "http-auth:disable" => HttpAuthOff(http_auth::Off),
     "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
@@ -241,6 +245,8 @@ impl AnyCommand {
                     | AnyCommand::AppsDestroy(_)
                     | AnyCommand::BackupCreate(_)
                     | AnyCommand::BackupSchedule(_)
+                    | AnyCommand::GitFromArchive(_)
+                    | AnyCommand::GitLoadImage(_)
                     | AnyCommand::HttpAuthAddUser(_)
                     | AnyCommand::MaintenanceCustomPage(_)
                     | AnyCommand::ProxyErrorPage(_)

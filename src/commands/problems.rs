@@ -69,6 +69,12 @@ impl From<EngineError> for Problem {
             EngineError::BuildFailed { said, .. } => {
                 Problem::new(Kind::AppFailed, "The build failed", said, "")
             }
+            EngineError::Archive { why } => Problem::new(
+                Kind::Invalid,
+                "The archive cannot be used",
+                why,
+                "Send what `docker save IMAGE` writes: `docker save IMAGE | ssh mini git:load-image APP IMAGE`",
+            ),
             EngineError::Refused { said } => {
                 Problem::new(Kind::Internal, "Docker refused", said, "")
             }

@@ -11,7 +11,7 @@ use super::mask::Mask;
 use super::pipeline::{Built, Detected};
 use super::run::Run;
 use super::slots::{Next, Slot};
-use super::{Deployer, problem};
+use super::{DeploySettings, Deployer, given, problem};
 use crate::engine::{BuildEvent, BuildSpec};
 use crate::model::{ImageId, Kind, Problem};
 
@@ -31,8 +31,11 @@ pub(super) async fn build(
     let detection = &detected.detection;
     require_space(deployer, run).await?;
     let _slot = slot(deployer, run).await;
-    run.header(format!("Building {app} from {}", source_of(detection)))
-        .await;
+    run.header(match detection.builder.strip_prefix(given::BUILDER) {
+        Some(image) => format!("Deploying {app} from the image {image}"),
+        None => format!("Building {app} from {}", source_of(detection)),
+    })
+    .await;
     for line in &detection.evidence {
         run.line(line.clone()).await;
     }
@@ -49,6 +52,7 @@ pub(super) async fn build(
         target: detection.target.clone(),
         memory_limit_bytes: detected.terms.limits.memory_bytes,
         is_without_cache: detected.terms.cache.is_cold,
+        source: given::loaded(&detection.base_images).cloned(),
     };
     let ignored = ignored(&detected)?;
     let dockerfile = without_syntax_line(&detection.dockerfile);
@@ -164,6 +168,11 @@ async fn pull(deployer: &Deployer, run: &Run, image: &str) -> Result<(), Problem
             run.app.name
         )
     };
+    if given::is_loaded(image) {
+        let found = deployer.engine.image(image).await;
+        let found = found.map_err(|error| problem::engine(what(), &error))?;
+        return found.map(drop).ok_or_else(|| given::gone(&run.app.name));
+    }
     let mut lines = deployer
         .engine
         .pull(image)
@@ -200,27 +209,33 @@ async fn slot<'a>(deployer: &'a Deployer, run: &Run) -> Slot<'a> {
 
 /// Refuses to build on a disk that is nearly full, so that what runs keeps room for its logs and data.
 async fn require_space(deployer: &Deployer, run: &Run) -> Result<(), Problem> {
-    let floor = deployer.settings.disk_floor;
-    let places = [deployer.settings.data_dir.clone(), "/var/lib/docker".into()];
-    let scarce =
-        tokio::task::spawn_blocking(move || places.iter().find_map(|place| shortage(place, floor)));
-    match scarce.await {
-        Ok(None) => Ok(()),
-        Ok(Some((free_mib, place))) => Err(Problem::new(
+    match scarcity(&deployer.settings).await {
+        None => Ok(()),
+        Some(why) => Err(Problem::new(
             Kind::Unavailable,
             format!(
                 "{} was not deployed: the disk of the server is nearly full",
                 run.app.name
             ),
-            format!(
-                "{free_mib} MiB are free at {place}; a build needs {} MiB and {} %",
-                floor.bytes >> 20,
-                floor.percent
-            ),
+            why,
             "free some space (`builds:prune` removes what mini no longer needs, `docker system df` shows what is used), then push again",
         )),
-        Err(_) => Err(super::run::lost()),
     }
+}
+
+/// What is missing of the free space that a build needs.
+pub(super) async fn scarcity(settings: &DeploySettings) -> Option<String> {
+    let floor = settings.disk_floor;
+    let places = [settings.data_dir.clone(), "/var/lib/docker".into()];
+    let scarce =
+        tokio::task::spawn_blocking(move || places.iter().find_map(|place| shortage(place, floor)));
+    // Fails only where the server ends.
+    let (free_mib, place) = scarce.await.ok().flatten()?;
+    Some(format!(
+        "{free_mib} MiB are free at {place}; a build needs {} MiB and {} %",
+        floor.bytes >> 20,
+        floor.percent
+    ))
 }
 
 fn shortage(place: &Path, floor: super::DiskFloor) -> Option<(u64, String)> {

@@ -8,7 +8,8 @@ use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 use super::checks::declared_checks;
 use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
-use super::{BuildLimits, Deployer, Deploys};
+use super::{BuildLimits, Deployer, Deploys, given};
+use crate::git::CommitTree;
 use crate::model::{
     App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
     Timestamp,
@@ -32,9 +33,19 @@ impl Deploys {
             .map_err(|error| super::problem::git(&app.name, &error))?;
         let (builder, config) = decided(&self.deployer, app).await?;
         let options = options(&self.deployer, app, &builder, &config);
-        let found = tokio::task::spawn_blocking(move || mini_buildpacks::detect(&tree, &options));
+        let found = tokio::task::spawn_blocking(move || detected(&tree, options));
         found.await.map_err(|_| super::run::lost())
     }
+}
+
+/// What a tree is. Blocks.
+fn detected(tree: &CommitTree, options: Options) -> Result<Detection, DetectError> {
+    let Some(image) = given::image_name(tree) else {
+        return mini_buildpacks::detect(tree, &options);
+    };
+    let mut detection = mini_buildpacks::detect(tree, &given::options_of_image(options))?;
+    given::told(&mut detection, &image);
+    Ok(detection)
 }
 
 /// What was decided about the builds of an app outside of its repository.
@@ -129,7 +140,7 @@ pub(super) async fn detect(
     let terms = terms(deployer, &run.app, &builder, &config)?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
-        let detection = mini_buildpacks::detect(&searched, &options);
+        let detection = detected(&searched, options);
         let directory = detection
             .as_ref()
             .map_or(".", |detection| detection.directory.as_str());

@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod checks;
 mod detect;
+mod given;
 mod http_check;
 mod mask;
 mod pipeline;
@@ -20,6 +21,7 @@ mod route;
 mod run;
 mod slots;
 
+pub use given::{BranchTip, GivenImage};
 pub use prune::Pruned;
 pub use queue::LockOut;
 pub use restore::Restoration;

@@ -101,6 +101,12 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             format!("{error}: something removed it meanwhile"),
             "try again",
         ),
+        EngineError::Archive { why } => Problem::new(
+            Kind::Invalid,
+            what,
+            why.clone(),
+            "send what `docker save IMAGE` writes: `docker save IMAGE | ssh mini git:load-image APP IMAGE`",
+        ),
         EngineError::Refused { said } => Problem::new(
             Kind::Internal,
             what,

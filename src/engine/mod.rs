@@ -12,9 +12,10 @@ mod storage;
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use memory::MemoryEngine;
 pub use spec::{
-    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContextStream, EngineError,
-    EngineVersion, GroupSpec, ImageFacts, Limits, LogLine, LogQuery, LogStream, OneOffIo,
-    OneOffSpec, Process, ProcessId, ProcessState, Stream, TerminalSize,
+    AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContextStream,
+    EngineError, EngineVersion, GroupSpec, ImageFacts, KEPT_PREFIX, KeptImage, Limits, LogLine,
+    LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState, Stream,
+    TerminalSize,
 };
 pub use storage::{STORAGE, ensure_folder};
 
@@ -79,6 +80,23 @@ pub trait ContainerEngine: Send + Sync + 'static {
         reference: &str,
     ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError>;
 
+    /// Asks the registry for an image, also where one of that name is here: the name may stand for another one by now. The
+    /// stream is that of [`ContainerEngine::pull`].
+    async fn fetch(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError>;
+
+    /// Takes one image out of an archive that `docker save` wrote: the one that is called `wanted`. The others are not kept,
+    /// and whatever names the archive brings, no name that was here before stands for another image afterwards.
+    ///
+    /// # Errors
+    /// `Archive` when it is no such archive, ends too early, or has no image of that name.
+    async fn load(&self, archive: ContextStream, wanted: &str) -> Result<KeptImage, EngineError>;
+
+    /// Gives an image that is here a name of ours.
+    async fn keep(&self, image: &ImageId) -> Result<KeptImage, EngineError>;
+
     /// Facts about an image by id or reference; `None` when it is not here.
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError>;
 
@@ -96,6 +114,9 @@ pub trait ContainerEngine: Send + Sync + 'static {
         app: &AppName,
         ids: &[ImageId],
     ) -> Result<Vec<ImageId>, EngineError>;
+
+    /// Whether [`BuildSpec::memory_limit_bytes`] holds here, as far as that is known without a build and from the last one.
+    async fn build_memory(&self) -> BuildMemory;
 
     /// What the cache of the builder takes. Slow where the engine counts everything else as well.
     async fn build_cache(&self) -> Result<BuildCacheUse, EngineError>;

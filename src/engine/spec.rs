@@ -68,6 +68,12 @@ pub enum EngineError {
         /// What the engine said.
         said: String,
     },
+    /// An archive with images is not what it should be.
+    #[error("{why}")]
+    Archive {
+        /// What is wrong with it.
+        why: String,
+    },
     /// Anything else the engine refused.
     #[error("Docker refused: {said}")]
     Refused {
@@ -197,6 +203,8 @@ pub struct BuildSpec {
     pub memory_limit_bytes: Option<u64>,
     /// Whether no step may be taken from the cache.
     pub is_without_cache: bool,
+    /// The name of a kept image that this one is made of ([`KeptImage::name`]): it is kept as long as this one.
+    pub source: Option<String>,
 }
 
 /// A build context: chunks of a tar archive.
@@ -234,7 +242,22 @@ pub struct ImageFacts {
     pub has_command: bool,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// What registries know it by: `name@sha256:...`. None for an image that never was in one.
+    pub digests: Vec<String>,
 }
+
+/// An image that was given a name of ours, so that a build finds it whatever becomes of its other names. Removed with the
+/// last image that was built of it ([`BuildSpec::source`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptImage {
+    /// Its id.
+    pub id: ImageId,
+    /// The name, which begins with [`KEPT_PREFIX`].
+    pub name: String,
+}
+
+/// How the names of kept images begin. No registry is ever asked for one.
+pub const KEPT_PREFIX: &str = "mini-source/";
 
 /// An image of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -248,6 +271,23 @@ pub struct AppImage {
     /// Whether a container was made from it, by whomever.
     #[serde(skip)]
     pub is_used: bool,
+}
+
+/// Whether a limit of memory holds for the steps of builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildMemory {
+    /// It does.
+    Watched {
+        /// What counts it: `cgroups of version 2`.
+        by: String,
+    },
+    /// What they use cannot be seen.
+    Unwatched {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        remedy: String,
+    },
 }
 
 /// What the cache of the builder takes. It is that of all who build with this engine.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::writer::{KEPT_BYTES, KEPT_EVENTS};
 use super::*;
 use crate::model::{Kind, Timestamp};
+use crate::store::{dumped_events, laid_out_events};
 
 fn open() -> (TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
@@ -379,4 +380,44 @@ async fn closing_stores_what_is_queued_and_ends_streams() {
         seqs(&all(&journal, &deploy, 1).await),
         (1..=600).collect::<Vec<_>>()
     );
+}
+
+/// Journals as released minis have left them: the schema, and the database as SQL. Before a release with another schema or other
+/// bodies run `MINI_WRITE_FIXTURE=1 cargo nextest run -p mini events::tests::a_fixture`, and add the file here and to the store's
+/// tests.
+const FIXTURES: [(usize, &str); 2] = [
+    (1, include_str!("fixtures/001.sql")),
+    (2, include_str!("fixtures/002.sql")),
+];
+
+#[tokio::test]
+async fn every_released_journal_reads_as_it_was_written() {
+    for (schema, sql) in FIXTURES {
+        let folder = laid_out_events(sql);
+        let journal = Journal::open(folder.path()).unwrap();
+        let events = all(&journal, &subject(1), 1).await;
+        let found: Vec<EventBody> = events.iter().map(|event| event.body.clone()).collect();
+        assert_eq!(found, bodies(), "schema {schema}");
+        // And it goes on.
+        journal.emit(&subject(2), EventBody::Done).await;
+        assert_eq!(seqs(&all(&journal, &subject(2), 1).await), [1]);
+    }
+}
+
+#[tokio::test]
+async fn a_fixture_is_made_of_a_journal_as_it_is() {
+    let (folder, journal) = open();
+    for body in bodies() {
+        journal.emit(&subject(1), body).await;
+    }
+    journal.close().await;
+    drop(journal);
+    let (schema, sql) = dumped_events(folder.path());
+    let again = laid_out_events(&sql);
+    let journal = Journal::open(again.path()).unwrap();
+    assert_eq!(all(&journal, &subject(1), 1).await.len(), bodies().len());
+    if std::env::var_os("MINI_WRITE_FIXTURE").is_some() {
+        let file = format!("src/events/fixtures/{schema:03}.sql");
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), sql).unwrap();
+    }
 }

@@ -9,12 +9,15 @@ mod detection;
 mod error;
 mod hooks;
 mod large_files;
+mod made;
 mod repositories;
 mod symlink;
 mod tree;
+mod unpacked;
 mod walk;
 
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;
+pub use made::{CommitNote, CommitWriter};
 pub use repositories::{Repositories, TreeLimits};
 pub use tree::CommitTree;

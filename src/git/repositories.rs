@@ -78,6 +78,11 @@ impl Repositories {
         Ok(version.to_owned())
     }
 
+    /// What may be built.
+    pub(super) fn limits(&self) -> TreeLimits {
+        self.limits
+    }
+
     /// Where the repository of an app is, whether or not it exists.
     pub fn path(&self, app: &AppName) -> PathBuf {
         self.root.join(format!("{app}.git"))

@@ -154,7 +154,7 @@ text_enum!(
 text_enum!(
     /// What set a deploy off.
     Trigger, "trigger" {
-        /// `git push`.
+        /// New source: `git push`, or one of the commands that bring it another way (`git:from-image`).
         Push = "push",
         /// A config var changed.
         Config = "config",

@@ -12,6 +12,7 @@ mod certificate;
 mod certificate_order;
 mod check;
 mod deploy;
+mod image_name;
 mod name;
 mod port_mapping;
 mod problem;
@@ -34,6 +35,7 @@ pub use certificate::{
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
+pub use image_name::ImageName;
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,
     ProcessType, ReleaseVersion, StorageName, UserName,

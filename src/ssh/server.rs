@@ -20,6 +20,7 @@ use super::host_key::{self, HostKeyError};
 use super::pushes::Pushes;
 use super::spool::SpoolLimits;
 use super::{SshDoors, SshSettings, connection, hook_socket, unix_socket};
+use crate::commands::own_program;
 use crate::model::AppName;
 
 /// Why the SSH server could not start.
@@ -128,7 +129,7 @@ impl SshServer {
         let local = listen(&run_folder.join(LOCAL_SOCKET))?;
         let program = match settings.program.clone() {
             Some(program) => program,
-            None => std::env::current_exe().map_err(|_| SshError::Path {
+            None => own_program().map_err(|_| SshError::Path {
                 what: "this program",
             })?,
         };

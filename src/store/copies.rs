@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::connection::{self, Durability};
 use super::copy::copy_database;
 use super::lock::DataDirLock;
-use super::{StoreError, migrate};
+use super::{StoreError, migrate, unproven};
 use crate::model::Timestamp;
 
 const FOLDER: &str = "copies";
@@ -43,8 +43,8 @@ struct Copy {
     path: PathBuf,
 }
 
-/// Copies the database file `path`, which has the schema `schema`, and clears away older copies. The copy is on the disk, and was
-/// read whole, when this returns. One that was cut short is replaced by the next.
+/// Copies the database file `path`, which has the schema `schema` and is about to be brought forward, and clears away older copies.
+/// The copy is on the disk, was read whole, and is noted as unproven when this returns. One that was cut short is replaced by the next.
 ///
 /// # Errors
 /// `DiskFull`, `ReadOnly`, `File`, `Damaged`; then there is no new copy, and the older ones are all there.
@@ -55,7 +55,8 @@ pub(super) fn keep(path: &Path, schema: usize) -> Result<(), StoreError> {
     let beside = place.folder.join(UNFINISHED);
     let copied = copy(path, &beside, &place).and_then(|()| {
         let name = place.name("schema", schema, now);
-        place.put(&beside, &place.folder.join(name))
+        place.put(&beside, &place.folder.join(&name))?;
+        unproven::add(&place.folder, &name).map_err(|error| StoreError::file(FOLDER, error))
     });
     if copied.is_err() {
         // What is left of it would only take space; the error is told either way.
@@ -94,6 +95,66 @@ pub(super) fn restore(
     databases: &[(&str, &[&str])],
 ) -> Result<Vec<Restored>, StoreError> {
     let _lock = DataDirLock::take(data_dir)?;
+    go_back(data_dir, databases, |_| true)
+}
+
+/// Puts those databases back that a newer mini has brought forward without ever serving with them, to the copies it made just
+/// before; what needs other copies stays. The caller has the lock.
+///
+/// # Errors
+/// `Damaged`, `DiskFull`, `ReadOnly`, `File`.
+pub(super) fn go_back_unasked(
+    data_dir: &Path,
+    databases: &[(&str, &[&str])],
+) -> Result<(), StoreError> {
+    let names =
+        unproven::names(&data_dir.join(FOLDER)).map_err(|error| StoreError::file(FOLDER, error))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let is_unproven = |copy: &Copy| {
+        let name = copy.path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| names.iter().any(|unproven| unproven == name))
+    };
+    match go_back(data_dir, databases, is_unproven) {
+        Ok(restored) => {
+            for restored in restored {
+                tracing::warn!(
+                    database = restored.database,
+                    schema = restored.schema,
+                    set_aside = restored.set_aside,
+                    "put back to what it was before a newer mini brought it forward, which never served"
+                );
+            }
+            Ok(())
+        }
+        // It is refused when it is opened, with the reason.
+        Err(StoreError::NoCopy { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// See [`super::Store::trust_schema`]; `path` is a database.
+pub(super) fn trust(path: &Path) -> Result<(), StoreError> {
+    unproven::trust(&Place::of(path).folder).map_err(|error| StoreError::file(FOLDER, error))
+}
+
+/// See [`super::Store::doubt_schema`]; `path` is a database.
+pub(super) fn doubt(path: &Path, since: Timestamp) -> Result<bool, StoreError> {
+    let is_meant = |name: &str| {
+        // `mini.schema-10.TIME.db`, in whole seconds.
+        let stem = name.split('.').next().unwrap_or_default();
+        read_name(name, stem, "schema").is_some_and(|(_, at)| at.as_second() >= since.as_second())
+    };
+    unproven::doubt(&Place::of(path).folder, is_meant)
+        .map_err(|error| StoreError::file(FOLDER, error))
+}
+
+fn go_back(
+    data_dir: &Path,
+    databases: &[(&str, &[&str])],
+    may_be_used: impl Fn(&Copy) -> bool,
+) -> Result<Vec<Restored>, StoreError> {
     let mut newer = Vec::new();
     for (database, migrations) in databases {
         let path = data_dir.join(database);
@@ -108,7 +169,7 @@ pub(super) fn restore(
         let copy = place
             .copies()?
             .into_iter()
-            .filter(|copy| copy.schema <= migrations.len())
+            .filter(|copy| copy.schema <= migrations.len() && may_be_used(copy))
             .max_by_key(|copy| (copy.schema, copy.copied_at));
         let Some(copy) = copy else {
             return Err(StoreError::NoCopy {

@@ -90,7 +90,7 @@ pub fn check_database(path: &Path) -> Result<usize, StoreError> {
         return Err(StoreError::Damaged(format!("{name} is missing")));
     }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let version = migrate::version(&connection, migrate::STATE)?;
+    let version = migrate::version(&connection, migrate::state())?;
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
@@ -102,7 +102,7 @@ pub fn check_database(path: &Path) -> Result<usize, StoreError> {
 
 /// The newest schema of `mini.db` that this mini knows.
 pub fn newest_schema() -> usize {
-    migrate::STATE.len()
+    migrate::state().len()
 }
 
 /// What a copy says of an app, without a key: enough to know which commits it needs.

@@ -190,7 +190,7 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     if size <= CHECKED_BYTES {
         connection::check(&connection)?;
     }
-    migrate::bring_forward(&mut connection, path, migrate::EVENTS)?;
+    migrate::bring_forward(&mut connection, path, migrate::events())?;
     Ok(connection)
 }
 

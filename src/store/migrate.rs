@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::{StoreError, copies};
 
-/// Where `mini.db` says which mini brought it to its schema.
+/// Where a database says which mini brought it to its schema.
 const MIGRATED_BY: &str = "migrated_by";
 
 /// The schema of `mini.db`. The schema version, `PRAGMA user_version`, is how many of these were applied.
@@ -28,7 +28,26 @@ pub(super) const STATE: &[&str] = &[
 ];
 
 /// The schema of `events.db`, numbered in the same way.
-pub(super) const EVENTS: &[&str] = &[include_str!("event_migrations/001_initial.sql")];
+pub(super) const EVENTS: &[&str] = &[
+    include_str!("event_migrations/001_initial.sql"),
+    include_str!("event_migrations/002_meta.sql"),
+];
+
+/// The migrations of `mini.db` that this program knows.
+pub(super) fn state() -> &'static [&'static str] {
+    #[cfg(debug_assertions)]
+    return super::next_schema::KNOWN.0;
+    #[cfg(not(debug_assertions))]
+    STATE
+}
+
+/// Those of `events.db`.
+pub(super) fn events() -> &'static [&'static str] {
+    #[cfg(debug_assertions)]
+    return super::next_schema::KNOWN.1;
+    #[cfg(not(debug_assertions))]
+    EVENTS
+}
 
 /// The schema version of a database; 0 for one without any table of ours.
 ///

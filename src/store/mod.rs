@@ -4,7 +4,7 @@
 //! | what `Store` can do | file |
 //! | --- | --- |
 //! | open, close, instance id | `mod`, `open` |
-//! | bring a database forward, keep a copy of what it was, go back to it | `migrate`, `copies` |
+//! | bring a database forward, keep a copy of what it was, go back to it | `migrate`, `copies`, `unproven` |
 //! | apps: create, list, rename, destroy, branch, stop | `apps` |
 //! | domains of apps and of the server | `domains` |
 //! | routes and redirects | `routes` |
@@ -61,6 +61,8 @@ mod maintenance;
 mod migrate;
 mod named_values;
 mod new_file;
+#[cfg(debug_assertions)]
+mod next_schema;
 mod open;
 mod orders;
 mod part;
@@ -77,6 +79,7 @@ mod row;
 mod scale;
 mod seal;
 mod storage;
+mod unproven;
 mod worker;
 
 pub use census::Census;
@@ -92,6 +95,8 @@ pub use part::Part;
 pub use restored::Restoring;
 
 use worker::Worker;
+
+use crate::model::Timestamp;
 
 /// The database of an installation. Cheap to clone; the file closes with [`Store::close`], or by and by when the last
 /// clone is gone.
@@ -138,13 +143,37 @@ impl Store {
     /// # Errors
     /// `InUse` while a server runs; `NoCopy` with nothing changed; `Damaged`, `DiskFull`, `ReadOnly`, `File`.
     pub fn restore_copies(data_dir: &Path) -> Result<Vec<Restored>, StoreError> {
-        copies::restore(
-            data_dir,
-            &[
-                (open::DATABASE, migrate::STATE),
-                (event_log::DATABASE, migrate::EVENTS),
-            ],
-        )
+        copies::restore(data_dir, &databases())
+    }
+
+    /// Whether this mini can read the databases of `data_dir`, after those were put back that a newer mini has brought forward
+    /// without ever serving with them. Blocks.
+    ///
+    /// # Errors
+    /// `Newer`; `InUse` while a server runs; `Damaged`, `DiskFull`, `ReadOnly`, `File`.
+    pub fn check_schema(data_dir: &Path) -> Result<(), StoreError> {
+        open::check_schema(data_dir)
+    }
+
+    /// Says that this mini is about to serve with the databases as they are: if they were brought forward, an older mini
+    /// does not put them back unasked any more.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `DiskFull`, `File`.
+    pub async fn trust_schema(&self) -> Result<(), StoreError> {
+        let path = self.inner.path.clone();
+        tokio::task::spawn_blocking(move || copies::trust(&path))
+            .await
+            .map_err(|_| StoreError::Closed)?
+    }
+
+    /// Has an older mini put the databases back unasked that were brought forward since `since`, although a server has served
+    /// with them; the answer is whether there are any. A server may run on the data directory. Blocks.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `DiskFull`, `File`.
+    pub fn doubt_schema(data_dir: &Path, since: Timestamp) -> Result<bool, StoreError> {
+        copies::doubt(&data_dir.join(open::DATABASE), since)
     }
 
     /// Finishes what is queued, closes the file, and lets another store into the folder. Every later call on any clone
@@ -193,6 +222,17 @@ impl Store {
         self.inner.readers.read(job).await
     }
 }
+
+/// Every database of a data directory, with what this mini knows of it.
+fn databases() -> [(&'static str, &'static [&'static str]); 2] {
+    [
+        (open::DATABASE, migrate::state()),
+        (event_log::DATABASE, migrate::events()),
+    ]
+}
+
+#[cfg(test)]
+pub(crate) use tests::fixtures::{dumped_events, laid_out_events};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::desired::{self, Memory};
 use super::lock::DataDirLock;
 use super::seal::{self, Place, Seal};
 use super::worker::Worker;
-use super::{Inner, NewFile, StoreError, migrate, restored};
+use super::{Inner, NewFile, StoreError, copies, migrate, restored};
 
 pub(super) const DATABASE: &str = "mini.db";
 const INSTANCE: &str = "instance";
@@ -36,14 +36,15 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         .map_err(|error| StoreError::file("the data directory", error))?;
     let lock = DataDirLock::take(data_dir)?;
     restored::finish(data_dir)?;
+    copies::go_back_unasked(data_dir, &super::databases())?;
     let path = data_dir.join(DATABASE);
     refuse_lost(data_dir, &path)?;
 
     let mut writer = connection::open_writer(&path, Durability::Full)?;
     // A newer schema is told first: it may use what our SQLite finds odd.
-    migrate::version(&writer, migrate::STATE)?;
+    migrate::version(&writer, migrate::state())?;
     connection::check(&writer)?;
-    migrate::bring_forward(&mut writer, &path, migrate::STATE)?;
+    migrate::bring_forward(&mut writer, &path, migrate::state())?;
     let (seal, instance) = identify(&mut writer, data_dir)?;
 
     let readers = (0..READERS)
@@ -73,6 +74,23 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         path,
         pages: Arc::default(),
     })
+}
+
+/// See [`super::Store::check_schema`].
+pub(super) fn check_schema(data_dir: &Path) -> Result<(), StoreError> {
+    let _lock = DataDirLock::take(data_dir)?;
+    restored::finish(data_dir)?;
+    let databases = super::databases();
+    copies::go_back_unasked(data_dir, &databases)?;
+    for (name, migrations) in databases {
+        let path = data_dir.join(name);
+        if path.exists() {
+            let connection = connection::open_writer(&path, Durability::Full)?;
+            migrate::version(&connection, migrations)?;
+            connection::close_writer(connection);
+        }
+    }
+    Ok(())
 }
 
 /// A data directory that was in use keeps its `instance` file. To begin anew beside it, as SQLite does with a file that

@@ -15,7 +15,7 @@ use crate::model::{
 mod builder;
 mod certificates;
 mod copies;
-mod fixtures;
+pub(crate) mod fixtures;
 mod opening;
 mod orders;
 mod pipeline;

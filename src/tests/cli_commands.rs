@@ -28,6 +28,8 @@ macro_rules! transcript {
 mod builder;
 #[path = "cli_commands/certs.rs"]
 mod certs;
+#[path = "cli_commands/git.rs"]
+mod git;
 #[path = "cli_commands/ports.rs"]
 mod ports;
 

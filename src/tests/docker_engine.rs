@@ -39,4 +39,6 @@ contract!(
     build_failure_is_told,
     one_off_runs,
     removal_is_whole,
+    archive_is_loaded,
+    other_archives_are_refused,
 );

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::boot::say;
+use crate::commands::NEXT;
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
 
@@ -62,9 +63,11 @@ impl Uninstall {
         self.remove_objects(data_dir)?;
         if !self.keep_program {
             remove_file(&program)?;
-            let mut previous = program.into_os_string();
-            previous.push(".previous");
-            remove_file(Path::new(&previous))?;
+            for ending in [".previous", NEXT] {
+                let mut beside = program.clone().into_os_string();
+                beside.push(ending);
+                remove_file(Path::new(&beside))?;
+            }
         }
         if self.purge {
             for folder in [data_dir, Path::new(SETTINGS)] {

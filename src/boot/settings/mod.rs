@@ -8,6 +8,7 @@ mod sources;
 mod values;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,18 @@ use crate::model::{CheckPolicy, DomainName};
 
 /// Where an installed server keeps its state.
 pub(super) const DATA_DIR: &str = "/var/lib/mini";
+/// Where a user who is not root keeps the state of a server for development: with what else programs keep of that user
+/// (XDG base directory specification, `XDG_DATA_HOME`). `variable` answers for the environment.
+pub(super) fn home_data_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    data.map(|data| data.join("mini"))
+}
+
 /// Where settings are looked for when no other file is named; fine when it is missing.
 pub(super) const FILE: &str = "/etc/mini/mini.toml";
 

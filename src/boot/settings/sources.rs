@@ -74,7 +74,7 @@ pub(in crate::boot) fn flags() -> clap::Command {
             Arg::new("dev")
                 .long("dev")
                 .action(ArgAction::SetTrue)
-                .help("Defaults that need no root: 127.0.0.1, ports 2222, 8080 and 8443, base domain localhost"),
+                .help("Defaults that need no root: 127.0.0.1, ports 2222, 8080 and 8443, base domain localhost, data in ~/.local/share/mini"),
         );
     for setting in SETTINGS.iter().filter(|setting| !setting.is_secret) {
         command = command.arg(
@@ -133,6 +133,10 @@ fn read_with_origins(sources: &Sources<'_>) -> Result<(Settings, Vec<Origin>), M
     let file = file_values(sources, &mut mistakes);
     let dev = is_dev(sources, &file, &mut mistakes);
     let mut settings = Settings::new(dev);
+    if dev && !rustix::process::geteuid().is_root() {
+        let home = super::home_data_dir(|name| (sources.variable)(name));
+        settings.data_dir = home.unwrap_or(settings.data_dir);
+    }
     settings.file = file.is_there.then(|| file.path.clone());
     for setting in SETTINGS {
         let sourced = [
@@ -321,6 +325,9 @@ fn from_credential(
     match (sources.file)(&folder.join(format!("mini.{}", setting.name))) {
         Ok(text) => Some((place, vec![text.trim_end().to_owned()])),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        // In a container systemd 252 may hand nothing over, and leaves a folder that only root enters. Where the secret is needed,
+        // that it is not there is a mistake of its own.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
         Err(error) => {
             mistakes.push(format!("{place}: {error}"));
             None

@@ -223,6 +223,25 @@ fn every_setting_is_a_variable_of_the_ansible_role() {
 }
 
 #[test]
+fn the_own_data_directory_is_where_programs_of_a_user_keep_theirs() {
+    let check = |variables: &[(&str, &str)], expected: Option<&str>| {
+        let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+        let found = home_data_dir(|name| variables.get(name).map(OsString::from));
+        assert_eq!(found.as_deref(), expected.map(Path::new), "{variables:?}");
+    };
+    check(&[("HOME", "/home/me")], Some("/home/me/.local/share/mini"));
+    check(
+        &[("HOME", "/home/me"), ("XDG_DATA_HOME", "/data")],
+        Some("/data/mini"),
+    );
+    check(
+        &[("HOME", "/home/me"), ("XDG_DATA_HOME", "data")],
+        Some("/home/me/.local/share/mini"),
+    );
+    check(&[], None);
+}
+
+#[test]
 fn a_secret_is_taken_from_a_credential_and_nothing_else_is() {
     let flags = flags().try_get_matches_from(["server"]).unwrap();
     let read_with = |variables: &[(&str, &str)], name: &str, content: &str| {
@@ -249,6 +268,21 @@ fn a_secret_is_taken_from_a_credential_and_nothing_else_is() {
     let mistakes = read_with(&variables, name, "???").unwrap_err();
     assert!(mistakes[0].starts_with("the credential mini.acme-eab-hmac-key: "));
     assert!(!mistakes[0].contains("???"), "{mistakes:?}");
+    let read_unreadable = |variables: &[(&str, &str)]| {
+        let variables: BTreeMap<&str, &str> = variables.iter().copied().collect();
+        read(&Sources {
+            flags: &flags,
+            variable: &|name| variables.get(name).map(OsString::from),
+            file: &|path| match path.starts_with("/run/credentials") {
+                true => Err(io::ErrorKind::PermissionDenied.into()),
+                false => Err(io::ErrorKind::NotFound.into()),
+            },
+        })
+        .map_err(|mistakes| mistakes.0)
+    };
+    // systemd 252 in some containers; where the secret is needed, that is said.
+    assert!(read_unreadable(&variables[..1]).is_ok());
+    assert!(read_unreadable(&variables).unwrap_err()[0].contains("bound with both"));
     // Without systemd, and for a setting that is no secret.
     assert!(read_with(&variables[1..], name, "c2VjcmV0").is_err());
     assert!(read_with(&variables[..1], "mini.drain", "1s").is_ok_and(|s| s.drain.as_secs() == 60));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Platform;
 use crate::commands::report::{self, OfEachApp};
+use crate::engine::BuildMemory;
 use crate::model::{App, AppName, Problem};
 
 /// Report the builds of an app and what its images take, or of all apps
@@ -45,6 +46,16 @@ impl OfEachApp for Report {
         report.fact("builds-images", images.len());
         report.fact("builds-images-of-releases", kept.count());
         report.fact("builds-image-bytes", bytes);
+        let limit = platform.store.builder(app.id).await?.memory_limit_bytes();
+        let limit = limit.or(platform.deploys.build_limits().memory_bytes);
+        let held = match (limit, platform.engine.build_memory().await) {
+            (None, _) => "no limit is set".to_owned(),
+            (Some(_), BuildMemory::Watched { .. }) => "held".to_owned(),
+            (Some(_), BuildMemory::Unwatched { why, remedy }) => {
+                format!("does not hold: {why}; {remedy}")
+            }
+        };
+        report.fact("builds-memory-limit", held);
         Ok(report)
     }
 }

@@ -2,11 +2,26 @@
 
 mod add;
 mod clear;
+mod list;
 mod option;
 mod remove;
 mod report;
 
 pub use add::Add;
 pub use clear::Clear;
+pub use list::List;
 pub use remove::Remove;
 pub use report::Report;
+
+use super::Platform;
+use crate::model::{App, Problem};
+
+/// The options of the builds of an app as they are typed, arguments first.
+async fn options_of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {
+    let builder = platform.store.builder(app.id).await?;
+    let arguments = builder.arguments.iter();
+    let arguments = arguments.map(|(name, value)| format!("--build-arg {name}={value}"));
+    let secrets = builder.secrets.iter();
+    let secrets = secrets.map(|(id, env)| format!("--secret id={id},env={env}"));
+    Ok(arguments.chain(secrets).collect())
+}

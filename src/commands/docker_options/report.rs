@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::options_of;
 use crate::commands::Platform;
 use crate::commands::report::{self, OfEachApp};
 use crate::model::{App, AppName, Problem};
@@ -30,12 +31,7 @@ impl OfEachApp for Report {
     }
 
     async fn of(platform: &Platform, app: &App) -> Result<report::Report, Problem> {
-        let builder = platform.store.builder(app.id).await?;
-        let arguments = builder.arguments.iter();
-        let arguments = arguments.map(|(name, value)| format!("--build-arg {name}={value}"));
-        let secrets = builder.secrets.iter();
-        let secrets = secrets.map(|(id, env)| format!("--secret id={id},env={env}"));
-        let options: Vec<String> = arguments.chain(secrets).collect();
+        let options = options_of(platform, app).await?;
         let mut report = report::Report::new(&app.name);
         report.fact("docker-options-build", options.join(" "));
         Ok(report)

@@ -48,7 +48,11 @@ fn finding(host: &Host) -> Option<Finding> {
         (State::Expiring(_), Some(reason)) => {
             (Status::Failed, format!("ends at {until}: {reason}"))
         }
-        (State::Expiring(_), None) => (Status::Warning, format!("ends at {until}")),
+        // Only an authority's is renewed by itself.
+        (State::Expiring(CertificateOrigin::Acme), None) => {
+            (Status::Warning, format!("ends at {until}"))
+        }
+        (State::Expiring(_), None) => (Status::Failed, format!("ends at {until}")),
         (State::Valid(_), Some(reason)) => {
             (Status::Warning, format!("valid until {until}: {reason}"))
         }
@@ -115,6 +119,11 @@ mod tests {
         );
         check(
             State::Expiring(CertificateOrigin::Custom),
+            None,
+            Some((Status::Failed, "ends at 1970-01-01T00:00:00Z")),
+        );
+        check(
+            State::Expiring(acme),
             None,
             Some((Status::Warning, "ends at 1970-01-01T00:00:00Z")),
         );

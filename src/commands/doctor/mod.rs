@@ -1,6 +1,7 @@
 //! `doctor`: whether this machine has what mini needs.
 
 mod backups;
+mod build_memory;
 mod certificates;
 mod clock;
 mod disk;
@@ -104,6 +105,7 @@ impl Command for Doctor {
         for domain in &facts.base_domains {
             findings.push(network::base_domain(domain).await);
         }
+        findings.extend(build_memory::all(platform, authorized).await?);
         findings.push(backups::standing_of(platform).await?);
         findings.extend(images::all(platform, authorized).await?);
         findings.extend(domains::all(platform, authorized).await?);

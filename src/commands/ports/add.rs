@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Ports, change, sorted, tell_addresses};
+use super::{Mapped, Ports, sorted, tell_addresses};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{AppName, Permission, PortMapping, Problem};
 
@@ -43,14 +43,14 @@ impl Command for Add {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Ports, Problem> {
-        let app = authorized.app()?;
-        let before = platform.store.ports(app.id).await?;
+        let mapped = Mapped::of(platform, authorized).await?;
+        let app = mapped.app;
         let asked = sorted(self.ports);
-        let after = sorted([before.as_slice(), &asked].concat());
-        let answer = change(platform, dialog, app, &before, after).await?;
+        let after = sorted([mapped.before.as_slice(), &asked].concat());
+        let answer = mapped.change(dialog, after).await?;
         let mut added = Vec::new();
         for mapping in asked {
-            if before.contains(&mapping) {
+            if mapped.before.contains(&mapping) {
                 dialog
                     .header(format!("Skipping: {mapping} already added to {}", app.name))
                     .await;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Ports, change};
+use super::{Mapped, Ports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{AppName, Permission, Problem};
 
@@ -30,9 +30,9 @@ impl Command for Clear {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Ports, Problem> {
-        let app = authorized.app()?;
-        let before = platform.store.ports(app.id).await?;
-        let answer = change(platform, dialog, app, &before, Vec::new()).await?;
+        let mapped = Mapped::of(platform, authorized).await?;
+        let app = mapped.app;
+        let answer = mapped.change(dialog, Vec::new()).await?;
         dialog
             .header(format!("Cleared ports of {}", app.name))
             .await;

@@ -21,7 +21,7 @@ pub use set::Set;
 
 use serde::Serialize;
 
-use super::{Dialog, Output, Page, Platform, progress};
+use super::{Authorized, Dialog, Output, Page, Platform, progress};
 use crate::model::{App, AppName, DomainName, Kind, PortMapping, Problem};
 use crate::store::StoreError;
 
@@ -36,43 +36,61 @@ impl Output for Ports {
     fn print(&self, _page: &mut Page) {}
 }
 
-/// Gives an app the mappings `after` in place of those it has, `before`; both sorted by their port. Resolves when they are
-/// in force. What cannot be is refused before anything is changed; an app that has to be deployed again for them, and
-/// fails, has its former ones.
-async fn change(
-    platform: &Platform,
-    dialog: &mut Dialog,
-    app: &App,
-    before: &[PortMapping],
-    after: Vec<PortMapping>,
-) -> Result<Ports, Problem> {
-    let new: Vec<PortMapping> = after
-        .iter()
-        .filter(|mapping| !before.contains(mapping))
-        .copied()
-        .collect();
-    conflicts::refuse(platform, app, &after, &new).await?;
-    store(platform, app, before, &after).await?;
-    deploy_again(platform, dialog, app, before, &after).await?;
-    let view = platform.reconciler.wait_for(|_| true).await;
-    for mapping in &new {
-        let why = view
-            .as_ref()
-            .and_then(|view| view.closed_ports.get(&mapping.host_port));
-        if let Some(why) = why {
-            // Somebody took it in the moment between the look and the opening.
-            dialog
-                .warning(format!(
-                    "Port {} is not open yet: {why}; it is tried again",
-                    mapping.host_port
-                ))
-                .await;
-        }
+/// The ports of an app while a command changes them: what all of them begin with.
+struct Mapped<'a> {
+    platform: &'a Platform,
+    app: &'a App,
+    /// As they are, sorted by their port of the host.
+    before: Vec<PortMapping>,
+}
+
+impl<'a> Mapped<'a> {
+    async fn of(platform: &'a Platform, authorized: &'a Authorized) -> Result<Self, Problem> {
+        let app = authorized.app()?;
+        Ok(Self {
+            platform,
+            app,
+            before: platform.store.ports(app.id).await?,
+        })
     }
-    Ok(Ports {
-        app: app.name.clone(),
-        ports: after,
-    })
+
+    /// Gives the app the mappings `after`, sorted as well, in place of those it has. Resolves when they are in force. What
+    /// cannot be is refused before anything is changed; an app that has to be deployed again for them, and fails, has its
+    /// former ones.
+    async fn change(&self, dialog: &mut Dialog, after: Vec<PortMapping>) -> Result<Ports, Problem> {
+        let Self {
+            platform,
+            app,
+            before,
+        } = self;
+        let new: Vec<PortMapping> = after
+            .iter()
+            .filter(|mapping| !before.contains(mapping))
+            .copied()
+            .collect();
+        conflicts::refuse(platform, app, &after, &new).await?;
+        store(platform, app, before, &after).await?;
+        deploy_again(platform, dialog, app, before, &after).await?;
+        let view = platform.reconciler.wait_for(|_| true).await;
+        for mapping in &new {
+            let why = view
+                .as_ref()
+                .and_then(|view| view.closed_ports.get(&mapping.host_port));
+            if let Some(why) = why {
+                // Somebody took it in the moment between the look and the opening.
+                dialog
+                    .warning(format!(
+                        "Port {} is not open yet: {why}; it is tried again",
+                        mapping.host_port
+                    ))
+                    .await;
+            }
+        }
+        Ok(Ports {
+            app: app.name.clone(),
+            ports: after,
+        })
+    }
 }
 
 async fn store(

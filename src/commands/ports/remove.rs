@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Ports, change};
+use super::{Mapped, Ports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{AppName, Permission, PortChoice, PortMapping, Problem};
 
@@ -34,12 +34,12 @@ impl Command for Remove {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Ports, Problem> {
-        let app = authorized.app()?;
-        let before = platform.store.ports(app.id).await?;
+        let mapped = Mapped::of(platform, authorized).await?;
+        let app = mapped.app;
         let is_meant = |mapping: &PortMapping| self.ports.iter().any(|it| it.is_for(*mapping));
         let (removed, after): (Vec<PortMapping>, Vec<PortMapping>) =
-            before.iter().partition(|mapping| is_meant(mapping));
-        let answer = change(platform, dialog, app, &before, after).await?;
+            mapped.before.iter().partition(|mapping| is_meant(mapping));
+        let answer = mapped.change(dialog, after).await?;
         for mapping in &removed {
             dialog
                 .header(format!("Removed {mapping} from {}", app.name))

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Ports, change, sorted, tell_addresses};
+use super::{Mapped, Ports, sorted, tell_addresses};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{AppName, Permission, PortMapping, Problem};
 
@@ -34,10 +34,10 @@ impl Command for Set {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Ports, Problem> {
-        let app = authorized.app()?;
-        let before = platform.store.ports(app.id).await?;
+        let mapped = Mapped::of(platform, authorized).await?;
+        let app = mapped.app;
         let after = sorted(self.ports);
-        let answer = change(platform, dialog, app, &before, after.clone()).await?;
+        let answer = mapped.change(dialog, after.clone()).await?;
         let shown: Vec<String> = after.iter().map(PortMapping::to_string).collect();
         dialog
             .header(format!("Set {} for {}", shown.join(" "), app.name))

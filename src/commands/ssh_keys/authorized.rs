@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{self, Command, Dialog, Output, Page, Platform, program_of};
+use crate::commands::{self, Command, Dialog, Output, Page, Platform, place_of, program_of};
 use crate::model::{Kind, Permission, Problem};
 use crate::store::Store;
 
@@ -59,7 +59,7 @@ impl Authorized {
         })?;
         let command = format!(
             "{} --data-dir {} shell {}",
-            quoted(&program)?,
+            quoted(&place_of(&program))?,
             quoted(data_dir)?,
             key.fingerprint
         );

@@ -3,6 +3,7 @@
 
 mod images;
 mod processes;
+mod sources;
 
 pub use images::{
     build_failure_is_told, build_makes_an_image, missing_image_is_said, removal_is_whole,
@@ -11,6 +12,8 @@ pub use processes::{
     changes_are_told, exit_is_seen, image_command_is_run, log_is_kept, one_off_runs,
     process_lives_and_goes,
 };
+
+pub use sources::{archive_is_loaded, other_archives_are_refused, saved};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,6 +61,7 @@ impl Bench<'_> {
             memory_limit_bytes: None,
             target: None,
             is_without_cache: false,
+            source: None,
         })
     }
 

@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 
 use super::Inner;
 use super::build_progress::Progress;
+use super::cgroups::Cgroups;
 use super::errors::About;
 use super::labels::{self, Kind};
 use super::session;
 use super::step_memory::{LOOK_EVERY, Seen, StepMemory};
 use super::task_stream::TaskStream;
-use crate::engine::{BuildEvent, BuildSpec, ContextStream, EngineError};
+use crate::engine::{BuildEvent, BuildMemory, BuildSpec, ContextStream, EngineError};
 
 /// How long the upload of the context may take: Docker answers only afterwards. The caller has its own limit on a build.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
@@ -75,6 +76,7 @@ impl Inner {
                             }
                             _ => continue,
                         };
+                        self.note_watch(memory.as_ref());
                         let is_end = event.is_err();
                         if events.send(event).await.is_err() || is_end {
                             return;
@@ -107,6 +109,7 @@ impl Inner {
                     }
                 }
             }
+            self.note_watch(memory.as_ref());
             for line in progress.finish() {
                 let _ = events.send(Ok(line)).await;
             }
@@ -123,6 +126,44 @@ impl Inner {
         Ok(TaskStream::spawn_apart(EVENTS_WAITING, feed).boxed())
     }
 
+    /// What is known of whether steps can be watched.
+    pub(super) async fn build_memory(&self) -> BuildMemory {
+        let cgroups = Cgroups::of_system();
+        let version = cgroups.version();
+        // Fails only where the server ends.
+        let trouble = tokio::task::spawn_blocking(move || cgroups.trouble()).await;
+        let last = self
+            .unwatched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match (trouble.ok().flatten(), last.clone()) {
+            (Some((why, remedy)), _) => BuildMemory::Unwatched {
+                why,
+                remedy: remedy.to_owned(),
+            },
+            (None, Some(step)) => BuildMemory::Unwatched {
+                why: format!("of the step `{step}` nothing was seen in the cgroups at /sys/fs/cgroup"),
+                remedy: "let mini run where dockerd does, in the same PID and cgroup namespaces, and not against a Docker of another machine".to_owned(),
+            },
+            (None, None) => BuildMemory::Watched {
+                by: format!("cgroups of version {version}"),
+            },
+        }
+    }
+
+    /// Remembers whether the steps of a build could be watched, where that was seen.
+    fn note_watch(&self, memory: Option<&StepMemory>) {
+        let Some(memory) = memory else { return };
+        let step = memory.unseen().map(str::to_owned);
+        if step.is_none() && !memory.has_found() {
+            return;
+        }
+        *self
+            .unwatched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
     fn build_options(&self, spec: &BuildSpec, session: &str) -> BuildImageOptions {
         let arguments: HashMap<String, String> = spec
             .arguments
@@ -133,15 +174,15 @@ impl Inner {
             Some(target) => BuildImageOptionsBuilder::default().target(target),
             None => BuildImageOptionsBuilder::default(),
         };
+        let mut labels = labels::of_app(&self.instance, &spec.app, Kind::Image.as_str());
+        if let Some(source) = &spec.source {
+            labels.insert(labels::SOURCE.into(), source.clone());
+        }
         options
             .t(&spec.tag)
             .dockerfile(&spec.dockerfile)
             .buildargs(&arguments)
-            .labels(&labels::of_app(
-                &self.instance,
-                &spec.app,
-                Kind::Image.as_str(),
-            ))
+            .labels(&labels)
             .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)

@@ -1,6 +1,6 @@
 //! Images: what is known of one, fetching base images, and removing our own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +83,13 @@ impl Inner {
         if self.image(reference).await?.is_some() {
             return Ok(stream::empty().boxed());
         }
+        self.fetch(reference).await
+    }
+
+    pub(super) async fn fetch(
+        self: Arc<Self>,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
         let docker = self.connection.patient_client(PULL_ANSWER_LIMIT).await?;
         let reference = with_tag(reference);
         let feed = |lines: tokio::sync::mpsc::Sender<_>| async move {
@@ -155,11 +162,14 @@ impl Inner {
             .await
             .map_err(|error| self.connection.error(error, About::Call))?;
         let mut removed = Vec::new();
+        let mut sources = BTreeSet::new();
         for image in images.iter().filter(|image| is_wanted(&image.id)) {
             if self.remove_image(&docker, app, image).await? {
                 removed.extend(image.id.parse::<ImageId>());
+                sources.extend(image.labels.get(labels::SOURCE).cloned());
             }
         }
+        self.release_sources(&docker, sources).await?;
         Ok(removed)
     }
 
@@ -229,11 +239,12 @@ fn facts(image: ImageInspect) -> Option<ImageFacts> {
         exposed_ports,
         has_command: is_given(config.cmd) || is_given(config.entrypoint),
         size_bytes: u64::try_from(image.size.unwrap_or_default()).unwrap_or_default(),
+        digests: image.repo_digests.unwrap_or_default(),
     })
 }
 
 /// A reference with a tag: without one, the API fetches every tag there is.
-fn with_tag(reference: &str) -> String {
+pub(super) fn with_tag(reference: &str) -> String {
     let name = reference.rsplit('/').next().unwrap_or(reference);
     if name.contains([':', '@']) {
         reference.to_owned()

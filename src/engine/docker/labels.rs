@@ -14,6 +14,8 @@ pub(super) const RELEASE: &str = "mini.release";
 pub(super) const PROCESS: &str = "mini.process";
 /// The number of a process within its type.
 pub(super) const INDEX: &str = "mini.index";
+/// The name of the kept image that an image was made of.
+pub(super) const SOURCE: &str = "mini.source";
 /// What a thing is: see [`Kind`].
 pub(super) const KIND: &str = "mini.kind";
 

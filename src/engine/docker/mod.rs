@@ -3,6 +3,7 @@
 mod attach;
 mod build;
 mod build_progress;
+mod cgroups;
 mod changes;
 mod cleaning;
 mod connection;
@@ -20,6 +21,7 @@ mod one_off;
 mod processes;
 mod seen;
 mod session;
+mod sources;
 mod step_memory;
 mod subnets;
 mod task_stream;
@@ -40,9 +42,9 @@ use self::connection::Connection;
 use self::networks::Networks;
 use self::seen::Seen;
 use super::{
-    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream,
-    EngineError, EngineVersion, GroupSpec, ImageFacts, LogQuery, LogStream, OneOffIo, OneOffSpec,
-    Process, ProcessId,
+    AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
+    ContextStream, EngineError, EngineVersion, GroupSpec, ImageFacts, KeptImage, LogQuery,
+    LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
 };
 use crate::model::{AppName, ImageId};
 
@@ -85,6 +87,10 @@ struct Inner {
     /// The ENTRYPOINT of images seen.
     entrypoints: Mutex<HashMap<ImageId, Arc<[String]>>>,
     seen: Seen,
+    /// The step of the last build with a limit of memory that could not be watched.
+    unwatched: Mutex<Option<String>>,
+    /// Held while an archive is taken in, so that two do not put each other's names back.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl DockerEngine {
@@ -105,6 +111,8 @@ impl DockerEngine {
                 storage,
                 entrypoints: Mutex::default(),
                 seen: Seen::default(),
+                unwatched: Mutex::default(),
+                loading: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -180,6 +188,28 @@ impl ContainerEngine for DockerEngine {
         Arc::clone(&self.inner).pull(reference).await
     }
 
+    async fn fetch(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
+        Arc::clone(&self.inner).fetch(reference).await
+    }
+
+    async fn load(&self, archive: ContextStream, wanted: &str) -> Result<KeptImage, EngineError> {
+        // A task of its own, so that the names are put back also when nobody waits any more.
+        let (inner, wanted) = (Arc::clone(&self.inner), wanted.to_owned());
+        let loaded = tokio::spawn(async move { inner.load(archive, &wanted).await });
+        loaded.await.unwrap_or_else(|panic| {
+            Err(EngineError::Refused {
+                said: format!("the archive could not be loaded: {panic}"),
+            })
+        })
+    }
+
+    async fn keep(&self, image: &ImageId) -> Result<KeptImage, EngineError> {
+        self.inner.keep(image).await
+    }
+
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         self.inner.image(reference).await
     }
@@ -198,6 +228,10 @@ impl ContainerEngine for DockerEngine {
         ids: &[ImageId],
     ) -> Result<Vec<ImageId>, EngineError> {
         self.inner.remove_images(app, ids).await
+    }
+
+    async fn build_memory(&self) -> BuildMemory {
+        self.inner.build_memory().await
     }
 
     async fn build_cache(&self) -> Result<BuildCacheUse, EngineError> {

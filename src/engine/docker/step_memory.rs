@@ -9,14 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cgroups::Cgroups;
+
 /// How often is looked.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// After how many looks without a sign of a step it is told that it cannot be watched.
-const LOOKS_UNTIL_TOLD: u32 = 20;
-/// The cgroups of steps: below `docker/buildkit` where Docker keeps cgroups itself; where systemd does, BuildKit makes one
-/// whose name is what was meant as a path for systemd (`buildkit/executor/oci/spec_linux.go`).
-const FOLDER: &str = "docker/buildkit";
-const WITH_SYSTEMD: &str = "system.slice:docker:";
+/// After how many looks without a sign of a step it is told that it cannot be watched. On a busy machine seconds pass between
+/// the name of a step and its first process.
+const LOOKS_UNTIL_TOLD: u32 = 100;
+/// At how many looks apart the places of steps are sought again while one is not found.
+const LOOKS_APART: u32 = 5;
 
 /// What was found out about the steps that run.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,28 +33,26 @@ pub(super) enum Seen {
 /// Watches the steps of one build.
 pub(super) struct StepMemory {
     limit_bytes: u64,
-    cgroups: PathBuf,
-    processes: PathBuf,
+    cgroups: Cgroups,
+    /// Where steps were found.
+    places: Vec<PathBuf>,
+    /// How many looks ago that was.
+    age: u32,
     /// How often a step was looked for in vain; none once it was found.
     looks: HashMap<String, Option<u32>>,
 }
 
 impl StepMemory {
     pub(super) fn new(limit_bytes: u64) -> Self {
-        let memory = Path::new("/sys/fs/cgroup/memory");
-        // With version 1 each resource has a tree of its own.
-        let cgroups = match memory.is_dir() {
-            true => memory,
-            false => Path::new("/sys/fs/cgroup"),
-        };
-        Self::at(limit_bytes, cgroups, Path::new("/proc"))
+        Self::of(limit_bytes, Cgroups::of_system())
     }
 
-    fn at(limit_bytes: u64, cgroups: &Path, processes: &Path) -> Self {
+    fn of(limit_bytes: u64, cgroups: Cgroups) -> Self {
         Self {
             limit_bytes,
-            cgroups: cgroups.to_owned(),
-            processes: processes.to_owned(),
+            cgroups,
+            places: Vec::new(),
+            age: 0,
             looks: HashMap::new(),
         }
     }
@@ -66,15 +65,21 @@ impl StepMemory {
         if running.is_empty() {
             return Seen::Within;
         }
-        for cgroup in self.steps() {
+        self.seek(&running);
+        let steps = self.places.iter().flat_map(|place| Cgroups::steps(place));
+        for cgroup in steps {
             let Some(command) = self.command(&cgroup) else {
                 continue;
             };
             let Some((name, _)) = running.iter().find(|(_, text)| text.contains(&command)) else {
                 continue;
             };
+            // One whose memory nobody counts is as good as not there.
+            let Some(used) = used_bytes(&cgroup) else {
+                continue;
+            };
             self.looks.insert((*name).to_owned(), None);
-            if used_bytes(&cgroup).is_some_and(|used| used > self.limit_bytes) {
+            if used > self.limit_bytes {
                 return Seen::TooMuch((*name).to_owned());
             }
         }
@@ -90,30 +95,36 @@ impl StepMemory {
         Seen::Within
     }
 
-    /// The cgroups of all steps of Docker's builder, ours and others'.
-    fn steps(&self) -> Vec<PathBuf> {
-        let below = folders(&self.cgroups.join(FOLDER));
-        let beside = folders(&self.cgroups).into_iter().filter(|folder| {
-            let name = folder.file_name().unwrap_or_default();
-            name.to_string_lossy().starts_with(WITH_SYSTEMD)
-        });
-        below.into_iter().chain(beside).collect()
+    /// Whether any step was found so far.
+    pub(super) fn has_found(&self) -> bool {
+        self.looks.values().any(Option::is_none)
+    }
+
+    /// A step that was told to be nowhere, and was not found since.
+    pub(super) fn unseen(&self) -> Option<&str> {
+        let is_told = |count: &Option<u32>| count.is_some_and(|count| count >= LOOKS_UNTIL_TOLD);
+        let mut told = self.looks.iter().filter(|(_, count)| is_told(count));
+        told.next().map(|(name, _)| name.as_str())
+    }
+
+    /// Looks for the places of steps: the builder makes them with its first step, and may remove them with its last.
+    fn seek(&mut self, running: &[(&str, String)]) {
+        let is_found = |(name, _): &(&str, String)| self.looks.get(*name) == Some(&None);
+        if !self.places.is_empty() && running.iter().all(is_found) {
+            return;
+        }
+        if self.age == 0 {
+            self.places = self.cgroups.places();
+        }
+        self.age = (self.age + 1) % LOOKS_APART;
     }
 
     /// The command of the first process of a step, as far as it is the same in the Dockerfile: the builder shows a step
     /// with its variables resolved, and the shell has them as they are.
     fn command(&self, cgroup: &Path) -> Option<String> {
-        let inside = folders(cgroup);
-        let mut places = std::iter::once(cgroup).chain(inside.iter().map(PathBuf::as_path));
-        let first = places.find_map(|place| {
-            let processes = fs::read_to_string(place.join("cgroup.procs")).ok()?;
-            processes.lines().find_map(|line| line.parse::<u32>().ok())
-        })?;
-        let words = fs::read(self.processes.join(first.to_string()).join("cmdline")).ok()?;
-        let words = String::from_utf8_lossy(&words).into_owned();
-        let words: Vec<&str> = words.trim_end_matches('\0').split('\0').collect();
+        let words = self.cgroups.command_line(cgroup)?;
         let line = match words.as_slice() {
-            [_shell, "-c", line] => (*line).to_owned(),
+            [_shell, flag, line] if flag == "-c" => line.clone(),
             words => words.join(","),
         };
         let same = line.split('$').next().unwrap_or_default();
@@ -148,14 +159,6 @@ fn used_bytes(cgroup: &Path) -> Option<u64> {
     Some(anonymous.saturating_add(shared.unwrap_or_default()))
 }
 
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,11 +187,8 @@ mod tests {
         }
 
         fn watch(&self) -> StepMemory {
-            StepMemory::at(
-                100,
-                &self.0.path().join("cgroup"),
-                &self.0.path().join("proc"),
-            )
+            let [cgroups, processes] = ["cgroup", "proc"].map(|name| self.0.path().join(name));
+            StepMemory::of(100, Cgroups::at(&cgroups, &processes))
         }
     }
 
@@ -206,11 +206,12 @@ mod tests {
         let v1 = "cache 900\nrss 1\ntotal_cache 900\ntotal_rss 90\ntotal_shmem 11\n";
         check("docker/buildkit/abc", &shell, v1, too_much());
         check(
-            "system.slice:docker:abc",
+            "system.slice/system.slice:docker:abc",
             &shell,
             "anon 101\nfile 1\n",
             too_much(),
         );
+        check("memory/docker/buildkit/abc", &shell, v1, too_much());
         check(
             "docker/buildkit/abc",
             &shell,
@@ -244,5 +245,42 @@ mod tests {
             .collect();
         assert_eq!(told, [LOOKS_UNTIL_TOLD]);
         assert_eq!(watch.look(["[1/2] FROM a"].into_iter()), Seen::Within);
+        assert!(!watch.has_found());
+        assert_eq!(watch.unseen(), Some(STEP));
+        let shell = ["/bin/sh", "-c", "npm ci && echo \"done\""];
+        machine.step("docker/buildkit/abc", 7, &shell, "anon 1\n");
+        for _ in 0..LOOKS_APART {
+            assert_eq!(watch.look([STEP].into_iter()), Seen::Within);
+        }
+        assert!(watch.has_found() && watch.unseen().is_none());
+    }
+
+    #[test]
+    fn a_step_without_figures_is_told_as_one_that_is_nowhere() {
+        let machine = Machine::new();
+        let shell = ["/bin/sh", "-c", "npm ci && echo \"done\""];
+        machine.step("docker/buildkit/abc", 7, &shell, "");
+        let mut watch = machine.watch();
+        let told = (1..=LOOKS_UNTIL_TOLD).map(|_| watch.look([STEP].into_iter()));
+        assert_eq!(told.last(), Some(Seen::Nothing(STEP.to_owned())));
+    }
+
+    #[test]
+    fn a_step_that_begins_later_is_found() {
+        let machine = Machine::new();
+        let mut watch = machine.watch();
+        assert_eq!(watch.look([STEP].into_iter()), Seen::Within);
+        let shell = ["/bin/sh", "-c", "npm ci && echo \"done\""];
+        machine.step(
+            "system.slice/system.slice:docker:abc",
+            7,
+            &shell,
+            "anon 101\n",
+        );
+        let seen: Vec<Seen> = (0..LOOKS_APART)
+            .map(|_| watch.look([STEP].into_iter()))
+            .collect();
+        assert!(seen.contains(&Seen::TooMuch(STEP.to_owned())), "{seen:?}");
+        assert!(watch.has_found());
     }
 }

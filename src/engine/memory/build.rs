@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
 use super::script::{self, Act};
+use super::world::Image;
 use crate::engine::{BuildEvent, BuildSpec, EngineError, ImageFacts};
 use crate::model::ImageId;
 
@@ -15,15 +16,17 @@ pub(super) struct Outcome {
 }
 
 /// Builds from a tar archive. The image's id is made from its content: the same source is the same image.
-pub(super) fn build(spec: &BuildSpec, archive: &[u8]) -> Outcome {
+/// What the image of a `FROM` exposes and runs is that of the new one, where it is among `known`.
+pub(super) fn build(spec: &BuildSpec, archive: &[u8], known: &[Image]) -> Outcome {
     let mut events = Vec::new();
-    let end = play(spec, archive, &mut events);
+    let end = play(spec, archive, known, &mut events);
     Outcome { events, end }
 }
 
 fn play(
     spec: &BuildSpec,
     archive: &[u8],
+    known: &[Image],
     events: &mut Vec<BuildEvent>,
 ) -> Result<ImageFacts, EngineError> {
     let files = files(archive).map_err(|error| failed(None, error.to_string()))?;
@@ -68,7 +71,12 @@ fn play(
                     said: "it is in no registry".to_owned(),
                 });
             }
-            "FROM" => {}
+            "FROM" => {
+                let base = rest.split_whitespace().next().unwrap_or(rest);
+                let base = known.iter().rev().find(|image| image.is_called(base));
+                exposed_ports = base.map_or_else(Vec::new, |base| base.facts.exposed_ports.clone());
+                has_command = base.is_some_and(|base| base.facts.has_command);
+            }
             "CMD" | "ENTRYPOINT" => has_command = true,
             "EXPOSE" => exposed_ports.extend(rest.trim().parse::<u16>()),
             "RUN" => run(rest, name, events)?,
@@ -89,6 +97,7 @@ fn play(
         exposed_ports,
         has_command,
         size_bytes: archive.len() as u64,
+        digests: Vec::new(),
     })
 }
 
@@ -136,7 +145,8 @@ pub(super) fn image_id(content: &impl Hash) -> ImageId {
         .expect("64 hexadecimal digits are an image id")
 }
 
-fn files(archive: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
+/// The files of a tar archive.
+pub(super) fn files(archive: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::MemoryEngine;
 use super::build::image_id;
-use crate::engine::{BuildEvent, EngineError, ImageFacts, ProcessId, Stream};
+use crate::engine::{BuildEvent, BuildMemory, EngineError, ImageFacts, ProcessId, Stream};
 use crate::model::{AppName, ImageId};
 
 impl MemoryEngine {
@@ -69,9 +69,37 @@ impl MemoryEngine {
             exposed_ports: exposed_ports.to_vec(),
             has_command: true,
             size_bytes: 0,
+            digests: vec![digest_of(reference, &id)],
         };
-        self.keep_image(None, reference, facts);
+        self.keep_image(None, reference, facts, None);
         id
+    }
+
+    /// Puts an image here that no registry has.
+    pub fn add_local_image(&self, reference: &str, exposed_ports: &[u16]) {
+        let facts = ImageFacts {
+            id: image_id(&("local", reference)),
+            exposed_ports: exposed_ports.to_vec(),
+            has_command: true,
+            size_bytes: 1 << 20,
+            digests: Vec::new(),
+        };
+        self.keep_image(None, reference, facts, None);
+    }
+
+    /// From now on a name stands for another image in the registry, which `fetch` brings.
+    pub fn publish(&self, reference: &str, exposed_ports: &[u16]) {
+        let mut world = self.world();
+        let number = world.registry.len();
+        let id = image_id(&(reference, number));
+        let facts = ImageFacts {
+            digests: vec![digest_of(reference, &id)],
+            id,
+            exposed_ports: exposed_ports.to_vec(),
+            has_command: true,
+            size_bytes: 1 << 20,
+        };
+        world.registry.push((reference.to_owned(), facts));
     }
 
     /// Puts an image of an app here that no build has made.
@@ -82,13 +110,27 @@ impl MemoryEngine {
             exposed_ports: Vec::new(),
             has_command: true,
             size_bytes: 5 << 20,
+            digests: Vec::new(),
         };
-        self.keep_image(Some(app), reference, facts);
+        self.keep_image(Some(app), reference, facts, None);
         id
+    }
+
+    /// What `build_memory` answers from now on.
+    pub fn set_build_memory(&self, memory: BuildMemory) {
+        self.world().build_memory = Some(memory);
     }
 
     /// What the next build that is not scripted yet says, whatever its context.
     pub fn script_build(&self, events: Vec<Result<BuildEvent, EngineError>>) {
         self.world().builds.push_back(events);
     }
+}
+
+/// What a registry knows an image by.
+fn digest_of(reference: &str, id: &ImageId) -> String {
+    let end = reference.rfind('/').map_or(0, |at| at + 1);
+    let (folder, name) = reference.split_at_checked(end).unwrap_or(("", reference));
+    let name = name.split([':', '@']).next().unwrap_or(name);
+    format!("{folder}{name}@{id}")
 }

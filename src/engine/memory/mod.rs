@@ -3,6 +3,7 @@
 //! It passes the same contract tests as Docker. Commands: `sleep` and anything unknown run on, `exit 3` ends at once,
 //! `echo` writes to the log, see `script`.
 
+mod archive;
 mod build;
 mod controls;
 mod script;
@@ -24,9 +25,9 @@ use tokio_stream::wrappers::WatchStream;
 use self::script::Act;
 use self::world::{Image, World};
 use super::{
-    AppImage, BuildCacheUse, BuildEvent, BuildSpec, Change, ContainerEngine, ContextStream,
-    EngineError, EngineVersion, GroupSpec, ImageFacts, LogLine, LogQuery, LogStream, OneOffIo,
-    OneOffSpec, Process, ProcessId, ProcessState, Stream,
+    AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
+    ContextStream, EngineError, EngineVersion, GroupSpec, ImageFacts, KEPT_PREFIX, KeptImage,
+    LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState, Stream,
 };
 use crate::model::{AppName, ImageId};
 
@@ -205,7 +206,10 @@ impl ContainerEngine for MemoryEngine {
                 })
                 .await;
             let outcome = match archive {
-                Ok(archive) => build::build(&spec, &archive),
+                Ok(archive) => {
+                    let known = engine.world().images.clone();
+                    build::build(&spec, &archive, &known)
+                }
                 Err(error) => {
                     let said = format!("the source could not be sent to the build: {error}");
                     return stream::iter(vec![Err(EngineError::Refused { said })]);
@@ -214,7 +218,7 @@ impl ContainerEngine for MemoryEngine {
             let end = outcome.end.map(|facts| {
                 let id = facts.id.clone();
                 engine.world().cache_bytes += facts.size_bytes;
-                engine.keep_image(Some(&spec.app), &spec.tag, facts);
+                engine.keep_image(Some(&spec.app), &spec.tag, facts, spec.source);
                 BuildEvent::Done(id)
             });
             let events = outcome.events.into_iter().map(Ok);
@@ -242,29 +246,72 @@ impl ContainerEngine for MemoryEngine {
         Ok(stream::iter(lines).boxed())
     }
 
+    async fn fetch(
+        &self,
+        reference: &str,
+    ) -> Result<BoxStream<'static, Result<String, EngineError>>, EngineError> {
+        let published = self.reach()?.registry.clone();
+        let published = published.into_iter().rev();
+        let line = match published.into_iter().find(|(name, _)| name == reference) {
+            Some((name, facts)) => {
+                // The one before has its digest still.
+                self.keep_image(None, &name, facts, None);
+                Ok(format!("Pulling {name}"))
+            }
+            None if build::is_missing(reference) => Err(EngineError::ImageMissing {
+                image: reference.to_owned(),
+                said: "connection refused".to_owned(),
+            }),
+            None => {
+                self.add_image(reference, &[]);
+                Ok(format!("Pulling {reference}"))
+            }
+        };
+        Ok(stream::iter([line]).boxed())
+    }
+
+    async fn load(&self, archive: ContextStream, wanted: &str) -> Result<KeptImage, EngineError> {
+        let archive = archive
+            .try_fold(Vec::new(), |mut all, chunk| async move {
+                all.extend_from_slice(&chunk);
+                Ok(all)
+            })
+            .await;
+        let archive = archive.map_err(|error| EngineError::Archive {
+            why: error.to_string(),
+        })?;
+        let facts = archive::image(&archive, wanted)?;
+        self.reach().map(drop)?;
+        Ok(self.keep_as_ours(facts))
+    }
+
+    async fn keep(&self, image: &ImageId) -> Result<KeptImage, EngineError> {
+        let facts = self.image(image.as_str()).await?;
+        let facts = facts.ok_or_else(|| EngineError::ImageMissing {
+            image: image.to_string(),
+            said: format!("No such image: {image}"),
+        })?;
+        Ok(self.keep_as_ours(facts))
+    }
+
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         let world = self.reach()?;
-        let found = world
-            .images
-            .iter()
-            .rev()
-            .find(|image| image.reference == reference || image.facts.id.as_str() == reference);
+        let mut images = world.images.iter().rev();
+        let found = images.find(|image| image.is_called(reference));
         Ok(found.map(|image| image.facts.clone()))
     }
 
     async fn prune_images(&self, app: &AppName, keep: &[ImageId]) -> Result<usize, EngineError> {
         let mut world = self.reach()?;
-        let before = world.images.len();
         let images = std::mem::take(&mut world.images);
-        world.images = images
-            .into_iter()
-            .filter(|image| {
-                image.app.as_ref() != Some(app)
-                    || keep.contains(&image.facts.id)
-                    || world.is_used(&image.facts.id)
-            })
-            .collect();
-        Ok(before - world.images.len())
+        let (left, removed): (Vec<Image>, Vec<Image>) = images.into_iter().partition(|image| {
+            image.app.as_ref() != Some(app)
+                || keep.contains(&image.facts.id)
+                || world.is_used(&image.facts.id)
+        });
+        world.images = left;
+        world.release_sources(&removed);
+        Ok(removed.len())
     }
 
     async fn images(&self, app: Option<&AppName>) -> Result<Vec<AppImage>, EngineError> {
@@ -294,6 +341,15 @@ impl ContainerEngine for MemoryEngine {
         let keep: Vec<ImageId> = keep.into_iter().map(|image| image.id).collect();
         self.prune_images(app, &keep).await?;
         Ok(removed.into_iter().map(|image| image.id).collect())
+    }
+
+    async fn build_memory(&self) -> BuildMemory {
+        self.world()
+            .build_memory
+            .clone()
+            .unwrap_or_else(|| BuildMemory::Watched {
+                by: "nothing that would be built".to_owned(),
+            })
     }
 
     async fn build_cache(&self) -> Result<BuildCacheUse, EngineError> {
@@ -354,7 +410,12 @@ impl ContainerEngine for MemoryEngine {
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
         self.change(|world| {
             world.processes.retain(|_, held| held.process.app != *app);
-            world.images.retain(|image| image.app.as_ref() != Some(app));
+            let images = std::mem::take(&mut world.images);
+            let (removed, left): (Vec<Image>, Vec<Image>) = images
+                .into_iter()
+                .partition(|image| image.app.as_ref() == Some(app));
+            world.images = left;
+            world.release_sources(&removed);
         })
     }
 
@@ -364,7 +425,21 @@ impl ContainerEngine for MemoryEngine {
 }
 
 impl MemoryEngine {
-    fn keep_image(&self, app: Option<&AppName>, reference: &str, facts: ImageFacts) {
+    fn keep_as_ours(&self, facts: ImageFacts) -> KeptImage {
+        let id = facts.id.clone();
+        let digits = id.as_str().trim_start_matches("sha256:");
+        let name = format!("{KEPT_PREFIX}memory:{}", digits.get(..32).unwrap_or(digits));
+        self.keep_image(None, &name, facts, None);
+        KeptImage { id, name }
+    }
+
+    fn keep_image(
+        &self,
+        app: Option<&AppName>,
+        reference: &str,
+        facts: ImageFacts,
+        source: Option<String>,
+    ) {
         let mut world = self.world();
         world
             .images
@@ -373,6 +448,7 @@ impl MemoryEngine {
             app: app.cloned(),
             reference: reference.to_owned(),
             facts,
+            source,
         });
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::script::{self, Act};
 use crate::engine::{
-    BuildEvent, EngineError, GroupSpec, ImageFacts, LogLine, Process, ProcessId, ProcessState,
-    Stream,
+    BuildEvent, BuildMemory, EngineError, GroupSpec, ImageFacts, LogLine, Process, ProcessId,
+    ProcessState, Stream,
 };
 use crate::model::{AppName, ImageId, Timestamp};
 
@@ -16,6 +16,20 @@ pub(super) struct Image {
     pub(super) app: Option<AppName>,
     pub(super) reference: String,
     pub(super) facts: ImageFacts,
+    /// The kept image it was built of.
+    pub(super) source: Option<String>,
+}
+
+impl Image {
+    /// Whether a reference means this image: its name, its id, or a name with its digest.
+    pub(super) fn is_called(&self, reference: &str) -> bool {
+        let facts = &self.facts;
+        let has_digest = |digest: &str| facts.digests.iter().any(|known| known.ends_with(digest));
+        match reference.split_once('@') {
+            Some((_, digest)) => has_digest(digest),
+            None => self.reference == reference || facts.id.as_str() == reference,
+        }
+    }
 }
 
 /// A process with what a container would keep of it.
@@ -34,11 +48,15 @@ pub(super) struct World {
     pub(super) is_down: bool,
     pub(super) processes: BTreeMap<ProcessId, Held>,
     pub(super) images: Vec<Image>,
+    /// What was published since, the newest last.
+    pub(super) registry: Vec<(String, ImageFacts)>,
     pub(super) builds: VecDeque<Vec<Result<BuildEvent, EngineError>>>,
     pub(super) addresses: HashMap<AppName, IpAddr>,
     pub(super) scripts: HashMap<AppName, String>,
     /// What builds have left in their cache: each as much as its context.
     pub(super) cache_bytes: u64,
+    /// What `build_memory` answers, where a test has decided it.
+    pub(super) build_memory: Option<BuildMemory>,
     started: u32,
 }
 
@@ -114,6 +132,16 @@ impl World {
 
     pub(super) fn held(&mut self, id: &ProcessId) -> Result<&mut Held, EngineError> {
         self.processes.get_mut(id).ok_or_else(|| gone(id))
+    }
+
+    /// Forgets the kept images of which only these were built.
+    pub(super) fn release_sources(&mut self, removed: &[Image]) {
+        for source in removed.iter().filter_map(|image| image.source.as_ref()) {
+            let is_needed = |image: &Image| image.source.as_ref() == Some(source);
+            if !self.images.iter().any(is_needed) {
+                self.images.retain(|image| image.reference != *source);
+            }
+        }
     }
 
     /// Whether a process of any state was made from the image.

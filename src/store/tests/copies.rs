@@ -38,6 +38,7 @@ fn kept(folder: &Path) -> Vec<String> {
         .map(|entries| {
             let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
             names
+                .filter(|name| name.ends_with(".db"))
                 .map(|name| name.split('.').nth(1).unwrap().to_owned())
                 .collect()
         })
@@ -147,6 +148,7 @@ fn only_the_newest_copies_are_kept() {
     fs::write(folder.path().join("copies/mini.notes.db"), "mine").unwrap();
     fs::write(folder.path().join("copies/unfinished"), "half").unwrap();
     copies::keep(&path, 7).unwrap();
+    assert!(!folder.path().join("copies/unfinished").exists());
     assert_eq!(
         kept(folder.path()),
         ["notes", "schema-5", "schema-6", "schema-7"]
@@ -199,4 +201,73 @@ fn the_names_of_copies_are_read_as_they_are_written() {
             .set_aside
             .starts_with("copies/mini.newer-schema-10.")
     );
+}
+
+/// The mini that knows `schema` starts.
+fn starts(folder: &Path, schema: usize) -> usize {
+    let known = &migrate::STATE[..schema];
+    copies::go_back_unasked(folder, &[(DATABASE, known)]).unwrap();
+    migrate::version(&raw(folder), migrate::STATE).unwrap()
+}
+
+/// A newer mini opens it; what it writes is one more app.
+async fn brought_forward(folder: &Path, serves: bool) {
+    let store = Store::open(folder).unwrap();
+    if serves {
+        store.trust_schema().await.unwrap();
+    }
+    let later = format!("later-{}", store.apps().await.unwrap().len());
+    store.create_app(&parse(&later), at(1)).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_newer_mini_left_that_never_served_is_put_back_unasked() {
+    let folder = earlier(9);
+    brought_forward(folder.path(), false).await;
+    assert_eq!(starts(folder.path(), 9), 9);
+    assert_eq!(apps(&raw(folder.path())), ["shop"]);
+    // The newer one, cut short as often as it may be.
+    for _ in 0..2 {
+        brought_forward(folder.path(), false).await;
+        assert_eq!(
+            starts(folder.path(), migrate::STATE.len()),
+            migrate::STATE.len()
+        );
+    }
+    assert_eq!(starts(folder.path(), 9), 9);
+}
+
+#[tokio::test]
+async fn what_a_newer_mini_has_served_with_is_put_back_only_after_it_was_doubted() {
+    let folder = earlier(9);
+    let begun = Timestamp::now();
+    brought_forward(folder.path(), true).await;
+    let newest = migrate::STATE.len();
+    assert_eq!(starts(folder.path(), 9), newest);
+    let later = Timestamp::from_second(begun.as_second() + 3600).unwrap();
+    assert!(!Store::doubt_schema(folder.path(), later).unwrap());
+    assert_eq!(starts(folder.path(), 9), newest);
+    assert!(Store::doubt_schema(folder.path(), begun).unwrap());
+    assert_eq!(starts(folder.path(), 9), 9);
+    assert_eq!(apps(&raw(folder.path())), ["shop"]);
+}
+
+#[tokio::test]
+async fn only_the_copy_of_the_step_that_was_cut_short_is_put_back_unasked() {
+    let folder = earlier(9);
+    // Long ago, and it served; then another step, which is cut short.
+    let mut connection = raw(folder.path());
+    copies::keep(&folder.path().join(DATABASE), 9).unwrap();
+    copies::trust(&folder.path().join(DATABASE)).unwrap();
+    migrate::migrate(&mut connection, &migrate::STATE[..11]).unwrap();
+    connection::close_writer(connection);
+    brought_forward(folder.path(), false).await;
+    let newest = migrate::STATE.len();
+    assert_eq!(
+        starts(folder.path(), 9),
+        newest,
+        "this would be the work of months"
+    );
+    assert_eq!(starts(folder.path(), 11), 11);
 }

@@ -18,6 +18,11 @@ use crate::store::migrate;
 
 /// Schema, and the database as SQL.
 const FIXTURES: &[(usize, &str)] = &[(10, include_str!("fixtures/010.sql"))];
+/// The same of `events.db`; what is in them is read by `crate::events`, which makes them, too.
+const EVENT_FIXTURES: &[(usize, &str)] = &[
+    (1, include_str!("../../events/fixtures/001.sql")),
+    (2, include_str!("../../events/fixtures/002.sql")),
+];
 /// What the sealed values of all fixtures are sealed with.
 const KEY: [u8; 32] = [7; 32];
 const DIRECTORY: &str = "https://ca.test/dir";
@@ -233,8 +238,10 @@ fn dump(connection: &Connection) -> String {
             text.push_str(&rows(connection, &name));
         }
     }
-    text.push_str("DELETE FROM sqlite_sequence;\n");
-    text.push_str(&rows(connection, "sqlite_sequence"));
+    if connection.table_exists(None, "sqlite_sequence").unwrap() {
+        text.push_str("DELETE FROM sqlite_sequence;\n");
+        text.push_str(&rows(connection, "sqlite_sequence"));
+    }
     text
 }
 
@@ -282,6 +289,20 @@ fn laid_out(sql: &str) -> TempDir {
         .unwrap();
     connection.execute_batch(sql).unwrap();
     folder
+}
+
+/// A data directory with the journal of a fixture.
+pub(crate) fn laid_out_events(sql: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = Connection::open(folder.path().join("events.db")).unwrap();
+    connection.execute_batch(sql).unwrap();
+    folder
+}
+
+/// The journal of a data directory as a fixture, and its schema. Nobody has it open.
+pub(crate) fn dumped_events(data_dir: &Path) -> (usize, String) {
+    let connection = Connection::open(data_dir.join("events.db")).unwrap();
+    (migrate::EVENTS.len(), dump(&connection))
 }
 
 fn schema(connection: &Connection) -> Vec<String> {
@@ -338,6 +359,28 @@ fn no_migration_has_changed_since_its_fixture_was_made() {
             "schema {number}"
         );
     }
+}
+
+#[test]
+fn no_migration_of_the_journal_has_changed_since_its_fixture_was_made() {
+    for (number, sql) in EVENT_FIXTURES {
+        let folder = laid_out_events(sql);
+        let released = Connection::open(folder.path().join("events.db")).unwrap();
+        let mut now = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut now, &migrate::EVENTS[..*number]).unwrap();
+        assert_eq!(
+            schema(&now),
+            schema(&released),
+            "schema {number} was released"
+        );
+        assert_eq!(
+            migrate::version(&released, migrate::EVENTS).unwrap(),
+            *number
+        );
+        assert_eq!(empty_tables(&released), Vec::<String>::new());
+    }
+    let newest = EVENT_FIXTURES.last().map(|(number, _)| *number);
+    assert_eq!(newest, Some(migrate::EVENTS.len()));
 }
 
 #[tokio::test]

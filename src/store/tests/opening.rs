@@ -113,6 +113,24 @@ async fn a_newer_database_is_refused_and_unchanged() {
 }
 
 #[tokio::test]
+async fn a_newer_journal_is_refused_naming_the_version_that_wrote_it() {
+    let folder = used().await;
+    drop(EventLog::open(folder.path()).unwrap());
+    let path = folder.path().join("events.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA user_version = 4000; UPDATE meta SET value = x'392e312e30' WHERE name = 'migrated_by'",
+        )
+        .unwrap();
+    drop(connection);
+    let error = EventLog::open(folder.path()).err().unwrap();
+    let text = Problem::from(error).to_terminal();
+    assert!(text.contains("install mini 9.1.0 again"), "{text}");
+    assert!(path.exists() && !folder.path().join("events.db.damaged").exists());
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_refused() {
     type Harm = fn(&Path);
     let harms: [(&str, Harm); 5] = [

@@ -298,9 +298,14 @@ impl House {
 
     /// Types a line with something on standard input.
     pub(crate) async fn types_with(&mut self, line: &str, input: &str) -> u8 {
+        self.sends(line, input.as_bytes()).await
+    }
+
+    /// The same with any bytes.
+    pub(crate) async fn sends(&mut self, line: &str, input: &[u8]) -> u8 {
         let (typed, stdin) = mpsc::channel(4);
         if !input.is_empty() {
-            typed.send(Bytes::from(input.to_owned())).await.unwrap();
+            typed.send(Bytes::from(input.to_vec())).await.unwrap();
         }
         drop(typed);
         let (mut shown, code) = self.session(line, stdin).await;

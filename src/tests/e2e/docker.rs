@@ -88,12 +88,25 @@ impl Instance {
         images
     }
 
+    /// Names of images that were given to its apps and are kept for them.
+    #[track_caller]
+    pub(crate) fn kept(&self) -> Vec<String> {
+        let repository = format!("mini-source/{}", self.0);
+        lines(&docker(&[
+            "images",
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+            &repository,
+        ]))
+    }
+
     /// Removes all of it. Something may be going by itself meanwhile, so what fails is left to the next word.
     pub(crate) fn remove(&self) {
         for (words, things) in [
             (["rm", "-f", "-v"].as_slice(), self.containers()),
             (["network", "rm"].as_slice(), self.networks()),
             (["rmi", "-f"].as_slice(), self.images()),
+            (["rmi", "-f"].as_slice(), self.kept()),
         ] {
             if things.is_empty() {
                 continue;

@@ -270,7 +270,8 @@ impl Server {
         self.folder.path().join("server.log")
     }
 
-    fn open_log(&self) -> File {
+    /// Its log, for a process that is to write there.
+    pub(crate) fn open_log(&self) -> File {
         let log = File::options()
             .create(true)
             .append(true)

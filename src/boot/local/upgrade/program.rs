@@ -1,4 +1,7 @@
-//! The file of a program, and another in its place.
+//! The file of a program, and another that is to take its place.
+//!
+//! The new one lies beside as `NAME.next` and is started from there; once it has served well it is renamed to the place. So
+//! whatever is cut short, the file in the place is a program that has served.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -6,16 +9,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::commands::{NEXT, place_of};
 use crate::model::{Kind, Problem};
 use crate::store::NewFile;
 
 /// Where Debian's package manager lists the files of packages.
 const PACKAGES: &str = "/var/lib/dpkg/info";
 
-/// A program that was put in the place of another.
-pub(super) struct Installed {
+/// A program that is to take the place of another.
+pub(super) struct Candidate {
     place: PathBuf,
-    previous: PathBuf,
+    next: PathBuf,
 }
 
 /// What a program says it is: `mini version 0.2.0`.
@@ -44,10 +48,9 @@ pub(super) fn version(file: &Path) -> Result<String, Problem> {
     }
 }
 
-impl Installed {
-    /// Puts a copy of `file` at `place`, and keeps what is there as `place.previous`. Another program that starts meanwhile finds
-    /// one or the other, whole.
-    pub(super) fn put(file: &Path, place: &Path) -> Result<Installed, Problem> {
+impl Candidate {
+    /// Lays a copy of `file` beside `place`.
+    pub(super) fn lay(file: &Path, place: &Path) -> Result<Candidate, Problem> {
         if let Some(package) = package_of(place) {
             return Err(Problem::new(
                 Kind::Forbidden,
@@ -56,21 +59,44 @@ impl Installed {
                 "Install the new package: `apt install ./mini_VERSION_ARCH.deb`",
             ));
         }
-        let previous = with_ending(place, ".previous");
-        let put = || -> io::Result<()> {
-            replace(place, &previous)?;
-            replace(file, place)
-        };
-        put().map_err(|error| cannot_write(place, &error))?;
-        Ok(Installed {
-            place: place.to_owned(),
-            previous,
-        })
+        let candidate = Candidate::beside(place);
+        replace(file, &candidate.next).map_err(|error| cannot_write(place, &error))?;
+        Ok(candidate)
     }
 
-    /// Puts back what was there before.
-    pub(super) fn put_back(self) -> Result<(), Problem> {
-        replace(&self.previous, &self.place).map_err(|error| cannot_write(&self.place, &error))
+    /// The one that `program` is, if it was started before it had its place: an upgrade was cut short after that.
+    pub(super) fn left(program: &Path) -> Option<Candidate> {
+        let place = place_of(program);
+        (place != program && program.exists()).then(|| Candidate::beside(&place))
+    }
+
+    fn beside(place: &Path) -> Candidate {
+        Candidate {
+            place: place.to_owned(),
+            next: with_ending(place, NEXT),
+        }
+    }
+
+    /// Where it is until it has its place.
+    pub(super) fn file(&self) -> &Path {
+        &self.next
+    }
+
+    /// Gives it the place, and keeps what is there as `place.previous`. Another program that starts meanwhile finds one or the
+    /// other, whole.
+    pub(super) fn put(self) -> Result<(), Problem> {
+        let put = || -> io::Result<()> {
+            replace(&self.place, &with_ending(&self.place, ".previous"))?;
+            fs::rename(&self.next, &self.place)?;
+            sync_folder(&self.place)
+        };
+        put().map_err(|error| cannot_write(&self.place, &error))
+    }
+
+    /// Takes it away again.
+    pub(super) fn withdraw(self) -> Result<(), Problem> {
+        let withdrawn = fs::remove_file(&self.next).and_then(|()| sync_folder(&self.next));
+        withdrawn.map_err(|error| cannot_write(&self.next, &error))
     }
 }
 
@@ -92,6 +118,10 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
     file.finish()
 }
 
+fn sync_folder(of: &Path) -> io::Result<()> {
+    File::open(of.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -110,18 +140,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_put_in_place_and_back() {
+    fn a_program_has_its_place_once_it_is_put_there() {
         let folder = tempfile::tempdir().unwrap();
         let (place, file) = (folder.path().join("mini"), folder.path().join("download"));
+        let (next, previous) = (
+            folder.path().join("mini.next"),
+            folder.path().join("mini.previous"),
+        );
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
         fs::write(&place, "old").unwrap();
         fs::write(&file, "new").unwrap();
-        let installed = Installed::put(&file, &place).unwrap();
-        assert_eq!(fs::read_to_string(&place).unwrap(), "new");
-        let mode = fs::metadata(&place).unwrap().permissions().mode();
+        let candidate = Candidate::lay(&file, &place).unwrap();
+        assert_eq!(
+            (candidate.file(), read(&place).as_str()),
+            (next.as_path(), "old")
+        );
+        let mode = fs::metadata(&next).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
-        installed.put_back().unwrap();
-        assert_eq!(fs::read_to_string(&place).unwrap(), "old");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        candidate.withdraw().unwrap();
+        assert!(!next.exists());
+
+        drop(Candidate::lay(&file, &place).unwrap());
+        assert!(Candidate::left(&place).is_none());
+        Candidate::left(&next).unwrap().put().unwrap();
+        assert_eq!(
+            (read(&place).as_str(), read(&previous).as_str()),
+            ("new", "old")
+        );
+        assert!(!next.exists() && !folder.path().join("mini.previous.new").exists());
     }
 
     #[test]

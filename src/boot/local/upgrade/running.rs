@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -16,6 +18,9 @@ use crate::model::{Kind, Problem};
 
 /// How long the proxy may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the control plane may take.
+const LIST_WITHIN: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub(super) struct Running {
@@ -76,7 +81,7 @@ impl Running {
         let facts: Facts = facts
             .and_then(|text| serde_json::from_slice(&text).ok())
             .ok_or_else(|| not_running(data_dir))?;
-        let pid = Pid::from_raw(facts.pid).filter(|pid| test_kill_process(*pid).is_ok());
+        let pid = Pid::from_raw(facts.pid).filter(|pid| is_alive(*pid));
         let pid = pid.ok_or_else(|| not_running(data_dir))?;
         let program = program_of(&facts.pid.to_string()).map_err(|error| {
             Problem::new(
@@ -110,8 +115,15 @@ impl Running {
         &self.program
     }
 
+    /// Whether it is the program in this file.
+    pub(super) fn is(&self, file: &Path) -> bool {
+        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        let own = identity(Path::new(&format!("/proc/{}/exe", self.pid())));
+        matches!((own, identity(file)), (Ok(own), Ok(file)) if own == file)
+    }
+
     pub(super) fn is_alive(&self) -> bool {
-        test_kill_process(self.pid).is_ok()
+        is_alive(self.pid)
     }
 
     /// Has it start its successor.
@@ -166,15 +178,36 @@ impl Running {
     /// # Errors
     /// Says why not.
     pub(super) fn answers(&self, data_dir: &Path) -> Result<(), String> {
-        let said = Command::new(&self.program)
+        let failed = |error: io::Error| error.to_string();
+        let mut child = Command::new(&self.program)
             .args(["apps:list", "--quiet", "--data-dir"])
             .arg(data_dir)
             .stdin(Stdio::null())
-            .output()
-            .map_err(|error| error.to_string())?;
-        match said.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&said.stderr).trim_end().to_owned()),
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let end = Instant::now() + LIST_WITHIN;
+        let status = loop {
+            match child.try_wait().map_err(failed)? {
+                Some(status) => break status,
+                None if Instant::now() > end => {
+                    // It is given up either way.
+                    let _ = child.kill().and_then(|()| child.wait());
+                    return Err(format!("`apps:list` has no answer after {LIST_WITHIN:?}"));
+                }
+                None => sleep(LOOK),
+            }
+        };
+        let mut text = String::new();
+        if let Some(mut said) = child.stderr.take() {
+            // Without it there is the status.
+            let _ = said.read_to_string(&mut text);
+        }
+        match (status.success(), text.trim_end()) {
+            (true, _) => Ok(()),
+            (false, "") => Err(format!("`apps:list` ended with {status}")),
+            (false, text) => Err(text.to_owned()),
         }
     }
 
@@ -205,6 +238,12 @@ impl Running {
     pub(super) fn unit(&self) -> Option<&str> {
         self.unit.as_deref()
     }
+}
+
+/// Whether a process runs. One that has ended and that nobody has waited for has a number still (proc_pid_stat(5)).
+fn is_alive(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    test_kill_process(pid).is_ok() && !stat.is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// The service that a process belongs to, from its control groups (cgroups(7)).

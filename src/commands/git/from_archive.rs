@@ -1,0 +1,66 @@
+//! `git:from-archive`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::Given;
+use super::archive::Incoming;
+use super::given::follow;
+use crate::commands::{Authorized, Command, Dialog, Platform};
+use crate::model::{AppName, Kind, Permission, Problem};
+
+/// Deploy the source in a tar archive: tar cz . | ssh mini git:from-archive blog
+///
+/// Reads the archive from standard input, packed by gzip or zstd or not. It becomes the next commit of the app and is deployed
+/// as a push is; the same files again do nothing. Where everything is in one folder, as in the archives of GitHub, that folder
+/// is the root; folders named .git stay out. Paths and links that lead out of the archive are refused, and it may have as many
+/// files and bytes as a push.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromArchive {
+    /// The app
+    pub app: AppName,
+    /// What is fetched by yourself instead: curl -fsSL URL | ssh mini git:from-archive APP
+    #[serde(default)]
+    pub url: Option<String>,
+}
+
+impl Command for FromArchive {
+    type Output = Given;
+
+    fn permission(&self) -> Permission {
+        Permission::ChangeApp(self.app.clone())
+    }
+
+    fn needs_stream(&self) -> Option<&'static str> {
+        Some("it reads the archive from standard input")
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        _authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Given, Problem> {
+        if self.url.is_some_and(|url| url != "-") {
+            return Err(Problem::new(
+                Kind::Invalid,
+                "The server does not fetch archives",
+                "whoever may deploy could have it ask whatever it reaches",
+                format!(
+                    "Fetch it and send it: `curl -fsSL URL | ssh mini git:from-archive {}`",
+                    self.app
+                ),
+            ));
+        }
+        let line = format!("tar cz . | ssh mini git:from-archive {}", self.app);
+        let incoming = Incoming::begin(platform, dialog, "tar cz .", &line).await?;
+        dialog.header("Reading the archive").await;
+        let archive = incoming.into_stream(platform.deploys.clone());
+        let deploys = &platform.deploys;
+        let attached = deploys
+            .give_archive(&self.app, dialog.caller(), archive)
+            .await?;
+        follow(dialog, &self.app, attached).await
+    }
+}

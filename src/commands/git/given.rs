@@ -1,0 +1,39 @@
+//! The answer of the commands that bring source, and how they end.
+
+use serde::Serialize;
+
+use crate::commands::{Dialog, Output, Page, progress};
+use crate::deploy::Attached;
+use crate::model::{AppName, Problem};
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+pub struct Given {
+    app: AppName,
+    /// Whether anything was deployed: not so where the app runs just that already.
+    is_deployed: bool,
+}
+
+impl Output for Given {
+    fn print(&self, _page: &mut Page) {}
+}
+
+/// Shows the deploy, if there is one to be.
+pub(super) async fn follow(
+    dialog: &mut Dialog,
+    app: &AppName,
+    attached: Option<Attached>,
+) -> Result<Given, Problem> {
+    let is_deployed = attached.is_some();
+    match attached {
+        Some(attached) => progress::follow(dialog, attached).await?,
+        None => {
+            let text = format!("No changes detected: {app} runs just that already");
+            dialog.header(text).await;
+        }
+    }
+    Ok(Given {
+        app: app.clone(),
+        is_deployed,
+    })
+}

@@ -1,0 +1,443 @@
+//! An archive as a commit: read once from its beginning to its end, and never unpacked. What is taken is bounded, and no path
+//! of it ever becomes a path on the disk.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader, Read};
+
+use tar::{Entry, EntryType, PaxExtensions};
+
+use super::made::{CommitNote, CommitWriter};
+use super::repositories::{blocking, find_commit, open};
+use super::symlink::leaves_tree;
+use super::{GitError, Repositories, TreeLimits, child};
+use crate::model::{AppName, CommitId};
+
+/// Longest path or target of a link, bytes (`PATH_MAX` of Linux).
+const PATH_LIMIT_BYTES: usize = 4096;
+/// Longest extended header, bytes: two paths and some times have room in it many times over.
+const EXTENSION_LIMIT_BYTES: u64 = 64 << 10;
+/// zstd's window, as a power of two: what its highest levels ask for is memory that others make us take.
+const WINDOW_LOG: u32 = 27;
+const AGAIN: &str = "make it anew, for example with `tar c .`, and send it again";
+
+/// What stands in front of an entry and belongs to it.
+#[derive(Default)]
+struct Named {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Repositories {
+    /// Makes a commit of what a tar archive holds; one packed by gzip or zstd will do. Folders named `.git` stay out, and
+    /// where everything is in one folder, that folder is the root.
+    ///
+    /// # Errors
+    /// `Unusable` when it is no such archive, holds more than may be built, or something that leads out of it.
+    pub async fn commit_archive(
+        &self,
+        app: &AppName,
+        note: CommitNote,
+        archive: impl Read + Send + 'static,
+    ) -> Result<CommitId, GitError> {
+        let mut writer = self.begin_commit(app, &note)?;
+        let limits = self.limits();
+        let commit = blocking(move || {
+            let mut plain = plain(BufReader::new(archive))?;
+            unpack(&mut plain, &mut writer, limits)?;
+            writer.finish()
+        })
+        .await?;
+        match self.only_folder(app, &commit).await? {
+            None => Ok(commit),
+            Some(tree) => self.commit_tree(app, &note, &tree).await,
+        }
+    }
+
+    /// The tree of the one folder that is all there is in a commit.
+    async fn only_folder(
+        &self,
+        app: &AppName,
+        commit: &CommitId,
+    ) -> Result<Option<String>, GitError> {
+        let (path, commit) = (self.path(app), commit.clone());
+        blocking(move || {
+            let repository = open(&path)?;
+            let tree = find_commit(&repository, &commit)?
+                .tree()
+                .map_err(GitError::reading)?;
+            let mut entries = tree.iter();
+            let only = match (entries.next(), entries.next()) {
+                (Some(only), None) => only.map_err(GitError::reading)?,
+                _ => return Ok(None),
+            };
+            Ok(only.mode().is_tree().then(|| only.oid().to_string()))
+        })
+        .await
+    }
+
+    async fn commit_tree(
+        &self,
+        app: &AppName,
+        note: &CommitNote,
+        tree: &str,
+    ) -> Result<CommitId, GitError> {
+        let name = format!("user.name={}", note.actor);
+        let address = format!("user.email={}@mini", note.actor);
+        let mut words = vec!["-c", &name, "-c", &address, "commit-tree", tree, "-m"];
+        words.push(&note.message);
+        if let Some(parent) = &note.parent {
+            words.extend(["-p", parent.as_str()]);
+        }
+        let said = child::output(Some(&self.path(app)), words).await?;
+        let id = said.trim().parse();
+        id.map_err(|_| GitError::Failed("git did not take the commit".to_owned()))
+    }
+}
+
+/// The archive without its packing.
+fn plain(mut archive: BufReader<impl Read + 'static>) -> Result<Box<dyn Read>, GitError> {
+    let head = archive.fill_buf().map_err(unreadable)?;
+    if head.starts_with(b"\x1f\x8b") {
+        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(archive)));
+    }
+    if head.starts_with(b"\x28\xb5\x2f\xfd") {
+        let mut decoder = zstd::Decoder::with_buffer(archive).map_err(unreadable)?;
+        decoder.window_log_max(WINDOW_LOG).map_err(unreadable)?;
+        return Ok(Box::new(decoder));
+    }
+    if head.starts_with(b"PK") || head.starts_with(b"BZh") || head.starts_with(b"\xfd7zXZ") {
+        return Err(GitError::unusable(
+            "the archive is packed in a way that is not read: tar is, alone or with gzip or zstd",
+            "unpack it, and send it as `tar cz . | ssh mini git:from-archive APP`",
+        ));
+    }
+    Ok(Box::new(archive))
+}
+
+fn unpack(
+    archive: &mut dyn Read,
+    writer: &mut CommitWriter,
+    limits: TreeLimits,
+) -> Result<(), GitError> {
+    let mut archive = tar::Archive::new(archive);
+    let mut named = Named::default();
+    let mut written: HashSet<Vec<u8>> = HashSet::new();
+    let (mut count, mut total_bytes) = (0_usize, 0_u64);
+    // Raw, for what is in front of an entry would be read into memory whole, however long it is.
+    for entry in archive.entries().map_err(unreadable)?.raw(true) {
+        let mut entry = entry.map_err(unreadable)?;
+        count = count.saturating_add(1);
+        if count > limits.entries.saturating_mul(2) || written.len() > limits.entries {
+            return Err(GitError::unusable(
+                format!(
+                    "the archive has more than {} files and folders",
+                    limits.entries
+                ),
+                "leave out what the app does not need (node_modules is the usual case), and send it again",
+            ));
+        }
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::XHeader => named = extended(&short(&mut entry)?)?,
+            EntryType::GNULongName => named.path = Some(short(&mut entry)?),
+            EntryType::GNULongLink => named.link = Some(short(&mut entry)?),
+            EntryType::XGlobalHeader | EntryType::Directory => named = Named::default(),
+            EntryType::Regular | EntryType::Continuous | EntryType::Symlink | EntryType::Link => {
+                let Named { path, link } = std::mem::take(&mut named);
+                let path = path.unwrap_or_else(|| entry.path_bytes().into_owned());
+                let link = link.or_else(|| entry.link_name_bytes().map(|name| name.into_owned()));
+                if path.ends_with(b"/") {
+                    continue;
+                }
+                let Some(path) = inside(&path)? else {
+                    continue;
+                };
+                let link = trimmed(link.unwrap_or_default());
+                match kind {
+                    EntryType::Symlink => {
+                        if leaves_tree(&path, &link) {
+                            return Err(leaves(&path, &link));
+                        }
+                        writer.symlink(&path, &link)?;
+                    }
+                    EntryType::Link => {
+                        let target = inside(&link)?.filter(|target| written.contains(target));
+                        let target = target.ok_or_else(|| leaves(&path, &link))?;
+                        writer.copy(&target, &path)?;
+                    }
+                    _ => {
+                        let size_bytes = entry.header().entry_size().map_err(unreadable)?;
+                        total_bytes = total_bytes.saturating_add(size_bytes);
+                        if total_bytes > limits.total_bytes {
+                            return Err(GitError::unusable(
+                                format!(
+                                    "the archive has more than {} MiB",
+                                    limits.total_bytes >> 20
+                                ),
+                                "leave out what the app does not need, and send it again",
+                            ));
+                        }
+                        let is_executable =
+                            entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+                        writer
+                            .file(&path, is_executable, size_bytes, &mut entry)
+                            .map_err(|error| match error {
+                                GitError::Io(error) => unreadable(error),
+                                other => other,
+                            })?;
+                    }
+                }
+                written.insert(path);
+            }
+            _ => {
+                let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                return Err(GitError::unusable(
+                    format!(
+                        "`{}` in the archive is neither a file nor a folder nor a link",
+                        path.escape_debug()
+                    ),
+                    AGAIN,
+                ));
+            }
+        }
+    }
+    if written.is_empty() {
+        return Err(GitError::unusable("there is no file in the archive", AGAIN));
+    }
+    Ok(())
+}
+
+/// What is in front of an entry, which is short.
+fn short(entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>, GitError> {
+    let mut bytes = Vec::new();
+    let mut limited = entry.take(EXTENSION_LIMIT_BYTES + 1);
+    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > EXTENSION_LIMIT_BYTES {
+        return Err(GitError::unusable(
+            format!("the archive has a header of more than {EXTENSION_LIMIT_BYTES} bytes"),
+            AGAIN,
+        ));
+    }
+    Ok(trimmed(bytes))
+}
+
+/// The records of an extended header that are about names. A size of its own is that of a file too large to be taken, or of
+/// one with holes.
+fn extended(bytes: &[u8]) -> Result<Named, GitError> {
+    let mut named = Named::default();
+    for record in PaxExtensions::new(bytes) {
+        let record = record.map_err(unreadable)?;
+        match record.key_bytes() {
+            b"path" => named.path = Some(record.value_bytes().to_vec()),
+            b"linkpath" => named.link = Some(record.value_bytes().to_vec()),
+            key if key == b"size" || key.starts_with(b"GNU.sparse.") => {
+                return Err(GitError::unusable(
+                    "the archive has a file that is very large or has holes",
+                    "leave it out, and send it again",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(named)
+}
+
+/// A path below the root, without `.` and empty parts; `None` for what belongs to a repository, not to the source.
+fn inside(path: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
+    let path = trimmed(path.to_vec());
+    let parts: Vec<&[u8]> = path
+        .split(|byte| *byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."))
+        .collect();
+    let leads_out = path.first() == Some(&b'/') || parts.contains(&&b".."[..]);
+    if leads_out || path.len() > PATH_LIMIT_BYTES || path.contains(&0) {
+        return Err(GitError::unusable(
+            format!(
+                "the archive has the path `{}`, which does not stay inside it",
+                String::from_utf8_lossy(&path).escape_debug()
+            ),
+            AGAIN,
+        ));
+    }
+    let is_of_git = parts.iter().any(|part| part.eq_ignore_ascii_case(b".git"));
+    Ok((!is_of_git && !parts.is_empty()).then(|| parts.join(&b'/')))
+}
+
+fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes
+}
+
+fn leaves(path: &[u8], target: &[u8]) -> GitError {
+    let [path, target] = [path, target].map(String::from_utf8_lossy);
+    GitError::unusable(
+        format!(
+            "the link `{}` in the archive leads to `{}`, which is not inside it",
+            path.escape_debug(),
+            target.escape_debug()
+        ),
+        AGAIN,
+    )
+}
+
+fn unreadable(error: io::Error) -> GitError {
+    let why = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        _ => error.to_string(),
+    };
+    GitError::unusable(format!("the archive cannot be read: {why}"), AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tar::Header;
+
+    use super::*;
+
+    const LIMITS: TreeLimits = TreeLimits {
+        total_bytes: 1000,
+        entries: 40,
+    };
+
+    struct Archive(tar::Builder<Vec<u8>>);
+
+    impl Archive {
+        fn new() -> Self {
+            Self(tar::Builder::new(Vec::new()))
+        }
+
+        /// An entry whose path is not looked at on its way in.
+        fn with(mut self, kind: EntryType, path: &str, link: &str, content: &[u8]) -> Self {
+            let mut header = Header::new_gnu();
+            let fields = header.as_gnu_mut().unwrap();
+            fields.name[..path.len()].copy_from_slice(path.as_bytes());
+            fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
+            header.set_mode(0o755);
+            header.set_cksum();
+            self.0.append(&header, content).unwrap();
+            self
+        }
+
+        fn file(self, path: &str, content: &[u8]) -> Self {
+            self.with(EntryType::Regular, path, "", content)
+        }
+
+        fn bytes(self) -> Vec<u8> {
+            self.0.into_inner().unwrap()
+        }
+    }
+
+    async fn committed(archive: Vec<u8>) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let repositories = Repositories::open(folder.path(), LIMITS).unwrap();
+        let app: AppName = "shop".parse().unwrap();
+        repositories.create(&app).await.unwrap();
+        let note = CommitNote {
+            message: "An archive".to_owned(),
+            actor: "ann".to_owned(),
+            at: "2026-08-21T10:00:00Z".parse().unwrap(),
+            parent: None,
+        };
+        let reader = io::Cursor::new(archive);
+        let made = repositories.commit_archive(&app, note, reader).await;
+        let references = repositories.references(&app).await.unwrap().unwrap();
+        assert!(references.at.is_empty(), "{references:?}");
+        let commit = made.map_err(|error| error.to_string())?;
+        let subject = repositories.subject(&app, &commit).await.unwrap();
+        assert_eq!(subject, "An archive");
+        let tree = repositories.tree(&app, &commit).await.unwrap();
+        Ok(tree.files())
+    }
+
+    #[tokio::test]
+    async fn files_become_a_commit_and_one_folder_around_all_is_left_out() {
+        let long = format!("{}x", "folder/".repeat(30));
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_size(3);
+        header.set_mode(0o644);
+        builder
+            .append_data(&mut header, &long, &b"one"[..])
+            .unwrap();
+        builder
+            .append_data(&mut header, "top", &b"two"[..])
+            .unwrap();
+        let with_long = builder.into_inner().unwrap();
+        let plain = Archive::new()
+            .with(EntryType::Directory, "./", "", b"")
+            .file("./a", b"1")
+            .file("./.git/config", b"x")
+            .file("./b/c", b"22")
+            .with(EntryType::Symlink, "b/link", "../a", b"")
+            .with(EntryType::Link, "b/hard", "./a", b"")
+            .bytes();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&plain).unwrap();
+        let files = ["a", "b/c", "b/hard", "b/link"];
+        for (archive, expected) in [
+            (packed.finish().unwrap(), files.to_vec()),
+            (
+                zstd::encode_all(plain.as_slice(), 3).unwrap(),
+                files.to_vec(),
+            ),
+            (plain, files.to_vec()),
+            (
+                Archive::new()
+                    .file("shop-1.0/a", b"1")
+                    .file("shop-1.0/b/c", b"2")
+                    .bytes(),
+                vec!["a", "b/c"],
+            ),
+            (with_long, vec![long.as_str(), "top"]),
+        ] {
+            assert_eq!(committed(archive).await.unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_leads_out_or_is_too_much_is_refused() {
+        let regular = |path: &str| Archive::new().file("a", b"1").file(path, b"2").bytes();
+        let link = |kind, target| {
+            let archive = Archive::new().file("a", b"1");
+            archive.with(kind, "b", target, b"").bytes()
+        };
+        let whole = regular("b");
+        let mut many = Archive::new();
+        for number in 0..60 {
+            many = many.file(&format!("file{number}"), b"");
+        }
+        let huge = Archive::new().with(EntryType::XHeader, "x", "", &[b'1'; 70_000]);
+        for (archive, why) in [
+            (regular("../x"), "the path `../x`"),
+            (regular("b/../../x"), "does not stay inside"),
+            (regular("/etc/x"), "the path `/etc/x`"),
+            (link(EntryType::Symlink, "../x"), "leads to `../x`"),
+            (
+                link(EntryType::Symlink, "/etc/passwd"),
+                "leads to `/etc/passwd`",
+            ),
+            (link(EntryType::Link, "nothing"), "leads to `nothing`"),
+            (link(EntryType::Link, "../a"), "the path `../a`"),
+            (link(EntryType::Fifo, ""), "neither a file nor a folder"),
+            (
+                Archive::new().file("a", &[0; 1001]).bytes(),
+                "more than 0 MiB",
+            ),
+            (many.bytes(), "more than 40 files"),
+            (huge.bytes(), "a header of more than"),
+            (Archive::new().bytes(), "there is no file"),
+            (whole[..700].to_vec(), "cannot be read"),
+            (b"PK\x03\x04".to_vec(), "packed in a way"),
+            (b"hello".to_vec(), "cannot be read"),
+        ] {
+            let refused = committed(archive).await.expect_err(why);
+            assert!(refused.contains(why), "{why}: {refused}");
+        }
+    }
+}
