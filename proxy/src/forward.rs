@@ -23,7 +23,9 @@ use crate::tunnel::{self, ClientEnd, UpstreamEnd};
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use std::convert::Infallible;
@@ -430,6 +432,10 @@ impl Forwarding {
         let upstream = &*in_use.upstream().id;
         entry.asked(Some(upstream), self.exchange.retries());
         let protocol = headers::clean_response(response.headers_mut());
+        if response.status() == StatusCode::NO_CONTENT {
+            // It has none (RFC 9110 section 8.6), whatever the upstream says.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         *response.version_mut() = Version::HTTP_11;
         if let (Some(hsts), true) = (&self.exchange.service().service.hsts, self.is_https) {
             hsts.set(response.headers_mut());

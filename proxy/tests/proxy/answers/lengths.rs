@@ -288,6 +288,11 @@ async fn answers_to_head() {
                 Kept(404, ""),
             ),
             case(
+                "8.6: 204 with a length",
+                "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+                Kept(204, ""),
+            ),
+            case(
                 "6.3: a body all the same",
                 with_fields("Content-Length: 5"),
                 Closed(200, ""),
