@@ -35,9 +35,6 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
     log::start(settings.has_json_log);
     make_data_dir(&settings.data_dir)?;
     let takes_over = flags.get_flag("takeover");
-    if !takes_over {
-        successor::leave_to_newer(&settings.data_dir);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mini")
@@ -53,6 +50,10 @@ pub(super) fn run(flags: &ArgMatches) -> Result<u8, Problem> {
     let served = runtime.block_on(serve(&settings, takes_over));
     // Blocking reads that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
+    if served.is_err() && !takes_over {
+        // Only then, for the lock of a server that was killed a moment ago may still have been taken before.
+        successor::leave_to_newer(&settings.data_dir);
+    }
     served.map(|()| 0)
 }
 

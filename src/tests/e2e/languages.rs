@@ -125,14 +125,14 @@ fn main() {
         "[package]\nname = \"words\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
     );
     let words = |said: &str| format!("pub fn said() -> &'static str {{\n    \"{said}\"\n}}\n");
-    repository.write("crates/words/src/lib.rs", &words("first words"));
+    repository.write("crates/words/src/lib.rs", words("first words"));
     repository.commit("The app");
     let push = repository.push();
     push.succeeds();
     push.says(&["COPY --from=manifests /src ./"]);
     assert_eq!(server.body("layer", "/"), "first words and a build script");
 
-    repository.write("crates/words/src/lib.rs", &words("other words"));
+    repository.write("crates/words/src/lib.rs", words("other words"));
     repository.commit("Other words");
     let push = repository.push();
     push.succeeds();
