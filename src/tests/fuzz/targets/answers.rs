@@ -317,7 +317,9 @@ impl Trial<'_> {
             stream.is_whole |= matches!(kind, 0 | 1) && flags & 1 != 0;
         }
         let [first, next] = streams;
-        let is_own_page = first.body.starts_with(b"error: ");
+        // Without reading its fields a page is known by its lines only.
+        let is_own_page = first.body.starts_with(b"error: ")
+            && first.body.windows(8).any(|line| line == b"\nwhy:   ");
         // A page to HEAD cannot be told from an answer without reading its fields.
         if !is_own_page && first.has_head && (!self.client.is_head() || self.has_to_come()) {
             self.came(None, &first.body, first.is_whole && !first.is_reset);
