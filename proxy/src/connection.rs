@@ -73,6 +73,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: E
         client.worker.settings.half_closed_timeout,
     ));
     match serve_http1(&client, stream, interims).await {
+        // One that comes later is no preface, and its client is cut off.
+        Ok(Some(rewound)) if !rewound.get_ref().has_come() => {}
         Ok(Some(rewound)) => {
             let io = TokioIo::new(rewound);
             report(Box::pin(http2::serve(client, io)).await, ends);

@@ -23,6 +23,7 @@ pub(crate) struct Whole {
     io: TokioIo<Line<Taken<Socket>>>,
     /// What came so far, while it may become the preface; none when that is over.
     kept: Option<Vec<u8>>,
+    has_come: bool,
 }
 
 impl Whole {
@@ -30,7 +31,13 @@ impl Whole {
         Whole {
             io: TokioIo::new(stream),
             kept: Some(Vec::new()),
+            has_come: false,
         }
+    }
+
+    /// Whether the first bytes were the preface. hyper takes it for one behind empty lines and other requests as well.
+    pub(crate) fn has_come(&self) -> bool {
+        self.has_come
     }
 
     /// The stream below, once something was read of it, and what was read ahead.
@@ -61,6 +68,8 @@ impl Read for Whole {
                     .get(kept.len()..)
                     .is_some_and(|rest| rest.starts_with(read));
             if !is_beginning || read.is_empty() {
+                let rest = PREFACE.get(kept.len()..);
+                this.has_come = rest.is_some_and(|rest| read.starts_with(rest));
                 into.put_slice(kept);
                 into.put_slice(read);
                 this.kept = None;

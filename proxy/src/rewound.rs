@@ -17,6 +17,11 @@ impl<IO> Rewound<IO> {
     pub(crate) fn new(io: IO, front: Bytes) -> Rewound<IO> {
         Rewound { front, io }
     }
+
+    /// The stream below.
+    pub(crate) fn get_ref(&self) -> &IO {
+        &self.io
+    }
 }
 
 impl<IO: Read + Unpin> Read for Rewound<IO> {

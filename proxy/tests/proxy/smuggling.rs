@@ -310,3 +310,19 @@ async fn a_preface_that_is_none_is_http_1() {
     client.send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 400);
 }
+
+#[tokio::test]
+async fn a_preface_that_is_not_the_first_is_none() {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut client = Client::connect(world.address).await;
+    client.send(&format!("\r\n{preface}")).await;
+    assert_eq!(client.rest().await, "", "behind an empty line");
+    let mut client = Client::connect(world.address).await;
+    client
+        .send(&format!("GET / HTTP/1.1\r\nHost: app\r\n\r\n{preface}"))
+        .await;
+    assert_eq!(client.reply().await.status, 200);
+    assert_eq!(client.rest().await, "", "behind a request");
+}
