@@ -161,7 +161,7 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, BackupError> {
 /// The head of an archive that is made now.
 pub(super) fn head(schema: usize, created_at: Timestamp) -> Head {
     Head {
-        format: super::manifest::FORMAT,
+        format: super::manifest::WITHOUT_STORAGE,
         mini: env!("CARGO_PKG_VERSION").to_owned(),
         schema,
         created_at,

@@ -6,12 +6,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::BackupError;
 use super::archive::{self, Archive};
-use super::manifest::{Head, Manifest};
+use super::manifest::{FORMAT, Head, Manifest};
+use super::storage::{self, FolderInside};
+use crate::engine::ContainerEngine;
 use crate::git::{References, Repositories};
-use crate::model::{AppId, AppName, Secret, Timestamp};
+use crate::model::{AppId, AppName, Secret, StorageName, Timestamp};
 use crate::store::{self, CopiedApp, Store};
 
 /// Where copies of databases lie meanwhile, in the data directory.
@@ -30,6 +33,8 @@ pub struct Source {
     pub repositories: Repositories,
     /// The file with the settings, where there is one.
     pub settings_file: Option<PathBuf>,
+    /// What reads the folders of the storage, which belong to whom containers run as.
+    pub engine: Arc<dyn ContainerEngine>,
 }
 
 /// What came of it.
@@ -41,23 +46,32 @@ pub struct Made {
     pub manifest: Manifest,
     /// The apps in it.
     pub apps: Vec<AppName>,
+    /// The folders of the storage in it.
+    pub storage: Vec<FolderInside>,
 }
 
 /// The references of each app's repository, as of one moment. An app without one has none.
 type AllReferences = BTreeMap<AppId, References>;
 
 /// Writes an archive to `out` and returns that with what is in it. Holds a few MiB, and for as long as it takes a copy of
-/// the databases in the data directory. If cancelled, the writing ends by itself when `out` takes no more.
+/// the databases in the data directory. If cancelled, the writing ends by itself when `out` takes no more. With `storage` it has
+/// what these apps keep in the storage, or all apps where none is named; that is read one file after the other, after the moment
+/// of everything else.
 ///
 /// # Errors
-/// `Write` where `out` takes no more, `Store`, `Git`, `File`, `Randomness`.
+/// `Write` where `out` takes no more, `Store`, `Git`, `File`, `Randomness`; `Engine` and `Storage` for folders.
 pub async fn create<W: Write + Send + 'static>(
     source: &Source,
     passphrase: Secret,
+    storage: Option<Vec<AppName>>,
     out: W,
 ) -> Result<(W, Made), BackupError> {
     let work = Work::begin(&source.data_dir)?;
-    let moment = moment(source, &work).await?;
+    let mut moment = moment(source, &work).await?;
+    let folders = folders(source, storage).await?;
+    if !folders.is_empty() {
+        moment.head.format = FORMAT;
+    }
     let events = work.path.join("events.db");
     let from = source.data_dir.join("events.db");
     if from.exists() {
@@ -113,16 +127,47 @@ pub async fn create<W: Write + Send + 'static>(
         for wanted in wanted {
             add_repository(&mut archive, &source.repositories, &wanted)?;
         }
+        let mut storage = Vec::new();
+        for name in &folders {
+            match storage::add(&mut archive, source.engine.as_ref(), name)? {
+                Some(folder) => storage.push(folder),
+                None => tracing::warn!(%name, "a folder of the storage is not there, and not in the backup"),
+            }
+        }
         let (out, manifest) = archive.finish(without)?;
         drop(work);
         let made = Made {
             head: moment.head,
             manifest,
             apps: moment.apps.into_iter().map(|app| app.name).collect(),
+            storage,
         };
         Ok((out, made))
     })
     .await
+}
+
+/// The folders that these apps see; those of all apps where none is named.
+async fn folders(
+    source: &Source,
+    apps: Option<Vec<AppName>>,
+) -> Result<BTreeSet<StorageName>, BackupError> {
+    let Some(wanted) = apps else {
+        return Ok(BTreeSet::new());
+    };
+    let apps = source.store.apps().await?;
+    for name in &wanted {
+        if !apps.iter().any(|app| app.name == *name) {
+            tracing::warn!(app = %name, "the storage of an app that is gone is not in the backup");
+        }
+    }
+    let is_wanted = |id: AppId| {
+        let mut apps = apps.iter().filter(|app| app.id == id);
+        wanted.is_empty() || apps.any(|app| wanted.contains(&app.name))
+    };
+    let mounts = source.store.all_storage_mounts().await?;
+    let mounts = mounts.into_iter().filter(|mount| is_wanted(mount.app));
+    Ok(mounts.map(|mount| mount.mount.name).collect())
 }
 
 /// A repository to be copied.

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::s3::Failure;
+use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::model::{Kind, Problem};
 use crate::store::StoreError;
@@ -66,6 +67,17 @@ pub enum BackupError {
         /// What git said.
         #[source]
         source: GitError,
+    },
+    /// Docker said no.
+    #[error("the storage could not be read")]
+    Engine(#[source] EngineError),
+    /// A folder of the storage could not be read whole.
+    #[error("the folder {name} of the storage could not be backed up")]
+    Storage {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
     },
     /// An app was renamed or destroyed while it was backed up.
     #[error("the backup was not finished: {0} was renamed or destroyed in the middle of it")]
@@ -196,6 +208,19 @@ impl From<BackupError> for Problem {
                 }
                 problem(Kind::Internal, why, "")
             }
+            BackupError::Engine(error) => {
+                let cause = Problem::from(error);
+                let why = match cause.why.is_empty() {
+                    true => cause.what,
+                    false => format!("{}: {}", cause.what, cause.why),
+                };
+                problem(cause.kind, why, &cause.next)
+            }
+            BackupError::Storage { why, .. } => problem(
+                Kind::Unavailable,
+                why,
+                "Try again when its apps write less, or stop them meanwhile: `ps:stop APP`",
+            ),
             BackupError::Moved(_) => {
                 problem(Kind::Busy, String::new(), "Run the same command again")
             }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::BackupError;
 use super::create::run;
 use super::manifest::Head;
+use super::storage::FolderInside;
 use super::unpack::Unpacked;
 use crate::git;
 use crate::model::{AppName, CommitId, ReleaseVersion};
@@ -39,6 +40,8 @@ pub struct Inside {
     pub ssh_keys: usize,
     /// How many certificates there are.
     pub certificates: usize,
+    /// The folders of the storage.
+    pub storage: Vec<FolderInside>,
     /// Whether the settings of the server are with it.
     pub has_settings: bool,
     /// How many files.
@@ -52,7 +55,11 @@ pub struct Inside {
 /// # Errors
 /// `Store` where the database or its key is not sound, `Git` or `Unsound` where a repository lacks something.
 pub(super) async fn inspect(folder: &Path, unpacked: Unpacked) -> Result<Inside, BackupError> {
-    let Unpacked { head, manifest } = unpacked;
+    let Unpacked {
+        head,
+        manifest,
+        storage,
+    } = unpacked;
     let database = folder.join("mini.db");
     let copied = run(move || {
         store::check_database(&database)?;
@@ -113,6 +120,7 @@ pub(super) async fn inspect(folder: &Path, unpacked: Unpacked) -> Result<Inside,
         apps,
         ssh_keys,
         certificates,
+        storage,
         has_settings: manifest.files.contains_key("settings/mini.toml"),
         files: manifest.files.len(),
         bytes: manifest.files.values().map(|file| file.bytes).sum(),

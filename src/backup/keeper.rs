@@ -9,7 +9,9 @@ use super::archive::host;
 use super::archives::{ArchiveWriter, Archives, NewArchive};
 use super::retention::{Names, superfluous};
 use super::{BackupError, Made, S3Access, Source, create, verify};
-use crate::model::{BackupPlace, BackupRecord, BackupSchedule, BackupStatus, Secret, Timestamp};
+use crate::model::{
+    AppName, BackupPlace, BackupRecord, BackupSchedule, BackupStatus, Secret, Timestamp,
+};
 use crate::store::StoreError;
 
 /// How often it looks whether a backup is due; a schedule that is set is seen at once.
@@ -57,8 +59,9 @@ impl Backups {
         &self,
         archive: NewArchive,
         passphrase: Secret,
+        storage: Option<Vec<AppName>>,
     ) -> Result<(Made, u64), BackupError> {
-        let made = |out: ArchiveWriter| create(&self.source, passphrase, out);
+        let made = |out: ArchiveWriter| create(&self.source, passphrase, storage, out);
         archive.fill(made).await
     }
 
@@ -169,7 +172,8 @@ impl Backups {
             );
         }
         let archive = archives.begin(&record.name).await?;
-        let (_, bytes) = self.make_at(archive, schedule.passphrase.clone()).await?;
+        let (passphrase, storage) = (schedule.passphrase.clone(), schedule.storage.clone());
+        let (_, bytes) = self.make_at(archive, passphrase, storage).await?;
         // Beside the copies that were made of databases, so that a crash leaves nothing for long.
         let scratch = self.source.data_dir.join("backup");
         let read = archives.read(&record.name).await?;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::BackupError;
 use crate::model::{AppName, Timestamp};
 
-/// The number of the layout of an archive. Another layout gets the next number; older ones stay readable.
-pub(super) const FORMAT: u32 = 1;
+/// The number of the newest layout of an archive. Another layout gets the next number; older ones stay readable.
+pub(super) const FORMAT: u32 = 2;
+/// The number of the layout without folders of the storage.
+pub(super) const WITHOUT_STORAGE: u32 = 1;
 /// The first entry.
 pub(super) const HEAD: &str = "mini-backup.json";
 /// The last entry.

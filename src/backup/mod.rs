@@ -13,17 +13,20 @@
 //! repositories/APP/refs       and where a history is cut off
 //! repositories/APP/pack/0000000
 //! repositories/APP/shallow
+//! storage/NAME/0/0000000      by choice, folders of the storage: the tar that Docker makes of each, in pieces, and again
+//!                             under the next number where a file changed too fast; the last number counts
 //! manifest.json               the length and SHA-256 of each
 //! ```
 //!
 //! Certificates and what an authority knows us by are rows of `mini.db`. Images are left out: they are built again from the
-//! repositories. So are access logs, and the storage of apps.
+//! repositories. So are access logs.
 //!
 //! | what | file |
 //! | --- | --- |
 //! | one moment of everything, and its archive | `create`, `archive` |
 //! | unpack, look, put in place | `part`, `unpack`, `inspect`, `restore` |
 //! | by a schedule | `keeper` |
+//! | folders of the storage | `storage` |
 //! | the encryption | `envelope` |
 //! | what an archive says of itself | `manifest` |
 //! | where archives are kept, and which of them go | `archives`, `retention` |
@@ -41,6 +44,7 @@ mod part;
 mod restore;
 mod retention;
 mod s3;
+mod storage;
 mod unpack;
 
 pub use archives::{ArchiveReader, ArchiveWriter, Archives, Kept, NewArchive, new_file};
@@ -51,6 +55,7 @@ pub use keeper::Backups;
 pub use manifest::{FileFacts, Head, Manifest};
 pub use restore::{Restored, restore, verify};
 pub use s3::{Download, Failure, S3Access, Upload};
+pub use storage::FolderInside;
 
 #[cfg(test)]
 mod tests;

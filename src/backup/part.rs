@@ -2,7 +2,7 @@
 
 use super::archive::PIECE_BYTES;
 use super::manifest::{HEAD, MANIFEST};
-use crate::model::AppName;
+use crate::model::{AppName, StorageName};
 
 /// The name that the settings of the server get in a restored data directory.
 pub(super) const SETTINGS: &str = "mini.toml.restored";
@@ -23,6 +23,8 @@ pub(super) enum Part {
     References(AppName),
     Pack(AppName),
     Shallow(AppName),
+    /// A piece of a folder of the storage, as it was read the so-manyth time.
+    Storage(StorageName, u32),
     Manifest,
 }
 
@@ -37,6 +39,15 @@ impl Part {
             "keys/config.key" => Part::File("keys/config.key", SMALL_LIMIT),
             "keys/ssh_host_ed25519" => Part::File("keys/ssh_host_ed25519", SMALL_LIMIT),
             "settings/mini.toml" => Part::File(SETTINGS, SMALL_LIMIT),
+            _ if path.starts_with("storage/") => {
+                let mut parts = path.split('/').skip(1);
+                let (name, tried) = (parts.next()?.parse().ok()?, parts.next()?);
+                let number = parts.next()?;
+                let is_try = tried.len() == 1 && is_number(tried);
+                let is_piece = is_try && number.len() >= 7 && is_number(number);
+                (is_piece && parts.next().is_none()).then_some(())?;
+                Part::Storage(name, tried.parse().ok()?)
+            }
             _ => {
                 let (app, file) = path.strip_prefix("repositories/")?.split_once('/')?;
                 let app: AppName = app.parse().ok()?;
@@ -46,9 +57,8 @@ impl Part {
                     "shallow" => Part::Shallow(app),
                     _ => {
                         let number = file.strip_prefix("pack/")?;
-                        let is_number =
-                            number.len() >= 7 && number.bytes().all(|b| b.is_ascii_digit());
-                        is_number.then_some(Part::Pack(app))?
+                        let is_piece = number.len() >= 7 && is_number(number);
+                        is_piece.then_some(Part::Pack(app))?
                     }
                 }
             }
@@ -63,9 +73,13 @@ impl Part {
             Part::File(_, limit) => *limit,
             Part::RepositoryHead(_) => SMALL_LIMIT,
             Part::References(_) | Part::Shallow(_) | Part::Manifest => LIST_LIMIT,
-            Part::Pack(_) => u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX),
+            Part::Pack(_) | Part::Storage(..) => u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX),
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -82,6 +96,10 @@ mod tests {
             ("repositories/blog/refs", Part::References(app.clone())),
             ("repositories/blog/pack/0000012", Part::Pack(app.clone())),
             ("repositories/blog/shallow", Part::Shallow(app)),
+            (
+                "storage/up_1.x/2/0000012",
+                Part::Storage("up_1.x".parse().unwrap(), 2),
+            ),
         ];
         for (path, part) in known {
             assert_eq!(Part::of(path), Some(part), "{path}");
@@ -97,6 +115,14 @@ mod tests {
             "repositories/blog/config",
             "repositories/blog/hooks/post-receive",
             "repositories/BLOG!/head",
+            "storage/data",
+            "storage/data/0",
+            "storage/data/00/0000000",
+            "storage/data/x/0000000",
+            "storage/data/0/12",
+            "storage/data/0/0000000/x",
+            "storage/../0/0000000",
+            "storage/.data/0/0000000",
         ] {
             assert_eq!(Part::of(path), None, "{path}");
         }

@@ -121,6 +121,7 @@ mod tests {
 
     fn schedule(keep: u32) -> BackupSchedule {
         BackupSchedule {
+            storage: None,
             place: "/b".parse().unwrap(),
             every_seconds: 3600,
             at_minute: None,

@@ -8,9 +8,11 @@ use tempfile::TempDir;
 
 use super::envelope::Sealed;
 use super::*;
+use crate::engine::{BROUGHT, MemoryEngine};
 use crate::git::{Repositories, TreeLimits};
 use crate::model::{
-    AppName, CommitId, ImageId, Release, ReleaseStatus, ReleaseVersion, Secret, Timestamp, Trigger,
+    AppName, CommitId, ImageId, Problem, Release, ReleaseStatus, ReleaseVersion, Secret, Timestamp,
+    Trigger,
 };
 use crate::store::{Store, StoreError};
 
@@ -36,6 +38,8 @@ impl Write for Sink {
 struct House {
     folder: TempDir,
     source: Source,
+    engine: MemoryEngine,
+    storage: Option<Vec<AppName>>,
 }
 
 fn app() -> AppName {
@@ -86,14 +90,21 @@ impl House {
         let data_dir = folder.path().join("data");
         let store = Store::open(&data_dir).unwrap();
         let repositories = Repositories::open(&data_dir, TreeLimits::default()).unwrap();
+        let engine = MemoryEngine::new();
         let source = Source {
             data_dir,
             store,
             repositories,
             settings_file: Some(folder.path().join("mini.toml")),
+            engine: Arc::new(engine.clone()),
         };
         std::fs::write(folder.path().join("mini.toml"), "log-format = \"json\"\n").unwrap();
-        let house = House { folder, source };
+        let house = House {
+            folder,
+            source,
+            engine,
+            storage: None,
+        };
         let made = house
             .source
             .store
@@ -146,13 +157,33 @@ impl House {
     }
 
     async fn archive(&self) -> Vec<u8> {
+        self.try_archive().await.unwrap()
+    }
+
+    async fn try_archive(&self) -> Result<Vec<u8>, BackupError> {
         let sink = Sink::default();
-        create(&self.source, passphrase(), sink.clone())
-            .await
-            .unwrap();
+        let made = create(
+            &self.source,
+            passphrase(),
+            self.storage.clone(),
+            sink.clone(),
+        )
+        .await;
         let left = std::fs::read_dir(self.source.data_dir.join("backup")).unwrap();
         assert_eq!(left.count(), 0);
-        std::mem::take(&mut *sink.0.lock().unwrap())
+        made?;
+        Ok(std::mem::take(&mut *sink.0.lock().unwrap()))
+    }
+
+    /// Has the app keep something: what Docker says of the folder each time it is read.
+    async fn keep(&mut self, name: &str, tars: Vec<Vec<u8>>) {
+        let mount = format!("{name}:/kept/{name}").parse().unwrap();
+        let store = &self.source.store;
+        let found = store.app(&app()).await.unwrap().unwrap();
+        store.set_storage_mount(found.id, mount).await.unwrap();
+        if !tars.is_empty() {
+            self.engine.set_storage(&name.parse().unwrap(), tars);
+        }
     }
 
     async fn verify(&self, archive: Vec<u8>) -> Result<Inside, BackupError> {
@@ -272,6 +303,8 @@ async fn backups_while_commits_go_on_are_each_of_one_moment() {
         let house = House {
             folder: tempfile::tempdir().unwrap(),
             source,
+            engine: MemoryEngine::new(),
+            storage: None,
         };
         let mut count = 0;
         while stopped.try_recv().is_err() {
@@ -362,7 +395,7 @@ async fn archives_that_cannot_be_used_each_say_why() {
         assert!(is_expected(&error), "{error:?}");
     };
     let is_hostile = |error: &BackupError| matches!(error, BackupError::Hostile(_));
-    let newer = head_of(2);
+    let newer = head_of(manifest::FORMAT + 1);
     check(
         forged(&[("mini-backup.json", &newer, regular)]),
         |error| matches!(error, BackupError::Newer { version } if version == "9.0.0"),
@@ -448,4 +481,125 @@ async fn a_bomb_is_refused_before_it_is_unpacked() {
     let archive = encoder.finish().unwrap().finish().unwrap();
     let error = house.verify(archive).await.unwrap_err();
     assert!(matches!(error, BackupError::TooLarge), "{error:?}");
+}
+
+/// A folder as Docker sends it, with one file of this content.
+fn folder_of(content: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_path("storage/file").unwrap();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o640);
+    header.set_uid(4711);
+    header.set_cksum();
+    tar.append(&header, content).unwrap();
+    tar.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_apps_keep_is_in_a_backup_by_choice_and_laid_where_the_server_finds_it() {
+    let mut house = House::new().await;
+    // More than a piece, and nothing that repeats from piece to piece.
+    let long: Vec<u8> = (0..9_000_000_u32)
+        .flat_map(|n| n.to_le_bytes())
+        .take(9 << 20)
+        .collect();
+    let (data, cut) = (folder_of(&long), folder_of(&long)[..5 << 20].to_vec());
+    // Read while a file becomes shorter, and then at rest; one that is not there; one without files.
+    house.keep("data", vec![cut, data.clone()]).await;
+    house.keep("gone", Vec::new()).await;
+    house.keep("empty", vec![vec![0; 1024]]).await;
+    let inside = house.verify(house.archive().await).await.unwrap();
+    assert_eq!((inside.head.format, inside.storage.len()), (1, 0));
+
+    house.storage = Some(vec!["other".parse().unwrap()]);
+    let inside = house.verify(house.archive().await).await.unwrap();
+    assert_eq!((inside.head.format, inside.storage.len()), (1, 0));
+
+    house.storage = Some(Vec::new());
+    let archive = house.archive().await;
+    let inside = house.verify(archive.clone()).await.unwrap();
+    let told: Vec<_> = inside
+        .storage
+        .iter()
+        .map(|folder| (folder.name.as_str(), folder.files, folder.bytes))
+        .collect();
+    assert_eq!(told, [("data", 1, 9 << 20), ("empty", 0, 0)]);
+    assert_eq!(inside.head.format, 2);
+
+    let to = house.folder.path().join("restored");
+    let archive = std::io::Cursor::new(archive);
+    restore(archive, passphrase(), &to, false).await.unwrap();
+    assert!(std::fs::read(to.join(BROUGHT).join("data.tar")).unwrap() == data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_never_holds_still_fails_the_backup_and_says_which() {
+    let mut house = House::new().await;
+    let cut = folder_of(b"hello")[..1024].to_vec();
+    house.keep("data", vec![cut]).await;
+    house.storage = Some(vec![app()]);
+    let error = house.try_archive().await.unwrap_err();
+    assert!(
+        matches!(&error, BackupError::Storage { name, .. } if name == "data"),
+        "{error:?}"
+    );
+    let device = {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Block);
+        header.set_path("storage/sda").unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        tar.append(&header, std::io::empty()).unwrap();
+        tar.into_inner().unwrap()
+    };
+    house.keep("data", vec![device]).await;
+    let error = Problem::from(house.try_archive().await.unwrap_err());
+    assert!(error.why.contains("`storage/sda`"), "{error:?}");
+    house.engine.go_down();
+    let error = house.try_archive().await.unwrap_err();
+    assert!(matches!(error, BackupError::Engine(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn folders_of_others_are_refused_before_docker_sees_them() {
+    let house = House::new().await;
+    let regular = tar::EntryType::Regular;
+    let head = head_of(2);
+    let begun = ("mini-backup.json", head.as_slice(), regular);
+    let manifest = br#"{"files":{},"without_repository":[]}"#.as_slice();
+    let end = ("manifest.json", manifest, regular);
+    let escape = {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..14].copy_from_slice(b"storage/../x/y");
+        header.set_size(1);
+        header.set_cksum();
+        tar.append(&header, b"x".as_slice()).unwrap();
+        tar.into_inner().unwrap()
+    };
+    let (whole, first, second) = (
+        folder_of(b"x"),
+        "storage/data/0/0000000",
+        "storage/data/1/0000000",
+    );
+    let check = async |entries: &[(&str, &[u8], tar::EntryType)], is_hostile: bool| {
+        let error = house.verify(forged(entries)).await.unwrap_err();
+        match is_hostile {
+            true => assert!(matches!(error, BackupError::Hostile(_)), "{error:?}"),
+            false => assert!(matches!(error, BackupError::Unsound(_)), "{error:?}"),
+        }
+    };
+    check(&[begun, (first, &escape, regular), end], true).await;
+    check(&[begun, (first, &whole[..700], regular), end], false).await;
+    // A later try that is cut off counts, however good the one before was.
+    let later = (second, &whole[..700], regular);
+    check(&[begun, (first, &whole, regular), later, end], false).await;
+    let early = (first, whole.as_slice(), regular);
+    check(&[begun, (second, &whole, regular), early, end], true).await;
+    let other = ("storage/other/0/0000000", whole.as_slice(), regular);
+    check(&[begun, early, other, later, end], true).await;
+    // In order, but the list at the end does not name it.
+    check(&[begun, early, end], false).await;
 }

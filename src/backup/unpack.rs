@@ -1,9 +1,10 @@
 //! The archive on its way in. Only what mini writes is taken, under names that are known beforehand: no path of an archive
 //! ever becomes a path on the disk, and nothing but plain files is looked at.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,10 @@ use super::BackupError;
 use super::envelope::{Opened, reading};
 use super::manifest::{FileFacts, Head, Manifest, hexadecimal};
 use super::part::Part;
+use super::storage::{Fault, FolderInside, look, refuse_long};
+use crate::engine::BROUGHT;
 use crate::git::{Incoming, References};
-use crate::model::{AppName, Secret};
+use crate::model::{AppName, Secret, StorageName};
 
 /// Free space that is left alone, bytes.
 const RESERVE_BYTES: u64 = 64 << 20;
@@ -30,6 +33,8 @@ const TRAILER_LIMIT: u64 = 1 << 20;
 pub(super) struct Unpacked {
     pub(super) head: Head,
     pub(super) manifest: Manifest,
+    /// The folders of the storage that were brought.
+    pub(super) storage: Vec<FolderInside>,
 }
 
 /// Unpacks an archive into the folder `into`, which is there and empty, as a data directory. Every digest has been compared
@@ -51,6 +56,8 @@ pub(super) fn unpack(
         files: BTreeMap::new(),
         manifest: None,
         repository: None,
+        folder: None,
+        storage: Vec::new(),
     };
     let mut tar = tar::Archive::new(decoder);
     for entry in tar.entries().map_err(reading)?.raw(true) {
@@ -94,6 +101,16 @@ struct Unpacker {
     files: BTreeMap<String, FileFacts>,
     manifest: Option<Manifest>,
     repository: Option<Repository>,
+    folder: Option<Folder>,
+    storage: Vec<FolderInside>,
+}
+
+/// The folder of the storage whose pieces are coming.
+struct Folder {
+    name: StorageName,
+    tried: u32,
+    place: PathBuf,
+    file: File,
 }
 
 /// The repository whose files are coming.
@@ -133,6 +150,7 @@ impl Unpacker {
                     BackupError::Unsound("the list of its files does not read".to_owned())
                 })?;
                 self.manifest = Some(manifest);
+                self.end_folder()?;
                 return self.end_repository();
             }
             Part::File(name, _) => self.write(name, &mut content)?,
@@ -169,6 +187,12 @@ impl Unpacker {
                 let list = text(whole(&mut content, bytes)?)?;
                 self.repository(path, &app)?.shallow = Some(list);
             }
+            Part::Storage(name, tried) => {
+                let piece = whole(&mut content, bytes)?;
+                let failed = |error| BackupError::file(format!("{BROUGHT}/{name}.tar"), error);
+                let folder = self.folder(path, &name, tried)?;
+                folder.file.write_all(&piece).map_err(failed)?;
+            }
         }
         let facts = FileFacts {
             bytes,
@@ -198,6 +222,76 @@ impl Unpacker {
                 repository.app
             ))),
         }
+    }
+
+    /// The folder that a piece belongs to. A later try takes the place of one before.
+    fn folder(
+        &mut self,
+        path: &str,
+        name: &StorageName,
+        tried: u32,
+    ) -> Result<&mut Folder, BackupError> {
+        let failed = |error| BackupError::file(format!("{BROUGHT}/{name}.tar"), error);
+        let is_other = self
+            .folder
+            .as_ref()
+            .is_none_or(|folder| folder.name != *name);
+        if is_other {
+            self.end_folder()?;
+            if self.storage.iter().any(|folder| folder.name == *name) {
+                return Err(hostile(path, "comes where it cannot be"));
+            }
+            let folders = self.into.join(BROUGHT);
+            folder(&folders)?;
+            let place = folders.join(format!("{name}.tar"));
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&place)
+                .map_err(failed)?;
+            self.folder = Some(Folder {
+                name: name.clone(),
+                tried,
+                place,
+                file,
+            });
+        }
+        let folder = self.folder.as_mut();
+        let folder = folder.ok_or_else(|| hostile(path, "comes where it cannot be"))?;
+        match tried.cmp(&folder.tried) {
+            Ordering::Equal => {}
+            Ordering::Less => return Err(hostile(path, "comes where it cannot be")),
+            Ordering::Greater => {
+                folder.tried = tried;
+                folder.file.rewind().map_err(failed)?;
+                folder.file.set_len(0).map_err(failed)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Reads what was brought of a folder, so that Docker is given nothing else than files of one.
+    fn end_folder(&mut self) -> Result<(), BackupError> {
+        let Some(Folder {
+            name, place, file, ..
+        }) = self.folder.take()
+        else {
+            return Ok(());
+        };
+        drop(file);
+        let failed = |error| BackupError::file(format!("{BROUGHT}/{name}.tar"), error);
+        let open = || File::open(&place).map(io::BufReader::new).map_err(failed);
+        let refused = |fault| match fault {
+            Fault::Cut(error) => {
+                BackupError::Unsound(format!("the folder {name} of the storage: {error}"))
+            }
+            Fault::Hostile(what) => BackupError::Hostile(what),
+        };
+        refuse_long(&name, open()?).map_err(refused)?;
+        let folder = look(&name, open()?).map_err(refused)?;
+        self.storage.push(folder);
+        Ok(())
     }
 
     fn write(&self, name: &str, content: &mut impl Read) -> Result<(), BackupError> {
@@ -257,7 +351,11 @@ impl Unpacker {
                 return Err(BackupError::Unsound(format!("{needed} is missing")));
             }
         }
-        Ok(Unpacked { head, manifest })
+        Ok(Unpacked {
+            head,
+            manifest,
+            storage: self.storage,
+        })
     }
 }
 

@@ -126,6 +126,12 @@ pub(super) async fn start(
         network_pool: settings.network_pool,
         storage: settings.data_dir.join(STORAGE),
     }));
+    let settling = Arc::clone(&engine);
+    tokio::spawn(async move {
+        if let Err(error) = settling.settle_storage().await {
+            tracing::error!(%error, "what a restore has brought of the storage is not in its place; apps that need it do not start");
+        }
+    });
     let (reconciler, reconcile) = Reconciler::start(Parts {
         store: store.clone(),
         engine: Arc::clone(&engine),
@@ -170,6 +176,7 @@ pub(super) async fn start(
         store: store.clone(),
         repositories: repositories.clone(),
         settings_file: facts.settings_file.clone(),
+        engine: Arc::clone(&engine),
     };
     let backups = Backups::new(source, settings.backup_access.clone());
     let (keeper, kept_from) = (backups.clone(), leaving.clone());

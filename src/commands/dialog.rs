@@ -1,5 +1,7 @@
 //! A running command's talk with its caller: lines out, prompts and answers in.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
@@ -11,6 +13,8 @@ use crate::model::{Caller, Kind, Problem, Secret};
 
 /// Longest line a prompt takes, bytes.
 const LINE_LIMIT: usize = 4096;
+/// How long somebody may be left wondering what a command waits for.
+const HINT_AFTER: Duration = Duration::from_secs(3);
 /// What the Backspace key sends; a door's line terminal passes it on.
 const BACKSPACE: [u8; 2] = [0x7f, 0x08];
 
@@ -111,6 +115,10 @@ impl Dialog {
     /// Prints `prompt` and reads one line; `None` when the input ends before one. What is typed is shown by the door.
     pub async fn ask(&mut self, prompt: &str) -> Option<String> {
         self.write(Stream::Stderr, prompt).await;
+        self.line().await
+    }
+
+    async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         while let Some(chunk) = self.session.stdin.recv().await {
             for byte in chunk {
@@ -131,13 +139,26 @@ impl Dialog {
     }
 
     /// Asks for a secret. A person at a terminal is asked for it twice, and the terminal does not show it; elsewhere it is
-    /// the first line of the input. `None` when there is none.
+    /// the first line of the input, and only somebody who lets it wait is told what for. `None` when there is none.
     ///
     /// # Errors
     /// When the two differ.
     pub async fn ask_secret(&mut self, what: &str) -> Result<Option<Secret>, Problem> {
         let Some(hidden) = self.session.hidden.clone() else {
-            return Ok(self.ask(&format!("{what}: ")).await.map(Secret::new));
+            let output = self.session.output.clone();
+            let hint = async {
+                tokio::time::sleep(HINT_AFTER).await;
+                let hint = format!("Waiting on standard input for: {what}");
+                // Whoever has left needs no hint.
+                let _ = output
+                    .send((Stream::Stderr, Bytes::from(page::warning(&hint))))
+                    .await;
+                std::future::pending::<()>().await;
+            };
+            return tokio::select! {
+                line = self.line() => Ok(line.map(Secret::new)),
+                () = hint => Ok(None),
+            };
         };
         hidden.send_replace(true);
         let first = self.ask(&format!("{what}: ")).await;

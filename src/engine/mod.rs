@@ -13,11 +13,11 @@ pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use memory::MemoryEngine;
 pub use spec::{
     AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContextStream,
-    EngineError, EngineVersion, GroupSpec, ImageFacts, KEPT_PREFIX, KeptImage, Limits, LogLine,
-    LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState, Stream,
-    TerminalSize,
+    EngineError, EngineVersion, FolderStream, GroupSpec, ImageFacts, KEPT_PREFIX, KeptImage,
+    Limits, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState,
+    Stream, TerminalSize,
 };
-pub use storage::{STORAGE, ensure_folder};
+pub use storage::{BROUGHT, STORAGE, ensure_folder};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::model::{AppName, ImageId};
+use crate::model::{AppName, ImageId, StorageName};
 
 /// What mini needs of whatever runs containers. Every method may fail with [`EngineError::Unavailable`] when the engine
 /// does not answer; dropping a future or stream stops waiting, and what that leaves behind is said at each method.
@@ -134,6 +134,17 @@ pub trait ContainerEngine: Send + Sync + 'static {
 
     /// Removes everything of an app: containers of any kind, its network, its images.
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError>;
+
+    /// The folder of the storage of this name as a tar, with the owners and modes of all that is in it; `storage` is in front of
+    /// each path. A file that becomes shorter meanwhile cuts the tar off there, without an error. Dropped, nothing is left.
+    ///
+    /// # Errors
+    /// `Gone` if there is no such folder.
+    async fn read_storage(&self, name: &StorageName) -> Result<FolderStream, EngineError>;
+
+    /// Puts in place what a restore has brought for the folders of the storage. Processes that see one of them are ended before.
+    /// A process that is started waits for that, so this is only for those that run already. Interrupted, the next call goes on.
+    async fn settle_storage(&self) -> Result<(), EngineError>;
 
     /// Removes what earlier runs of the server left behind: one-off containers with no one waiting.
     async fn remove_leftovers(&self) -> Result<(), EngineError>;

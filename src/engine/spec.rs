@@ -210,6 +210,9 @@ pub struct BuildSpec {
 /// A build context: chunks of a tar archive.
 pub type ContextStream = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
+/// A folder of the storage: chunks of a tar archive.
+pub type FolderStream = BoxStream<'static, Result<Bytes, EngineError>>;
+
 /// What a build says while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildEvent {

@@ -1,9 +1,14 @@
 //! The folders of the storage on the machine.
 
+mod brought;
+
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+
+pub use brought::BROUGHT;
+pub(super) use brought::Brought;
 
 /// Where the folders are, in the data directory.
 pub const STORAGE: &str = "storage";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::deploy::text_enum;
-use super::{BackupPlace, Secret, Timestamp};
+use super::{AppName, BackupPlace, Secret, Timestamp};
 
 /// A first failure is tried again after this, seconds.
 const RETRY_SECONDS: i64 = 15 * 60;
@@ -21,6 +21,9 @@ pub struct BackupSchedule {
     pub at_minute: Option<u16>,
     /// How many good ones are kept.
     pub keep: u32,
+    /// Whether they have what apps keep in the storage: that of these apps, or of all where none is named.
+    #[serde(default)]
+    pub storage: Option<Vec<AppName>>,
     /// What they are encrypted with.
     pub passphrase: Secret,
     /// Since when it is so.
@@ -173,6 +176,7 @@ mod tests {
             every_seconds: every_hours * 3600,
             at_minute,
             keep: 2,
+            storage: None,
             passphrase: Secret::new("x"),
             since: at("2026-11-21T12:00:00Z"),
         }

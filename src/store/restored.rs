@@ -23,8 +23,8 @@ const CLEARING: &str = ".restore-clearing.";
 const PLACING: &str = ".restore-placing";
 /// What was there before a restore is kept under this name.
 const KEPT: &str = "before-restore.";
-/// What belongs to the place and not to what is in it. The storage of apps does, for no backup has it: put aside, it would be
-/// missed at once.
+/// What belongs to the place and not to what is in it. The storage of apps does, for a backup has it only by choice, and its
+/// files are not ours to move: what a backup has of it, the server puts in place by folder.
 const STAYS: [&str; 4] = [lock::FILE, "run", "lost+found", "storage"];
 
 /// A data directory that is being restored; no server can start on it while this lives.

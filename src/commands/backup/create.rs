@@ -8,12 +8,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::inside::length;
 use super::passphrase;
 use crate::backup::{self, Made};
 use crate::commands::command::Done;
 use crate::commands::{Authorized, Command, Dialog, Format, Platform, page};
 use crate::engine::Stream;
-use crate::model::{BackupPlace, BucketPlace, Kind, Permission, Problem, Secret, Timestamp};
+use crate::model::{
+    AppName, BackupPlace, BucketPlace, Kind, Permission, Problem, Secret, Timestamp,
+};
 
 /// Pieces of the archive that wait for a slow reader, 64 KiB each.
 const WAITING: usize = 8;
@@ -24,6 +27,10 @@ const WAITING: usize = 8;
 /// all: --to FILE, or --to DIR for a name with the date. In it are the database, the repositories, keys, certificates and
 /// settings, all of one moment; images are built again after a restore. Without a passphrase file the passphrase is asked
 /// for, or is the first line of standard input. Nobody can open a backup without it; `age` can open it with it.
+///
+/// What apps keep in the storage is in it by choice: --with-storage, or --with-storage=APP,... Docker reads those folders, with
+/// the owners and modes of all files, one after the other while the apps go on: have a database in there write a dump of itself
+/// before, or stop its app.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
@@ -31,6 +38,10 @@ pub struct Create {
     #[arg(long, value_name = "FILE|DIR|s3://BUCKET/PREFIX")]
     #[serde(default)]
     pub to: Option<String>,
+    /// With what apps keep in the storage: of these apps, or of all
+    #[arg(long, value_name = "APP,...", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    #[serde(default)]
+    pub with_storage: Option<Vec<AppName>>,
     /// The file that has the passphrase in its first line, where `mini` is typed
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -104,18 +115,20 @@ impl Command for Create {
                 "Send it to a file: `mini backup:create --to FILE`, or `ssh mini backup:create > FILE` without -t",
             ));
         }
+        require_apps(platform, self.with_storage.as_deref()).await?;
         let given = match self.passphrase {
             Some(passphrase) => Some(passphrase),
             None => dialog.ask_secret("Passphrase of the backup").await?,
         };
         let passphrase = passphrase::checked(given)?;
+        let storage = self.with_storage;
         if let Some(place) = bucket {
-            return to_bucket(platform, &place, passphrase, dialog).await;
+            return to_bucket(platform, &place, passphrase, storage, dialog).await;
         }
         let source = platform.backups.source();
         let (sender, mut pieces) = mpsc::channel(WAITING);
         let making = async {
-            let (pipe, made) = backup::create(source, passphrase, Pipe(sender)).await?;
+            let (pipe, made) = backup::create(source, passphrase, storage, Pipe(sender)).await?;
             // Whoever passes the pieces on has them all now.
             drop(pipe);
             Ok::<Made, backup::BackupError>(made)
@@ -142,6 +155,19 @@ impl Command for Create {
     }
 }
 
+/// Whether the apps whose storage is wanted are all there.
+pub(super) async fn require_apps(
+    platform: &Platform,
+    apps: Option<&[AppName]>,
+) -> Result<(), Problem> {
+    for name in apps.unwrap_or_default() {
+        if platform.store.app(name).await?.is_none() {
+            return Err(Problem::no_such_app(name));
+        }
+    }
+    Ok(())
+}
+
 fn bucket(to: &str) -> Result<BucketPlace, Problem> {
     to.parse().map_err(|why: String| {
         let next = "Name a bucket and what stands before the names in it: --to s3://BUCKET/PREFIX";
@@ -164,6 +190,7 @@ async fn to_bucket(
     platform: &Platform,
     place: &BucketPlace,
     passphrase: Secret,
+    storage: Option<Vec<AppName>>,
     dialog: &mut Dialog,
 ) -> Result<Done, Problem> {
     let (place, name) = named(place, Timestamp::now());
@@ -186,7 +213,7 @@ async fn to_bucket(
     // It goes on when the caller leaves.
     let made = tokio::spawn(async move {
         let archive = archives.begin(&name).await?;
-        backups.make_at(archive, passphrase).await
+        backups.make_at(archive, passphrase, storage).await
     });
     let made = made.await.unwrap_or(Err(backup::BackupError::Canceled));
     let (made, _) = made?;
@@ -207,7 +234,20 @@ pub(super) fn summary(made: &Made) -> String {
         1 => "1 app".to_owned(),
         number => format!("{number} apps"),
     };
-    format!("Backed up {apps} as of {:.0}", made.head.created_at)
+    let moment = format!("Backed up {apps} as of {:.0}", made.head.created_at);
+    let files: u64 = made.storage.iter().map(|folder| folder.files).sum();
+    let bytes = made.storage.iter().map(|folder| folder.bytes).sum();
+    match made.storage.len() {
+        0 => moment,
+        1 => format!(
+            "{moment}, with 1 folder of the storage: {files} files, {}",
+            length(bytes)
+        ),
+        folders => format!(
+            "{moment}, with {folders} folders of the storage: {files} files, {}",
+            length(bytes)
+        ),
+    }
 }
 
 /// Passes what is written on to an async task.

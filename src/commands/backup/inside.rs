@@ -53,6 +53,11 @@ impl Output for PutBack {
                 "next     compare {settings} with the settings of this machine"
             ));
         }
+        if !self.inside.storage.is_empty() {
+            page.detail(
+                "storage  put in place by the server before an app starts; what a folder holds now is kept beside it",
+            );
+        }
         page.detail(
             "next     start the server; it builds the apps again one by one, see `mini ps:report`",
         );
@@ -73,6 +78,14 @@ fn print(inside: &Inside, page: &mut Page) {
         inside.certificates,
         if inside.has_settings { "yes" } else { "no" },
     ));
+    for folder in &inside.storage {
+        page.detail(format!(
+            "storage  {}: {} in {} files",
+            folder.name,
+            length(folder.bytes),
+            folder.files
+        ));
+    }
     for app in &inside.apps {
         page.detail(format!("app      {}", line(app)));
     }

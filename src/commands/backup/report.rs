@@ -92,6 +92,7 @@ impl Output for Reported {
             page.detail(format!("Place:    {}", schedule.place));
             page.detail(format!("Rounds:   {}", schedule.rounds()));
             page.detail(format!("Keeps:    {}", schedule.keep));
+            page.detail(format!("Storage:  {}", schedule.with_storage()));
             page.detail(format!("Next due: {:.0}", schedule.next_at));
         }
         page.detail(format!("Standing: {}", words(&self.standing)));

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::create::require_apps;
 use super::passphrase;
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{BackupPlace, BackupSchedule, Kind, Permission, Problem, Secret, Timestamp};
+use crate::model::{
+    AppName, BackupPlace, BackupSchedule, Kind, Permission, Problem, Secret, Timestamp,
+};
 
 /// The shortest round, seconds: each backup is read again, which takes as long as making it.
 const SHORTEST: u32 = 60;
@@ -39,6 +42,10 @@ pub struct Schedule {
     #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     #[serde(default = "week")]
     pub keep: u32,
+    /// With what apps keep in the storage: of these apps, or of all
+    #[arg(long, value_name = "APP,...", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    #[serde(default)]
+    pub with_storage: Option<Vec<AppName>>,
     /// The file that has the passphrase in its first line, where `mini` is typed
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -75,6 +82,8 @@ pub(super) struct Scheduled {
     pub(super) every_seconds: u32,
     pub(super) at: Option<String>,
     pub(super) keep: u32,
+    /// Whose storage is with it; of all apps where none is named.
+    pub(super) storage: Option<Vec<AppName>>,
     /// When the next one is due.
     pub(super) next_at: Timestamp,
 }
@@ -88,7 +97,21 @@ impl Scheduled {
                 .at_minute
                 .map(|minute| format!("{:02}:{:02}", minute / 60, minute % 60)),
             keep: schedule.keep,
+            storage: schedule.storage.clone(),
             next_at,
+        }
+    }
+
+    /// Whose storage is with it, in words.
+    pub(super) fn with_storage(&self) -> String {
+        let names = |apps: &[AppName]| {
+            let names: Vec<String> = apps.iter().map(AppName::to_string).collect();
+            names.join(", ")
+        };
+        match self.storage.as_deref() {
+            None => "not with it; see --with-storage".to_owned(),
+            Some([]) => "of all apps".to_owned(),
+            Some(apps) => format!("of {}", names(apps)),
         }
     }
 
@@ -143,6 +166,7 @@ impl Command for Schedule {
             ));
         }
         let every_seconds = seconds(&self.every)?;
+        require_apps(platform, self.with_storage.as_deref()).await?;
         let at_minute = self.at.as_deref().map(minute).transpose()?;
         let given = match self.passphrase {
             Some(passphrase) => Some(passphrase),
@@ -169,6 +193,7 @@ impl Command for Schedule {
             every_seconds,
             at_minute,
             keep: self.keep,
+            storage: self.with_storage,
             passphrase,
             since: Timestamp::now(),
         };
@@ -201,6 +226,7 @@ impl Output for ScheduleSet {
             if self.is_changed { "" } else { ", as before" }
         ));
         page.detail(format!("the {} newest good ones are kept", scheduled.keep));
+        page.detail(format!("storage: {}", scheduled.with_storage()));
         page.detail(format!(
             "the next one is due {:.0}; `backup:report` says how it went",
             scheduled.next_at

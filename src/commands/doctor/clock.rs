@@ -42,7 +42,7 @@ fn judged(now: SystemTime, last: Option<SystemTime>, is_synchronised: Option<boo
     const CHECK: &str = "clock";
     const REMEDY: &str = "let it be kept right: `timedatectl set-ntp true`, with systemd-timesyncd or chrony installed; certificates depend on it";
     let shown =
-        Timestamp::try_from(now).map_or_else(|_| "no time".to_owned(), |now| now.to_string());
+        Timestamp::try_from(now).map_or_else(|_| "no time".to_owned(), |now| format!("{now:.0}"));
     if let Some(last) = last
         && last.duration_since(now).is_ok_and(|ahead| ahead > GRAIN)
     {
@@ -84,6 +84,13 @@ mod tests {
         check(Some(5), Some(true), Status::Ok);
         check(Some(3600), Some(true), Status::Failed);
         check(Some(3600), None, Status::Failed);
+    }
+
+    #[test]
+    fn the_time_is_shown_in_whole_seconds() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_123_456_789);
+        let found = judged(now, None, Some(true)).found;
+        assert_eq!(found, "1970-01-01T00:16:40Z, synchronised");
     }
 
     #[test]

@@ -65,10 +65,10 @@ impl Inner {
                 self.remove_container(container).await?;
             }
         }
-        Ok(())
+        self.remove_vessels(&docker).await
     }
 
-    async fn containers(
+    pub(super) async fn containers(
         &self,
         docker: &Docker,
         labels: &[(&str, &str)],
@@ -95,7 +95,7 @@ fn app_of(labels: Option<&HashMap<String, String>>) -> Option<AppName> {
     labels?.get(labels::APP)?.parse().ok()
 }
 
-fn kind_of(container: &ContainerSummary) -> Option<&str> {
+pub(super) fn kind_of(container: &ContainerSummary) -> Option<&str> {
     container
         .labels
         .as_ref()?

@@ -9,6 +9,7 @@ use bollard::models::{
     NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use super::Inner;
 use crate::engine::{EngineError, Limits, TerminalSize, ensure_folder};
 use crate::model::{ConfigVars, StorageMount};
 
@@ -95,15 +96,22 @@ impl Container<'_> {
     }
 }
 
-/// Folders of the storage as a container sees them. One that is missing, as after a restore without it, is made empty: Docker
-/// would refuse the container, and the app is worth more than a folder that it can fill again.
-///
-/// # Errors
-/// `Refused` where it cannot be made.
-pub(super) async fn mounts(
-    storage: &Path,
-    mounts: &[StorageMount],
-) -> Result<Vec<Mount>, EngineError> {
+impl Inner {
+    /// Folders of the storage as a container sees them. What a restore has brought for one is put in place first. One that is
+    /// missing, as after a restore without it, is made empty: Docker would refuse the container, and the app is worth more than a
+    /// folder that it can fill again.
+    ///
+    /// # Errors
+    /// `Refused` where it cannot be made or put back.
+    pub(super) async fn mounts(&self, mounts: &[StorageMount]) -> Result<Vec<Mount>, EngineError> {
+        for mount in mounts {
+            self.settle_storage(&mount.name).await?;
+        }
+        seen(&self.storage, mounts).await
+    }
+}
+
+async fn seen(storage: &Path, mounts: &[StorageMount]) -> Result<Vec<Mount>, EngineError> {
     let mut all = Vec::new();
     for mount in mounts {
         let source = storage.join(mount.name.as_str());

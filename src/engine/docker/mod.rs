@@ -10,6 +10,7 @@ mod connection;
 mod container;
 mod disk;
 mod errors;
+mod folders;
 mod images;
 mod invocation;
 mod labels;
@@ -43,10 +44,10 @@ use self::networks::Networks;
 use self::seen::Seen;
 use super::{
     AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
-    ContextStream, EngineError, EngineVersion, GroupSpec, ImageFacts, KeptImage, LogQuery,
-    LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec, ImageFacts, KeptImage,
+    LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
 };
-use crate::model::{AppName, ImageId};
+use crate::model::{AppName, ImageId, StorageName};
 
 /// How Docker is reached, and which part of it is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,8 @@ struct Inner {
     unwatched: Mutex<Option<String>>,
     /// Held while an archive is taken in, so that two do not put each other's names back.
     loading: tokio::sync::Mutex<()>,
+    /// Held while a folder of the storage is put back.
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl DockerEngine {
@@ -113,6 +116,7 @@ impl DockerEngine {
                 seen: Seen::default(),
                 unwatched: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),
+                settling: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -252,6 +256,14 @@ impl ContainerEngine for DockerEngine {
 
     async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
         self.inner.remove_app(app).await
+    }
+
+    async fn read_storage(&self, name: &StorageName) -> Result<FolderStream, EngineError> {
+        Arc::clone(&self.inner).read_storage(name).await
+    }
+
+    async fn settle_storage(&self) -> Result<(), EngineError> {
+        self.inner.settle_all_storage().await
     }
 
     async fn remove_leftovers(&self) -> Result<(), EngineError> {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::attach::{Output, attach};
-use super::container::{self, Attached, Container};
+use super::container::{Attached, Container};
 use super::errors::About;
 use super::processes::forced_removal;
 use super::{Inner, labels, random_word};
@@ -44,7 +44,7 @@ impl Inner {
             .await?;
         let about = About::Start(spec.image.as_str());
 
-        let mounts = container::mounts(&self.storage, &spec.mounts).await?;
+        let mounts = self.mounts(&spec.mounts).await?;
         let mut lease = Lease::create(&docker, &self.instance, spec, &network, mounts);
         let id = lease
             .id()

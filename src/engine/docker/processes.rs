@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use super::container::{self, Container};
+use super::container::Container;
 use super::errors::{About, is_conflict, is_network_missing, is_not_found};
 use super::labels::{INSTANCE, ProcessLabels};
 use super::{Inner, invocation, networks, observed};
@@ -60,7 +60,7 @@ impl Inner {
             alias: Some(networks::alias(&group.app, &group.process_type)),
             stop_timeout_seconds: Some(i64::from(whole_seconds(group.stop_grace))),
             attached: None,
-            mounts: container::mounts(&self.storage, &group.mounts).await?,
+            mounts: self.mounts(&group.mounts).await?,
         }
         .request();
         let options = CreateContainerOptionsBuilder::default()

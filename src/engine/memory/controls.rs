@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::MemoryEngine;
 use super::build::image_id;
 use crate::engine::{BuildEvent, BuildMemory, EngineError, ImageFacts, ProcessId, Stream};
-use crate::model::{AppName, ImageId};
+use crate::model::{AppName, ImageId, StorageName};
 
 impl MemoryEngine {
     /// From now on nobody answers: every call is `Unavailable`, while what runs goes on.
@@ -49,6 +49,11 @@ impl MemoryEngine {
         if let Ok(held) = self.world().held(id) {
             held.listening = addresses;
         }
+    }
+
+    /// What `read_storage` answers for a folder: one after the other, and the last one for good.
+    pub fn set_storage(&self, name: &StorageName, tars: Vec<Vec<u8>>) {
+        self.world().storage.insert(name.clone(), tars.into());
     }
 
     /// The address every process of the app gets from its next start on, in place of a made-up one of its own.

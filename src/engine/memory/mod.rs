@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
@@ -26,10 +27,11 @@ use self::script::Act;
 use self::world::{Image, World};
 use super::{
     AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
-    ContextStream, EngineError, EngineVersion, GroupSpec, ImageFacts, KEPT_PREFIX, KeptImage,
-    LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId, ProcessState, Stream,
+    ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec, ImageFacts, KEPT_PREFIX,
+    KeptImage, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    ProcessState, Stream,
 };
-use crate::model::{AppName, ImageId};
+use crate::model::{AppName, ImageId, StorageName};
 
 /// The in-memory engine. Clones share everything.
 #[derive(Debug, Clone)]
@@ -417,6 +419,25 @@ impl ContainerEngine for MemoryEngine {
             world.images = left;
             world.release_sources(&removed);
         })
+    }
+
+    async fn read_storage(&self, name: &StorageName) -> Result<FolderStream, EngineError> {
+        let tar = self.reach()?.storage.get_mut(name).and_then(|tars| {
+            let is_last = tars.len() == 1;
+            if is_last {
+                tars.front().cloned()
+            } else {
+                tars.pop_front()
+            }
+        });
+        let tar = tar.ok_or_else(|| EngineError::Gone {
+            what: format!("the folder of the storage `{name}`"),
+        })?;
+        Ok(stream::iter([Ok(Bytes::from(tar))]).boxed())
+    }
+
+    async fn settle_storage(&self) -> Result<(), EngineError> {
+        self.reach().map(drop)
     }
 
     async fn remove_leftovers(&self) -> Result<(), EngineError> {

@@ -8,7 +8,7 @@ use crate::engine::{
     BuildEvent, BuildMemory, EngineError, GroupSpec, ImageFacts, LogLine, Process, ProcessId,
     ProcessState, Stream,
 };
-use crate::model::{AppName, ImageId, Timestamp};
+use crate::model::{AppName, ImageId, StorageName, Timestamp};
 
 /// An image and who it belongs to.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) cache_bytes: u64,
     /// What `build_memory` answers, where a test has decided it.
     pub(super) build_memory: Option<BuildMemory>,
+    /// What is in the folders of the storage: a tar for each time it is read, the last one for good.
+    pub(super) storage: HashMap<StorageName, VecDeque<Vec<u8>>>,
     started: u32,
 }
 

@@ -134,6 +134,7 @@ impl House {
             store: store.clone(),
             repositories: repositories.clone(),
             settings_file: None,
+            engine: Arc::clone(&engine),
         };
         let backups = Backups::new(source, S3Access::default());
         let facts = ServerFacts {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 
-use crate::docker::Instance;
+use crate::docker::{Instance, docker};
 use crate::repository::Repository;
 use crate::server::Server;
 use crate::wait::wait_until;
@@ -116,6 +116,107 @@ fn a_server_that_is_lost_comes_back_from_its_backup_with_no_push() {
     blog.push().succeeds();
     assert_eq!(server.body("blog", "/"), "version three\n");
     assert_eq!(server.json(&["releases", "blog"])[0]["version"], 3);
+}
+
+/// What is in the folder of an app, as root sees it: names, owners, modes, lengths, and what is in the files.
+fn kept(server: &Server) -> String {
+    let look = "cd /kept && stat -c '%n %u:%g %a %s %F' . d own link second sparse && readlink link && cat own \
+        && sha256sum d/large second && stat -c %h second";
+    let process = &server.instance().running("blog")[0];
+    let seen = docker(&["exec", "-u", "0", process, "sh", "-c", look]);
+    seen.succeeds().to_owned()
+}
+
+#[test]
+fn what_an_app_keeps_comes_back_with_its_owners_and_modes() {
+    let server = Server::start();
+    let passphrase = passphrase(&server);
+    let _repository = Repository::deployed(&server, "blog", "one");
+    let _other = Repository::deployed(&server, "other", "one");
+    server
+        .ssh(&["storage:mount", "blog", "data:/kept"])
+        .succeeds();
+    server.ssh(&["ps:restart", "blog"]).succeeds();
+    let make = "cd /kept && mkdir d && head -c 9000000 /dev/urandom > d/large && ln d/large second && ln -s d/large link \
+        && echo secret > own && truncate -s 5M sparse && chown 4711:4712 own && chmod 0604 own && chmod 2750 d";
+    let process = &server.instance().running("blog")[0];
+    docker(&["exec", "-u", "0", process, "sh", "-c", make]).succeeds();
+    let before = kept(&server);
+    assert!(
+        before.contains("own 4711:4712 604 7 regular file"),
+        "{before}"
+    );
+
+    let archive = server.scratch().join("mini.age").display().to_string();
+    let create = |choice: &str, to: &str| {
+        let words = [
+            "backup:create",
+            choice,
+            "--to",
+            to,
+            "--passphrase-file",
+            &passphrase,
+        ];
+        server.mini(&words)
+    };
+    let made = create("--with-storage", &archive);
+    assert!(
+        made.text().contains("with 1 folder of the storage"),
+        "{made}"
+    );
+    let without = server.scratch().join("other.age").display().to_string();
+    let made = create("--with-storage=other", &without);
+    made.succeeds();
+    assert!(!made.text().contains("storage"), "{made}");
+    let unknown = create("--with-storage=blog,nobody", &without);
+    assert!(
+        unknown.code != 0 && unknown.text().contains("nobody"),
+        "{unknown}"
+    );
+    let verified = server.mini(&["backup:verify", &archive, "--passphrase-file", &passphrase]);
+    assert!(verified.succeeds().contains("data: "), "{verified}");
+    let empty = docker(&["images", "-aq", "--filter", "label=mini.kind=storage"]);
+    assert_eq!(empty.succeeds(), "", "an image of a backup was left");
+
+    // Another machine.
+    lose(&server);
+    let restore = ["backup:restore", &archive, "--passphrase-file", &passphrase];
+    server.mini(&restore).succeeds();
+    server.launch();
+    server.wait_for_version("blog", "one");
+    assert_eq!(kept(&server), before);
+    let read = server.ssh(&["run", "blog", "cat", "/kept/own"]);
+    assert_eq!(read.succeeds().replace('\r', ""), "secret\n");
+
+    // The same machine, where the app goes on with what it has: that is kept beside, and the app has what was restored.
+    let process = server.instance().running("blog").remove(0);
+    docker(&[
+        "exec",
+        "-u",
+        "0",
+        &process,
+        "sh",
+        "-c",
+        "echo later > /kept/own",
+    ])
+    .succeeds();
+    server.kill();
+    server
+        .mini(&[restore.as_slice(), &["--force"]].concat())
+        .succeeds();
+    server.launch();
+    wait_until("another process to have what was restored", || {
+        let running = server.instance().running("blog");
+        !running.is_empty() && !running.contains(&process)
+    });
+    server.wait_for_version("blog", "one");
+    assert_eq!(kept(&server), before);
+    let storage = server.data_dir().join("storage");
+    let beside = names(&storage)
+        .into_iter()
+        .find(|name| name.starts_with("data.before-"));
+    let later = std::fs::read_to_string(storage.join(beside.unwrap()).join("own"));
+    assert_eq!(later.unwrap(), "later\n");
 }
 
 #[test]
