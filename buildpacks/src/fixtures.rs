@@ -69,8 +69,15 @@ fn check(case: &Path, failures: &mut Vec<String>) {
 /// be so because apps write beside their code (a SQLite file, uploads, what a compiler makes at the start).
 fn work_folder_problem(dockerfile: &str) -> Option<String> {
     let last = dockerfile.rsplit("\nFROM ").next()?;
-    let user = last.lines().rev().find_map(|line| line.strip_prefix("USER "))?;
-    let Some(folder) = last.lines().rev().find_map(|line| line.strip_prefix("WORKDIR ")) else {
+    let user = last
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("USER "))?;
+    let Some(folder) = last
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("WORKDIR "))
+    else {
         // The web server of pages, which has nothing to write beside them.
         return (user != "101:101").then(|| "no WORKDIR in the last stage".to_owned());
     };
