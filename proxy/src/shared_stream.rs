@@ -33,6 +33,12 @@ pub(crate) enum Failure {
     Switched,
 }
 
+/// Nothing of a request could be sent.
+pub(crate) struct Unsent {
+    pub(crate) error: h2::Error,
+    pub(crate) body: RequestBody,
+}
+
 impl Asking {
     /// Sends the head of a request, and what there is of its body with the next look for its answer.
     ///
@@ -42,7 +48,7 @@ impl Asking {
         sender: &mut SendRequest<Piece>,
         mut head: Request<()>,
         body: RequestBody,
-    ) -> Result<Asking, (h2::Error, RequestBody)> {
+    ) -> Result<Asking, Box<Unsent>> {
         let is_connect = head.method() == Method::CONNECT;
         let is_empty = body.is_end_stream();
         if is_empty && has_usually_a_body(head.method()) {
@@ -51,7 +57,7 @@ impl Asking {
         }
         let (answer, stream) = match sender.send_request(head, is_empty && !is_connect) {
             Ok(begun) => begun,
-            Err(error) => return Err((error, body)),
+            Err(error) => return Err(Box::new(Unsent { error, body })),
         };
         let mut asking = Asking {
             answer,

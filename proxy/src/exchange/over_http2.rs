@@ -5,7 +5,7 @@ use crate::body::{AnswerBody, RequestBody};
 use crate::fault::Fault;
 use crate::interim::Interims;
 use crate::pool::SharedSender;
-use crate::shared_stream::{Asking, Failure, SharedAnswer};
+use crate::shared_stream::{Asking, Failure, SharedAnswer, Unsent};
 use crate::websocket::Socket;
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
@@ -34,7 +34,7 @@ impl Exchange {
         let begun = Asking::begin(&mut shared.sender, Request::from_parts(head, ()), body);
         let mut asking = match begun {
             Ok(asking) => asking,
-            Err((error, body)) => return self.unsent(&error, body),
+            Err(unsent) => return self.unsent(*unsent),
         };
         let answered = self.in_time(|cx| asking.poll(cx, interims));
         let error = match answered.await {
@@ -66,7 +66,7 @@ impl Exchange {
     }
 
     /// Nothing of the request was sent: the connection takes none any more, or HTTP/2 does not know such a request.
-    fn unsent(&mut self, error: &h2::Error, body: RequestBody) -> Sent {
+    fn unsent(&mut self, Unsent { error, body }: Unsent) -> Sent {
         if !(error.is_io() || error.is_go_away()) {
             tracing::debug!(%error, "a request cannot be sent over HTTP/2");
             return Sent::Failed(Fault::TargetMalformed);
