@@ -60,8 +60,10 @@ impl Doctor {
         let listeners: Vec<SocketAddr> = unserved.places.iter().map(|it| it.address).collect();
         findings.push(firewall::ufw(self.firewall, &listeners));
         findings.push(clock::clock(&unserved.data_dir).await);
-        findings.push(folder::data_dir(&unserved.data_dir));
-        findings.extend(disk::all(&unserved.data_dir, unserved.disk_floor));
+        findings.push(folder::of_any_user(&unserved.data_dir));
+        if unserved.data_dir.exists() {
+            findings.extend(disk::all(&unserved.data_dir, unserved.disk_floor));
+        }
         for domain in &unserved.base_domains {
             findings.push(network::base_domain(domain, None).await);
         }
