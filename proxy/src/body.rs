@@ -40,9 +40,12 @@ pub(crate) enum BodyError {
     /// An answer's, whose upstream broke off.
     #[error("the upstream broke off")]
     Cut(#[from] io::Error),
-    /// An answer's, in chunks that are none.
-    #[error("the answer is no body")]
+    /// In chunks that are none.
+    #[error("what came is no body")]
     Malformed(#[from] Malformed),
+    /// A request's, whose client has gone.
+    #[error("the client broke off")]
+    Left(#[source] io::Error),
     /// A request's, whose client reset its stream or has gone.
     #[error("the stream of the body broke off")]
     Reset(#[from] h2::Error),

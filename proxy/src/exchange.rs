@@ -17,6 +17,7 @@ use crate::body::{AnswerBody, Progress, RequestBody};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::fault::Fault;
+use crate::headers::Added;
 use crate::hold::Wait;
 use crate::interim::Interims;
 use crate::pool::{InUse, Sender};
@@ -62,6 +63,8 @@ pub(crate) struct Exchange {
     route: LocalRoute,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
+    /// What it is told beside its own fields, if they do not have it.
+    added: Option<Added>,
     /// Whether the upstream is spoken to in HTTP/2.
     is_http2: bool,
     progress: Option<Rc<Progress>>,
@@ -97,14 +100,14 @@ enum Lost {
 }
 
 impl Exchange {
-    /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
+    /// Prepares a request, with what its upstream is told beside its own fields, and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
     /// No await may come between routing and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
         host: HeaderValue,
         Served { service, route }: Served,
-        request: Request<RequestBody>,
+        (request, added): (Request<RequestBody>, Option<Added>),
         is_http2: bool,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
@@ -117,6 +120,7 @@ impl Exchange {
             route,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
+            added,
             is_http2,
             progress,
             in_use: None,

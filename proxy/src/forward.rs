@@ -7,7 +7,7 @@ use crate::client::{Client, Visitor};
 use crate::exchange::{Answer, Exchange, Given};
 use crate::fault::Fault;
 use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
-use crate::headers::{self, Told};
+use crate::headers::{self, Added, Told};
 use crate::host::routing_name;
 use crate::https;
 use crate::interim::Interims;
@@ -327,7 +327,7 @@ impl Forwarding {
         let upgrade = if by_connect {
             request.body_mut().take_tunnel().map(ClientEnd::Stream)
         } else {
-            upgrade.map(|_| ClientEnd::Connection(hyper::upgrade::on(&mut request)))
+            upgrade.and_then(|_| request.body().switch().map(ClientEnd::Connection))
         };
         if request.version() == Version::HTTP_2 {
             headers::join_cookies(request.headers_mut());
@@ -352,7 +352,8 @@ impl Forwarding {
             policy: &service.service.policy,
             stamps: &client.worker.stamps,
         };
-        let request_id = headers::set_forwarded(request.headers_mut(), &told);
+        let added = Added::to(request.headers_mut(), &told);
+        let request_id = added.id().clone();
         if let Some(prefix) = way.stripped() {
             headers::set_prefix(request.headers_mut(), prefix);
         }
@@ -363,23 +364,31 @@ impl Forwarding {
         }
         let is_http2 = service.service.protocol.is_http2(&request);
         let settings = &client.worker.settings;
-        let request =
+        let mut request =
             request.map(|received| RequestBody::new(received, &service, settings, is_http2));
+        // There it is fields of a map that are sent.
+        let added = if is_http2 {
+            added.insert(request.headers_mut());
+            None
+        } else {
+            Some(added)
+        };
         entry.forwarded(&request_id, request.body().progress());
         let served = Served {
             service: Rc::clone(&service),
             route: way,
         };
-        let exchange = Exchange::new(client, host, served, request, is_http2).map_err(|fault| {
-            let reader = Reader {
-                accept: accept.as_ref(),
-                request_id: Some(&request_id),
-                ..Reader::at(&service.service, visitor)
-            };
-            service.tally.answered(fault.status());
-            entry.failed(fault);
-            page(fault, reader)
-        })?;
+        let exchange =
+            Exchange::new(client, host, served, (request, added), is_http2).map_err(|fault| {
+                let reader = Reader {
+                    accept: accept.as_ref(),
+                    request_id: Some(&request_id),
+                    ..Reader::at(&service.service, visitor)
+                };
+                service.tally.answered(fault.status());
+                entry.failed(fault);
+                page(fault, reader)
+            })?;
         Ok(Forwarding {
             exchange,
             accept,

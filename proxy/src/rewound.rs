@@ -1,10 +1,10 @@
 //! A stream of which something has been read already, which is read once more.
 
 use bytes::Bytes;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream with what was read of it put back in front.
 #[derive(Debug)]
@@ -17,18 +17,13 @@ impl<IO> Rewound<IO> {
     pub(crate) fn new(io: IO, front: Bytes) -> Rewound<IO> {
         Rewound { front, io }
     }
-
-    /// The stream below.
-    pub(crate) fn get_ref(&self) -> &IO {
-        &self.io
-    }
 }
 
-impl<IO: Read + Unpin> Read for Rewound<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for Rewound<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
+        into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.front.is_empty() {
             return Pin::new(&mut self.io).poll_read(cx, into);
@@ -39,7 +34,7 @@ impl<IO: Read + Unpin> Read for Rewound<IO> {
     }
 }
 
-impl<IO: Write + Unpin> Write for Rewound<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Rewound<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

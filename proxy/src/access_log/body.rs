@@ -63,7 +63,7 @@ impl Body for Logged {
             None => entry.finish(),
         }
         if let Some(Err(error)) = frame {
-            // Told a turn later: hyper lets go of all that it has not written yet.
+            // Told a turn later: what came before it is written by then, and a stream that is reset would lose it.
             *broken = Some(error);
             cx.waker().wake_by_ref();
             return Poll::Pending;

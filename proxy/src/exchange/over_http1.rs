@@ -20,10 +20,14 @@ impl Exchange {
         let Some(request) = &mut self.request else {
             return Sent::Lost(Lost::Broken);
         };
+        let added = self.added.as_ref();
         if let Err(fault) = shape(request, false, &self.host) {
             return Sent::Failed(fault);
         }
-        let begun = poll_fn(|cx| Poll::Ready(Call::begin(cx, connection.clone(), request)));
+        let begun = poll_fn(|cx| {
+            let connection = connection.clone();
+            Poll::Ready(Call::begin(cx, connection, request, added))
+        });
         let mut call = match begun.await {
             Ok(call) => call,
             Err(failure) => return self.failed(failure),

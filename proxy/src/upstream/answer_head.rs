@@ -86,13 +86,14 @@ pub(super) fn parse(
 
 /// What `Connection` asks for, in however many fields.
 #[derive(Clone, Copy, Debug, Default)]
-struct Asks {
+pub(crate) struct Asks {
     to_close: bool,
     to_keep: bool,
 }
 
 impl Asks {
-    fn connection(&mut self, value: &HeaderValue) {
+    /// What one of the fields says.
+    pub(crate) fn connection(&mut self, value: &HeaderValue) {
         for option in value.as_bytes().split(|byte| *byte == b',') {
             let option = option.trim_ascii();
             self.to_close |= option.eq_ignore_ascii_case(b"close");
@@ -101,7 +102,7 @@ impl Asks {
     }
 
     /// RFC 9112 section 9.3.
-    fn may_be_kept(self, version: Version) -> bool {
+    pub(crate) fn may_be_kept(self, version: Version) -> bool {
         !self.to_close && (version == Version::HTTP_11 || self.to_keep)
     }
 }

@@ -88,7 +88,7 @@ impl Said {
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
 /// Digits and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -7,6 +7,7 @@ use super::reading::{Begun, Reading};
 use super::request_head;
 use super::sending::{Sending, Stuck, Uploading, framing};
 use crate::body::{RequestBody, discard};
+use crate::headers::Added;
 use crate::interim::Interims;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -63,18 +64,19 @@ pub(crate) enum Failure {
 }
 
 impl Call {
-    /// Writes the head of a request, if that goes at once, and takes its body. Of a request without one, which is left as it
+    /// Writes the head of a request and what is added to it, if that goes at once, and takes its body. Of a request without one, which is left as it
     /// is, nothing is kept.
     pub(crate) fn begin(
         cx: &mut Context<'_>,
         connection: Connection,
         request: &mut Request<RequestBody>,
+        added: Option<&Added>,
     ) -> Result<Call, Failure> {
         let framing = framing(request.body());
         let sending = HEAD.with_borrow_mut(|head| {
             head.clear();
             head.shrink_to(KEPT_HEAD_BYTES);
-            request_head::write(request, framing, head);
+            request_head::write(request, added, framing, head);
             let mut unsent = &**head;
             if let RequestBody::None = request.body() {
                 match connection.poll_write(cx, head) {
