@@ -24,7 +24,7 @@ use crate::pool::{InUse, Sender};
 use crate::protocol::Way;
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lines, Takes};
 use crate::websocket::Socket;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -65,6 +65,10 @@ pub(crate) struct Exchange {
     request: Option<Request<RequestBody>>,
     /// What it is told beside its own fields, if they do not have it.
     added: Option<Added>,
+    /// The fields of its answer may be lines.
+    pub(crate) takes_lines: Option<Takes>,
+    /// The fields of the answer, if its map does not have them.
+    lines: Option<Lines>,
     /// Whether the upstream is spoken to in HTTP/2.
     is_http2: bool,
     progress: Option<Rc<Progress>>,
@@ -121,6 +125,8 @@ impl Exchange {
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
             added,
+            takes_lines: None,
+            lines: None,
             is_http2,
             progress,
             in_use: None,
@@ -143,6 +149,11 @@ impl Exchange {
 
     pub(crate) fn service(&self) -> &Rc<LocalService> {
         &self.service
+    }
+
+    /// The fields of the answer, if its map does not have them.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
     }
 
     /// How often another attempt was needed.

@@ -20,6 +20,7 @@ use crate::redirect::Asked;
 use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::{Target, Unrouted};
 use crate::tunnel::{self, ClientEnd, UpstreamEnd};
+use crate::upstream::Takes;
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
@@ -378,8 +379,11 @@ impl Forwarding {
             service: Rc::clone(&service),
             route: way,
         };
-        let exchange =
-            Exchange::new(client, host, served, (request, added), is_http2).map_err(|fault| {
+        // Where nothing is added to its answer, that need not be taken apart.
+        let takes_lines = may_close && !(service.service.hsts.is_some() && visitor.is_https);
+        let may_be_packed = service.service.policy.compression;
+        let mut exchange = Exchange::new(client, host, served, (request, added), is_http2)
+            .map_err(|fault| {
                 let reader = Reader {
                     accept: accept.as_ref(),
                     request_id: Some(&request_id),
@@ -389,6 +393,7 @@ impl Forwarding {
                 entry.failed(fault);
                 page(fault, reader)
             })?;
+        exchange.takes_lines = takes_lines.then_some(Takes { may_be_packed });
         Ok(Forwarding {
             exchange,
             accept,
@@ -413,8 +418,12 @@ impl Forwarding {
     ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
             let answer = self.exchange.run(&interims).await;
+            let mut lines = None;
             let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
-                Ok(response) => response,
+                Ok(response) => {
+                    lines = self.exchange.take_lines();
+                    response
+                }
                 Err(fault) => {
                     let upstream = self.exchange.upstream();
                     let upstream = upstream.map(|upstream| &*upstream.id);
@@ -424,7 +433,7 @@ impl Forwarding {
                 }
             };
             self.exchange.service().tally.answered(response.status());
-            Ok(Logged::answer(response, entry))
+            Ok(Logged::answer(response, entry).map(|body| body.with_lines(lines)))
         }
     }
 

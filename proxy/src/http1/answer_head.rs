@@ -1,7 +1,7 @@
 //! The head of an answer as it is written (RFC 9112 sections 4 and 5).
 
 use crate::stamps::Stamps;
-use crate::upstream::{length, write_field};
+use crate::upstream::{Lines, length, write_field};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
@@ -37,9 +37,9 @@ pub(super) struct Asked {
     pub(super) may_be_kept: bool,
 }
 
-/// Writes it behind what is there; answers how the body is to be framed, and whether another request may follow.
+/// Writes it, with its fields as lines or of its map, behind what is there; answers how the body is to be framed, and whether another request may follow.
 pub(super) fn write<B>(
-    response: &Response<B>,
+    (response, lines): (&Response<B>, Option<&Lines>),
     known: Known,
     asked: Asked,
     stamps: &Stamps,
@@ -57,6 +57,15 @@ pub(super) fn write<B>(
     let mut framing = Framing::None;
     let mut has_length = is_switch;
     let (mut has_date, mut says_close) = (false, false);
+    if let Some(lines) = lines {
+        to.extend_from_slice(&lines.text);
+        has_date = lines.has_date;
+        // What they say is where the body ends: there is one, and no other framing.
+        if let (true, Known::Bytes(bytes)) = (lines.has_length, known) {
+            framing = Framing::Length(bytes);
+        }
+        has_length = lines.has_length;
+    }
     for (name, value) in fields {
         if name == CONTENT_LENGTH {
             let told = match known {
@@ -181,7 +190,13 @@ mod tests {
         }
         let mut written = Vec::new();
         let response = response.body(()).unwrap();
-        let (told, is_kept) = write(&response, known, asked, &Stamps::new(), &mut written);
+        let (told, is_kept) = write(
+            (&response, None),
+            known,
+            asked,
+            &Stamps::new(),
+            &mut written,
+        );
         let written = String::from_utf8(written).unwrap();
         let head = written.strip_suffix("\r\n\r\n").unwrap();
         let mut lines = head.split("\r\n");
@@ -286,7 +301,13 @@ mod tests {
         let reason = hyper::ext::ReasonPhrase::from_static(b"Fine, Really");
         response.extensions_mut().insert(reason);
         let mut written = Vec::new();
-        write(&response, Known::None, NEW, &Stamps::new(), &mut written);
+        write(
+            (&response, None),
+            Known::None,
+            NEW,
+            &Stamps::new(),
+            &mut written,
+        );
         let expected = "HTTP/1.1 299 Fine, Really\r\ndate: today\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(String::from_utf8(written).unwrap(), expected);
     }

@@ -168,7 +168,7 @@ impl Connection<'_> {
     /// An answer that is about to be sent, and whether another request may follow.
     fn begin(
         &self,
-        response: Response<Logged>,
+        mut response: Response<Logged>,
         asked: Asked,
         takes_trailers: bool,
     ) -> (Sending, bool) {
@@ -178,9 +178,13 @@ impl Connection<'_> {
             (false, Some(bytes)) => Known::Bytes(bytes),
             (false, None) => Known::Unknown,
         };
+        let lines = response.body_mut().take_lines();
         let mut head = sending::head();
         let stamps = &self.client.worker.stamps;
-        let (framing, is_kept) = answer_head::write(&response, known, asked, stamps, &mut head);
+        let (framing, is_kept) = {
+            let answer = (&response, lines.as_ref());
+            answer_head::write(answer, known, asked, stamps, &mut head)
+        };
         let announced = match takes_trailers && framing == answer_head::Framing::Chunked {
             true => answer_head::announced(response.headers()),
             false => Vec::new(),

@@ -102,7 +102,7 @@ pub(super) fn parse(
         } else if name == TRANSFER_ENCODING {
             said.coding(&value, version)?;
         } else if name == CONNECTION {
-            asks.connection(&value);
+            asks.connection(value.as_bytes());
         } else if name == EXPECT {
             is_held_back = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         } else if name == TE {

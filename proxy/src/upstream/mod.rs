@@ -7,6 +7,7 @@
 //! write and one read.
 
 mod answer_head;
+mod answer_lines;
 mod body_length;
 mod call;
 mod connection;
@@ -15,6 +16,7 @@ mod request_head;
 mod sending;
 
 pub(crate) use answer_head::Asks;
+pub(crate) use answer_lines::{Lines, Takes};
 pub(crate) use body_length::number as length;
 pub(crate) use call::{Answered, Call, Failure};
 pub(crate) use connection::{Connection, Held};
