@@ -59,6 +59,10 @@ impl<S> Line<S> {
         }
     }
 
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// The stream, and what was read of it and not yet given to anybody.
     pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.ahead)

@@ -220,8 +220,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Ends our side; the rest is done as it is dropped.
+    /// Ends our side; the rest is done as it is dropped, and if nothing is left unread that does all of it.
     async fn close(&self) {
+        if self.wire.ends_as_it_is_dropped() {
+            return;
+        }
         let _ = poll_fn(|cx| self.wire.with_line(|line| line.poll_shutdown(cx))).await;
     }
 

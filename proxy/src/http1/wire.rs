@@ -85,6 +85,15 @@ impl Wire {
         self.line.take()
     }
 
+    /// Whether nothing is to be said before the stream is closed.
+    pub(super) fn ends_as_it_is_dropped(&self) -> bool {
+        let line = self.line.borrow();
+        let is_plain = line
+            .as_ref()
+            .is_some_and(|line| matches!(line.get_ref().get_ref(), ClientStream::Plain(_)));
+        is_plain && self.body.get() == BodyState::Over && self.come.borrow().is_empty()
+    }
+
     /// Reads more, behind what has come; answers how much. Nothing is the end of the stream.
     pub(super) fn poll_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.is_for_large.get() {
