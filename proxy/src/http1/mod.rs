@@ -74,7 +74,11 @@ pub(crate) async fn serve(
         interims,
     };
     let mut waiting = Waiting::new(client, may_be_http2);
-    poll_fn(|cx| Poll::Ready(client.open.wake_on_stop(cx.waker()))).await;
+    poll_fn(|cx| {
+        client.open.wake_on_stop(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
     loop {
         let next = poll_fn(|cx| waiting.poll(cx, client, &connection.wire)).await?;
         let (head, fields) = match next {

@@ -17,6 +17,10 @@ const MORE_FIELDS: usize = 2;
 
 /// What comes next on a connection.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always it is a request, and taken apart at once"
+)]
 pub(super) enum Next {
     Request(RequestHead, HeaderMap),
     Http2,

@@ -109,7 +109,11 @@ pub(super) fn lines(
             Kind::Odd => return Ok(None),
         }
         // As HTTP/2 has them, and as the names of a map are.
-        text.extend(name.iter().map(u8::to_ascii_lowercase));
+        let begin = text.len();
+        text.extend_from_slice(name);
+        if let Some(name) = text.get_mut(begin..) {
+            name.make_ascii_lowercase();
+        }
         text.extend_from_slice(b": ");
         text.extend_from_slice(field.value);
         text.extend_from_slice(b"\r\n");
