@@ -8,7 +8,7 @@ use crate::pool::InUse;
 use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
-use crate::shared_connection::SharedAnswer;
+use crate::shared_stream::SharedAnswer;
 use crate::silence::Silence;
 use crate::taken::Blocked;
 use crate::upstream::{Malformed, Reading};
@@ -34,9 +34,6 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Why a body was not passed on to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// Its sender broke off, or sent what is no body.
-    #[error("the body broke off")]
-    Broken(#[from] hyper::Error),
     /// An answer's, whose upstream broke off.
     #[error("the upstream broke off")]
     Cut(#[from] io::Error),
@@ -46,7 +43,7 @@ pub(crate) enum BodyError {
     /// A request's, whose client has gone.
     #[error("the client broke off")]
     Left(#[source] io::Error),
-    /// A request's, whose client reset its stream or has gone.
+    /// One over HTTP/2, whose sender reset its stream or has gone.
     #[error("the stream of the body broke off")]
     Reset(#[from] h2::Error),
     /// A request's, larger than its service takes.

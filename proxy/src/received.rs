@@ -2,7 +2,7 @@
 
 use crate::body::BodyError;
 use crate::http1;
-use crate::http2::{Opening, Upload};
+use crate::http2::{Opening, StreamBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) enum Received {
     Http1(http1::Upload),
-    Http2(Upload),
+    Http2(StreamBody),
     /// There is none: the stream is to become a tunnel (RFC 8441). Gone when somebody has taken it.
     Tunnel(Option<Box<Opening>>),
 }

@@ -8,8 +8,6 @@ use crate::metered::Metered;
 use crate::pool::{InUse, SharedSender};
 use crate::upstream::Connection;
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -34,7 +32,7 @@ pub(crate) enum UpstreamEnd {
     /// Its connection of HTTP/1.1, with what came behind its answer: that belongs to the new protocol.
     Connection(Connection, Bytes),
     /// One stream of its connection of HTTP/2, and its place there.
-    Stream(OnUpgrade, Option<SharedSender>),
+    Stream(StreamSocket, Option<SharedSender>),
 }
 
 /// Starts a tunnel between two connections about to be upgraded. It counts as in flight on its upstream and
@@ -96,9 +94,8 @@ async fn run(client: ClientEnd, upstream: UpstreamEnd, carried: &Carried) -> io:
             run_to(client, (upstream, answered_early), carried).await
         }
         UpstreamEnd::Stream(upstream, place) => {
-            let upstream = async { upstream.await.map_err(io::Error::other) };
-            let (client, upstream) = tokio::try_join!(client.open(), upstream)?;
-            let ended = run_to(client, (TokioIo::new(upstream), Bytes::new()), carried).await;
+            let client = client.open().await?;
+            let ended = run_to(client, (upstream, Bytes::new()), carried).await;
             // Its place is taken until then.
             drop(place);
             ended
