@@ -140,11 +140,23 @@ impl Deploys {
         tip: BranchTip,
         commit: CommitId,
     ) -> Result<Option<Attached>, Problem> {
-        let deployer = &self.deployer;
-        let app = deployer.app(app).await?;
-        if serves(deployer, &app, &tip, &commit).await? {
+        let found = self.deployer.app(app).await?;
+        if serves(&self.deployer, &found, &tip, &commit).await? {
             return Ok(None);
         }
+        self.deploy_commit(app, caller, tip, commit).await.map(Some)
+    }
+
+    /// The same, whatever serves now.
+    pub async fn deploy_commit(
+        &self,
+        app: &AppName,
+        caller: &Caller,
+        tip: BranchTip,
+        commit: CommitId,
+    ) -> Result<Attached, Problem> {
+        let deployer = &self.deployer;
+        let app = deployer.app(app).await?;
         let movement = Move {
             branch: tip.branch,
             from: tip.at,
@@ -153,7 +165,7 @@ impl Deploys {
         let run = deployer.new_run(app, Trigger::Push, caller, source);
         let entry = Entry::Received(Received { commit });
         deployer.begin(&run, entry, true).await?;
-        Ok(Some(run.attach_until_ended()))
+        Ok(run.attach_until_ended())
     }
 
     /// Why nothing large may be taken in now: the disk is nearly full.

@@ -14,6 +14,16 @@ pub struct Given {
     is_deployed: bool,
 }
 
+impl Given {
+    /// Of a command that was not to deploy anything.
+    pub(super) fn nothing(app: &AppName) -> Self {
+        Self {
+            app: app.clone(),
+            is_deployed: false,
+        }
+    }
+}
+
 impl Output for Given {
     fn print(&self, _page: &mut Page) {}
 }

@@ -11,7 +11,7 @@ fn name(app: &str) -> AppName {
     app.parse().unwrap()
 }
 
-async fn house_with(app: &str) -> House {
+pub(crate) async fn house_with(app: &str) -> House {
     let mut house = House::new();
     house.types(&format!("apps:create {app}")).await;
     house.engine.set_address(&name(app), [127, 0, 0, 1].into());
@@ -19,7 +19,7 @@ async fn house_with(app: &str) -> House {
 }
 
 /// What a line says; it has to end with this status.
-async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
+pub(crate) async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
     let ended = house.sends(line, input).await;
     house.platform.deploys.idle().await;
     let text = house.verbatim();
@@ -27,7 +27,7 @@ async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
     text
 }
 
-async fn versions(house: &House, app: &str) -> usize {
+pub(crate) async fn versions(house: &House, app: &str) -> usize {
     let app = house.platform.store.app(&name(app)).await.unwrap().unwrap();
     house.platform.store.releases(app.id).await.unwrap().len()
 }
