@@ -137,7 +137,7 @@ async fn run(command: &mut Command) -> Result<(bool, String), GitError> {
         tokio::io::copy(&mut kept.into_inner(), &mut tokio::io::sink()).await?;
     }
     let status = child.wait().await?;
-    group.is_over();
+    group.let_go();
     Ok((
         status.success(),
         String::from_utf8_lossy(&said).into_owned(),
@@ -148,7 +148,7 @@ async fn run(command: &mut Command) -> Result<(bool, String), GitError> {
 struct Group(Option<Pid>);
 
 impl Group {
-    fn is_over(mut self) {
+    fn let_go(mut self) {
         self.0 = None;
     }
 }
