@@ -47,6 +47,9 @@ fn check(case: &Path, failures: &mut Vec<String>) {
             String::new(),
         ),
     };
+    if let Some(problem) = work_folder_problem(&text) {
+        failures.push(format!("{}: {problem}", case.display()));
+    }
     let json = format!("{}\n", serde_json::to_string_pretty(&json).unwrap());
     for (name, content) in [("detection.json", json), ("Dockerfile", text)] {
         let path = case.join(name);
@@ -60,6 +63,45 @@ fn check(case: &Path, failures: &mut Vec<String>) {
             failures.push(format!("{}: now\n{content}", path.display()));
         }
     }
+}
+
+/// What is wrong with the work folder of the last stage: it belongs to root unless a step before `WORKDIR` makes it, which has to
+/// be so because apps write beside their code (a SQLite file, uploads, what a compiler makes at the start).
+fn work_folder_problem(dockerfile: &str) -> Option<String> {
+    let last = dockerfile.rsplit("\nFROM ").next()?;
+    let user = last
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("USER "))?;
+    let Some(folder) = last
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("WORKDIR "))
+    else {
+        // The web server of pages, which has nothing to write beside them.
+        return (user != "101:101").then(|| "no WORKDIR in the last stage".to_owned());
+    };
+    let makes_it = |line: &str| {
+        let words: Vec<&str> = line.split([' ', ';']).collect();
+        words.windows(3).any(|three| match three {
+            ["chown", owner, path] => *path == folder && is_owner(owner, user),
+            ["-R", owner, path] => Path::new(folder).starts_with(path) && is_owner(owner, user),
+            _ => false,
+        })
+    };
+    let is_copy = |line: &str| line.starts_with("COPY") && line.contains("--chown");
+    let copies = last.lines().position(is_copy);
+    match last.lines().position(makes_it) {
+        None => Some(format!("{folder} is not made {user}'s")),
+        Some(made) if copies.is_some_and(|copies| copies < made) => Some(format!(
+            "{folder} is made {user}'s after the app is in it, which doubles the layer"
+        )),
+        Some(_) => None,
+    }
+}
+
+fn is_owner(owner: &str, user: &str) -> bool {
+    owner == user || owner.split_once(':') == Some((user, user))
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {

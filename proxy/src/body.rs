@@ -8,7 +8,7 @@ use crate::pool::InUse;
 use crate::received::Received;
 use crate::routes::LocalService;
 use crate::settings::ProxySettings;
-use crate::shared_connection::SharedAnswer;
+use crate::shared_stream::SharedAnswer;
 use crate::silence::Silence;
 use crate::taken::Blocked;
 use crate::upstream::{Malformed, Reading};
@@ -43,7 +43,7 @@ pub(crate) enum BodyError {
     /// An answer's, in chunks that are none.
     #[error("the answer is no body")]
     Malformed(#[from] Malformed),
-    /// A request's, whose client reset its stream or has gone.
+    /// One over HTTP/2, whose sender reset its stream or has gone.
     #[error("the stream of the body broke off")]
     Reset(#[from] h2::Error),
     /// A request's, larger than its service takes.

@@ -18,7 +18,9 @@ use crate::settings::ProxySettings;
 use crate::socket::{Socket, Stream};
 use crate::taken::Taken;
 use crate::tls::{Secured, Unsecured};
+use crate::tunnel::joined;
 use crate::worker::Worker;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::CONNECTION;
@@ -74,10 +76,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: impl Into<Stream>, ends: E
     ));
     match serve_http1(&client, stream, interims).await {
         // One that comes later is no preface, and its client is cut off.
-        Ok(Some(rewound)) if !rewound.get_ref().has_come() => {}
-        Ok(Some(rewound)) => {
-            let io = TokioIo::new(rewound);
-            report(Box::pin(http2::serve(client, io)).await, ends);
+        Ok(Some((whole, _))) if !whole.has_come() => {}
+        Ok(Some((whole, read))) => {
+            let (stream, ahead) = whole.into_parts();
+            let stream = Rewound::new(stream, joined(read, ahead));
+            report(Box::pin(http2::serve(client, stream)).await, ends);
         }
         ended => report(ended.map(drop), ends),
     }
@@ -127,13 +130,13 @@ pub(crate) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, ends: Ends,
     }
 }
 
-/// Answers with what has been read, if the client turns out to speak HTTP/2. The interim answers are those that the stream
+/// Answers with the stream and what has been read of it, if the client turns out to speak HTTP/2. The interim answers are those that the stream
 /// writes.
 async fn serve_http1<IO>(
     client: &Rc<Client>,
     io: IO,
     interims: Interims,
-) -> Result<Option<Rewound<IO>>, hyper::Error>
+) -> Result<Option<(IO, Bytes)>, hyper::Error>
 where
     IO: Read + Write + Unpin + Send + 'static,
 {
@@ -169,7 +172,7 @@ where
         return ended.map(|()| None);
     };
     if is_http2 {
-        return Ok(Some(Rewound::new(parts.io, parts.read_buf)));
+        return Ok(Some((parts.io, parts.read_buf)));
     }
     // Who has not begun a request is closed without a word: what is said then may be taken for the answer to the next.
     if !parts.read_buf.is_empty() {

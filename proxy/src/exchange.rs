@@ -165,7 +165,7 @@ impl Exchange {
             .as_ref()
             .filter(|_| !self.is_trial)
             .and_then(|in_use| in_use.take_open(way, !self.is_repeatable));
-        if let Some(sender) = open {
+        if let Some(mut sender) = open {
             if !self.is_repeatable && sender.is_http2() {
                 // It can be sent only once. One turn through the driver, and if the upstream has closed
                 // this connection meanwhile, that is known.

@@ -448,7 +448,8 @@ impl Forwarding {
             }
             // Over HTTP/2, where it is said in other words.
             Given::Body(AnswerBody::Http2(shared)) => {
-                UpstreamEnd::Stream(hyper::upgrade::on(&mut response), shared.into_place())
+                let (socket, place) = shared.into_tunnel().ok_or(Fault::NotHttp)?;
+                UpstreamEnd::Stream(socket, place)
             }
             Given::Body(_) => return Err(Fault::NotHttp),
             Given::Connection(connection, ahead) => UpstreamEnd::Connection(connection, ahead),

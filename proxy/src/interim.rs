@@ -2,7 +2,7 @@
 //! (RFC 8297), on the way to the client.
 //!
 //! A proxy must pass them on, but a client is free to ignore them: what comes too late to go before the answer, or is more
-//! than anybody needs, is left out. They are heard of upstreams over HTTP/1.1; hyper's client of HTTP/2 keeps them to itself.
+//! than anybody needs, is left out.
 
 use crate::headers;
 use bytes::Bytes;
@@ -11,7 +11,6 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 
 /// Interim answers passed on for one request, and the bytes of their fields, together. Go's client gives up after five
 /// (`max1xxResponses`, net/http/transport.go) or, newer, by their bytes; nginx takes heads of 4 or 8 KiB
@@ -41,8 +40,6 @@ struct Told {
     waiting: VecDeque<Response<()>>,
     count: usize,
     bytes: usize,
-    /// The task that answers the client.
-    waker: Option<Waker>,
 }
 
 /// As long as it lives, an answer is waited for.
@@ -93,18 +90,6 @@ impl Interims {
         let mut go_on = Response::new(());
         *go_on.status_mut() = StatusCode::CONTINUE;
         self.shared.tell(&mut self.shared.lock(), go_on);
-    }
-
-    /// Wakes this task for the next one.
-    pub(crate) fn wake(&self, cx: &Context<'_>) {
-        if !self.is_heard {
-            return;
-        }
-        let mut told = self.shared.lock();
-        match &mut told.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
     }
 
     pub(crate) fn has_any(&self) -> bool {
@@ -167,9 +152,6 @@ impl Shared {
     fn tell(&self, told: &mut Told, interim: Response<()>) {
         told.waiting.push_back(interim);
         self.has_any.store(true, Ordering::Relaxed);
-        if let Some(waker) = &told.waker {
-            waker.wake_by_ref();
-        }
     }
 }
 

@@ -84,6 +84,7 @@ mod self_signed;
 mod settings;
 mod sharded;
 mod shared_connection;
+mod shared_stream;
 mod silence;
 mod socket;
 mod stamps;

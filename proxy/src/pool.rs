@@ -1,6 +1,5 @@
 //! Connections to one upstream, as one thread keeps them: made, lent to a request, kept idle, closed.
 
-use crate::body::RequestBody;
 use crate::deadline::within;
 use crate::fault::Fault;
 #[cfg(fuzzing)]
@@ -8,13 +7,14 @@ use crate::fuzzing::dial;
 use crate::handle::Shared;
 use crate::health::Health;
 use crate::health_probe;
+use crate::http2::Piece;
 use crate::ledger::Usage;
 use crate::protocol::Way;
-use crate::shared_connection::{self, Place, SharedConnections};
+use crate::shared_connection::{self, Place, SharedConnections, is_open, takes_sockets};
 use crate::socket::Stream;
 use crate::table::Upstream;
 use crate::upstream::{Connection, Held};
-use hyper::client::conn::http2;
+use h2::client::SendRequest;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -35,16 +35,17 @@ pub(crate) enum Sender {
 /// A place on a connection of HTTP/2.
 #[derive(Debug)]
 pub(crate) struct SharedSender {
-    pub(crate) sender: http2::SendRequest<RequestBody>,
-    pub(crate) place: Place,
+    pub(crate) sender: SendRequest<Piece>,
+    /// Given back when it is dropped.
+    pub(crate) _place: Place,
 }
 
 impl Sender {
     /// Whether a request can be sent over it, as far as is known.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&mut self) -> bool {
         match self {
             Sender::Http1(_) => true,
-            Sender::Http2(shared) => shared.sender.is_ready(),
+            Sender::Http2(shared) => is_open(&mut shared.sender),
         }
     }
 
@@ -53,10 +54,10 @@ impl Sender {
     }
 
     /// Whether WebSockets can be asked for over this connection of HTTP/2; waits for the upstream to say so.
-    async fn takes_sockets(&self, timeout: Duration) -> bool {
+    async fn takes_sockets(&mut self, timeout: Duration) -> bool {
         match self {
             Sender::Http1(_) => false,
-            Sender::Http2(shared) => shared.place.takes_sockets(timeout).await,
+            Sender::Http2(shared) => takes_sockets(&mut shared.sender, timeout).await,
         }
     }
 }
@@ -279,7 +280,7 @@ impl InUse {
             Way::Http1 => self.connect_http1(timeout).await,
             Way::Http2 => shared_connection::connect(&self.0, timeout).await,
             Way::Socket => {
-                let sender = shared_connection::connect(&self.0, timeout).await?;
+                let mut sender = shared_connection::connect(&self.0, timeout).await?;
                 if sender.takes_sockets(timeout).await {
                     return Ok(sender);
                 }

@@ -2,7 +2,7 @@
 //! preface comes in one piece, and answers the first half of one with a 400.
 
 use crate::line::Line;
-use crate::socket::{Socket, Stream};
+use crate::socket::Socket;
 use crate::taken::Taken;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -40,10 +40,9 @@ impl Whole {
         self.has_come
     }
 
-    /// The stream below, once something was read of it, and what was read ahead.
-    pub(crate) fn into_parts(self) -> (Stream, Vec<u8>) {
-        let (stream, ahead) = self.io.into_inner().into_parts();
-        (stream.into_inner().into_inner(), ahead)
+    /// The stream below what is for HTTP/1, once something was read of it, and what was read ahead.
+    pub(crate) fn into_parts(self) -> (Taken<Socket>, Vec<u8>) {
+        self.io.into_inner().into_parts()
     }
 }
 

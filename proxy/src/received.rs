@@ -1,7 +1,7 @@
 //! The body of a request as its client sends it, over HTTP/1.1 or HTTP/2.
 
 use crate::body::BodyError;
-use crate::http2::{Opening, Upload};
+use crate::http2::{Opening, StreamBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub(crate) enum Received {
     Http1(Incoming),
-    Http2(Upload),
+    Http2(StreamBody),
     /// There is none: the stream is to become a tunnel (RFC 8441). Gone when somebody has taken it.
     Tunnel(Option<Box<Opening>>),
 }
@@ -46,7 +46,7 @@ impl Body for Received {
                 let frame = Pin::new(incoming).poll_frame(cx);
                 frame.map_err(BodyError::from)
             }
-            Received::Http2(upload) => upload.poll_frame(cx),
+            Received::Http2(body) => body.poll_frame(cx),
             Received::Tunnel(_) => Poll::Ready(None),
         }
     }
@@ -54,7 +54,7 @@ impl Body for Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Received::Http1(incoming) => incoming.is_end_stream(),
-            Received::Http2(upload) => upload.is_at_end(),
+            Received::Http2(body) => body.is_at_end(),
             Received::Tunnel(_) => true,
         }
     }
@@ -62,7 +62,7 @@ impl Body for Received {
     fn size_hint(&self) -> SizeHint {
         match self {
             Received::Http1(incoming) => incoming.size_hint(),
-            Received::Http2(upload) => upload.size_hint(),
+            Received::Http2(body) => body.size_hint(),
             Received::Tunnel(_) => SizeHint::with_exact(0),
         }
     }

@@ -3,22 +3,14 @@
 //! One is enough until the upstream's limit of streams is reached; then there is another, so that long
 //! streams do not hold up what comes after them. While one is being made, all who need it wait for it.
 
-use crate::body::{BodyError, RequestBody};
-use crate::deadline::DeadlineTimer;
 use crate::fault::Fault;
+use crate::http2::Piece;
 use crate::pool::{LocalUpstream, Sender, SharedSender, open};
 use crate::socket::Socket;
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper::rt::Executor;
-use hyper_util::rt::TokioIo;
+use h2::client::{Builder, SendRequest};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,23 +25,13 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
 /// Bytes of one request's body kept until the upstream takes them.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Streams at once until the upstream has said its limit: about the 100 it should allow (RFC 9113 section 6.5.2), and a
-/// number nobody chooses, for hyper tells only by a change of it that the upstream's settings have come.
+/// number nobody chooses, for h2 tells only by a change of it that the upstream's settings have come.
 const FIRST_STREAMS: usize = 103;
 /// How soon, and later how often, it is looked whether the upstream's settings have come.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// Largest head of an answer.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
-
-/// Runs hyper's tasks, one for each request with a body, on the thread of their connection.
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
-    fn execute(&self, task: F) {
-        spawn_local(task);
-    }
-}
 
 /// The open connections, and the one that is being made.
 #[derive(Debug, Default)]
@@ -62,58 +44,64 @@ type Making = Shared<LocalBoxFuture<'static, Result<(), Fault>>>;
 
 #[derive(Debug)]
 struct Connection {
-    sender: SendRequest<RequestBody>,
+    sender: SendRequest<Piece>,
     room: Rc<Room>,
 }
 
-/// How many streams a connection has, and may have.
-#[derive(Debug)]
+/// How many streams a connection has.
+#[derive(Debug, Default)]
 struct Room {
     used: Cell<usize>,
-    limit: Cell<usize>,
     /// The tick of the idle clock at which it was first seen unused.
     idle_since: Cell<Option<u32>>,
-    /// Whether the upstream takes WebSockets on it (RFC 8441 section 3); none until it has said.
-    takes_sockets: Cell<Option<bool>>,
-    /// Wakes the task that drives it, as long as that is so.
-    driver: RefCell<Option<Waker>>,
 }
 
 /// One stream's place on a connection.
 #[derive(Debug)]
 pub(crate) struct Place(Rc<Room>);
 
-impl Place {
-    fn take(room: &Rc<Room>) -> Option<Place> {
-        let used = room.used.get();
-        (used < room.limit.get()).then(|| {
-            room.used.set(used + 1);
-            Place(Rc::clone(room))
+impl Connection {
+    /// A place, if the upstream takes another stream.
+    fn take_place(&self) -> Option<SharedSender> {
+        let used = self.room.used.get();
+        if used >= self.sender.current_max_send_streams() {
+            return None;
+        }
+        self.room.used.set(used + 1);
+        Some(SharedSender {
+            sender: self.sender.clone(),
+            _place: Place(Rc::clone(&self.room)),
         })
     }
 }
 
-impl Place {
-    /// Whether WebSockets can be asked for on its connection. Not, if the upstream does not say so in time.
-    ///
-    /// hyper tells nobody when the upstream's settings come, so they are looked for, which is needed once for each
-    /// connection, if at all.
-    pub(crate) async fn takes_sockets(&self, limit: Duration) -> bool {
-        let said = async {
-            let mut pause = FIRST_LOOK;
-            loop {
-                if let Some(takes_sockets) = self.0.takes_sockets.get() {
-                    return takes_sockets;
-                }
-                if let Some(driver) = &*self.0.driver.borrow() {
-                    driver.wake_by_ref();
-                }
-                sleep(pause).await;
-                pause = pause.saturating_mul(2).min(LONGEST_LOOK);
+/// Whether a connection takes requests, as far as is known: it has not ended, its upstream has not said that it will, and it has
+/// numbers of streams left.
+pub(crate) fn is_open(sender: &mut SendRequest<Piece>) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    matches!(sender.poll_ready(&mut cx), Poll::Ready(Ok(())))
+}
+
+/// Whether WebSockets can be asked for on a connection (RFC 8441 section 3). Not, if the upstream does not say so in time.
+///
+/// h2 tells nobody when the upstream's settings come, so they are looked for, which is needed once for each connection, if at
+/// all.
+pub(crate) async fn takes_sockets(sender: &mut SendRequest<Piece>, limit: Duration) -> bool {
+    let said = async {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let has_said = sender.current_max_send_streams() != FIRST_STREAMS;
+            if sender.is_extended_connect_protocol_enabled() {
+                return true;
             }
-        };
-        timeout(limit, said).await.unwrap_or(false)
-    }
+            if has_said || !is_open(sender) {
+                return false;
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_LOOK);
+        }
+    };
+    timeout(limit, said).await.unwrap_or(false)
 }
 
 impl Drop for Place {
@@ -122,64 +110,14 @@ impl Drop for Place {
     }
 }
 
-/// The body of an answer over HTTP/2, with its stream's place.
-#[derive(Debug)]
-pub(crate) struct SharedAnswer {
-    body: Incoming,
-    /// Gone when the body has ended.
-    place: Option<SharedSender>,
-}
-
-impl SharedAnswer {
-    pub(crate) fn new(body: Incoming, place: SharedSender) -> SharedAnswer {
-        SharedAnswer {
-            body,
-            place: Some(place),
-        }
-    }
-
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Err(_))) = frame {
-            self.place = None;
-        }
-        frame.map_err(BodyError::from)
-    }
-
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-
-    /// Another may have it: the stream has ended.
-    pub(crate) fn give_up_place(&mut self) {
-        self.place = None;
-    }
-
-    /// The place of a stream that becomes a tunnel.
-    pub(crate) fn into_place(self) -> Option<SharedSender> {
-        self.place
-    }
-}
-
 impl SharedConnections {
     /// A place on an open connection that has one and, as far as is known, still lives.
     pub(crate) fn take_place(&self) -> Option<Sender> {
-        let mut open = self.open.borrow_mut();
-        open.retain(|connection| !connection.sender.is_closed());
-        open.iter().find_map(|connection| {
-            let place = Place::take(&connection.room)?;
-            Some(Sender::Http2(SharedSender {
-                sender: connection.sender.clone(),
-                place,
-            }))
-        })
+        let mut all = self.open.borrow_mut();
+        all.retain_mut(|connection| is_open(&mut connection.sender));
+        all.iter()
+            .find_map(Connection::take_place)
+            .map(Sender::Http2)
     }
 
     /// Closes all, each once the last of its streams has ended.
@@ -189,17 +127,17 @@ impl SharedConnections {
 
     /// Closes those unused for `max_age` ticks or more; answers whether any are left.
     pub(crate) fn close_idle(&self, now: u32, max_age: u32) -> bool {
-        let mut open = self.open.borrow_mut();
-        open.retain(|Connection { sender, room }| {
+        let mut all = self.open.borrow_mut();
+        all.retain_mut(|Connection { sender, room }| {
             let since = match room.used.get() {
                 0 => Some(room.idle_since.get().unwrap_or(now)),
                 _ => None,
             };
             room.idle_since.set(since);
             let is_young = since.is_none_or(|since| now.wrapping_sub(since) < max_age);
-            is_young && !sender.is_closed()
+            is_young && is_open(sender)
         });
-        !open.is_empty()
+        !all.is_empty()
     }
 }
 
@@ -244,45 +182,21 @@ fn make(upstream: &Rc<LocalUpstream>, timeout: Duration) -> Making {
 async fn handshake(upstream: &LocalUpstream, timeout: Duration) -> Result<Connection, Fault> {
     let stream = open(upstream.upstream.address, timeout).await;
     let stream = stream.map_err(|error| error.fault())?;
-    let stream = TokioIo::new(Socket::new(stream));
     // No pings: gRPC's servers take those of a quiet connection for an attack, and close it.
-    let (sender, mut connection) = http2::Builder::new(LocalExecutor)
-        .timer(DeadlineTimer)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+    let (sender, connection) = Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .max_send_buffer_size(MAX_SEND_BUFFER_BYTES)
         .initial_max_send_streams(FIRST_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES)
-        .handshake(stream)
+        .handshake(Socket::new(stream))
         .await
         .map_err(|_| Fault::NotHttp)?;
-    let room = Rc::new(Room {
-        used: Cell::new(0),
-        limit: Cell::new(connection.current_max_send_streams()),
-        idle_since: Cell::new(None),
-        takes_sockets: Cell::new(None),
-        driver: RefCell::default(),
-    });
-    let known = Rc::clone(&room);
+    // It ends with the last of its senders and streams. What goes wrong, the requests on it are told.
     spawn_local(async move {
-        let driven = poll_fn(|cx| {
-            let driven = Pin::new(&mut connection).poll(cx);
-            // The upstream says its own limit in its first frame.
-            let limit = connection.current_max_send_streams();
-            known.limit.set(limit);
-            if known.takes_sockets.get().is_none() {
-                let takes_sockets = connection.is_extended_connect_protocol_enabled();
-                if takes_sockets || limit != FIRST_STREAMS || driven.is_ready() {
-                    known.takes_sockets.set(Some(takes_sockets));
-                    known.driver.take();
-                } else {
-                    known.driver.replace(Some(cx.waker().clone()));
-                }
-            }
-            driven
-        });
-        // What goes wrong, the requests on it are told.
-        let _ = driven.await;
+        let _ = connection.await;
     });
+    let room = Rc::default();
     Ok(Connection { sender, room })
 }

@@ -38,7 +38,7 @@ pub(crate) enum UpstreamEnd {
     /// Its connection of HTTP/1.1, with what came behind its answer: that belongs to the new protocol.
     Connection(Connection, Bytes),
     /// One stream of its connection of HTTP/2, and its place there.
-    Stream(OnUpgrade, Option<SharedSender>),
+    Stream(StreamSocket, Option<SharedSender>),
 }
 
 /// Starts a tunnel between two connections about to be upgraded. It counts as in flight on its upstream and
@@ -99,9 +99,8 @@ async fn run(client: ClientEnd, upstream: UpstreamEnd, carried: &Carried) -> io:
             run_to(client, (upstream, answered_early), carried).await
         }
         UpstreamEnd::Stream(upstream, place) => {
-            let upstream = async { upstream.await.map_err(io::Error::other) };
-            let (client, upstream) = tokio::try_join!(client.open(), upstream)?;
-            let ended = run_to(client, (TokioIo::new(upstream), Bytes::new()), carried).await;
+            let client = client.open().await?;
+            let ended = run_to(client, (upstream, Bytes::new()), carried).await;
             // Its place is taken until then.
             drop(place);
             ended
@@ -122,6 +121,7 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
     let client = match below::<Whole>(client) {
         Ok((client, sent_early)) => {
             let (client, ahead) = client.into_parts();
+            let client = client.into_inner().into_inner();
             return copy((client, joined(sent_early, ahead)), upstream, carried).await;
         }
         Err(client) => client,
@@ -134,7 +134,7 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// What hyper has read early, and what was read after that.
-fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
+pub(crate) fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
     if second.is_empty() {
         return first;
     }

@@ -6,9 +6,9 @@ use crate::stamps::Random;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use h2::ext::Protocol;
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::ext::Protocol;
 
 /// Whether a request is an extended CONNECT that asks for a WebSocket; h2 lets the protocol come only
 /// with CONNECT.
@@ -16,7 +16,7 @@ pub(crate) fn is_connect<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT
         && request
             .extensions()
-            .get::<h2::ext::Protocol>()
+            .get::<Protocol>()
             .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 

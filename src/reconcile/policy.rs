@@ -114,6 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn processes_are_spoken_to_as_the_request_needs_it_unless_it_was_said() {
+        let mut app = AppProxy::default();
+        assert_eq!(protocol(&app.options), Protocol::ByRequest);
+        for (word, expected) in [
+            ("h2c", Protocol::H2c),
+            ("http1", Protocol::Http1),
+            ("auto", Protocol::ByRequest),
+        ] {
+            app.options.set("upstream-protocol", word).unwrap();
+            assert_eq!(protocol(&app.options), expected, "{word}");
+        }
+    }
+
+    #[test]
     fn requests_are_on_record_unless_that_was_turned_off() {
         let mut app = AppProxy::default();
         assert!(!policy(&app).is_unlogged);

@@ -5,11 +5,10 @@ use crate::body::{AnswerBody, RequestBody};
 use crate::fault::Fault;
 use crate::interim::Interims;
 use crate::pool::SharedSender;
-use crate::shared_connection::SharedAnswer;
+use crate::shared_stream::{Asking, Failure, SharedAnswer, Unsent};
 use crate::websocket::Socket;
+use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use hyper::body::Incoming;
-use std::pin::pin;
 
 impl Exchange {
     pub(super) async fn send_over_http2(
@@ -31,30 +30,22 @@ impl Exchange {
         if is_socket {
             Socket::connect(&mut request);
         }
-        let mut answer = pin!(shared.sender.try_send_request(request));
-        let answered = self.in_time(|cx| {
-            let answer = answer.as_mut().poll(cx);
-            if answer.is_pending() {
-                // The body is read by a task of its own, and its client may have to be told that it is wanted.
-                interims.wake(cx);
-            }
-            answer
-        });
-        let mut error = match answered.await {
+        let (head, body) = request.into_parts();
+        let begun = Asking::begin(&mut shared.sender, Request::from_parts(head, ()), body);
+        let mut asking = match begun {
+            Ok(asking) => asking,
+            Err(unsent) => return self.unsent(*unsent),
+        };
+        let answered = self.in_time(|cx| asking.poll(cx, interims));
+        let error = match answered.await {
             Ok(Ok(response)) => {
                 self.answer_has_begun();
-                return Sent::Answered(self.shared(response, shared));
+                return Sent::Answered(self.shared(asking, response, shared));
             }
-            Ok(Err(error)) => error,
+            Ok(Err(Failure::Broken(error))) => error,
+            Ok(Err(Failure::Switched)) => return Sent::Failed(Fault::NotHttp),
             Err(fault) => return Sent::Failed(fault),
         };
-        if let Some(unsent) = error.take_message() {
-            if !is_socket {
-                self.request = Some(unsent);
-            }
-            return Sent::Lost(Lost::Unsent);
-        }
-        let error = error.into_error();
         if let Some(fault) = self.body_fault() {
             return Sent::Failed(fault);
         }
@@ -65,24 +56,38 @@ impl Exchange {
         if !self.is_repeatable {
             self.request = None;
         }
-        match lost_or_failed(&error) {
-            Sent::Failed(Fault::NotHttp) if is_socket => Sent::Failed(Fault::NoWebSockets),
-            sent => sent,
+        if !error.is_library() {
+            Sent::Lost(Lost::Broken)
+        } else if is_socket {
+            Sent::Failed(Fault::NoWebSockets)
+        } else {
+            Sent::Failed(Fault::NotHttp)
         }
+    }
+
+    /// Nothing of the request was sent: the connection takes none any more, or HTTP/2 does not know such a request.
+    fn unsent(&mut self, Unsent { error, body }: Unsent) -> Sent {
+        if !(error.is_io() || error.is_go_away()) {
+            tracing::debug!(%error, "a request cannot be sent over HTTP/2");
+            return Sent::Failed(Fault::TargetMalformed);
+        }
+        if let Some(request) = &mut self.request {
+            *request.body_mut() = body;
+        }
+        Sent::Lost(Lost::Unsent)
     }
 
     fn shared(
         &mut self,
-        mut response: Response<Incoming>,
+        asking: Asking,
+        response: Response<RecvStream>,
         shared: SharedSender,
     ) -> Response<Given> {
+        let mut response = SharedAnswer::of(asking, response, shared);
         if let Some(socket) = self.socket.take() {
             socket.agree(&mut response);
         }
-        response.map(|body| {
-            let shared = SharedAnswer::new(body, shared);
-            Given::Body(AnswerBody::Http2(Box::new(shared)))
-        })
+        response.map(|body| Given::Body(AnswerBody::Http2(Box::new(body))))
     }
 
     /// Gives the copy of a request its body again, or lets it go if that is not to be had.
@@ -109,26 +114,7 @@ fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
 
 /// Whether an upstream says over HTTP/2 that it has done nothing about the request (RFC 9113 section 8.7):
 /// it refused the stream, or closed the connection to new ones before this one.
-fn is_refused(error: &hyper::Error) -> bool {
-    http2_error(error).is_some_and(|error| {
-        error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || (error.is_go_away()
-                && error.is_remote()
-                && error.reason() == Some(h2::Reason::NO_ERROR))
-    })
-}
-
-fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-fn lost_or_failed(error: &hyper::Error) -> Sent {
-    let is_broken = http2_error(error).is_some_and(|error| error.is_library());
-    if error.is_parse() || is_broken {
-        Sent::Failed(Fault::NotHttp)
-    } else if error.is_user() {
-        Sent::Failed(Fault::BodyBroken)
-    } else {
-        Sent::Lost(Lost::Broken)
-    }
+fn is_refused(error: &h2::Error) -> bool {
+    error.reason() == Some(Reason::REFUSED_STREAM)
+        || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR))
 }

@@ -4,10 +4,12 @@ mod piece;
 mod sending;
 mod socket;
 mod stream;
-mod upload;
+mod stream_body;
 
+pub(crate) use piece::Piece;
+pub(crate) use sending::Sending;
 pub(crate) use socket::{Opening, StreamSocket};
-pub(crate) use upload::Upload;
+pub(crate) use stream_body::StreamBody;
 
 use crate::client::Client;
 use crate::deadline::{Deadline, within};
@@ -15,7 +17,6 @@ use crate::gathered::Gathered;
 use crate::settings::ProxySettings;
 use h2::server::{Connection, Handshake};
 use h2::{Ping, PingPong, Reason};
-use piece::Piece;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The body of an answer on its way into a stream, as the client makes room for it.
+//! The body of an answer, or of a request to an upstream, on its way into a stream, as who takes it makes room for it.
 
 use super::piece::{Piece, Unsent};
 use crate::deadline::Deadline;
@@ -17,17 +17,17 @@ use std::time::Duration;
 /// nothing can make us hold.
 pub(super) const MAX_BUFFERED_BYTES: usize = 64 * 1024;
 
-/// One stream, into which an answer is written. No more is asked of a body than was written of it.
-pub(super) struct Sending {
+/// One stream, into which a body is written. No more is asked of a body than was written of it.
+pub(crate) struct Sending {
     stream: SendStream<Piece>,
-    /// How long the client may make no room for what waits.
-    patience: Duration,
+    /// How long a client may make no room for what waits. Upstreams have their own times.
+    patience: Option<Duration>,
     unsent: Option<Rc<Unsent>>,
 }
 
-/// The stream takes no more: the client has reset it, or has gone, or was given up.
+/// The stream takes no more: the other side has reset it, or has gone, or was given up.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 impl From<h2::Error> for Closed {
     fn from(_: h2::Error) -> Closed {
@@ -36,7 +36,7 @@ impl From<h2::Error> for Closed {
 }
 
 impl Sending {
-    pub(super) fn new(stream: SendStream<Piece>, patience: Duration) -> Sending {
+    pub(crate) fn new(stream: SendStream<Piece>, patience: Option<Duration>) -> Sending {
         Sending {
             stream,
             patience,
@@ -68,7 +68,7 @@ impl Sending {
 
     /// Writes a body to its end, beginning with what has been got of it. One that breaks off resets the stream, with the
     /// reason that another stream of HTTP/2 broke off for, if that was it.
-    pub(super) async fn pass_on<B>(
+    pub(crate) async fn pass_on<B>(
         mut self,
         mut first: Option<Result<Frame<Bytes>, B::Error>>,
         mut body: B,
@@ -96,7 +96,7 @@ impl Sending {
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "an answer broke off");
+                    tracing::debug!(%error, "a body broke off");
                     self.stream.send_reset(reason(&error));
                     return Ok(());
                 }
@@ -124,10 +124,10 @@ impl Sending {
             let room = self.room(data.len()).await?;
             let now = data.split_to(room.min(data.len()));
             let is_whole = is_last && data.is_empty();
-            let piece = match is_whole {
+            let piece = match self.patience {
                 // Nothing comes after it that could wait.
-                true => Piece::new(now),
-                false => self.unsent.get_or_insert_with(Unsent::new).piece(now),
+                Some(_) if !is_whole => self.unsent.get_or_insert_with(Unsent::new).piece(now),
+                Some(_) | None => Piece::new(now),
             };
             self.stream.send_data(piece, is_whole)?;
             if is_whole {
@@ -140,7 +140,7 @@ impl Sending {
         Ok(())
     }
 
-    /// How much of so many bytes the client has room for now; waits for some.
+    /// How much of so many bytes the other side has room for now; waits for some.
     async fn room(&mut self, bytes: usize) -> Result<usize, Closed> {
         // Only for what is there to be sent: all streams share the room of their connection.
         self.stream.reserve_capacity(bytes.min(MAX_BUFFERED_BYTES));
@@ -148,23 +148,26 @@ impl Sending {
         if room > 0 {
             return Ok(room);
         }
-        let blocked = Deadline::after(self.patience);
-        poll_fn(|cx| self.poll_room(cx, &blocked)).await
+        let blocked = self.patience.map(Deadline::after);
+        poll_fn(|cx| self.poll_room(cx, blocked.as_ref())).await
     }
 
     fn poll_room(
         &mut self,
         cx: &mut Context<'_>,
-        blocked: &Deadline,
+        blocked: Option<&Deadline>,
     ) -> Poll<Result<usize, Closed>> {
         match self.stream.poll_capacity(cx) {
             Poll::Ready(Some(Ok(0))) | Poll::Pending => {}
             Poll::Ready(Some(Ok(room))) => return Poll::Ready(Ok(room)),
             Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Closed)),
         }
+        let (Some(blocked), Some(patience)) = (blocked, self.patience) else {
+            return Poll::Pending;
+        };
         while blocked.poll_over(cx).is_ready() {
             let unsent = self.unsent.as_ref();
-            let Some(left) = unsent.and_then(|unsent| unsent.patience(self.patience)) else {
+            let Some(left) = unsent.and_then(|unsent| unsent.patience(patience)) else {
                 tracing::debug!("a stream is reset whose client takes nothing of it");
                 self.stream.send_reset(Reason::CANCEL);
                 return Poll::Ready(Err(Closed));
@@ -175,12 +178,14 @@ impl Sending {
     }
 }
 
-/// What the client is told by, of an answer that broke off.
+/// What the other side is told by, of a body that broke off.
 fn reason(error: &(dyn Error + 'static)) -> Reason {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+            // With NO_ERROR clients may take what they have for the whole (RFC 9113 section 8.1).
+            let reason = error.reason().filter(|reason| *reason != Reason::NO_ERROR);
+            return reason.unwrap_or(Reason::INTERNAL_ERROR);
         }
         cause = error.source();
     }

@@ -1,4 +1,4 @@
-//! A stream that has become a tunnel (RFC 8441): the client's end of it.
+//! A stream that has become a tunnel (RFC 8441): the client's end of it, or the upstream's.
 
 use super::piece::Piece;
 use bytes::Bytes;
@@ -36,12 +36,7 @@ impl Opening {
     /// The tunnel, once the client has been told of it. Fails if it has not been.
     pub(crate) async fn open(self) -> io::Result<StreamSocket> {
         let to = self.to.await.map_err(|_| ErrorKind::ConnectionAborted)?;
-        Ok(StreamSocket {
-            from: self.from,
-            to,
-            read: Bytes::new(),
-            is_shut: false,
-        })
+        Ok(StreamSocket::new(self.from, to))
     }
 }
 
@@ -52,7 +47,7 @@ impl Agreed {
     }
 }
 
-/// The client's end of a tunnel. Either side can end before the other.
+/// One end of a tunnel. Either side can end before the other.
 #[derive(Debug)]
 pub(crate) struct StreamSocket {
     from: RecvStream,
@@ -60,6 +55,17 @@ pub(crate) struct StreamSocket {
     /// What came and was not read yet. Only what is read makes room for more.
     read: Bytes,
     is_shut: bool,
+}
+
+impl StreamSocket {
+    pub(crate) fn new(from: RecvStream, to: SendStream<Piece>) -> StreamSocket {
+        StreamSocket {
+            from,
+            to,
+            read: Bytes::new(),
+            is_shut: false,
+        }
+    }
 }
 
 impl AsyncRead for StreamSocket {

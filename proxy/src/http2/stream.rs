@@ -3,7 +3,7 @@
 use super::piece::Piece;
 use super::sending::Sending;
 use super::socket::{Agreed, Opening};
-use super::upload::Upload;
+use super::stream_body::StreamBody;
 use crate::access_log::Logged;
 use crate::client::Client;
 use crate::forward;
@@ -45,7 +45,7 @@ pub(super) fn serve(
     } else {
         let is_held_back = head.headers.contains_key(EXPECT);
         let waiting = is_held_back.then(|| answering.interims.clone());
-        Received::Http2(Upload::new(stream, &head, waiting))
+        Received::Http2(StreamBody::new(stream, &head.headers, waiting))
     };
     let request = Request::from_parts(head, body);
     // Both boxed: the runtime moves what becomes a task nine times from first to last, which was 4,500 instructions a request.
@@ -131,7 +131,7 @@ impl Answering {
             return;
         }
         let patience = self.client.worker.settings.write_timeout;
-        let mut sending = Sending::new(stream, patience);
+        let mut sending = Sending::new(stream, Some(patience));
         let first = match body.is_end_stream() {
             true => sending.pass_on_whole(first),
             false => Err(first),

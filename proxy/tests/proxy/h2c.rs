@@ -1,5 +1,7 @@
 //! Upstreams that are spoken to in HTTP/2, as gRPC servers are.
 
+mod goodbyes;
+mod hints;
 mod refusals;
 mod resets;
 mod websockets;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Address, AppPort, AppRedirect, Route, StandardPorts};
+use mini_proxy::Protocol;
 
 fn port(app: i64, mapping: &str) -> AppPort {
     AppPort {
@@ -141,4 +142,32 @@ fn a_port_of_an_app_without_a_release_says_so() {
     let chosen = all.choose_at(8080, "shop.localhost", "/").unwrap();
     let state = chosen.service().unwrap().state;
     assert_eq!(state, mini_proxy::ServiceState::NotDeployed);
+}
+
+#[test]
+fn the_scheme_of_a_port_says_nothing_of_how_processes_are_spoken_to() {
+    let mut world = world();
+    *world.ports = vec![
+        port(1, "http:8080:5000"),
+        port(1, "https:8443:5000"),
+        port(1, "https:9443:9090"),
+    ];
+    for (word, expected) in [
+        ("auto", Protocol::ByRequest),
+        ("http1", Protocol::Http1),
+        ("h2c", Protocol::H2c),
+    ] {
+        let mut decided = AppProxy::default();
+        decided.options.set("upstream-protocol", word).unwrap();
+        *world.proxy = [(AppId(1), decided)].into();
+        let all = table(&world);
+        for port in [8080, 8443, 9443] {
+            let chosen = all.choose_at(port, "shop.localhost", "/").unwrap();
+            let protocol = chosen.service().map(|service| service.protocol);
+            assert_eq!(protocol, Some(expected), "{word} at {port}");
+        }
+        let chosen = all.choose("shop.localhost", "/").unwrap();
+        let protocol = chosen.service().map(|service| service.protocol);
+        assert_eq!(protocol, Some(expected), "{word}");
+    }
 }

@@ -17,7 +17,12 @@ fn deployed<'a>(server: &'a Server, app: &str, files: &[(&str, &str)]) -> Reposi
     repository
 }
 
+/// Writes beside its code, as uploads and databases in a file are.
 const SERVER: &str = r#"
+const fs = require("fs");
+fs.mkdirSync("/app/uploads", { recursive: true });
+fs.writeFileSync("/app/uploads/first", "");
+fs.writeFileSync("data.sqlite", "");
 const answer = `${require("words")} by ${process.title}`;
 require("http").createServer((_, response) => response.end(answer)).listen(process.env.PORT);
 "#;
@@ -102,7 +107,8 @@ fn a_program_for_bun() {
             ("bunfig.toml", ""),
             (
                 "index.ts",
-                "const name: string = 'bun';\nBun.serve({ port: process.env.PORT, fetch: () => new Response(`${name} ${Bun.version}`) });\n",
+                "import { mkdirSync, writeFileSync } from 'node:fs';\nconst name: string = 'bun';\nmkdirSync('uploads', { recursive: true });\nwriteFileSync('data.sqlite', name);\n\
+                Bun.serve({ port: process.env.PORT, fetch: () => new Response(`${name} ${Bun.version}`) });\n",
             ),
         ],
     );
@@ -119,11 +125,11 @@ fn a_program_for_deno_that_names_no_port() {
         &[
             (
                 "deno.json",
-                "{\n  // How it is started.\n  \"tasks\": { \"start\": \"deno run --allow-net main.ts\" },\n}\n",
+                "{\n  // How it is started.\n  \"tasks\": { \"start\": \"deno run --allow-net --allow-write=uploads main.ts\" },\n}\n",
             ),
             (
                 "main.ts",
-                "Deno.serve(() => new Response(`deno ${Deno.version.deno}`));\n",
+                "await Deno.mkdir('uploads', { recursive: true });\nDeno.serve(() => new Response(`deno ${Deno.version.deno}`));\n",
             ),
         ],
     );

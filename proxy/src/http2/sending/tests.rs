@@ -55,7 +55,7 @@ fn serve(stream: DuplexStream) -> Rc<Cell<bool>> {
             let stream = respond.send_response(Response::new(()), false).unwrap();
             let is_dropped = first.take().unwrap_or_default();
             spawn_local(async move {
-                let sending = Sending::new(stream, PATIENCE);
+                let sending = Sending::new(stream, Some(PATIENCE));
                 let _ = sending.pass_on(None, Endless { is_dropped }).await;
             });
         }

@@ -95,6 +95,11 @@ async fn an_answer_that_the_upstream_breaks_off_is_not_taken_for_whole() {
     })
     .await;
     check_reset(Reason::CANCEL, |error| assert!(error.is_reset(), "{error}")).await;
+    // That would tell the client that it has all of it.
+    check_reset(Reason::NO_ERROR, |error| {
+        assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+    })
+    .await;
 }
 
 #[tokio::test]

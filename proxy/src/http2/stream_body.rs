@@ -1,20 +1,20 @@
-//! The body of a request over HTTP/2, taken as its upstream takes it.
+//! The body of a message over HTTP/2, taken as the other side takes it.
 
 use crate::body::BodyError;
 use crate::interim::Interims;
 use bytes::Bytes;
 use h2::RecvStream;
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http::request::Parts;
 use http_body::{Frame, SizeHint};
 use std::task::{Context, Poll, ready};
 
-/// What a client sends on one stream. What it may send more, it is told as soon as what came is asked for, so that at most a
-/// window of it waits here.
+/// What a client or an upstream sends on one stream. What it may send more, it is told as soon as what came is asked for, so
+/// that at most a window of it waits here.
 #[derive(Debug)]
-pub(crate) struct Upload {
+pub(crate) struct StreamBody {
     stream: RecvStream,
-    /// Bytes still to come, where the head tells; h2 holds the client to it (RFC 9113 section 8.1.1).
+    /// Bytes still to come, where the head tells; h2 holds the sender to it (RFC 9113 section 8.1.1).
     left: Option<u64>,
     /// Only trailers can still come.
     has_no_more_data: bool,
@@ -22,18 +22,22 @@ pub(crate) struct Upload {
     waiting: Option<Interims>,
 }
 
-impl Upload {
+impl StreamBody {
     /// `waiting` is whom to tell, if the client wants to be told, that its body is asked for.
-    pub(super) fn new(stream: RecvStream, head: &Parts, waiting: Option<Interims>) -> Upload {
+    pub(crate) fn new(
+        stream: RecvStream,
+        fields: &HeaderMap,
+        waiting: Option<Interims>,
+    ) -> StreamBody {
         let left = match stream.is_end_stream() {
             true => Some(0),
-            // Several of them say the same, or h2 had refused the request.
-            false => head.headers.get(CONTENT_LENGTH).and_then(|length| {
+            // Several of them say the same, or h2 had refused the message.
+            false => fields.get(CONTENT_LENGTH).and_then(|length| {
                 let length = length.to_str().ok()?;
                 length.parse().ok()
             }),
         };
-        Upload {
+        StreamBody {
             stream,
             left,
             has_no_more_data: false,
@@ -58,7 +62,7 @@ impl Upload {
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                // However it says so, who resets a request has not sent all of it.
+                // However it says so, who resets a stream has not sent all of it: what comes behind the end h2 keeps apart.
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 None => self.has_no_more_data = true,
             }
@@ -67,6 +71,11 @@ impl Upload {
             Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
             Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
+    }
+
+    /// The stream, of which nothing was read as a body: it becomes a tunnel.
+    pub(crate) fn into_stream(self) -> RecvStream {
+        self.stream
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
