@@ -17,6 +17,7 @@ mod successor;
 mod systemd;
 mod takeover;
 mod terminal;
+mod unserved;
 mod wiring;
 
 use std::ffi::OsString;
