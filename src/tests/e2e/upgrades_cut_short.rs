@@ -4,19 +4,23 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
+use crate::docker::docker;
 use crate::http;
 use crate::process::{Ran, Running};
 use crate::repository::Repository;
 use crate::server::Server;
-use crate::wait::{wait_for, wait_until};
+use crate::wait::{PATIENCE, wait_for, wait_until};
 
 /// What makes a copy of a debug build the next version: src/store/next_schema.rs.
 const MARK: &[u8] = b"mini: one more migration\n";
 const ROUNDS: usize = 20;
+/// About what a server takes to start, with databases to bring forward.
+const START: Duration = Duration::from_secs(2);
 const DATABASES: [&str; 2] = ["mini.db", "events.db"];
 
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +79,10 @@ impl<'a> Scene<'a> {
 
     /// As it was before: the first version in its place, and its databases.
     fn reset(&self) {
-        kill(&self.processes(|_| true));
+        self.kill_all();
+        wait_until("what was killed to be gone", || {
+            self.processes(|_| true).is_empty()
+        });
         let data_dir = self.server.data_dir();
         let _ = fs::remove_dir_all(data_dir.join("copies"));
         for name in DATABASES {
@@ -135,12 +142,44 @@ impl<'a> Scene<'a> {
         })
     }
 
+    fn kill_all(&self) {
+        kill(&self.processes(|_| true));
+    }
+
+    /// Waits until a server serves. Where none is left it is started, as systemd does; one that only finishes what it has in
+    /// flight, after its successor was killed, ends by itself first. Who was `killed` does not count, also while it is not gone.
+    fn served(&self, killed: &[Pid]) -> Option<Started> {
+        let ready = self.server.data_dir().join("run/server.json");
+        wait_for("a server to serve, or none to be left", || {
+            let mut servers = self.processes(|words| words.contains(" server "));
+            servers.retain(|server| !killed.contains(server));
+            if servers.is_empty() {
+                return Some(Some(self.start()));
+            }
+            let facts = fs::read(&ready).ok()?;
+            let facts: Value = serde_json::from_slice(&facts).ok()?;
+            let pid = facts["pid"].as_i64()?;
+            let is_there = |server: &Pid| i64::from(server.as_raw_nonzero().get()) == pid;
+            servers.iter().any(is_there).then_some(None)
+        })
+    }
+
     /// A server answers, with all that was there before.
     fn holds_all(&self) {
-        wait_until("the app to answer", || {
+        let begun = Instant::now();
+        loop {
             let answer = http::get(self.server.http(), "kept.localhost", "/");
-            matches!(answer, Ok(answer) if answer.status == 200 && answer.body == "version one\n")
-        });
+            if matches!(&answer, Ok(answer) if answer.status == 200 && answer.body == "version one\n")
+            {
+                break;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the app does not answer after {PATIENCE:?}, but: {answer:?}\n{}",
+                self.state()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let apps = self.server.mini(&["apps:list", "--quiet"]);
         assert_eq!(apps.succeeds().trim(), "kept");
         let token = self.server.mini(&["config:get", "kept", "TOKEN"]);
@@ -155,6 +194,45 @@ impl<'a> Scene<'a> {
             )
             .unwrap();
         assert_eq!(deploys, 15_001);
+    }
+
+    /// For who looks why a test has failed: processes, files, containers.
+    fn state(&self) -> String {
+        let mut text = String::new();
+        for pid in self.processes(|_| true) {
+            let pid = pid.as_raw_nonzero();
+            let read = |name: &str| {
+                let read = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+                String::from_utf8_lossy(&read).replace('\0', " ")
+            };
+            let stat = read("stat");
+            text.push_str(&format!("process {pid}: {}\n  {stat}", read("cmdline")));
+        }
+        let data_dir = self.server.data_dir();
+        for folder in [&data_dir, &data_dir.join("run"), &data_dir.join("copies")] {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            for entry in entries {
+                let length = entry.metadata().map(|file| file.len()).unwrap_or_default();
+                text.push_str(&format!("{} {length}\n", entry.path().display()));
+            }
+        }
+        for name in [
+            "run/server.json",
+            "run/successor.json",
+            "copies/unproven",
+            "mini.lock",
+        ] {
+            let read = fs::read_to_string(data_dir.join(name)).unwrap_or_default();
+            text.push_str(&format!("{name}: {read}\n"));
+        }
+        let filter = format!(
+            "label=mini.instance={}",
+            fs::read_to_string(data_dir.join("instance"))
+                .unwrap_or_default()
+                .trim()
+        );
+        text.push_str(&docker(&["ps", "-a", "--filter", &filter]).text());
+        text
     }
 
     /// Which version serves, and which is in place.
@@ -273,7 +351,8 @@ fn an_upgrade_to_the_next_schema_that_is_killed_twenty_times_leaves_a_server_wit
         let point = span.mul_f64(chance.of_thousand() as f64 / 1000.0);
         std::thread::sleep(point);
         let victim = VICTIMS[round % VICTIMS.len()];
-        kill(&scene.victims(victim));
+        let killed = scene.victims(victim);
+        kill(&killed);
         let said = last_line(&match victim {
             Victim::Before | Victim::All => {
                 wait_until("the killed server to end", || started.is_over());
@@ -281,28 +360,32 @@ fn an_upgrade_to_the_next_schema_that_is_killed_twenty_times_leaves_a_server_wit
             }
             Victim::After | Victim::Upgrade => upgrade.finish(),
         });
-        // Nobody is left where all were killed, or the one that served: it is started again, as systemd does.
-        let mut again = None;
-        if scene
-            .processes(|words| words.contains(" server "))
-            .is_empty()
-        {
-            again = Some(scene.start());
-        }
+        let again = match victim {
+            // After a loss of power the one start has to do.
+            Victim::All => Some(scene.start()),
+            _ => scene.served(&killed),
+        };
         scene.holds_all();
         let standing = scene.standing();
-        // And again from nothing.
-        kill(&scene.processes(|_| true));
+        // And again from nothing, after as many kills as a bad day has, each while the server starts.
+        scene.kill_all();
         drop((started, again));
+        let mut cut_short = Vec::new();
+        for _ in 0..chance.of_thousand() % 4 {
+            cut_short.push(scene.start());
+            std::thread::sleep(START.mul_f64(chance.of_thousand() as f64 / 1000.0));
+            scene.kill_all();
+        }
         let last = scene.start();
         scene.holds_all();
         println!(
-            "round {round}: {victim:?} killed after {point:?}; {standing}, {} after a power cut; `mini upgrade`: {said}",
-            scene.standing()
+            "round {round}: {victim:?} killed after {point:?}; {standing}, {} after {} power cuts; `mini upgrade`: {said}",
+            scene.standing(),
+            cut_short.len() + 1
         );
-        drop(last);
+        drop((cut_short, last));
     }
-    kill(&scene.processes(|_| true));
+    scene.kill_all();
     // The containers are the server's to remove: as every test leaves it.
     scene.reset();
     server.launch();
