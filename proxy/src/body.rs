@@ -34,15 +34,15 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Why a body was not passed on to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// Its sender broke off, or sent what is no body.
-    #[error("the body broke off")]
-    Broken(#[from] hyper::Error),
     /// An answer's, whose upstream broke off.
     #[error("the upstream broke off")]
     Cut(#[from] io::Error),
-    /// An answer's, in chunks that are none.
-    #[error("the answer is no body")]
+    /// In chunks that are none.
+    #[error("what came is no body")]
     Malformed(#[from] Malformed),
+    /// A request's, whose client has gone.
+    #[error("the client broke off")]
+    Left(#[source] io::Error),
     /// One over HTTP/2, whose sender reset its stream or has gone.
     #[error("the stream of the body broke off")]
     Reset(#[from] h2::Error),

@@ -4,7 +4,6 @@
 //! into a wheel and taken out of it under a lock each time; here, one is a number in its place, and the one task that
 //! reads them all wakes when the earliest may be over.
 
-use hyper::rt::{Sleep, Timer};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::mem::take;
@@ -217,26 +216,6 @@ impl Future for Deadline {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_over(cx)
-    }
-}
-
-impl Sleep for Deadline {}
-
-/// What hyper measures time by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DeadlineTimer;
-
-impl Timer for DeadlineTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Deadline::after(duration))
-    }
-
-    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Deadline::due(Some(deadline.into())))
-    }
-
-    fn now(&self) -> std::time::Instant {
-        Instant::now().into()
     }
 }
 

@@ -17,13 +17,14 @@ use crate::body::{AnswerBody, Progress, RequestBody};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::fault::Fault;
+use crate::headers::Added;
 use crate::hold::Wait;
 use crate::interim::Interims;
 use crate::pool::{InUse, Sender};
 use crate::protocol::Way;
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
 use crate::table::{ServiceState, Upstream};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lines, Takes};
 use crate::websocket::Socket;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -62,6 +63,12 @@ pub(crate) struct Exchange {
     route: LocalRoute,
     /// What is still to be sent, or may be sent again.
     request: Option<Request<RequestBody>>,
+    /// What it is told beside its own fields, if they do not have it.
+    added: Option<Added>,
+    /// The fields of its answer may be lines.
+    pub(crate) takes_lines: Option<Takes>,
+    /// The fields of the answer, if its map does not have them.
+    lines: Option<Lines>,
     /// Whether the upstream is spoken to in HTTP/2.
     is_http2: bool,
     progress: Option<Rc<Progress>>,
@@ -97,14 +104,14 @@ enum Lost {
 }
 
 impl Exchange {
-    /// Prepares a request and picks an upstream for it, which counts it from now on, unless it has to wait for one.
+    /// Prepares a request, with what its upstream is told beside its own fields, and picks an upstream for it, which counts it from now on, unless it has to wait for one.
     ///
     /// No await may come between routing and this: see [`crate::handle`].
     pub(crate) fn new(
         client: &Rc<Client>,
         host: HeaderValue,
         Served { service, route }: Served,
-        request: Request<RequestBody>,
+        (request, added): (Request<RequestBody>, Option<Added>),
         is_http2: bool,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
@@ -117,6 +124,9 @@ impl Exchange {
             route,
             is_repeatable: progress.is_none() && request.method().is_idempotent(),
             request: Some(request),
+            added,
+            takes_lines: None,
+            lines: None,
             is_http2,
             progress,
             in_use: None,
@@ -139,6 +149,11 @@ impl Exchange {
 
     pub(crate) fn service(&self) -> &Rc<LocalService> {
         &self.service
+    }
+
+    /// The fields of the answer, if its map does not have them.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
     }
 
     /// How often another attempt was needed.

@@ -7,7 +7,7 @@ use crate::client::{Client, Visitor};
 use crate::exchange::{Answer, Exchange, Given};
 use crate::fault::Fault;
 use crate::gate::{Admitted, Held, InFlight, Refusal, Verification};
-use crate::headers::{self, Told};
+use crate::headers::{self, Added, Told};
 use crate::host::routing_name;
 use crate::https;
 use crate::interim::Interims;
@@ -20,6 +20,7 @@ use crate::redirect::Asked;
 use crate::routes::{LocalRedirect, LocalService, Routed, Served};
 use crate::table::{Target, Unrouted};
 use crate::tunnel::{self, ClientEnd, UpstreamEnd};
+use crate::upstream::Takes;
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
@@ -327,7 +328,7 @@ impl Forwarding {
         let upgrade = if by_connect {
             request.body_mut().take_tunnel().map(ClientEnd::Stream)
         } else {
-            upgrade.map(|_| ClientEnd::Connection(hyper::upgrade::on(&mut request)))
+            upgrade.and_then(|_| request.body().switch().map(ClientEnd::Connection))
         };
         if request.version() == Version::HTTP_2 {
             headers::join_cookies(request.headers_mut());
@@ -352,7 +353,8 @@ impl Forwarding {
             policy: &service.service.policy,
             stamps: &client.worker.stamps,
         };
-        let request_id = headers::set_forwarded(request.headers_mut(), &told);
+        let added = Added::to(request.headers_mut(), &told);
+        let request_id = added.id().clone();
         if let Some(prefix) = way.stripped() {
             headers::set_prefix(request.headers_mut(), prefix);
         }
@@ -363,23 +365,35 @@ impl Forwarding {
         }
         let is_http2 = service.service.protocol.is_http2(&request);
         let settings = &client.worker.settings;
-        let request =
+        let mut request =
             request.map(|received| RequestBody::new(received, &service, settings, is_http2));
+        // There it is fields of a map that are sent.
+        let added = if is_http2 {
+            added.insert(request.headers_mut());
+            None
+        } else {
+            Some(added)
+        };
         entry.forwarded(&request_id, request.body().progress());
         let served = Served {
             service: Rc::clone(&service),
             route: way,
         };
-        let exchange = Exchange::new(client, host, served, request, is_http2).map_err(|fault| {
-            let reader = Reader {
-                accept: accept.as_ref(),
-                request_id: Some(&request_id),
-                ..Reader::at(&service.service, visitor)
-            };
-            service.tally.answered(fault.status());
-            entry.failed(fault);
-            page(fault, reader)
-        })?;
+        // Where nothing is added to its answer, that need not be taken apart.
+        let takes_lines = may_close && !(service.service.hsts.is_some() && visitor.is_https);
+        let may_be_packed = service.service.policy.compression;
+        let mut exchange = Exchange::new(client, host, served, (request, added), is_http2)
+            .map_err(|fault| {
+                let reader = Reader {
+                    accept: accept.as_ref(),
+                    request_id: Some(&request_id),
+                    ..Reader::at(&service.service, visitor)
+                };
+                service.tally.answered(fault.status());
+                entry.failed(fault);
+                page(fault, reader)
+            })?;
+        exchange.takes_lines = takes_lines.then_some(Takes { may_be_packed });
         Ok(Forwarding {
             exchange,
             accept,
@@ -404,8 +418,12 @@ impl Forwarding {
     ) -> impl Future<Output = Result<Response<Logged>, Infallible>> {
         async move {
             let answer = self.exchange.run(&interims).await;
+            let mut lines = None;
             let response = match answer.and_then(|answer| self.pass_on(answer, &mut entry)) {
-                Ok(response) => response,
+                Ok(response) => {
+                    lines = self.exchange.take_lines();
+                    response
+                }
                 Err(fault) => {
                     let upstream = self.exchange.upstream();
                     let upstream = upstream.map(|upstream| &*upstream.id);
@@ -415,7 +433,7 @@ impl Forwarding {
                 }
             };
             self.exchange.service().tally.answered(response.status());
-            Ok(Logged::answer(response, entry))
+            Ok(Logged::answer(response, entry).map(|body| body.with_lines(lines)))
         }
     }
 

@@ -10,6 +10,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use std::rc::Rc;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
@@ -131,51 +132,89 @@ pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 /// What an upstream is told of a request.
 #[derive(Debug)]
 pub(crate) struct Told<'a> {
-    pub(crate) visitor: &'a Visitor,
+    pub(crate) visitor: &'a Rc<Visitor>,
     pub(crate) host: &'a HeaderValue,
     pub(crate) policy: &'a Policy,
     pub(crate) stamps: &'a Stamps,
 }
 
-/// Tells the upstream who asked, how, when, and under which id; answers the id. The address is that of the visitor alone:
-/// the proxies between are those we trust, and upstreams need not know which they are.
-pub(crate) fn set_forwarded(headers: &mut HeaderMap, told: &Told<'_>) -> HeaderValue {
-    let Told {
-        visitor,
-        host,
-        policy,
-        stamps,
-    } = *told;
-    // The map would otherwise grow, and hash all it has again, up to three times.
-    let more = usize::from(policy.forwarded) + usize::from(policy.traceparent);
-    headers.reserve(6 + more);
-    let id = match headers.get(X_REQUEST_ID) {
-        Some(id) if visitor.is_introduced && is_acceptable_id(id) => id.clone(),
-        _ => stamps.request_id(),
-    };
-    // In place of all there were: of two ids, an upstream could log the other one.
-    headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(X_FORWARDED_FOR, visitor.address.clone());
-    headers.insert(
-        X_FORWARDED_PROTO,
-        HeaderValue::from_static(visitor.scheme()),
-    );
-    headers.insert(X_FORWARDED_PORT, visitor.port.clone());
-    headers.insert(X_FORWARDED_HOST, host.clone());
-    let start = match headers.get(X_REQUEST_START) {
-        Some(start) if visitor.is_introduced && is_acceptable_start(start) => start.clone(),
-        _ => stamps.request_start(),
-    };
-    headers.insert(X_REQUEST_START, start);
-    if policy.forwarded
-        && let Some(forwarded) = forwarded(visitor, host)
-    {
-        headers.insert(FORWARDED, forwarded);
+/// Who asked, how, when, and under which id: the fields that every request gets, beside those of its map. Putting them in there
+/// costs more than writing them behind it.
+#[derive(Debug)]
+pub(crate) struct Added {
+    id: HeaderValue,
+    visitor: Rc<Visitor>,
+    host: HeaderValue,
+    start: HeaderValue,
+}
+
+impl Added {
+    /// Takes from the map what of it is to be believed, and tells there what only some upstreams want to know. The address is
+    /// that of the visitor alone: the proxies between are those we trust, and upstreams need not know which they are.
+    pub(crate) fn to(headers: &mut HeaderMap, told: &Told<'_>) -> Added {
+        let Told {
+            visitor,
+            host,
+            policy,
+            stamps,
+        } = *told;
+        let (mut id, mut start) = (None, None);
+        let is_stamp = |name: &HeaderName| name.as_str().starts_with("x-request-");
+        if headers.keys().any(is_stamp) {
+            // Of two ids, an upstream could log the other one: none stays that is not ours.
+            id = headers.remove(X_REQUEST_ID).filter(is_acceptable_id);
+            start = headers.remove(X_REQUEST_START).filter(is_acceptable_start);
+        }
+        if policy.forwarded
+            && let Some(forwarded) = forwarded(visitor, host)
+        {
+            headers.insert(FORWARDED, forwarded);
+        }
+        if policy.traceparent {
+            trace::carry_on(headers, visitor.is_introduced, &stamps.random);
+        }
+        let believed = |stamp: Option<HeaderValue>| stamp.filter(|_| visitor.is_introduced);
+        Added {
+            id: believed(id).unwrap_or_else(|| stamps.request_id()),
+            visitor: Rc::clone(visitor),
+            host: host.clone(),
+            start: believed(start).unwrap_or_else(|| stamps.request_start()),
+        }
     }
-    if policy.traceparent {
-        trace::carry_on(headers, visitor.is_introduced, &stamps.random);
+
+    /// The id of the request.
+    pub(crate) fn id(&self) -> &HeaderValue {
+        &self.id
     }
-    id
+
+    /// Writes them as lines behind what is there.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        for (name, value) in [
+            (&b"x-request-id: "[..], self.id.as_bytes()),
+            (b"\r\nx-forwarded-for: ", self.visitor.address.as_bytes()),
+            (b"\r\nx-forwarded-proto: ", self.visitor.scheme().as_bytes()),
+            (b"\r\nx-forwarded-port: ", self.visitor.port.as_bytes()),
+            (b"\r\nx-forwarded-host: ", self.host.as_bytes()),
+            (b"\r\nx-request-start: ", self.start.as_bytes()),
+        ] {
+            to.extend_from_slice(name);
+            to.extend_from_slice(value);
+        }
+        to.extend_from_slice(b"\r\n");
+    }
+
+    /// Puts them into a map.
+    pub(crate) fn insert(&self, headers: &mut HeaderMap) {
+        // It would otherwise grow, and hash all it has again, up to three times.
+        headers.reserve(6);
+        headers.insert(X_REQUEST_ID, self.id.clone());
+        headers.insert(X_FORWARDED_FOR, self.visitor.address.clone());
+        let scheme = HeaderValue::from_static(self.visitor.scheme());
+        headers.insert(X_FORWARDED_PROTO, scheme);
+        headers.insert(X_FORWARDED_PORT, self.visitor.port.clone());
+        headers.insert(X_FORWARDED_HOST, self.host.clone());
+        headers.insert(X_REQUEST_START, self.start.clone());
+    }
 }
 
 /// Tells the upstream what was taken from the beginning of the path, so that it can write links that work.
@@ -216,7 +255,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// What only a proxy may say about a request. The ones that [`set_forwarded`] sets are replaced there.
+/// What only a proxy may say about a request. The ones of [`Added`] come behind what is left.
 fn is_claim_of_proxy(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-") && (name.starts_with("x-forwarded-") || name == "x-real-ip")
@@ -269,8 +308,12 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{announced, clean_request, clean_response, join_cookies};
+    use super::{Added, Told, announced, clean_request, clean_response, join_cookies};
+    use crate::client::Visitor;
+    use crate::policy::Policy;
+    use crate::stamps::Stamps;
     use http::{HeaderMap, HeaderName, HeaderValue};
+    use std::rc::Rc;
 
     fn headers(lines: &str) -> HeaderMap {
         let lines = lines.split('|').filter_map(|line| line.split_once(": "));
@@ -337,6 +380,51 @@ mod tests {
         check_request("Host: a|Upgrade: websocket", "Host: a");
         let h2c = "Host: a|Connection: Upgrade, HTTP2-Settings|Upgrade: h2c|HTTP2-Settings: AA";
         check_request(h2c, "Host: a");
+    }
+
+    fn added(given: &str, is_introduced: bool) -> (HeaderMap, Added) {
+        let mut visitor = Visitor::new([192, 0, 2, 1].into(), true, 443);
+        visitor.is_introduced = is_introduced;
+        let told = Told {
+            visitor: &Rc::new(visitor),
+            host: &HeaderValue::from_static("a.test"),
+            policy: &Policy::default(),
+            stamps: &Stamps::new(),
+        };
+        let mut headers = headers(given);
+        let added = Added::to(&mut headers, &told);
+        (headers, added)
+    }
+
+    #[test]
+    fn what_is_told_is_the_same_in_lines_and_in_a_map() {
+        let given = "Host: a|X-Request-Id: one|X-Request-Id: two|X-Request-Start: t=1";
+        let (map, told) = added(given, false);
+        assert_eq!(map, headers("Host: a"), "nobody else is believed");
+        let mut lines = Vec::new();
+        told.write(&mut lines);
+        let lines = String::from_utf8(lines).unwrap();
+        let mut all = HeaderMap::new();
+        told.insert(&mut all);
+        let lines = lines.strip_suffix("\r\n").unwrap().replace("\r\n", "|");
+        assert_eq!(all, headers(&lines));
+        assert_eq!(all.len(), 6);
+        assert_eq!(all["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(all["x-forwarded-proto"], "https");
+        assert_eq!(all["x-request-id"], told.id());
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_id_and_time_if_it_does_so_properly() {
+        for (given, id, start) in [
+            ("X-Request-Id: one|X-Request-Start: t=1", true, true),
+            ("X-Request-Id: o ne|X-Request-Start: t=x", false, false),
+            ("X-Request-Other: 1", false, false),
+        ] {
+            let (_, told) = added(given, true);
+            assert_eq!(told.id() == "one", id, "{given}");
+            assert_eq!(told.start == "t=1", start, "{given}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MOST: usize = 16;
 const MOST_BYTES: usize = 16 * 1024;
 
 /// The interim answers to one request after another, of which one at a time is waited for: pushed by whoever reads from the
-/// upstream, taken by whoever writes to the client. Both are of one thread, but hyper's server does not know that.
+/// upstream, taken by whoever writes to the client. Both are of one thread, but hyper's server, by which `line` is tried, does not know that.
 #[derive(Clone, Debug)]
 pub(crate) struct Interims {
     shared: Arc<Shared>,

@@ -1,11 +1,11 @@
-//! A client's stream of HTTP/1 below hyper, which does for the client what hyper's server does not.
+//! A client's stream of HTTP/1 below the connection, which does for the client what is not said in requests and answers.
 //!
-//! Interim answers: while a request is being answered hyper writes nothing, so that they can be put on the wire here, once
-//! all is written that hyper had to say before, and as long as nothing of the answer is.
+//! Interim answers: while a request is being answered the connection writes nothing, so that they can be put on the wire here,
+//! once all is written that was to be said before, and as long as nothing of the answer is.
 //!
-//! A client that ends its own side and waits for the answer: hyper can be told to answer it (`half_close`), but then does
-//! not look any more whether clients are still there. That is done here, and such a client, which looks like one that has
-//! left, must get something of its answer again and again.
+//! A client that ends its own side and waits for the answer: the connection answers it, and does not look whether clients are
+//! still there. That is done here, and such a client, which looks like one that has left, must get something of its answer
+//! again and again.
 
 use crate::deadline::Deadline;
 use crate::interim::{Interims, head};
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is read at once of what hyper has not asked for: the head of a next request is rarely longer.
+/// What is read at once of what nobody has asked for: the head of a next request is rarely longer.
 const AHEAD_BYTES: usize = 1024;
 /// What is read of it altogether. Of a client that has sent more behind a request which is not answered yet it is not known
 /// whether it is still there.
@@ -30,11 +30,11 @@ pub(crate) struct Line<S> {
     interims: Interims,
     /// What is still to be written of one that was begun.
     rest: Bytes,
-    /// hyper had nothing left to write when it was here last: what it writes next begins with the head of a message.
+    /// There was nothing left to write the last time: what is written next begins with the head of a message.
     is_between: bool,
-    /// hyper waits for bytes of the client.
+    /// Somebody waits for bytes of the client.
     is_asked: bool,
-    /// What came while it did not.
+    /// What came while nobody did.
     ahead: Vec<u8>,
     /// Nothing more will come.
     has_ended: bool,
@@ -59,7 +59,11 @@ impl<S> Line<S> {
         }
     }
 
-    /// The stream, and what was read of it and not yet given to hyper.
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream, and what was read of it and not yet given to anybody.
     pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.ahead)
     }
@@ -90,7 +94,14 @@ impl<S: AsyncWrite + Unpin> Line<S> {
         }
     }
 
-    /// What has to be done before hyper writes.
+    /// Sends what was written before, at the end of an answer. The next request is read afterwards: that tells who has left.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_between = true;
+        ready!(self.poll_rest(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// What has to be done before anything is written.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_between {
             ready!(self.poll_interims(cx))?;
@@ -106,7 +117,7 @@ impl<S: AsyncWrite + Unpin> Line<S> {
 }
 
 impl<S: AsyncRead + Unpin> Line<S> {
-    /// Looks whether the client is still there, if hyper does not. Ready when it is not, or may as well not be.
+    /// Looks whether the client is still there, if nobody reads. Ready when it is not, or may as well not be.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while !self.is_asked && self.ahead.len() < MOST_AHEAD_BYTES && !self.has_ended {
             let mut bytes = [MaybeUninit::uninit(); AHEAD_BYTES];
@@ -180,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
-    /// hyper flushes at the end of each of its turns, when it has written all it had.
+    /// To be called at the end of each turn of waiting, when all is written that there was.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.is_between = true;
         if self.interims.is_awaited() {

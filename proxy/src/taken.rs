@@ -45,6 +45,10 @@ impl<S> Taken<S> {
         }
     }
 
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }

@@ -2,23 +2,17 @@
 
 use crate::access_log::Entry;
 use crate::client::Client;
+use crate::http1::Switched;
 use crate::http2::{Opening, StreamSocket};
-use crate::line::Line;
 use crate::metered::Metered;
 use crate::pool::{InUse, SharedSender};
-use crate::preface::Whole;
-use crate::socket::Socket;
-use crate::taken::Taken;
 use crate::upstream::Connection;
 use bytes::Bytes;
-use hyper::rt::{Read, Write};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes};
-use tokio_rustls::server::TlsStream;
+use tokio::sync::oneshot;
 
 /// Per direction; both are held for as long as the tunnel is open.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -27,7 +21,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) enum ClientEnd {
     /// Its connection of HTTP/1.1.
-    Connection(OnUpgrade),
+    Connection(oneshot::Receiver<Switched>),
     /// One stream of its connection of HTTP/2.
     Stream(Box<Opening>),
 }
@@ -76,17 +70,18 @@ struct Carried {
 
 /// The client's end, as it has become of its promise.
 enum Opened {
-    Connection(Upgraded),
+    Connection(Switched),
     Stream(StreamSocket),
 }
 
 impl ClientEnd {
     async fn open(self) -> io::Result<Opened> {
         match self {
-            ClientEnd::Connection(upgrade) => {
-                let upgraded = upgrade.await.map_err(io::Error::other)?;
-                Ok(Opened::Connection(upgraded))
-            }
+            // It ends without a word to whoever waits for it.
+            ClientEnd::Connection(switched) => switched
+                .await
+                .map(Opened::Connection)
+                .map_err(|_| io::ErrorKind::ConnectionAborted.into()),
             ClientEnd::Stream(opening) => Ok(Opened::Stream(opening.open().await?)),
         }
     }
@@ -113,32 +108,13 @@ async fn run_to<IO: AsyncRead + AsyncWrite + Unpin>(
     upstream: (IO, Bytes),
     carried: &Carried,
 ) -> io::Result<()> {
-    let client = match client {
-        Opened::Connection(client) => client,
-        Opened::Stream(client) => return copy((client, Bytes::new()), upstream, carried).await,
-    };
-    // What arrived behind the last request or answer already belongs to the new protocol.
-    let client = match below::<Whole>(client) {
-        Ok((client, sent_early)) => {
-            let (client, ahead) = client.into_parts();
-            let client = client.into_inner().into_inner();
-            return copy((client, joined(sent_early, ahead)), upstream, carried).await;
+    match client {
+        // What arrived behind the last request already belongs to the new protocol.
+        Opened::Connection(Switched { stream, ahead }) => {
+            copy((stream, ahead), upstream, carried).await
         }
-        Err(client) => client,
-    };
-    let (client, sent_early) = below::<TokioIo<Line<Taken<TlsStream<Socket>>>>>(client)
-        .map_err(|_| io::Error::other("an upgraded connection is neither plain nor of TLS"))?;
-    let (client, ahead) = client.into_inner().into_parts();
-    let sent_early = joined(sent_early, ahead);
-    copy((client.into_inner(), sent_early), upstream, carried).await
-}
-
-/// What hyper has read early, and what was read after that.
-pub(crate) fn joined(first: Bytes, second: Vec<u8>) -> Bytes {
-    if second.is_empty() {
-        return first;
+        Opened::Stream(client) => copy((client, Bytes::new()), upstream, carried).await,
     }
-    [&*first, &*second].concat().into()
 }
 
 /// Both ways, beginning with what each side sent early.
@@ -160,13 +136,4 @@ where
     client.flush().await?;
     copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER_BYTES, BUFFER_BYTES).await?;
     Ok(())
-}
-
-/// The stream below an upgraded connection, with the bytes already read from it.
-fn below<IO>(upgraded: Upgraded) -> Result<(IO, Bytes), Upgraded>
-where
-    IO: Read + Write + Unpin + 'static,
-{
-    let parts = upgraded.downcast::<IO>()?;
-    Ok((parts.io, parts.read_buf))
 }

@@ -2,7 +2,6 @@
 
 use crate::access_log::LogBuffer;
 use crate::certificates::Certificates;
-use crate::connection;
 use crate::deadline;
 use crate::drain::OpenConnections;
 use crate::gate::Visit;
@@ -15,7 +14,6 @@ use crate::settings::ProxySettings;
 use crate::stamps::Stamps;
 use crate::tls::Tls;
 use arc_swap::Guard;
-use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
@@ -52,7 +50,6 @@ pub(crate) struct Worker {
     pub(crate) routes: Routes,
     pub(crate) open: Rc<OpenConnections>,
     pub(crate) stamps: Stamps,
-    pub(crate) http: http1::Builder,
     pub(crate) log: Rc<LogBuffer>,
     pub(crate) http2: h2::server::Builder,
     pub(crate) tls: Arc<Tls>,
@@ -112,7 +109,6 @@ impl Setup {
             ),
             open: Rc::new(OpenConnections::new(Arc::clone(&ledger))),
             stamps: Stamps::new(),
-            http: connection::builder(&self.settings),
             log: Rc::new(LogBuffer::new(&self.shared.outlets, Arc::clone(&ledger))),
             http2: crate::http2::builder(&self.settings),
             tls: Arc::clone(&self.tls),

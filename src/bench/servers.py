@@ -56,8 +56,15 @@ def quiet_git():
     )
 
 
+def of_the_unit(checkout):
+    """What systemd adds to the environment of the installed server."""
+    unit = checkout / "ansible" / "roles" / "mini" / "files" / "mini.service"
+    lines = [line.removeprefix("Environment=") for line in unit.read_text().splitlines() if line.startswith("Environment=")]
+    return dict(line.split("=", 1) for line in lines)
+
+
 class Mini:
-    """A server with its defaults, its data in the folder of the part."""
+    """A server with its defaults, in the environment that the unit gives it, its data in the folder of the part."""
 
     def __init__(self, part, docker):
         self.part = part
@@ -76,6 +83,7 @@ class Mini:
         nothing = self.folder / "mini.toml"
         nothing.touch()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MINI_")}
+        environment |= of_the_unit(self.part.bench.checkout)
         if os.environ.get("MINI_LOG"):
             environment["MINI_LOG"] = os.environ["MINI_LOG"]
         words = ["server", "--dev", "--config", nothing, "--data-dir", self.data, "--authorized-key", f"{self.door.key}.pub"]

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::settings::{DATA_DIR, home_data_dir};
-use super::{backups, say, terminal};
+use super::{backups, say, terminal, unserved};
 use crate::backup::BackupError;
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
@@ -110,6 +110,7 @@ fn with_files(command: AnyCommand) -> Result<AnyCommand, Problem> {
         AnyCommand::CertsAdd(add) => add
             .with_files(io::stdin().is_terminal())
             .map(AnyCommand::CertsAdd),
+        AnyCommand::Doctor(doctor) => Ok(AnyCommand::Doctor(doctor.with_files())),
         AnyCommand::BackupCreate(create) => create.with_files().map(AnyCommand::BackupCreate),
         AnyCommand::BackupSchedule(schedule) => {
             schedule.with_files().map(AnyCommand::BackupSchedule)
@@ -141,7 +142,9 @@ async fn on_server(
     mut target: Option<NewFile>,
 ) -> Result<u8, Problem> {
     // Asked before standard input is read, which can be read only once.
-    if command.name().starts_with("ssh-keys:")
+    let works_alone =
+        command.name().starts_with("ssh-keys:") || matches!(command, AnyCommand::Doctor(_));
+    if works_alone
         && let Err(error) = http::connect(data_dir).await
         && matches!(NotAnswering::from(error), NotAnswering::NotRunning)
     {
@@ -267,8 +270,12 @@ pub(super) fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
     }
 }
 
-/// Keys are managed without a server too, so that the first one can be added. The store keeps a server out meanwhile.
+/// Keys are managed without a server too, so that the first one can be added. The store keeps a server out meanwhile. The doctor
+/// says what keeps one from running.
 async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result<u8, Problem> {
+    if let AnyCommand::Doctor(doctor) = command {
+        return Ok(show(&unserved::look(doctor, data_dir).await, options));
+    }
     if !data_dir.join("mini.db").exists() && !matches!(command, AnyCommand::SshKeysAdd(_)) {
         return Err(not_answering(data_dir, &NotAnswering::NotRunning));
     }

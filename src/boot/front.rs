@@ -163,6 +163,7 @@ fn facts(settings: &Settings, bound: &Bound) -> ServerFacts {
                 directory: acme.authority.directory.clone(),
                 has_wildcards: acme.dns_hook.is_some(),
             }),
+        creates_apps: settings.creates_apps,
         started_at: Timestamp::now(),
     }
 }

@@ -17,6 +17,7 @@ mod successor;
 mod systemd;
 mod takeover;
 mod terminal;
+mod unserved;
 mod wiring;
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ use crate::ssh::hook_client;
 const LOCAL_HELP: &str = "
 On this machine:
 
+    deploy [DIR]               Send a folder to a server, which builds and runs it
     server                     Run the server
     backup:verify FILE         Read a backup whole and say what is in it
     backup:restore FILE        Make the data directory of a server from a backup

@@ -114,6 +114,7 @@ mod tests {
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains: vec!["localhost".parse().unwrap()],
             certificate_authority: None,
+            creates_apps: true,
             started_at: Timestamp::UNIX_EPOCH,
         }
     }

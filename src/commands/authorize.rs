@@ -71,5 +71,6 @@ async fn allowed(platform: &Platform, permission: Permission) -> Result<Option<A
             let found = platform.store.app(&name).await?;
             found.map(Some).ok_or_else(|| Problem::no_such_app(&name))
         }
+        Permission::DeployApp(name) => Ok(platform.store.app(&name).await?),
     }
 }

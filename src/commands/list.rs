@@ -174,9 +174,11 @@ commands! {
     "domains:reset" => DomainsReset(domains::Reset),
     "domains:set" => DomainsSet(domains::Set),
     "domains:set-global" => DomainsSetGlobal(domains::SetGlobal),
+    "git:auth" => GitAuth(git::Auth),
     "git:from-archive" => GitFromArchive(git::FromArchive),
     "git:from-image" => GitFromImage(git::FromImage),
     "git:load-image" => GitLoadImage(git::LoadImage),
+    "git:sync" => GitSync(git::Sync),
     "http-auth:add-user" => HttpAuthAddUser(http_auth::AddUser),
     "http-auth:off" or "http-auth:disable" => HttpAuthOff(http_auth::Off),
     "http-auth:on" or "http-auth:enable" => HttpAuthOn(http_auth::On),
@@ -245,6 +247,7 @@ impl AnyCommand {
                     | AnyCommand::AppsDestroy(_)
                     | AnyCommand::BackupCreate(_)
                     | AnyCommand::BackupSchedule(_)
+                    | AnyCommand::GitAuth(_)
                     | AnyCommand::GitFromArchive(_)
                     | AnyCommand::GitLoadImage(_)
                     | AnyCommand::HttpAuthAddUser(_)

@@ -153,6 +153,8 @@ pub struct ServerFacts {
     pub base_domains: Vec<DomainName>,
     /// Who issues certificates, when they are ordered automatically.
     pub certificate_authority: Option<CertificateAuthority>,
+    /// Whether a deploy to a name that no app has creates the app.
+    pub creates_apps: bool,
     /// When the server started.
     pub started_at: Timestamp,
 }

@@ -36,6 +36,14 @@ pub struct GivenImage {
     pub from: String,
 }
 
+/// An archive of source.
+pub struct GivenArchive {
+    /// The archive, packed or not.
+    pub bytes: ContextStream,
+    /// Whether one folder around everything stays where it is.
+    pub is_as_is: bool,
+}
+
 /// Where the deploy branch of an app is, for a commit that is to come after it.
 #[derive(Debug, Clone)]
 pub struct BranchTip {
@@ -87,7 +95,7 @@ impl Deploys {
         &self,
         app: &AppName,
         caller: &Caller,
-        archive: ContextStream,
+        archive: GivenArchive,
     ) -> Result<Option<Attached>, Problem> {
         let tip = self.branch_tip(app).await?;
         let note = CommitNote {
@@ -96,15 +104,13 @@ impl Deploys {
             at: Timestamp::now(),
             parent: tip.at.clone(),
         };
-        let archive = Blocking {
+        let bytes = Blocking {
             runtime: Handle::current(),
-            archive,
+            archive: archive.bytes,
             piece: Bytes::new(),
         };
-        let commit = self
-            .deployer
-            .repositories
-            .commit_archive(app, note, archive);
+        let repositories = &self.deployer.repositories;
+        let commit = repositories.commit_archive(app, note, bytes, archive.is_as_is);
         let commit = commit.await.map_err(|error| problem::git(app, &error))?;
         self.give_commit(app, caller, tip, commit).await
     }
@@ -134,11 +140,23 @@ impl Deploys {
         tip: BranchTip,
         commit: CommitId,
     ) -> Result<Option<Attached>, Problem> {
-        let deployer = &self.deployer;
-        let app = deployer.app(app).await?;
-        if serves(deployer, &app, &tip, &commit).await? {
+        let found = self.deployer.app(app).await?;
+        if serves(&self.deployer, &found, &tip, &commit).await? {
             return Ok(None);
         }
+        self.deploy_commit(app, caller, tip, commit).await.map(Some)
+    }
+
+    /// The same, whatever serves now.
+    pub async fn deploy_commit(
+        &self,
+        app: &AppName,
+        caller: &Caller,
+        tip: BranchTip,
+        commit: CommitId,
+    ) -> Result<Attached, Problem> {
+        let deployer = &self.deployer;
+        let app = deployer.app(app).await?;
         let movement = Move {
             branch: tip.branch,
             from: tip.at,
@@ -147,7 +165,7 @@ impl Deploys {
         let run = deployer.new_run(app, Trigger::Push, caller, source);
         let entry = Entry::Received(Received { commit });
         deployer.begin(&run, entry, true).await?;
-        Ok(Some(run.attach_until_ended()))
+        Ok(run.attach_until_ended())
     }
 
     /// Why nothing large may be taken in now: the disk is nearly full.

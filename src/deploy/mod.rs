@@ -21,7 +21,7 @@ mod route;
 mod run;
 mod slots;
 
-pub use given::{BranchTip, GivenImage};
+pub use given::{BranchTip, GivenArchive, GivenImage};
 pub use prune::Pruned;
 pub use queue::LockOut;
 pub use restore::Restoration;

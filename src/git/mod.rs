@@ -7,6 +7,7 @@ mod context;
 mod copies;
 mod detection;
 mod error;
+mod fetched;
 mod hooks;
 mod large_files;
 mod made;
@@ -18,6 +19,7 @@ mod walk;
 
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;
+pub use fetched::RemoteSource;
 pub use made::{CommitNote, CommitWriter};
 pub use repositories::{Repositories, TreeLimits};
 pub use tree::CommitTree;

@@ -29,7 +29,7 @@ struct Named {
 
 impl Repositories {
     /// Makes a commit of what a tar archive holds; one packed by gzip or zstd will do. Folders named `.git` stay out, and
-    /// where everything is in one folder, that folder is the root.
+    /// where everything is in one folder, that folder is the root unless the archive is to be taken `as_is`.
     ///
     /// # Errors
     /// `Unusable` when it is no such archive, holds more than may be built, or something that leads out of it.
@@ -38,6 +38,7 @@ impl Repositories {
         app: &AppName,
         note: CommitNote,
         archive: impl Read + Send + 'static,
+        as_is: bool,
     ) -> Result<CommitId, GitError> {
         let mut writer = self.begin_commit(app, &note)?;
         let limits = self.limits();
@@ -47,6 +48,9 @@ impl Repositories {
             writer.finish()
         })
         .await?;
+        if as_is {
+            return Ok(commit);
+        }
         match self.only_folder(app, &commit).await? {
             None => Ok(commit),
             Some(tree) => self.commit_tree(app, &note, &tree).await,
@@ -334,6 +338,10 @@ mod tests {
     }
 
     async fn committed(archive: Vec<u8>) -> Result<Vec<String>, String> {
+        committed_as(archive, false).await
+    }
+
+    async fn committed_as(archive: Vec<u8>, as_is: bool) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
         let repositories = Repositories::open(folder.path(), LIMITS).unwrap();
         let app: AppName = "shop".parse().unwrap();
@@ -345,7 +353,7 @@ mod tests {
             parent: None,
         };
         let reader = io::Cursor::new(archive);
-        let made = repositories.commit_archive(&app, note, reader).await;
+        let made = repositories.commit_archive(&app, note, reader, as_is).await;
         let references = repositories.references(&app).await.unwrap().unwrap();
         assert!(references.at.is_empty(), "{references:?}");
         let commit = made.map_err(|error| error.to_string())?;
@@ -398,6 +406,13 @@ mod tests {
         ] {
             assert_eq!(committed(archive).await.unwrap(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn one_folder_around_all_stays_where_the_archive_is_taken_as_it_is() {
+        let archive = Archive::new().file("public/index.html", b"1").bytes();
+        let files = committed_as(archive, true).await.unwrap();
+        assert_eq!(files, ["public/index.html"]);
     }
 
     #[tokio::test]

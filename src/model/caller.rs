@@ -37,6 +37,8 @@ pub enum Permission {
     ReadApp(AppName),
     /// Change or deploy this app.
     ChangeApp(AppName),
+    /// Deploy this app, and create it where there is none.
+    DeployApp(AppName),
     /// Change the server itself: keys, settings.
     Administer,
 }

@@ -12,6 +12,7 @@ mod certificate;
 mod certificate_order;
 mod check;
 mod deploy;
+mod git_source;
 mod image_name;
 mod name;
 mod port_mapping;
@@ -35,6 +36,7 @@ pub use certificate::{
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
+pub use git_source::{GitCredential, GitHost, GitUrl};
 pub use image_name::ImageName;
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,

@@ -54,6 +54,7 @@ mod desired;
 mod domains;
 mod error;
 mod event_log;
+mod git_credentials;
 mod http_auth;
 mod keys;
 mod lock;

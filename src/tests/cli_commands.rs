@@ -28,6 +28,8 @@ mod builder;
 mod certs;
 #[path = "cli_commands/git.rs"]
 mod git;
+#[path = "cli_commands/git_sync.rs"]
+mod git_sync;
 #[path = "cli_commands/ports.rs"]
 mod ports;
 #[path = "cli_commands/proxy.rs"]

@@ -3,6 +3,7 @@
 use super::batch::Cut;
 use super::entry::Entry;
 use crate::body::{BodyError, ResponseBody};
+use crate::upstream::Lines;
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
@@ -14,6 +15,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Logged {
     body: ResponseBody,
     entry: Entry,
+    lines: Option<Lines>,
     /// Why it goes no further, until that is said.
     broken: Option<BodyError>,
 }
@@ -29,9 +31,20 @@ impl Logged {
             Logged {
                 body,
                 entry,
+                lines: None,
                 broken: None,
             }
         })
+    }
+
+    /// The same of an answer whose fields are not in its map.
+    pub(crate) fn with_lines(self, lines: Option<Lines>) -> Logged {
+        Logged { lines, ..self }
+    }
+
+    /// The fields of the answer, if they are not in its map.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
     }
 }
 
@@ -47,6 +60,7 @@ impl Body for Logged {
             body,
             entry,
             broken,
+            ..
         } = &mut *self;
         if let Some(error) = broken.take() {
             return Poll::Ready(Some(Err(error)));
@@ -63,7 +77,7 @@ impl Body for Logged {
             None => entry.finish(),
         }
         if let Some(Err(error)) = frame {
-            // Told a turn later: hyper lets go of all that it has not written yet.
+            // Told a turn later: what came before it is written by then, and a stream that is reset would lose it.
             *broken = Some(error);
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -20,10 +20,14 @@ impl Exchange {
         let Some(request) = &mut self.request else {
             return Sent::Lost(Lost::Broken);
         };
+        let (added, takes) = (self.added.as_ref(), self.takes_lines);
         if let Err(fault) = shape(request, false, &self.host) {
             return Sent::Failed(fault);
         }
-        let begun = poll_fn(|cx| Poll::Ready(Call::begin(cx, connection.clone(), request)));
+        let begun = poll_fn(|cx| {
+            let connection = connection.clone();
+            Poll::Ready(Call::begin(cx, connection, request, added, takes))
+        });
         let mut call = match begun.await {
             Ok(call) => call,
             Err(failure) => return self.failed(failure),
@@ -36,6 +40,7 @@ impl Exchange {
         match answered.await {
             Ok(Ok(answered)) => {
                 self.answer_has_begun();
+                self.lines = call.take_lines();
                 Sent::Answered(self.given(answered))
             }
             Ok(Err(failure)) => {

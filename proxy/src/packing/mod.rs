@@ -160,7 +160,7 @@ fn says(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 }
 
 /// Types that shrink. Pictures, sound, films and archives are packed already; events must not wait.
-fn is_compressible(kind: &[u8]) -> bool {
+pub(crate) fn is_compressible(kind: &[u8]) -> bool {
     let end = kind
         .iter()
         .position(|byte| *byte == b';')

@@ -1,6 +1,7 @@
 //! The head of an answer (RFC 9112 sections 4 and 5), read by `httparse` and judged here.
 
 use super::Malformed;
+use super::answer_lines::{Lines, Takes, lines};
 use super::body_length::{BodyLength, Said};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -23,15 +24,18 @@ pub(super) struct AnswerHead {
     pub(super) length: BodyLength,
     /// Another request may be sent over the connection afterwards.
     pub(super) may_be_kept: bool,
+    /// Its fields, if they are not in the map.
+    pub(super) lines: Option<Lines>,
     /// How long it is.
     pub(super) bytes: usize,
 }
 
 /// Reads the head these bytes begin with, and puts its fields into a map in place of what is there; none if it is not whole
-/// yet. The values share the memory of the bytes.
+/// yet. The values share the memory of the bytes. Where lines `takes` and they will do, the map is left empty.
 pub(super) fn parse(
     bytes: &Bytes,
     answers_head: bool,
+    takes: Option<Takes>,
     fields: &mut HeaderMap,
 ) -> Result<Option<AnswerHead>, Malformed> {
     let mut room = [MaybeUninit::uninit(); MAX_FIELDS];
@@ -52,20 +56,16 @@ pub(super) fn parse(
     let mut said = Said::default();
     let mut asks = Asks::default();
     fields.clear();
-    fields.reserve(head.headers.len());
-    for field in head.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed)?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
-        let value = value.map_err(|_| Malformed)?;
-        // Behind an interim answer there is no body, whatever it says.
-        if name == CONTENT_LENGTH && !status.is_informational() {
-            said.length(&value)?;
-        } else if name == TRANSFER_ENCODING && !status.is_informational() {
-            said.coding(&value);
-        } else if name == CONNECTION {
-            asks.connection(&value);
-        }
-        fields.try_append(name, value).map_err(|_| Malformed)?;
+    let has_body = !(status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED);
+    let lines = match takes.filter(|_| has_body) {
+        Some(takes) => lines(head.headers, takes, &mut said, &mut asks)?,
+        None => None,
+    };
+    if lines.is_none() {
+        (said, asks) = (Said::default(), Asks::default());
+        add(bytes, &head, status, (&mut said, &mut asks), fields)?;
     }
     // RFC 9112 section 6.1: whoever sends this does not know what it says.
     if said.is_chunked() && version == Version::HTTP_10 {
@@ -80,20 +80,48 @@ pub(super) fn parse(
         reason: head.reason.and_then(|reason| unusual(status, reason)),
         length: end,
         may_be_kept: asks.may_be_kept(version) && is_clear && end != BodyLength::UntilClose,
+        lines,
         bytes: length,
     }))
 }
 
+/// Puts the fields into an empty map, and notes what they say of the body and of the connection.
+fn add(
+    bytes: &Bytes,
+    head: &Response<'_, '_>,
+    status: StatusCode,
+    (said, asks): (&mut Said, &mut Asks),
+    fields: &mut HeaderMap,
+) -> Result<(), Malformed> {
+    fields.reserve(head.headers.len());
+    for field in head.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed)?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
+        let value = value.map_err(|_| Malformed)?;
+        // Behind an interim answer there is no body, whatever it says.
+        if name == CONTENT_LENGTH && !status.is_informational() {
+            said.length(value.as_bytes())?;
+        } else if name == TRANSFER_ENCODING && !status.is_informational() {
+            said.coding(value.as_bytes());
+        } else if name == CONNECTION {
+            asks.connection(value.as_bytes());
+        }
+        fields.try_append(name, value).map_err(|_| Malformed)?;
+    }
+    Ok(())
+}
+
 /// What `Connection` asks for, in however many fields.
 #[derive(Clone, Copy, Debug, Default)]
-struct Asks {
+pub(crate) struct Asks {
     to_close: bool,
     to_keep: bool,
 }
 
 impl Asks {
-    fn connection(&mut self, value: &HeaderValue) {
-        for option in value.as_bytes().split(|byte| *byte == b',') {
+    /// What one of the fields says.
+    pub(crate) fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',') {
             let option = option.trim_ascii();
             self.to_close |= option.eq_ignore_ascii_case(b"close");
             self.to_keep |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -101,7 +129,7 @@ impl Asks {
     }
 
     /// RFC 9112 section 9.3.
-    fn may_be_kept(self, version: Version) -> bool {
+    pub(crate) fn may_be_kept(self, version: Version) -> bool {
         !self.to_close && (version == Version::HTTP_11 || self.to_keep)
     }
 }
@@ -125,7 +153,7 @@ mod tests {
     fn parsed(head: &str) -> Result<Option<(AnswerHead, HeaderMap)>, Malformed> {
         let mut fields = HeaderMap::new();
         let bytes = Bytes::copy_from_slice(head.as_bytes());
-        let head = parse(&bytes, false, &mut fields)?;
+        let head = parse(&bytes, false, None, &mut fields)?;
         Ok(head.map(|head| (head, fields)))
     }
 
@@ -229,7 +257,7 @@ mod tests {
             prop_assert!(parsed(part).unwrap().is_none());
             let mut bytes = part.as_bytes().to_vec();
             bytes.extend(odd);
-            let _ = parse(&Bytes::from(bytes), false, &mut HeaderMap::new());
+            let _ = parse(&Bytes::from(bytes), false, None, &mut HeaderMap::new());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where the body of an answer ends: RFC 9112 section 6.3, and stricter where two readers could differ.
 
 use super::Malformed;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Said {
 
 impl Said {
     /// Another `Content-Length`. All must say the same; some servers repeat it.
-    pub(super) fn length(&mut self, value: &HeaderValue) -> Result<(), Malformed> {
-        for value in value.as_bytes().split(|byte| *byte == b',') {
+    pub(super) fn length(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        for value in value.split(|byte| *byte == b',') {
             let length = number(value.trim_ascii()).ok_or(Malformed)?;
             if let Some(before) = self.length.replace(length) {
                 self.is_repeated = true;
@@ -40,9 +40,8 @@ impl Said {
 
     /// Another `Transfer-Encoding`. We have asked for none (RFC 9110 section 10.1.4), so that `chunked` alone can be meant;
     /// nginx takes no other either.
-    pub(super) fn coding(&mut self, value: &HeaderValue) {
-        self.is_coded_oddly |=
-            self.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    pub(super) fn coding(&mut self, value: &[u8]) {
+        self.is_coded_oddly |= self.is_chunked || !value.eq_ignore_ascii_case(b"chunked");
         self.is_chunked = true;
     }
 
@@ -88,7 +87,7 @@ impl Said {
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
 /// Digits and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -102,15 +101,15 @@ fn number(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{BodyLength, MAX_LENGTH, Malformed, Said, number};
-    use http::{HeaderValue, StatusCode};
+    use http::StatusCode;
 
     fn said(lengths: &[&'static str], codings: &[&'static str]) -> Result<Said, Malformed> {
         let mut said = Said::default();
         for length in lengths {
-            said.length(&HeaderValue::from_static(length))?;
+            said.length(length.as_bytes())?;
         }
         for coding in codings {
-            said.coding(&HeaderValue::from_static(coding));
+            said.coding(coding.as_bytes());
         }
         Ok(said)
     }

@@ -2,11 +2,13 @@
 
 use super::Malformed;
 use super::answer_head::{self, AnswerHead};
+use super::answer_lines::{Lines, Takes};
 use super::connection::{Connection, Held};
 use super::reading::{Begun, Reading};
 use super::request_head;
 use super::sending::{Sending, Stuck, Uploading, framing};
 use crate::body::{RequestBody, discard};
+use crate::headers::Added;
 use crate::interim::Interims;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -37,6 +39,9 @@ pub(crate) struct Call {
     /// Something of an answer has come, be it an interim one.
     has_heard: bool,
     is_head: bool,
+    takes: Option<Takes>,
+    /// The fields of the answer, if they are not in its map.
+    lines: Option<Lines>,
 }
 
 /// What was answered.
@@ -63,18 +68,20 @@ pub(crate) enum Failure {
 }
 
 impl Call {
-    /// Writes the head of a request, if that goes at once, and takes its body. Of a request without one, which is left as it
-    /// is, nothing is kept.
+    /// Writes the head of a request and what is added to it, if that goes at once, and takes its body. Of a request without one, which is left as it
+    /// is, nothing is kept. `takes` says that its answer's fields may be lines.
     pub(crate) fn begin(
         cx: &mut Context<'_>,
         connection: Connection,
         request: &mut Request<RequestBody>,
+        added: Option<&Added>,
+        takes: Option<Takes>,
     ) -> Result<Call, Failure> {
         let framing = framing(request.body());
         let sending = HEAD.with_borrow_mut(|head| {
             head.clear();
             head.shrink_to(KEPT_HEAD_BYTES);
-            request_head::write(request, framing, head);
+            request_head::write(request, added, framing, head);
             let mut unsent = &**head;
             if let RequestBody::None = request.body() {
                 match connection.poll_write(cx, head) {
@@ -96,6 +103,8 @@ impl Call {
             heard: BytesMut::new(),
             has_heard: false,
             is_head: request.method() == Method::HEAD,
+            takes: takes.filter(|_| request.method() != Method::HEAD),
+            lines: None,
         })
     }
 
@@ -155,7 +164,7 @@ impl Call {
             come = take(&mut self.heard).freeze();
         }
         loop {
-            let Some(head) = answer_head::parse(&come, self.is_head, fields)? else {
+            let Some(head) = answer_head::parse(&come, self.is_head, self.takes, fields)? else {
                 self.heard = come.into();
                 return Ok(None);
             };
@@ -171,6 +180,11 @@ impl Call {
         }
     }
 
+    /// The fields of what was answered, if its map does not have them.
+    pub(crate) fn take_lines(&mut self) -> Option<Lines> {
+        self.lines.take()
+    }
+
     fn answered(
         &mut self,
         head: AnswerHead,
@@ -180,6 +194,7 @@ impl Call {
         let mut response = Response::new(());
         *response.status_mut() = head.status;
         *response.headers_mut() = fields;
+        self.lines = head.lines;
         if let Some(reason) = head.reason {
             response.extensions_mut().insert(reason);
         }

@@ -7,19 +7,23 @@
 //! write and one read.
 
 mod answer_head;
+mod answer_lines;
 mod body_length;
 mod call;
-mod chunked;
 mod connection;
 mod reading;
 mod request_head;
 mod sending;
 
+pub(crate) use answer_head::Asks;
+pub(crate) use answer_lines::{Lines, Takes};
+pub(crate) use body_length::number as length;
 pub(crate) use call::{Answered, Call, Failure};
 pub(crate) use connection::{Connection, Held};
 pub(crate) use reading::Reading;
+pub(crate) use request_head::write_field;
 
 /// What came is not HTTP, or could be read in two ways.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the upstream's answer is not HTTP/1.1")]
+#[error("this is not HTTP/1.1")]
 pub(crate) struct Malformed;

@@ -1,9 +1,9 @@
 //! The body of an answer, read as its client takes it.
 
-use super::chunked::Chunked;
 use super::connection::{Held, MAX_PIECE_BYTES};
 use super::{Malformed, body_length::BodyLength};
 use crate::body::BodyError;
+use crate::chunked::Chunked;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::io;

@@ -1,5 +1,6 @@
 //! The head of a request as it is written (RFC 9112 sections 3 and 5).
 
+use crate::headers::Added;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request};
 use std::io::Write as _;
@@ -15,7 +16,12 @@ pub(super) enum Framing {
 }
 
 /// Writes it behind what is there. The fields say nothing of where the body ends: that is ours, once and for all.
-pub(super) fn write<B>(request: &Request<B>, framing: Framing, to: &mut Vec<u8>) {
+pub(super) fn write<B>(
+    request: &Request<B>,
+    added: Option<&Added>,
+    framing: Framing,
+    to: &mut Vec<u8>,
+) {
     to.extend_from_slice(request.method().as_str().as_bytes());
     to.push(b' ');
     let target = request.uri();
@@ -33,6 +39,9 @@ pub(super) fn write<B>(request: &Request<B>, framing: Framing, to: &mut Vec<u8>)
             write_field(name, value, to);
         }
     }
+    if let Some(added) = added {
+        added.write(to);
+    }
     match framing {
         // Some upstreams want to be told, and clients do: with PUT and POST (RFC 9110 section 8.6).
         Framing::None if has_length => to.extend_from_slice(b"content-length: 0\r\n"),
@@ -46,7 +55,8 @@ pub(super) fn write<B>(request: &Request<B>, framing: Framing, to: &mut Vec<u8>)
     to.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, to: &mut Vec<u8>) {
+/// Writes one field behind what is there.
+pub(crate) fn write_field(name: &HeaderName, value: &HeaderValue, to: &mut Vec<u8>) {
     to.extend_from_slice(name.as_ref());
     to.extend_from_slice(b": ");
     to.extend_from_slice(value.as_bytes());
@@ -60,7 +70,7 @@ mod tests {
 
     fn check(request: http::request::Builder, framing: Framing, expected: &str) {
         let mut written = Vec::new();
-        write(&request.body(()).unwrap(), framing, &mut written);
+        write(&request.body(()).unwrap(), None, framing, &mut written);
         assert_eq!(String::from_utf8(written).unwrap(), expected);
     }
 

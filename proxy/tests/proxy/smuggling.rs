@@ -99,7 +99,12 @@ async fn a_bare_line_feed_ends_a_line_for_the_proxy_and_never_reaches_an_upstrea
     let request = "GET / HTTP/1.1\nHost: app\nX: 1\n\n";
     assert_eq!(client.ask(request).await.body, "1");
     // In the framing of a chunked body it is refused: there it is how requests are smuggled.
-    for chunks in ["5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "0\n\n"] {
+    for chunks in [
+        "5\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "0\n\n",
+        "0\r\nX: y\nZ: z\r\n\r\n",
+    ] {
         let mut client = world.client().await;
         let request = format!(
             "POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{SMUGGLED}"

@@ -1,6 +1,7 @@
-//! What `mini` does on the server's own machine without asking the server.
+//! What `mini` does on its user's own machine: beside the server without asking it, or on a laptop.
 
 mod completions;
+mod deploy;
 mod manual;
 mod restore_copy;
 mod uninstall;
@@ -19,6 +20,8 @@ use crate::model::Problem;
 enum Local {
     #[command(name = "database:restore-copy")]
     RestoreCopy(restore_copy::RestoreCopy),
+    #[command(name = "deploy")]
+    Deploy(deploy::Deploy),
     #[command(name = "completions")]
     Completions(completions::Completions),
     #[command(name = "manual")]
@@ -60,8 +63,10 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
     let parsed = description()
         .try_get_matches_from(words)
         .and_then(|matches| Local::from_arg_matches(&matches));
-    let data_dir = client::chosen(data_dir);
+    let named = data_dir;
+    let data_dir = client::chosen(named.clone());
     match parsed {
+        Ok(Local::Deploy(deploy)) => deploy.run(named, &data_dir),
         Ok(Local::RestoreCopy(restore)) => {
             let answer = restore.run(&data_dir)?;
             Ok(client::show(&answer, Options::default()))

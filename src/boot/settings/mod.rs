@@ -91,7 +91,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The defaults: those of an installed server, or with `dev` those that need no root.
-    fn new(dev: bool) -> Self {
+    pub(super) fn new(dev: bool) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let listen = |installed: u16, dev_port: u16| {
             if dev {

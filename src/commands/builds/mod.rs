@@ -17,7 +17,7 @@ pub use report::Report;
 use std::collections::BTreeSet;
 
 use super::Platform;
-use crate::model::{App, Deploy, DeployId, DeployStatus, Kind, Problem, Timestamp};
+use crate::model::{App, Deploy, DeployId, DeployStatus, Kind, Problem, Step, Timestamp};
 
 /// `2026-08-21T10:00:00Z`
 pub(super) fn moment(at: Timestamp) -> String {
@@ -38,11 +38,17 @@ fn duration(deploy: &Deploy) -> String {
     }
 }
 
-/// The status of a deploy; one that goes on may only be waiting for its turn.
+/// The status of a deploy as that of a build: one that goes on is running while its image is made, so that no more are running than
+/// may be at once. Before that it waits, if only to be looked at, and after that its processes are starting.
 fn shown_status(deploy: &Deploy, waiting: &BTreeSet<DeployId>) -> &'static str {
-    match deploy.status {
-        DeployStatus::Running if waiting.contains(&deploy.id) => "waiting",
-        status => status.as_str(),
+    match (deploy.status, deploy.step) {
+        (DeployStatus::Running, Step::Received | Step::Detect) => "waiting",
+        (DeployStatus::Running, Step::Build) if waiting.contains(&deploy.id) => "waiting",
+        (
+            DeployStatus::Running,
+            Step::Release | Step::Check | Step::Prepared | Step::Route | Step::Live,
+        ) => "starting",
+        (status, _) => status.as_str(),
     }
 }
 
@@ -73,4 +79,43 @@ async fn chosen(platform: &Platform, app: &App, id: Option<&str>) -> Result<Depl
                 "Push to it with `git push mini main`",
             ),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AppId, Trigger};
+
+    #[test]
+    fn only_what_is_being_built_is_running() {
+        let started_at: Timestamp = "2026-08-21T10:00:00Z".parse().unwrap();
+        let deploy = |step, status| Deploy {
+            id: DeployId::new(started_at, 1),
+            app: AppId(1),
+            trigger: Trigger::Push,
+            commit: None,
+            actor: "me".to_owned(),
+            step,
+            status,
+            release: None,
+            started_at,
+            finished_at: None,
+            failure: None,
+        };
+        let nobody = BTreeSet::new();
+        let in_line = BTreeSet::from([DeployId::new(started_at, 1)]);
+        let check = |step, waiting: &BTreeSet<DeployId>, shown| {
+            let deploy = deploy(step, DeployStatus::Running);
+            assert_eq!(shown_status(&deploy, waiting), shown, "{step:?}");
+        };
+        check(Step::Received, &nobody, "waiting");
+        check(Step::Detect, &nobody, "waiting");
+        check(Step::Build, &in_line, "waiting");
+        check(Step::Build, &nobody, "running");
+        check(Step::Release, &nobody, "starting");
+        check(Step::Check, &nobody, "starting");
+        check(Step::Route, &nobody, "starting");
+        let failed = deploy(Step::Build, DeployStatus::Failed);
+        assert_eq!(shown_status(&failed, &nobody), "failed");
+    }
 }

@@ -2,7 +2,8 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::network::{Leads, leads, silent};
+use super::network::{Leads, another, elsewhere, leads, silent};
+use super::probe::Probe;
 use super::{Finding, Status};
 use crate::commands::{Authorized, Platform};
 use crate::model::{DomainName, Problem};
@@ -17,6 +18,7 @@ const AT_ONCE: usize = 16;
 pub(super) async fn all(
     platform: &Platform,
     authorized: &Authorized,
+    probe: Option<&Probe>,
 ) -> Result<Vec<Finding>, Problem> {
     let mut names = Vec::new();
     for app in authorized.visible_apps(platform).await? {
@@ -30,7 +32,7 @@ pub(super) async fn all(
     names.truncate(LOOKED_UP);
     let found: Vec<(DomainName, Leads)> = stream::iter(names)
         .map(|name| async {
-            let answer = leads(&asked_for(&name)).await;
+            let answer = leads(&asked_for(&name), probe).await;
             (name, answer)
         })
         .buffered(AT_ONCE)
@@ -63,18 +65,14 @@ fn findings(found: Vec<(DomainName, Leads)>, left_out: usize) -> Vec<Finding> {
             "make a DNS record `{name}` with the address of this server, or `domains:remove` it"
         );
         findings.push(match leads {
-            Leads::Here(_) => {
+            Leads::Here(_) | Leads::Routed(_) => {
                 here += 1;
                 continue;
             }
-            Leads::Elsewhere(shown) => Finding::new(
-                check,
-                Status::Warning,
-                format!("leads to {shown}, which is not an address of this machine"),
-                format!("fine behind a router or load balancer that forwards to it, else {record}"),
-            ),
-            // Not a failure of the server: the app answers at its other names.
-            Leads::Nowhere => Finding::new(check, Status::Warning, "has no address", record),
+            Leads::Elsewhere(shown) => elsewhere(check, "", &shown, &record),
+            Leads::Another(shown) => another(check, "", &shown, &record),
+            // Visitors were promised it.
+            Leads::Nowhere => Finding::new(check, Status::Failed, "has no address", record),
             Leads::NoAnswer => silent(check),
         });
     }
@@ -121,7 +119,8 @@ mod tests {
             (name("a.test"), Leads::Here("192.0.2.1".to_owned())),
             (name("b.test"), Leads::Nowhere),
             (name("c.test"), Leads::Elsewhere("192.0.2.9".to_owned())),
-            (name("d.test"), Leads::Here("192.0.2.1".to_owned())),
+            (name("d.test"), Leads::Routed("192.0.2.8".to_owned())),
+            (name("e.test"), Leads::Another("192.0.2.7".to_owned())),
         ];
         let shown: Vec<(String, Status, String)> = findings(found, 3)
             .into_iter()
@@ -133,11 +132,16 @@ mod tests {
                 Status::Ok,
                 "2 lead here, 3 more were not looked up",
             ),
-            ("domain b.test", Status::Warning, "has no address"),
+            ("domain b.test", Status::Failed, "has no address"),
             (
                 "domain c.test",
                 Status::Warning,
                 "leads to 192.0.2.9, which is not an address of this machine",
+            ),
+            (
+                "domain e.test",
+                Status::Failed,
+                "leads to 192.0.2.7, where another server answers",
             ),
         ];
         assert_eq!(

@@ -12,21 +12,36 @@ mod images;
 mod network;
 mod orphans;
 mod ports;
+mod probe;
 mod programs;
+mod unserved;
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+pub use self::unserved::{Place, Unserved};
 use super::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{Permission, Problem};
 
 /// Check that this server has what it needs; exit with 1 if something is wrong
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Where the caller is root on the server's machine, and the server is not.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    firewall: Option<firewall::Rules>,
+}
+
+impl Doctor {
+    /// The same with what the caller may read of this machine and the server perhaps may not.
+    pub fn with_files(self) -> Self {
+        let firewall = firewall::Rules::read();
+        Self { firewall }
+    }
+}
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -94,24 +109,32 @@ impl Command for Doctor {
         let facts = &platform.facts;
         findings.extend(network::listeners(facts));
         findings.extend(ports::all(platform, authorized).await?);
-        findings.push(firewall::ufw(
-            Path::new("/etc/ufw"),
-            &public_listeners(platform),
-        ));
+        findings.push(firewall::ufw(self.firewall, &public_listeners(platform)));
         findings.push(clock::clock(&facts.data_dir).await);
         findings.push(folder::data_dir(&facts.data_dir));
         let floor = platform.deploys.disk_floor();
         findings.extend(disk::all(&facts.data_dir, floor));
+        let probe = probe_of(platform);
         for domain in &facts.base_domains {
-            findings.push(network::base_domain(domain).await);
+            findings.push(network::base_domain(domain, probe.as_ref()).await);
         }
         findings.extend(build_memory::all(platform, authorized).await?);
         findings.push(backups::standing_of(platform).await?);
         findings.extend(images::all(platform, authorized).await?);
-        findings.extend(domains::all(platform, authorized).await?);
+        findings.extend(domains::all(platform, authorized, probe.as_ref()).await?);
         findings.extend(certificates::all(platform, authorized).await?);
         findings.extend(orphans::all(platform).await?);
         Ok(Findings(findings))
+    }
+}
+
+/// What names that lead to another address are asked for. None where certificates are ordered: each order says where its name leads.
+fn probe_of(platform: &Platform) -> Option<probe::Probe> {
+    let facts = &platform.facts;
+    let port = facts.http.first().map(SocketAddr::port)?;
+    match facts.certificate_authority {
+        Some(_) => None,
+        None => probe::Probe::show(&platform.proxy, port),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::probe::{Answer, Probe};
 use super::{Finding, Status};
 use crate::commands::ServerFacts;
 use crate::model::DomainName;
@@ -35,7 +36,7 @@ pub(super) fn listeners(facts: &ServerFacts) -> Vec<Finding> {
 }
 
 /// Whether any name under a base domain leads here.
-pub(super) async fn base_domain(base: &DomainName) -> Finding {
+pub(super) async fn base_domain(base: &DomainName, probe: Option<&Probe>) -> Finding {
     let check = format!("base domain {base}");
     if base.as_str() == "localhost" || base.as_str().ends_with(".localhost") {
         return Finding::ok(
@@ -46,7 +47,7 @@ pub(super) async fn base_domain(base: &DomainName) -> Finding {
     // Some label that has no record of its own.
     let name = format!("mini-doctor.{base}");
     let record = format!("make a DNS record `*.{base}` with the address of this server");
-    match leads(&name).await {
+    match leads(&name, probe).await {
         Leads::NoAnswer => silent(check),
         Leads::Nowhere => Finding::new(
             check,
@@ -55,24 +56,46 @@ pub(super) async fn base_domain(base: &DomainName) -> Finding {
             record,
         ),
         Leads::Here(shown) => Finding::ok(check, format!("{name} leads here ({shown})")),
-        Leads::Elsewhere(shown) => Finding::new(
-            check,
-            Status::Warning,
-            format!("{name} leads to {shown}, which is not an address of this machine"),
-            format!("fine behind a router or load balancer that forwards to it, else {record}"),
-        ),
+        Leads::Routed(shown) => Finding::ok(check, format!("{name} leads here by way of {shown}")),
+        Leads::Elsewhere(shown) => elsewhere(check, &format!("{name} "), &shown, &record),
+        Leads::Another(shown) => another(check, &format!("{name} "), &shown, &record),
     }
+}
+
+/// A name whose address is not of this machine, and nobody could be asked there.
+pub(super) fn elsewhere(check: String, name: &str, shown: &str, record: &str) -> Finding {
+    Finding::new(
+        check,
+        Status::Warning,
+        format!("{name}leads to {shown}, which is not an address of this machine"),
+        format!("fine behind a router or load balancer that forwards to it, else {record}"),
+    )
+}
+
+/// A name that leads to another server.
+pub(super) fn another(check: String, name: &str, shown: &str, record: &str) -> Finding {
+    Finding::new(
+        check,
+        Status::Failed,
+        format!("{name}leads to {shown}, where another server answers"),
+        record,
+    )
 }
 
 /// Where a name leads; the addresses as they are shown.
 pub(super) enum Leads {
     Here(String),
+    /// To an address that is not of this machine, and from there to this server.
+    Routed(String),
+    /// To an address that is not of this machine; who is there could not be asked.
     Elsewhere(String),
+    /// To an address where another server answers.
+    Another(String),
     Nowhere,
     NoAnswer,
 }
 
-pub(super) async fn leads(name: &str) -> Leads {
+pub(super) async fn leads(name: &str, probe: Option<&Probe>) -> Leads {
     let lookup = tokio::net::lookup_host((name, 80));
     let addresses: Vec<IpAddr> = match tokio::time::timeout(PATIENCE, lookup).await {
         Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
@@ -84,10 +107,18 @@ pub(super) async fn leads(name: &str) -> Leads {
     let shown = shown.join(", ");
     if addresses.is_empty() {
         Leads::Nowhere
-    } else if addresses.into_iter().any(is_ours) {
+    } else if addresses.iter().copied().any(is_ours) {
         Leads::Here(shown)
     } else {
-        Leads::Elsewhere(shown)
+        let answer = match probe {
+            Some(probe) => probe.ask(name, &addresses).await,
+            None => Answer::Nobody,
+        };
+        match answer {
+            Answer::Us => Leads::Routed(shown),
+            Answer::Another => Leads::Another(shown),
+            Answer::Nobody => Leads::Elsewhere(shown),
+        }
     }
 }
 
@@ -117,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_needs_no_name_server() {
-        let finding = base_domain(&"localhost".parse().unwrap()).await;
+        let finding = base_domain(&"localhost".parse().unwrap(), None).await;
         assert_eq!(finding.status, Status::Ok);
     }
 }

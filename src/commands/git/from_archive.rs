@@ -7,7 +7,9 @@ use super::Given;
 use super::archive::Incoming;
 use super::given::follow;
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::model::{AppName, Kind, Permission, Problem};
+use crate::deploy::GivenArchive;
+use crate::model::{AppName, Kind, Permission, Problem, Timestamp};
+use crate::store::StoreError;
 
 /// Deploy the source in a tar archive: tar cz . | ssh mini git:from-archive blog
 ///
@@ -15,6 +17,8 @@ use crate::model::{AppName, Kind, Permission, Problem};
 /// as a push is; the same files again do nothing. Where everything is in one folder, as in the archives of GitHub, that folder
 /// is the root; folders named .git stay out. Paths and links that lead out of the archive are refused, and it may have as many
 /// files and bytes as a push.
+///
+/// `mini deploy` on your own machine packs a folder and sends it here.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromArchive {
@@ -23,13 +27,25 @@ pub struct FromArchive {
     /// What is fetched by yourself instead: curl -fsSL URL | ssh mini git:from-archive APP
     #[serde(default)]
     pub url: Option<String>,
+    /// Create the app if there is none of this name, as a push does
+    #[arg(long)]
+    #[serde(default)]
+    pub create: bool,
+    /// Take the archive as it is: one folder around everything stays
+    #[arg(long)]
+    #[serde(default)]
+    pub as_is: bool,
 }
 
 impl Command for FromArchive {
     type Output = Given;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        if self.create {
+            Permission::DeployApp(self.app.clone())
+        } else {
+            Permission::ChangeApp(self.app.clone())
+        }
     }
 
     fn needs_stream(&self) -> Option<&'static str> {
@@ -39,7 +55,7 @@ impl Command for FromArchive {
     async fn run(
         self,
         platform: &Platform,
-        _authorized: &Authorized,
+        authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Given, Problem> {
         if self.url.is_some_and(|url| url != "-") {
@@ -55,12 +71,35 @@ impl Command for FromArchive {
         }
         let line = format!("tar cz . | ssh mini git:from-archive {}", self.app);
         let incoming = Incoming::begin(platform, dialog, "tar cz .", &line).await?;
+        if self.create && authorized.app().is_err() {
+            create(platform, dialog, &self.app).await?;
+        }
         dialog.header("Reading the archive").await;
-        let archive = incoming.into_stream(platform.deploys.clone());
+        let archive = GivenArchive {
+            bytes: incoming.into_stream(platform.deploys.clone()),
+            is_as_is: self.as_is,
+        };
         let deploys = &platform.deploys;
         let attached = deploys
             .give_archive(&self.app, dialog.caller(), archive)
             .await?;
-        follow(dialog, &self.app, attached).await
+        follow(platform, dialog, &self.app, attached).await
     }
+}
+
+/// Creates the app, where the server does so for a push.
+async fn create(platform: &Platform, dialog: &Dialog, app: &AppName) -> Result<(), Problem> {
+    if !platform.facts.creates_apps {
+        return Err(Problem {
+            next: format!("Create it with `apps:create {app}`, or see the names with `apps:list`"),
+            ..Problem::no_such_app(app)
+        });
+    }
+    match platform.store.create_app(app, Timestamp::now()).await {
+        // Somebody else was faster: it is there.
+        Ok(_) | Err(StoreError::Taken { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    dialog.header(format!("Creating {app}...")).await;
+    Ok(())
 }

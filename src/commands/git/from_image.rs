@@ -60,7 +60,7 @@ impl Command for FromImage {
         let attached = deploys
             .give_image(&self.app, dialog.caller(), image)
             .await?;
-        follow(dialog, &self.app, attached).await
+        follow(platform, dialog, &self.app, attached).await
     }
 }
 

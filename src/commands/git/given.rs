@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::{Dialog, Output, Page, progress};
+use crate::commands::{Dialog, Output, Page, Platform, progress, urls};
 use crate::deploy::Attached;
 use crate::model::{AppName, Problem};
 
@@ -14,12 +14,23 @@ pub struct Given {
     is_deployed: bool,
 }
 
+impl Given {
+    /// Of a command that was not to deploy anything.
+    pub(super) fn nothing(app: &AppName) -> Self {
+        Self {
+            app: app.clone(),
+            is_deployed: false,
+        }
+    }
+}
+
 impl Output for Given {
     fn print(&self, _page: &mut Page) {}
 }
 
-/// Shows the deploy, if there is one to be.
+/// Shows the deploy, if there is one to be, and else where the app is.
 pub(super) async fn follow(
+    platform: &Platform,
     dialog: &mut Dialog,
     app: &AppName,
     attached: Option<Attached>,
@@ -30,6 +41,11 @@ pub(super) async fn follow(
         None => {
             let text = format!("No changes detected: {app} runs just that already");
             dialog.header(text).await;
+            if let Some(found) = platform.store.app(app).await? {
+                for url in urls::of(platform, &found).await? {
+                    dialog.detail(url).await;
+                }
+            }
         }
     }
     Ok(Given {

@@ -63,6 +63,6 @@ impl Command for LoadImage {
         let attached = deploys
             .give_image(&self.app, dialog.caller(), image)
             .await?;
-        follow(dialog, &self.app, attached).await
+        follow(platform, dialog, &self.app, attached).await
     }
 }

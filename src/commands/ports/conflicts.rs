@@ -181,6 +181,7 @@ mod tests {
             https: parse("0.0.0.0:443"),
             base_domains: Vec::new(),
             certificate_authority: None,
+            creates_apps: true,
             started_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -11,7 +11,7 @@ fn name(app: &str) -> AppName {
     app.parse().unwrap()
 }
 
-async fn house_with(app: &str) -> House {
+pub(crate) async fn house_with(app: &str) -> House {
     let mut house = House::new();
     house.types(&format!("apps:create {app}")).await;
     house.engine.set_address(&name(app), [127, 0, 0, 1].into());
@@ -19,7 +19,7 @@ async fn house_with(app: &str) -> House {
 }
 
 /// What a line says; it has to end with this status.
-async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
+pub(crate) async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
     let ended = house.sends(line, input).await;
     house.platform.deploys.idle().await;
     let text = house.verbatim();
@@ -27,7 +27,7 @@ async fn said(house: &mut House, line: &str, input: &[u8], code: u8) -> String {
     text
 }
 
-async fn versions(house: &House, app: &str) -> usize {
+pub(crate) async fn versions(house: &House, app: &str) -> usize {
     let app = house.platform.store.app(&name(app)).await.unwrap().unwrap();
     house.platform.store.releases(app.id).await.unwrap().len()
 }
@@ -182,6 +182,47 @@ async fn source_is_deployed_from_an_archive() {
         "{text}"
     );
     assert_eq!(versions(&house, "shop").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_creates_its_app_where_that_is_asked_for_and_the_server_does_so() {
+    let mut house = house_with("other").await;
+    house
+        .engine
+        .set_address(&name("shop"), [127, 0, 0, 1].into());
+    let mut builder = tar::Builder::new(Vec::new());
+    let text = format!("FROM base\nEXPOSE {}\nCMD sleep\n", house.port);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    builder
+        .append_data(&mut header, "app/Dockerfile", text.as_bytes())
+        .unwrap();
+    let source = builder.into_inner().unwrap();
+    said(&mut house, "git:from-archive shop", &source, 20).await;
+    let line = "git:from-archive shop --create";
+    let facts = std::sync::Arc::make_mut(&mut house.platform.facts);
+    facts.creates_apps = false;
+    let text = said(&mut house, line, &source, 20).await;
+    assert!(text.contains("Create it with `apps:create shop`"), "{text}");
+    let facts = std::sync::Arc::make_mut(&mut house.platform.facts);
+    facts.creates_apps = true;
+    // What is no archive creates nothing.
+    said(&mut house, line, b"hello", 1).await;
+    said(&mut house, "apps:exists shop", b"", 20).await;
+    let text = said(&mut house, line, &source, 0).await;
+    for part in ["-----> Creating shop...", "Application deployed"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let text = said(&mut house, line, &source, 0).await;
+    assert!(
+        text.contains("No changes detected") && text.contains("shop.localhost"),
+        "{text}"
+    );
+    assert!(!text.contains("Creating"), "{text}");
+    // As it is, there is no Dockerfile at the root.
+    let text = said(&mut house, "git:from-archive shop --as-is", &source, 1).await;
+    assert!(text.contains("shop was not deployed"), "{text}");
 }
 
 #[test]

@@ -146,6 +146,7 @@ impl House {
             https: vec!["127.0.0.1:8443".parse().unwrap()],
             base_domains,
             certificate_authority: None,
+            creates_apps: true,
             started_at: Timestamp::now(),
         };
         House {

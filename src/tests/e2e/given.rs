@@ -110,6 +110,34 @@ fn an_image_that_is_sent_is_deployed_and_changes_no_name() {
 }
 
 #[test]
+fn what_docker_ignores_reaches_neither_build_nor_image_whichever_way_it_comes() {
+    let server = Server::start();
+    let repository = Repository::app(&server, "pushed", "one");
+    repository.write(".dockerignore", "large.bin\n");
+    repository.commit("What to ignore");
+    repository.push().succeeds();
+    server.ssh(&["apps:create", "sent"]).succeeds();
+    let send = || {
+        let mut tar = Command::new("tar");
+        tar.args(["cz", "."]).current_dir(repository.folder());
+        let packed = tar.output().expect("tar can be run").stdout;
+        server.ssh_with_input(&["git:from-archive", "sent"], &packed)
+    };
+    send().succeeds();
+    let large = std::fs::File::create(repository.folder().join("large.bin")).unwrap();
+    large.set_len(100 << 20).unwrap();
+    repository.commit("A large file");
+    // A build whose context has changed would have to copy it again.
+    let is_same = "COPY . . (cached)";
+    repository.push().says(&[is_same]).succeeds();
+    send().says(&[is_same]).succeeds();
+    for app in ["pushed", "sent"] {
+        let listed = server.ssh(&["run", app, "ls"]);
+        listed.says(&["app.py"]).says_not("large.bin").succeeds();
+    }
+}
+
+#[test]
 fn an_archive_of_source_is_deployed_as_a_push_is() {
     let server = Server::start();
     let repository = Repository::app(&server, "unused", "one");

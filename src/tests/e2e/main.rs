@@ -22,6 +22,7 @@ mod certificates;
 mod client;
 mod config;
 mod crashes;
+mod deploy;
 mod docker;
 mod examples;
 mod gate;

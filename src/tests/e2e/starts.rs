@@ -98,6 +98,27 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn without_a_server_the_doctor_says_what_keeps_one_from_starting() {
+    let server = Server::start();
+    server.stop();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_mini"));
+    doctor.args(["doctor", "--json", "--data-dir"]);
+    doctor.arg(server.data_dir());
+    doctor.env("MINI_HTTP_LISTEN", &taken);
+    let said = run(&mut doctor);
+    said.ends_with(1).says(&[
+        "is not running: nothing answers at",
+        &format!(
+            "(process {}) listens on {taken} already",
+            std::process::id()
+        ),
+        "choose another port: `--http-listen`",
+    ]);
+}
+
+#[test]
 fn without_docker_the_server_starts_and_says_what_is_wrong() {
     let mut server = Server::start_with(&[("DOCKER_HOST", "unix:///nonexistent/docker.sock")]);
     let doctor = server.ssh(&["doctor"]);

@@ -147,11 +147,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until a server serves. Where none is left it is started, as systemd does; one that only finishes what it has in
-    /// flight, after its successor was killed, ends by itself first.
-    fn served(&self) -> Option<Started> {
+    /// flight, after its successor was killed, ends by itself first. Who was `killed` does not count, also while it is not gone.
+    fn served(&self, killed: &[Pid]) -> Option<Started> {
         let ready = self.server.data_dir().join("run/server.json");
         wait_for("a server to serve, or none to be left", || {
-            let servers = self.processes(|words| words.contains(" server "));
+            let mut servers = self.processes(|words| words.contains(" server "));
+            servers.retain(|server| !killed.contains(server));
             if servers.is_empty() {
                 return Some(Some(self.start()));
             }
@@ -350,7 +351,8 @@ fn an_upgrade_to_the_next_schema_that_is_killed_twenty_times_leaves_a_server_wit
         let point = span.mul_f64(chance.of_thousand() as f64 / 1000.0);
         std::thread::sleep(point);
         let victim = VICTIMS[round % VICTIMS.len()];
-        kill(&scene.victims(victim));
+        let killed = scene.victims(victim);
+        kill(&killed);
         let said = last_line(&match victim {
             Victim::Before | Victim::All => {
                 wait_until("the killed server to end", || started.is_over());
@@ -361,7 +363,7 @@ fn an_upgrade_to_the_next_schema_that_is_killed_twenty_times_leaves_a_server_wit
         let again = match victim {
             // After a loss of power the one start has to do.
             Victim::All => Some(scene.start()),
-            _ => scene.served(),
+            _ => scene.served(&killed),
         };
         scene.holds_all();
         let standing = scene.standing();

@@ -330,7 +330,7 @@ fn chunks(bytes: &[u8], reading: Reading) -> Result<Option<(Vec<u8>, usize)>, &'
         }
     }
     loop {
-        let Some(line) = trailer(bytes, at, reading)? else {
+        let Some(line) = line(bytes, at)? else {
             return Ok(None);
         };
         at += line.len() + 2;
@@ -341,16 +341,6 @@ fn chunks(bytes: &[u8], reading: Reading) -> Result<Option<(Vec<u8>, usize)>, &'
             field(line, reading)?;
         }
     }
-}
-
-/// A line of trailers. hyper takes a line feed alone for a part of one; that ends nothing, and is not passed on.
-fn trailer(bytes: &[u8], at: usize, reading: Reading) -> Result<Option<&[u8]>, &'static str> {
-    if reading == Reading::OfUpstream {
-        return line(bytes, at);
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    let end = rest.windows(2).position(|pair| pair == b"\r\n");
-    Ok(end.map(|end| &rest[..end]))
 }
 
 /// The line at an offset, which has to end as lines of a framing do.

@@ -1,7 +1,7 @@
 //! A body in chunks (RFC 9112 section 7.1), read strictly: what another reader could take for something else is an error.
 
-use super::Malformed;
 use crate::headers;
+use crate::upstream::Malformed;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
@@ -20,7 +20,7 @@ const USUAL_END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// How far a body has been read.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     at: At,
     /// Bytes of extensions there have been.
     extension_bytes: usize,
@@ -40,7 +40,7 @@ enum At {
 }
 
 impl Chunked {
-    pub(super) fn new() -> Chunked {
+    pub(crate) fn new() -> Chunked {
         Chunked {
             at: At::Size,
             extension_bytes: 0,
@@ -48,22 +48,22 @@ impl Chunked {
         }
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at == At::End
     }
 
-    pub(super) fn has_trailers(&self) -> bool {
+    pub(crate) fn has_trailers(&self) -> bool {
         self.trailers.is_some()
     }
 
     /// What came behind the last chunk.
-    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
     }
 
     /// Takes what can be read from what has come. Answers its data, or as much of it as lies together; nothing, when more has to
     /// come or the end is reached.
-    pub(super) fn read(&mut self, come: &mut Bytes) -> Result<Bytes, Malformed> {
+    pub(crate) fn read(&mut self, come: &mut Bytes) -> Result<Bytes, Malformed> {
         let mut small: Option<Together> = None;
         loop {
             match self.at {
