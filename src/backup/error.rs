@@ -127,7 +127,10 @@ fn remedy(error: &io::Error) -> &'static str {
             "free some space there, or give another place; nothing half made was left behind"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "use `sudo`, or give a place that may be used"
+            "give a place that may be used; by hand `sudo` may do, a schedule writes as the user of the server"
+        }
+        io::ErrorKind::AlreadyExists => {
+            "give another name: a backup never takes the place of another"
         }
         _ => "look at the disk, then try again",
     }

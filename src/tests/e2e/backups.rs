@@ -168,7 +168,8 @@ fn what_an_app_keeps_comes_back_with_its_owners_and_modes() {
     let made = create("--with-storage=other", &without);
     made.succeeds();
     assert!(!made.text().contains("storage"), "{made}");
-    let unknown = create("--with-storage=blog,nobody", &without);
+    let third = server.scratch().join("third.age").display().to_string();
+    let unknown = create("--with-storage=blog,nobody", &third);
     assert!(
         unknown.code != 0 && unknown.text().contains("nobody"),
         "{unknown}"
