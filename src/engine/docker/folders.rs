@@ -84,7 +84,7 @@ impl Inner {
     pub(super) async fn settle_storage(&self, name: &StorageName) -> Result<(), EngineError> {
         let _alone = self.settling.lock().await;
         let Some(brought) = self
-            .brought(name, |storage, name| Brought::find(storage, name))
+            .brought(name, Brought::find)
             .await?
         else {
             return Ok(());
