@@ -83,10 +83,7 @@ impl Inner {
     /// `Refused` with the reason, `DiskFull`, `Unavailable`; it is done again from the beginning by the next call.
     pub(super) async fn settle_storage(&self, name: &StorageName) -> Result<(), EngineError> {
         let _alone = self.settling.lock().await;
-        let Some(brought) = self
-            .brought(name, Brought::find)
-            .await?
-        else {
+        let Some(brought) = self.brought(name, Brought::find).await? else {
             return Ok(());
         };
         if let Some(archive) = brought.archive() {
