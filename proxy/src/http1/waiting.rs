@@ -38,6 +38,8 @@ pub(super) struct Waiting {
     is_timed: bool,
     /// All that has come was looked at.
     is_seen: bool,
+    /// So many bytes were no whole head.
+    part: usize,
     /// The first bytes may be the preface of HTTP/2.
     may_be_http2: bool,
     is_first: bool,
@@ -51,6 +53,7 @@ impl Waiting {
             deadline: None,
             is_timed: false,
             is_seen: false,
+            part: 0,
             may_be_http2,
             is_first: true,
             is_late: client.open.is_leaving(),
@@ -68,13 +71,14 @@ impl Waiting {
                 self.is_first = false;
                 self.is_timed = false;
                 self.is_seen = false;
+                self.part = 0;
                 return Poll::Ready(Ok(next));
             }
             match wire.poll_more(cx) {
                 Poll::Ready(Ok(1..)) => self.is_seen = false,
                 Poll::Ready(Ok(0)) => {
                     // What only begins like the preface is no request, either.
-                    (self.may_be_http2, self.is_seen) = (false, false);
+                    (self.may_be_http2, self.is_seen, self.part) = (false, false, 0);
                     let next = self.look(client, &mut wire.come());
                     return Poll::Ready(Ok(next.unwrap_or(Next::Over)));
                 }
@@ -125,8 +129,14 @@ impl Waiting {
                 return None;
             }
         }
-        let mut fields = empty_map();
         let max_bytes = client.worker.settings.max_header_bytes;
+        // Without the end of another line it is no more of a head than before: one that drips in is not read for each byte.
+        let more = come.get(self.part..).unwrap_or_default();
+        if self.part > 0 && come.len() < max_bytes && memchr::memchr(b'\n', more).is_none() {
+            self.part = come.len();
+            return None;
+        }
+        let mut fields = empty_map();
         match parse(come, max_bytes, MORE_FIELDS, &mut fields) {
             Ok(Some(head)) => {
                 come.advance(head.bytes);
@@ -135,6 +145,7 @@ impl Waiting {
             Ok(None) => {
                 give_back(fields);
                 skip_empty_lines(come);
+                self.part = come.len();
                 None
             }
             Err(refusal) => {
@@ -151,11 +162,7 @@ impl Waiting {
 
 /// RFC 9112 section 2.2: there may be some before a request.
 fn skip_empty_lines(come: &mut Bytes) {
-    loop {
-        match &**come {
-            [b'\r', b'\n', ..] => come.advance(2),
-            [b'\n', ..] => come.advance(1),
-            _ => return,
-        }
+    while come.starts_with(b"\r\n") {
+        come.advance(2);
     }
 }

@@ -3,8 +3,8 @@
 /// Whose bytes are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// A client's, as the proxy may read them: of RFC 9112 section 2.2 it takes what is left to a reader, empty lines before a
-    /// request and a line feed alone at the end of a line of a head.
+    /// A client's, as the proxy may read them: of RFC 9112 section 2.2 it takes empty lines before a request, and no line feed
+    /// alone for the end of a line.
     OfProxy,
     /// The proxy's, as the strictest upstream would.
     OfUpstream,
@@ -97,12 +97,8 @@ pub fn all(mut bytes: &[u8], reading: Reading) -> Vec<Request> {
 pub fn next(bytes: &[u8], reading: Reading) -> Parsed {
     let mut at = 0;
     if reading == Reading::OfProxy {
-        loop {
-            match &bytes[at..] {
-                [b'\r', b'\n', ..] => at += 2,
-                [b'\n', ..] => at += 1,
-                _ => break,
-            }
+        while bytes[at..].starts_with(b"\r\n") {
+            at += 2;
         }
     }
     let mut lines = Vec::new();
@@ -112,12 +108,8 @@ pub fn next(bytes: &[u8], reading: Reading) -> Parsed {
         };
         let line = &bytes[at..at + length];
         at += length + 1;
-        let line = match (line.strip_suffix(b"\r"), reading) {
-            (Some(line), _) => line,
-            (None, Reading::OfProxy) => line,
-            (None, Reading::OfUpstream) => {
-                return Parsed::Invalid("a line feed without carriage return");
-            }
+        let Some(line) = line.strip_suffix(b"\r") else {
+            return Parsed::Invalid("a line feed without carriage return");
         };
         if line.is_empty() {
             break;
