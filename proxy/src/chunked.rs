@@ -160,10 +160,16 @@ impl Chunked {
         }
         // Whatever else comes: a line feed alone would end a line for some readers.
         let is_bare = |pair: &[u8]| matches!(pair, [before, b'\n'] if *before != b'\r');
-        if come.starts_with(b"\n") || come.windows(2).any(is_bare) {
+        let end = come.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        // What is behind them is another message.
+        let trailers = match end {
+            Some(end) => come.get(..end + 4).unwrap_or(come),
+            None => come,
+        };
+        if come.starts_with(b"\n") || trailers.windows(2).any(is_bare) {
             return Err(Malformed);
         }
-        let Some(end) = come.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        let Some(end) = end else {
             return if come.len() < MAX_TRAILER_BYTES {
                 Ok(false)
             } else {

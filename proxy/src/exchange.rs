@@ -115,7 +115,9 @@ impl Exchange {
         is_http2: bool,
     ) -> Result<Exchange, Fault> {
         let progress = request.body().progress();
-        let socket = is_http2.then(|| Socket::asked(&request)).flatten();
+        // What has a body cannot become a tunnel: nobody could say where that begins.
+        let may_be_socket = is_http2 && progress.is_none();
+        let socket = may_be_socket.then(|| Socket::asked(&request)).flatten();
         let socket = socket.map(Box::new);
         let mut exchange = Exchange {
             client: Rc::clone(client),

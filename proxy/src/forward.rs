@@ -25,7 +25,7 @@ use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
 use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING,
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -263,23 +263,28 @@ impl Forwarding {
         is_again: bool,
     ) -> Result<Forwarding, Turned> {
         let accept = request.headers().get(ACCEPT).cloned();
-        let (host, routed) = route(client, &request).map_err(|fault| {
-            let (fault, owner) = owned(fault, client, &request);
-            client.worker.ledger.unrouted.answered(fault.status());
-            entry.unrouted(&request);
-            entry.failed(fault);
-            let reader = Reader {
-                accept: accept.as_ref(),
-                ..Reader::of_owner(owner.as_ref(), visitor)
-            };
-            let mut page = page(fault, reader);
-            if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2 {
-                // Where its next request begins, it may see elsewhere than we do.
-                let close = HeaderValue::from_static("close");
-                page.headers_mut().insert(CONNECTION, close);
+        let (host, routed) = match route(client, &request) {
+            Ok(found) => found,
+            Err(fault) => {
+                let (fault, owner) = owned(fault, client, &request);
+                client.worker.ledger.unrouted.answered(fault.status());
+                entry.unrouted(&request);
+                entry.failed(fault);
+                let reader = Reader {
+                    accept: accept.as_ref(),
+                    ..Reader::of_owner(owner.as_ref(), visitor)
+                };
+                let mut page = page(fault, reader);
+                if fault.status() == StatusCode::BAD_REQUEST && request.version() != Version::HTTP_2
+                {
+                    // Where its next request begins, it may see elsewhere than we do.
+                    let close = HeaderValue::from_static("close");
+                    page.headers_mut().insert(CONNECTION, close);
+                }
+                discard_all(request);
+                return Err(page.into());
             }
-            Turned::from(page)
-        })?;
+        };
         let Served {
             service,
             route: way,
@@ -290,6 +295,7 @@ impl Forwarding {
                 entry.routed(&host, &of.name, of.policy.is_unlogged, &redirect.tally);
                 let response = redirected(&redirect, visitor, &host, request.uri());
                 redirect.tally.answered(response.status());
+                discard_all(request);
                 return Err(response.into());
             }
         };
@@ -299,6 +305,7 @@ impl Forwarding {
             https::redirect((client, visitor), &service.service, &host, &request)
         {
             service.tally.answered(redirect.status());
+            discard_all(request);
             return Err(redirect.into());
         }
         let admitted = match &service.gate {
@@ -323,6 +330,10 @@ impl Forwarding {
             true => Coding::wanted(&request),
             false => None,
         };
+        if request.version() == Version::HTTP_10 {
+            // To be ignored (RFC 9110 section 7.8).
+            request.headers_mut().remove(UPGRADE);
+        }
         let upgrade = headers::clean_request(request.headers_mut());
         let by_connect = websocket::is_connect(&request);
         let upgrade = if by_connect {

@@ -49,6 +49,16 @@ impl Socket {
             && self.stream.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 
+    /// Has it end in a reset in place of an orderly end, which what is not whole could be taken for.
+    pub(crate) fn reset_as_it_is_dropped(&self) {
+        #[cfg(not(fuzzing))]
+        if let Err(error) =
+            socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO))
+        {
+            tracing::debug!(%error, "a connection will not end in a reset");
+        }
+    }
+
     fn note(&mut self, cx: &Context<'_>, is_pending: bool) {
         // A task that has used up its turn is told to wait as well, but the runtime does not note it then.
         self.is_waiting = is_pending && coop::has_budget_remaining();
@@ -57,6 +67,17 @@ impl Socket {
                 Some(reader) => reader.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
+        }
+    }
+}
+
+impl Drop for Socket {
+    /// Whoever waits for more to read is woken, and sees that nothing comes any more: the runtime forgets it without a word.
+    fn drop(&mut self) {
+        if self.is_waiting
+            && let Some(reader) = self.reader.take()
+        {
+            reader.wake();
         }
     }
 }

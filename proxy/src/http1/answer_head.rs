@@ -70,7 +70,10 @@ pub(super) fn write<B>(
         if name == CONTENT_LENGTH {
             let told = match known {
                 // To HEAD it says what there would be (RFC 9110 section 8.6).
-                Known::None => asked.is_head.then_some(Framing::None),
+                Known::None => {
+                    let is_told = asked.is_head && length(value.as_bytes()).is_some();
+                    is_told.then_some(Framing::None)
+                }
                 Known::Bytes(bytes) => Some(Framing::Length(bytes)),
                 Known::Unknown => length(value.as_bytes()).map(Framing::Length),
             };

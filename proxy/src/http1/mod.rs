@@ -19,6 +19,7 @@ pub(crate) use wire::Switched;
 
 use crate::access_log::Logged;
 use crate::client::Client;
+use crate::deadline::within;
 use crate::forward;
 use crate::interim::Interims;
 use crate::line::Line;
@@ -150,12 +151,30 @@ impl Connection<'_> {
             return Ok(false);
         }
         // Whoever reads the body of a request that has been answered already reads it to its end.
-        let body = poll_fn(|cx| self.wire.poll_body(cx)).await;
+        let body = self.rest_of_body().await;
         if is_kept && body == BodyState::Over {
             return Ok(true);
         }
         self.close().await;
         Ok(false)
+    }
+
+    /// Waits until nobody reads the body of the request any more. A client that brings nothing of it for a while is not waited
+    /// for: it has its answer, and would keep the upstream.
+    async fn rest_of_body(&self) -> BodyState {
+        let limit = self.client.worker.settings.upload_grace;
+        loop {
+            let before = self.wire.reads();
+            if self.wire.body() != BodyState::Open {
+                return self.wire.body();
+            }
+            let ended = poll_fn(|cx| self.wire.poll_body(cx));
+            match within(limit, ended).await {
+                Some(body) => return body,
+                None if self.wire.reads() == before => return BodyState::Left,
+                None => {}
+            }
+        }
     }
 
     fn request(&self, head: RequestHead, fields: HeaderMap) -> Request<Received> {

@@ -52,6 +52,8 @@ pub(super) struct Sending {
     written: usize,
     data: Bytes,
     after: &'static [u8],
+    /// What was written is on its way still: meanwhile the body has not said who is to be woken.
+    is_held_up: bool,
 }
 
 impl Sending {
@@ -72,6 +74,7 @@ impl Sending {
             written: 0,
             data: Bytes::new(),
             after: b"",
+            is_held_up: false,
         }
     }
 
@@ -102,17 +105,27 @@ impl Sending {
             }
             if self.is_over {
                 ready!(wire.with_line(|line| line.get_mut().poll_sent(cx)))?;
-                return Poll::Ready(match self.broken.take() {
-                    Some(error) => Err(io::Error::other(error)),
-                    None => Ok(()),
-                });
+                let Some(error) = self.broken.take() else {
+                    return Poll::Ready(Ok(()));
+                };
+                if self.framing == Framing::Close {
+                    // Its end would be that of the connection.
+                    wire.reset();
+                }
+                return Poll::Ready(Err(io::Error::other(error)));
             }
             if is_waiting {
                 // Whether the client is still there.
-                return match wire.with_line(|line| line.poll_flush(cx)) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-                };
+                match wire.with_line(|line| line.poll_flush(cx)) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    // The client takes more, so there may be more of the body.
+                    Poll::Ready(Ok(())) if take(&mut self.is_held_up) => {}
+                    Poll::Ready(Ok(())) => return Poll::Pending,
+                    Poll::Pending => {
+                        self.is_held_up = true;
+                        return Poll::Pending;
+                    }
+                }
             }
         }
     }

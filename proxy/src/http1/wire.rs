@@ -28,6 +28,7 @@ pub(crate) struct Wire {
     come: RefCell<Bytes>,
     /// The last read filled its room.
     is_for_large: Cell<bool>,
+    reads: Cell<u64>,
     body: Cell<BodyState>,
     /// Who waits until nobody reads the body any more.
     waiting: RefCell<Option<Waker>>,
@@ -58,6 +59,7 @@ impl Wire {
             line: RefCell::new(Some(line)),
             come: RefCell::new(Bytes::new()),
             is_for_large: Cell::new(false),
+            reads: Cell::new(0),
             body: Cell::new(BodyState::Over),
             waiting: RefCell::new(None),
             switching: RefCell::new(None),
@@ -94,6 +96,25 @@ impl Wire {
         is_plain && self.body.get() == BodyState::Over && self.come.borrow().is_empty()
     }
 
+    /// Has the connection end in a reset, where nothing else would tell the client that something is missing. Over TLS that is
+    /// told by what does not come, `close_notify`.
+    pub(super) fn reset(&self) {
+        if let Some(line) = &*self.line.borrow()
+            && let ClientStream::Plain(socket) = line.get_ref().get_ref()
+        {
+            socket.reset_as_it_is_dropped();
+        }
+    }
+
+    /// How often something has come.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+
+    fn has_read(&self) {
+        self.reads.set(self.reads.get().wrapping_add(1));
+    }
+
     /// Reads more, behind what has come; answers how much. Nothing is the end of the stream.
     pub(super) fn poll_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.is_for_large.get() {
@@ -103,6 +124,7 @@ impl Wire {
         let mut read = ReadBuf::uninit(&mut room);
         ready!(self.with_line(|line| line.poll_read(cx, &mut read)))?;
         let more = read.filled();
+        self.has_read();
         self.is_for_large.set(more.len() == ROOM_BYTES);
         let mut come = self.come.borrow_mut();
         *come = match come.is_empty() {
@@ -126,6 +148,7 @@ impl Wire {
             return Poll::Pending;
         };
         let count = read?;
+        self.has_read();
         self.is_for_large.set(count > ROOM_BYTES);
         *come = bytes.freeze();
         Poll::Ready(Ok(count))

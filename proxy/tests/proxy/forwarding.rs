@@ -4,6 +4,7 @@ use crate::world::{App, GET, World, patiently, read_head};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Response;
+use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
@@ -331,4 +332,21 @@ async fn a_client_that_stops_to_read_for_a_while_gets_all_of_a_large_answer() {
         );
         read += length;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_does_not_look_whole_to_http_1_0() {
+    let app = App::raw("breaks off", |stream, _| async move {
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream).await;
+        let part = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        let _ = stream.write_all(part).await;
+    })
+    .await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    client.send("GET / HTTP/1.0\r\nHost: app\r\n\r\n").await;
+    let mut all = Vec::new();
+    let ended = patiently("the end", client.stream.read_to_end(&mut all)).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

@@ -221,3 +221,15 @@ async fn an_answer_framed_twice_is_framed_once_for_the_client() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_is_behind_the_trailers_of_a_request_is_no_part_of_them() {
+    let app = App::named("one").await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    let both = "POST /1 HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n\
+                POST /2 HTTP/1.1\r\nHost: app\r\nContent-Length: 3\r\n\r\na\nb";
+    client.send(both).await;
+    assert_eq!(client.reply().await.status, 200);
+    assert_eq!(client.reply().await.status, 200);
+}

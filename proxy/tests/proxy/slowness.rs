@@ -1,5 +1,6 @@
 //! Clients that send or take so slowly that others would pay for it.
 
+use crate::secure::{Caller, SecureWorld, certificate};
 use crate::world::{App, World, patiently, read_head, settings};
 use mini_proxy::{Policy, ProxySettings, Service};
 use std::num::NonZeroU64;
@@ -124,4 +125,56 @@ async fn a_client_that_takes_nothing_of_its_answer_is_cut_off_and_its_upstream_l
     let mut rest = Vec::new();
     let _ = patiently("the end", client.stream.read_to_end(&mut rest)).await;
     assert!(rest.len() < LENGTH);
+}
+
+#[tokio::test]
+async fn whoever_has_the_answer_and_sends_nothing_more_of_the_body_is_not_waited_for() {
+    let app = App::raw("deaf", |mut stream, _| async move {
+        let mut reader = BufReader::new(&mut stream);
+        read_head(&mut reader).await;
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone";
+        let _ = stream.write_all(answer).await;
+        // It never reads the body, and leaves its end open for as long as the proxy does.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let world = World::start(strict());
+    set(&world, &app, None);
+    let mut client = world.client().await;
+    client.send(&format!("{HEAD}he")).await;
+    assert_eq!(client.reply().await.body, "none");
+    assert_eq!(client.rest().await, "", "closed");
+    world.route(&[]);
+    let drained = world.handle.wait_drained("deaf");
+    patiently("the upstream to be let go", drained).await;
+}
+
+#[tokio::test]
+async fn an_answer_in_pieces_reaches_a_slow_reader_over_tls_to_its_end() {
+    const PIECES: usize = 1000;
+    const PIECE: &[u8] = &[b'x'; 20_000];
+    let app = App::raw("pieces", |stream, _| async move {
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream).await;
+        let length = PIECES * PIECE.len();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes()).await;
+        for _ in 0..PIECES {
+            // Each in its own turn, so that some come while the one before waits for the reader.
+            let _ = stream.write_all(PIECE).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let shown = certificate(&["app.test"]);
+    let world = SecureWorld::with(&app, &["app.test"], &[&shown]);
+    let caller = Caller::trusting(&[&shown]);
+    let mut client = world.client(&caller, "app.test").await.unwrap();
+    client
+        .send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        .await;
+    client.head().await;
+    for _ in 0..PIECES * PIECE.len() / 1000 {
+        client.read_text(1000).await;
+    }
 }

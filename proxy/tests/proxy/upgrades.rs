@@ -93,3 +93,13 @@ async fn an_upgrade_nobody_asked_for_is_a_502() {
     let world = World::with(&[&app]);
     assert_eq!(world.ask(GET).await.status, 502);
 }
+
+#[tokio::test]
+async fn an_upgrade_of_http_1_0_is_ignored() {
+    let app = echo().await;
+    let world = World::with(&[&app]);
+    let mut client = world.client().await;
+    client.send(&UPGRADE.replace("HTTP/1.1", "HTTP/1.0")).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.0 426 "), "{head}");
+}
