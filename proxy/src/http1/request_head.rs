@@ -1,5 +1,6 @@
 //! The head of a request (RFC 9112 sections 3 and 5), read by `httparse` and judged here.
 
+use crate::chunked::has_bare_line_feed;
 use crate::upstream::{Asks, length};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
@@ -67,9 +68,9 @@ pub(super) fn parse(
     let parsed =
         ParserConfig::default().parse_request_with_uninit_headers(&mut head, bytes, &mut room);
     let end = match parsed {
-        Ok(Status::Complete(end)) if end <= max_bytes => match ends_lines_alone(bytes, end) {
-            true => return Err(Refusal::Malformed),
-            false => end,
+        Ok(Status::Complete(end)) if end <= max_bytes => match bytes.get(..end) {
+            Some(head) if !has_bare_line_feed(head) => end,
+            _ => return Err(Refusal::Malformed),
         },
         Ok(Status::Partial) if bytes.len() < max_bytes => return Ok(None),
         Ok(_) | Err(Error::TooManyHeaders) => return Err(Refusal::TooLarge),
@@ -131,16 +132,6 @@ pub(super) fn parse(
         takes_trailers,
         bytes: end,
     }))
-}
-
-/// Whether a line feed stands alone in the head of so many bytes. RFC 9112 section 2.2 lets a reader take it for the end of a
-/// line, and httparse does; where one before us does not, that is how requests are smuggled.
-fn ends_lines_alone(bytes: &[u8], end: usize) -> bool {
-    let head = bytes.get(..end).unwrap_or(bytes);
-    memchr::memchr_iter(b'\n', head).any(|at| {
-        let before = at.checked_sub(1).and_then(|before| head.get(before));
-        before != Some(&b'\r')
-    })
 }
 
 /// Whether a list has this word.
