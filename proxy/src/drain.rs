@@ -48,6 +48,9 @@ pub(crate) struct OpenConnections {
     stopping: Cell<bool>,
     next: Cell<u64>,
     open: Cell<usize>,
+    /// Those with a smaller number are to finish, and so many of them are open.
+    earlier_than: Cell<u64>,
+    earlier: Cell<usize>,
     /// Woken when the thread stops; a connection then looks at [`OpenConnections::is_stopping`].
     wakers: RefCell<HashMap<u64, Waker>>,
     none_left: Notify,
@@ -61,6 +64,8 @@ impl OpenConnections {
             stopping: Cell::new(false),
             next: Cell::new(0),
             open: Cell::new(0),
+            earlier_than: Cell::new(0),
+            earlier: Cell::new(0),
             wakers: RefCell::default(),
             none_left: Notify::new(),
             ledger,
@@ -108,6 +113,20 @@ impl OpenConnections {
         self.wake();
     }
 
+    /// Asks the connections that are open now to finish. One that comes later is closed with its first answer.
+    pub(crate) fn stop_earlier(&self) {
+        self.earlier_than.set(self.next.get());
+        self.earlier.set(self.open.get());
+        self.leave();
+    }
+
+    /// Waits until none of those is open.
+    pub(crate) async fn earlier_closed(&self) {
+        while self.earlier.get() > 0 {
+            self.none_left.notified().await;
+        }
+    }
+
     /// Asks all connections to finish.
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
@@ -152,7 +171,11 @@ impl Open {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.connections.is_stopping() || self.entrance.closing.get()
+        self.connections.is_stopping() || self.entrance.closing.get() || self.is_earlier()
+    }
+
+    fn is_earlier(&self) -> bool {
+        self.id < self.connections.earlier_than.get()
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -170,6 +193,13 @@ impl Drop for Open {
         let connections = &self.connections;
         connections.wakers.borrow_mut().remove(&self.id);
         connections.count(connections.open.get().saturating_sub(1));
+        if self.is_earlier() {
+            let earlier = connections.earlier.get().saturating_sub(1);
+            connections.earlier.set(earlier);
+            if earlier == 0 {
+                connections.none_left.notify_one();
+            }
+        }
         if connections.open.get() == 0 {
             connections.none_left.notify_one();
         }

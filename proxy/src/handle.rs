@@ -49,9 +49,11 @@ pub(crate) struct Signal {
     pub(crate) ports: u64,
     /// Set once: stop accepting, and finish what is in flight.
     pub(crate) stop: Option<Stop>,
+    /// Set once, after that: nothing else is waited for.
+    pub(crate) is_last: bool,
 }
 
-/// How a thread stops.
+/// How a thread stops. On listeners that stay open elsewhere it accepts until nothing else is waited for, too.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stop {
     /// What is in flight may take this long.

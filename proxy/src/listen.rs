@@ -15,6 +15,7 @@ pub struct Listeners {
     address: SocketAddr,
     sockets: Vec<TcpListener>,
     is_tls: bool,
+    stays_open: bool,
 }
 
 /// One of them, as a data thread gets it.
@@ -22,6 +23,7 @@ pub struct Listeners {
 pub(crate) struct ListeningSocket {
     pub(crate) socket: TcpListener,
     pub(crate) is_tls: bool,
+    pub(crate) stays_open: bool,
 }
 
 /// Why an address cannot be listened on.
@@ -72,11 +74,12 @@ impl Listeners {
         bind(address, threads).map_err(|source| BindError::new(address, source))
     }
 
-    /// Takes over a socket that already listens, for example one that systemd passed.
+    /// Takes over a socket that already listens and that whoever passed it keeps open, such as systemd.
     ///
-    /// The threads share it, so that a restart which hands the same socket on loses no connection.
+    /// The threads share it, so that a restart which hands the same socket on loses no connection; see
+    /// [`Listeners::staying_open`].
     pub fn from_inherited(listener: TcpListener, threads: usize) -> io::Result<Listeners> {
-        Self::from_passed(vec![listener], threads)
+        Ok(Self::from_passed(vec![listener], threads)?.staying_open())
     }
 
     /// Takes over all sockets that listen at one address, from [`Listeners::duplicates`] of another process.
@@ -94,7 +97,17 @@ impl Listeners {
             address,
             sockets,
             is_tls: false,
+            stays_open: false,
         })
+    }
+
+    /// Says that these sockets outlive this process: another one keeps them, and serves on them or starts who does.
+    ///
+    /// What waits in their queues is left to that one when the proxy stops; see
+    /// [`Proxy::shutdown`](crate::Proxy::shutdown).
+    pub fn staying_open(mut self) -> Listeners {
+        self.stays_open = true;
+        self
     }
 
     /// Speaks TLS on these sockets: HTTPS, with the certificates of
@@ -116,7 +129,13 @@ impl Listeners {
             address: self.address,
             sockets: self.duplicates()?,
             is_tls: self.is_tls,
+            stays_open: self.stays_open,
         })
+    }
+
+    /// Whether these sockets outlive this process.
+    pub fn stays_open(&self) -> bool {
+        self.stays_open
     }
 
     /// Whether TLS is spoken here.
@@ -132,10 +151,14 @@ impl Listeners {
     /// The sockets, at least one for each of `threads` threads.
     pub(crate) fn into_sockets(mut self, threads: usize) -> io::Result<Vec<ListeningSocket>> {
         share(&mut self.sockets, threads)?;
-        let is_tls = self.is_tls;
+        let (is_tls, stays_open) = (self.is_tls, self.stays_open);
         let sockets = self.sockets.into_iter();
         Ok(sockets
-            .map(|socket| ListeningSocket { socket, is_tls })
+            .map(|socket| ListeningSocket {
+                socket,
+                is_tls,
+                stays_open,
+            })
             .collect())
     }
 }
@@ -168,6 +191,7 @@ fn bind(address: SocketAddr, threads: usize) -> io::Result<Listeners> {
         address,
         sockets: listeners,
         is_tls: false,
+        stays_open: false,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::listen::ListeningSocket;
 use crate::ports::{Share, SharedPort};
 use crate::relayed;
 use crate::worker::Worker;
-use futures_util::FutureExt as _;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     is_tls: bool,
+    /// Another process has it, too.
+    stays_open: bool,
     /// Its port, if it was opened beside the listeners the proxy was started with.
     own_port: Option<u16>,
     entrance: Rc<Entrance>,
@@ -33,7 +35,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(
-        ListeningSocket { socket, is_tls }: ListeningSocket,
+        ListeningSocket {
+            socket,
+            is_tls,
+            stays_open,
+        }: ListeningSocket,
         own_port: Option<u16>,
         entrance: &Rc<Entrance>,
     ) -> io::Result<Listener> {
@@ -43,9 +49,37 @@ impl Listener {
             socket,
             address,
             is_tls,
+            stays_open,
             own_port,
             entrance: Rc::clone(entrance),
         })
+    }
+
+    /// Who waits in the queue; `None` when nobody does.
+    ///
+    /// The system is asked itself: tokio would say "nobody" as well when it has not looked yet, or finds that a task has done
+    /// enough for one turn.
+    fn next_waiting(&self) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            match SockRef::from(&self.socket).accept() {
+                Ok((stream, peer)) => {
+                    let accepted = stream
+                        .set_nonblocking(true)
+                        .and_then(|()| TcpStream::from_std(stream.into()));
+                    match (accepted, peer.as_socket()) {
+                        (Ok(stream), Some(peer)) => return Some((stream, peer)),
+                        (Ok(_), None) | (Err(_), _) => {}
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        tracing::warn!(%error, address = %self.address, "cannot accept a connection");
+                    }
+                    return None;
+                }
+            }
+        }
     }
 }
 
@@ -67,7 +101,13 @@ impl Listening {
         }
     }
 
-    /// Accepts those who wait in the queues, and no more; the sockets are closed then.
+    /// Whether another process has all of the sockets, too. Not where there is none.
+    pub(crate) fn stays_open(&self) -> bool {
+        !self.listeners.is_empty() && self.listeners.iter().all(|listener| listener.stays_open)
+    }
+
+    /// Accepts those who wait in the queues, and no more; the sockets are closed then. The queue of one that stays open is
+    /// left to whoever has it.
     pub(crate) async fn end(self, worker: &Rc<Worker>) {
         for task in &self.accepting {
             task.abort();
@@ -76,10 +116,10 @@ impl Listening {
             // It was aborted: that is its end.
             let _ = task.await;
         }
-        // One turn through the driver: what the kernel has for us by now is ready to be read after it.
-        yield_now().await;
         for listener in self.listeners {
-            while let Some(Ok((stream, peer))) = listener.socket.accept().now_or_never() {
+            while !listener.stays_open
+                && let Some((stream, peer)) = listener.next_waiting()
+            {
                 worker.begin(stream, peer, &listener);
             }
         }

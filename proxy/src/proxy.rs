@@ -109,11 +109,25 @@ impl Proxy {
     /// what is left and ends the threads.
     ///
     /// Idle client connections are closed at once. Connections that wait in the queue of a listening
-    /// socket are accepted and answered first. An inherited socket that another process holds as well goes
-    /// on listening there. Cancelled, the threads stop all the same; nobody waits for them then.
+    /// socket are accepted and answered first. Cancelled, the threads stop all the same; nobody waits for them then.
+    ///
+    /// On listeners that stay open elsewhere it is as [`Proxy::shutdown_beside`] has it.
     pub async fn shutdown(self, drain: Duration) {
+        self.shutdown_beside(drain, async {}).await;
+    }
+
+    /// The same while `others` are on their way: whatever else this process has to end.
+    ///
+    /// Where all listeners stay open elsewhere ([`Listeners::staying_open`]), as with systemd, whoever serves there next does
+    /// not begin before this process has ended. So that nobody waits for one long download, or for `others`, the threads accept
+    /// and answer on meanwhile, one request for each connection. When `others` have ended, and nothing is left of what was open
+    /// at first or `drain` is over, they stop accepting, and what is in flight has 5 seconds (`drain`, where that is less);
+    /// those in the queue wait there.
+    pub async fn shutdown_beside(self, drain: Duration, others: impl Future<Output = ()>) {
         let patience = Duration::ZERO;
-        self.end(Stop { drain, patience }).await;
+        self.stop(Stop { drain, patience });
+        others.await;
+        self.end().await;
     }
 
     /// The same for when another process serves on the same sockets already, so that there is time: a client's
@@ -121,11 +135,13 @@ impl Proxy {
     /// so, and not at a moment when the client may be sending. One that asks nothing for 10 seconds is closed.
     pub async fn hand_over(self, drain: Duration) {
         let patience = PATIENCE.min(drain);
-        self.end(Stop { drain, patience }).await;
+        self.stop(Stop { drain, patience });
+        self.end().await;
     }
 
-    async fn end(mut self, stop: Stop) {
-        self.stop(stop);
+    async fn end(mut self) {
+        let signal = &self.handle.shared.signal;
+        signal.send_modify(|signal| signal.is_last = true);
         // Closed when the last thread lets go of its end; until then no message ever comes.
         let _ = self.ended.recv().await;
         for thread in self.threads.drain(..) {
@@ -153,6 +169,8 @@ impl Drop for Proxy {
         if !self.threads.is_empty() {
             self.handle.shared.outlets.store(None);
             self.stop(Stop::default());
+            let signal = &self.handle.shared.signal;
+            signal.send_modify(|signal| signal.is_last = true);
         }
     }
 }

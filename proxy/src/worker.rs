@@ -19,6 +19,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as blocking};
+use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{spawn_local, yield_now};
@@ -26,6 +27,10 @@ use tokio::time::Instant;
 
 /// An idle connection is closed after this many ticks of the thread's idle clock.
 const TICKS_IDLE: u32 = 4;
+/// What was begun while a thread waited for earlier requests may take this long once nobody is accepted any more: until another
+/// process serves, everybody waits.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
 /// What a data thread is started with.
 pub(crate) struct Setup {
     pub(crate) index: usize,
@@ -140,7 +145,17 @@ impl Worker {
         let (stop, stopped) = oneshot::channel();
         spawn_local(Rc::clone(&self).follow(stop));
         let Stop { drain, patience } = stopped.await.unwrap_or_default();
-        let end = Instant::now() + drain;
+        let mut end = Instant::now() + drain;
+        // The next process comes when this one has ended, and until then nobody else accepts.
+        if patience.is_zero() && listening.stays_open() {
+            self.open.stop_earlier();
+            // Whether it is over or not: what is left has the last moments.
+            let _ = tokio::time::timeout_at(end, self.open.earlier_closed()).await;
+            let mut signal = self.shared.signal.subscribe();
+            // Its sender is in `shared`: it cannot close.
+            let _ = signal.wait_for(|signal| signal.is_last).await;
+            end = Instant::now() + LAST_MOMENTS.min(drain);
+        }
         listening.end(&self).await;
         // From here on none is opened any more.
         let ports = self.ports.borrow_mut().take();

@@ -29,6 +29,8 @@ pub(super) struct Front {
     passed_ports: Mutex<Vec<Listeners>>,
     pub api: Arc<ApiSocket>,
     pub door: Door,
+    /// Visitors come by sockets that somebody else keeps open, such as systemd.
+    pub stays_open: bool,
     /// The upstreams that the server before this one may still send requests to.
     pub used_before: watch::Sender<BTreeSet<String>>,
     pub facts: ServerFacts,
@@ -70,7 +72,8 @@ impl Front {
         kept.0
             .push(door.duplicate().map_err(|error| not_kept(&error))?);
         passed.tell_rest();
-        let listeners = bound.http.into_iter().chain(bound.https).collect();
+        let listeners: Vec<Listeners> = bound.http.into_iter().chain(bound.https).collect();
+        let stays_open = !listeners.is_empty() && listeners.iter().all(Listeners::stays_open);
         let proxy = Proxy::start(listeners, proxy_settings).map_err(|error| {
             Problem::new(
                 Kind::Unavailable,
@@ -94,6 +97,7 @@ impl Front {
             passed_ports: Mutex::new(passed_ports),
             api: Arc::new(api),
             door,
+            stays_open,
             used_before: watch::Sender::new(used_before),
             facts,
         })

@@ -42,7 +42,7 @@ impl Bound {
         ] {
             if listeners.is_empty() {
                 while let Some(sockets) = before.take_inherited(role) {
-                    listeners.push(passed(role, sockets, proxy_threads)?);
+                    listeners.push(passed(role, sockets, proxy_threads)?.staying_open());
                 }
             }
         }

@@ -130,20 +130,31 @@ async fn serve(settings: &Settings, takes_over: bool) -> Result<(), Problem> {
         Err(problem) => (None, Err(problem)),
     };
     let access_logs = front.access_logs.clone();
-    // Whoever comes from here on is refused, or waits where systemd keeps the socket.
+    let stays_open = front.stays_open;
+    // Whoever comes from here on is refused, or served to the end where systemd keeps the socket.
     let proxy = match control {
         Some(_) => front.close(),
         // Who has the data directory has its sockets too.
         None => front.leave().0,
     };
-    let drained = async {
-        proxy.shutdown(settings.drain).await;
-        access_logs.close().await;
-    };
     let orderly = async {
         match control {
-            Some(control) => control.stop(drained).await,
-            None => drained.await,
+            // Last of all: until the next server is there, visitors wait.
+            Some(control) if stays_open => {
+                let others = control.stop(async {});
+                proxy.shutdown_beside(settings.drain, others).await;
+                access_logs.close().await;
+            }
+            control => {
+                let drained = async {
+                    proxy.shutdown(settings.drain).await;
+                    access_logs.close().await;
+                };
+                match control {
+                    Some(control) => control.stop(drained).await,
+                    None => drained.await,
+                }
+            }
         }
     };
     tokio::select! {

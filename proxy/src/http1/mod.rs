@@ -74,7 +74,7 @@ pub(crate) async fn serve(
         wire: Rc::new(Wire::new(line)),
         interims,
     };
-    let mut waiting = Waiting::new(client, may_be_http2);
+    let mut waiting = Waiting::new(may_be_http2);
     poll_fn(|cx| {
         client.open.wake_on_stop(cx.waker());
         Poll::Ready(())

@@ -9,9 +9,13 @@ use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How a client begins that speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a new connection may take to begin its first request when its thread stops. Its client has just connected, and what it
+/// came for is on the way; it would take a connection that is closed without an answer for a failure, unlike on one that was kept.
+const LAST_CALL: Duration = Duration::from_secs(2);
 /// Fields that may be added to those of a request.
 const MORE_FIELDS: usize = 2;
 
@@ -43,12 +47,12 @@ pub(super) struct Waiting {
     /// The first bytes may be the preface of HTTP/2.
     may_be_http2: bool,
     is_first: bool,
-    /// It was begun while its thread was stopping already: it has the one request it came for.
-    is_late: bool,
+    /// Its thread stops, and it still has the one request it came for.
+    is_last_call: bool,
 }
 
 impl Waiting {
-    pub(super) fn new(client: &Client, may_be_http2: bool) -> Waiting {
+    pub(super) fn new(may_be_http2: bool) -> Waiting {
         Waiting {
             deadline: None,
             is_timed: false,
@@ -56,7 +60,7 @@ impl Waiting {
             part: 0,
             may_be_http2,
             is_first: true,
-            is_late: client.open.is_leaving(),
+            is_last_call: false,
         }
     }
 
@@ -88,8 +92,13 @@ impl Waiting {
         }
         // Only now: a request that has arrived already is still answered.
         let has_begun = !wire.come().is_empty();
-        if client.open.is_stopping() && !has_begun && !self.is_late {
-            return Poll::Ready(Ok(Next::Over));
+        if client.open.is_stopping() && !has_begun && !self.is_last_call {
+            if !self.is_first {
+                return Poll::Ready(Ok(Next::Over));
+            }
+            self.is_last_call = true;
+            self.is_timed = true;
+            self.deadline = Some(Deadline::after(LAST_CALL));
         }
         if self.poll_late(cx, client).is_ready() {
             // Who has not begun a request is closed without a word: what is said then may be taken for the answer to the
