@@ -1,6 +1,7 @@
 //! Owns settings, wiring, signals and the order of start and stop; also the `mini` program's command line.
 //! Must not decide anything about apps; it knows everyone and calls them.
 
+mod apart;
 mod backups;
 mod client;
 mod code_pages;
@@ -62,6 +63,11 @@ pub fn main() -> ExitCode {
         && first == "hook"
     {
         return ExitCode::from(hook_client::run(&kind.to_string_lossy()));
+    }
+    if let [first, rest @ ..] = words.as_slice()
+        && first == apart::WORD
+    {
+        return apart::run(rest);
     }
     ExitCode::from(run(words).unwrap_or_else(|problem| {
         say(Stream::Stderr, &problem.to_terminal());

@@ -16,8 +16,9 @@ use std::process::Stdio;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
+use super::apart::Apart;
 use super::systemd;
 use crate::commands::{NEXT, program_of};
 use crate::store::{NewFile, Store, StoreError};
@@ -124,39 +125,65 @@ pub(super) fn start(data_dir: &Path) {
         Some(asked) => Ok(asked),
         None => program_of("self"),
     };
-    let started = program.and_then(|program| {
-        tracing::info!(program = %program.display(), "starting a new server, which is to take over");
-        Command::new(&program)
-            .args(words(std::env::args_os().skip(1)))
-            // Systemd watches whichever process is the server; the number in there is this one's.
-            .env_remove("WATCHDOG_PID")
-            .stdin(Stdio::null())
-            .spawn()
-    });
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            tracing::error!(%error, "the new server could not be started; this one goes on");
-            let why = format!("it could not be started: {error}");
-            Outcome::Ended { why }.tell(data_dir);
-            return;
-        }
-    };
     let data_dir = data_dir.to_owned();
     tokio::spawn(async move {
-        match child.wait().await {
-            Ok(status) => {
-                tracing::error!(%status, "the new server has ended; what it said is above");
-                // `systemctl status` shows it, and whoever has asked for the reload reads it there.
-                systemd::status(&format!(
-                    "the new server has ended ({status}), this one goes on"
-                ));
-                let why = format!("it has ended ({status})");
+        let started = match program {
+            Ok(program) => Successor::start(&program).await,
+            Err(error) => Err(error),
+        };
+        let why = match started {
+            Ok(successor) => successor.ended().await,
+            Err(error) => {
+                tracing::error!(%error, "the new server could not be started; this one goes on");
+                let why = format!("it could not be started: {error}");
                 Outcome::Ended { why }.tell(&data_dir);
+                return;
             }
-            Err(error) => tracing::warn!(%error, "the new server cannot be waited for"),
-        }
+        };
+        tracing::error!(why, "the new server has ended; what it said is above");
+        // `systemctl status` shows it, and whoever has asked for the reload reads it there.
+        systemd::status(&format!("the new server: {why}, this one goes on"));
+        Outcome::Ended { why }.tell(&data_dir);
     });
+}
+
+/// A new server that was started.
+enum Successor {
+    Child(Child),
+    Apart(Apart),
+}
+
+impl Successor {
+    async fn start(program: &Path) -> io::Result<Successor> {
+        tracing::info!(program = %program.display(), "starting a new server, which is to take over");
+        let words = words(std::env::args_os().skip(1));
+        // Systemd watches whichever process is the server; the number in there is this one's.
+        let without = "WATCHDOG_PID";
+        if systemd::is_there() {
+            let apart = Apart::start(program, words, without).await?;
+            return Ok(Successor::Apart(apart));
+        }
+        let child = Command::new(program)
+            .args(words)
+            .env_remove(without)
+            .stdin(Stdio::null())
+            .spawn()?;
+        Ok(Successor::Child(child))
+    }
+
+    /// Resolves when it has ended, with how.
+    async fn ended(self) -> String {
+        match self {
+            Successor::Apart(apart) => {
+                apart.ended().await;
+                "it has ended".to_owned()
+            }
+            Successor::Child(mut child) => match child.wait().await {
+                Ok(status) => format!("it has ended ({status})"),
+                Err(error) => format!("it cannot be waited for: {error}"),
+            },
+        }
+    }
 }
 
 /// This server's own words, with `--takeover` if it is not among them.

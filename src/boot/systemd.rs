@@ -10,6 +10,11 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+/// Whether systemd listens to this process.
+pub(super) fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The server serves.
 pub(super) fn ready() {
     notify("READY=1");

@@ -1,6 +1,6 @@
 //! A new server takes over from the one that runs, and nobody notices.
 
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use crate::gate::{Arrived, Gate};
 use crate::http::Connection;
@@ -48,6 +48,38 @@ fn a_server_replaces_itself_on_a_signal() {
     load.stop().has_no_failure();
     server.wait_for_leavers();
     server.body("reload", "/");
+}
+
+#[test]
+fn systemd_is_told_of_a_server_that_is_no_child_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let server = Server::start_with(&[
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("MINI_DRAIN", "60s"),
+    ]);
+    let _repository = Repository::deployed(&server, "told", "one");
+    let before = server.pid();
+    // The one before is there for it, and could be the parent.
+    let mut socket = WebSocket::open(&server, "told");
+    let heir = server.replace_itself();
+    let mut said = [0; 4096];
+    wait_until("systemd to be told of it", || {
+        std::iter::from_fn(|| {
+            systemd
+                .recv(&mut said)
+                .ok()
+                .map(|read| said[..read].to_vec())
+        })
+        .any(|line| line.starts_with(format!("MAINPID={}\n", heir.pid()).as_bytes()))
+    });
+    socket.echoes("still here");
+    assert_eq!(server.leavers(), 1);
+    assert_ne!(heir.parent(), before);
+    drop(socket);
+    server.wait_for_leavers();
 }
 
 #[test]

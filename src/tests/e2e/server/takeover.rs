@@ -57,6 +57,12 @@ impl Server {
     }
 
     /// Asks the server to start one in its own place.
+    /// The process that serves.
+    pub(crate) fn pid(&self) -> u32 {
+        let child = self.child.borrow();
+        child.as_ref().expect("the server runs").id()
+    }
+
     pub(crate) fn ask_for_successor(&self) {
         let child = self.child.borrow();
         signal(child.as_ref().expect("the server runs"), Signal::USR2);
@@ -114,6 +120,21 @@ impl Server {
 
 /// A server that was started by the one before it.
 pub(crate) struct Heir(u64);
+
+impl Heir {
+    pub(crate) fn pid(&self) -> u64 {
+        self.0
+    }
+
+    /// The process it is a child of (proc_pid_stat(5)).
+    #[track_caller]
+    pub(crate) fn parent(&self) -> u32 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).expect("it runs");
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+        let parent = rest.split(' ').nth(1).expect("a parent");
+        parent.parse().expect("a number")
+    }
+}
 
 impl Drop for Heir {
     fn drop(&mut self) {
