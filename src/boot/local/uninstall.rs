@@ -22,6 +22,11 @@ const UNITS: &[&str] = &[
 ];
 const UNIT_FOLDER: &str = "/etc/systemd/system";
 const SETTINGS: &str = "/etc/mini";
+/// What Ansible has laid beside: programs on their way, and the login on the machine's own SSH port.
+const BESIDE: &str = "/usr/local/lib/mini";
+const LOGIN: &str = "/etc/ssh/sshd_config.d/mini.conf";
+/// Where the kernel lists what is mounted (proc_pid_mountinfo(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Take mini and the processes of its apps away from this machine
 ///
@@ -49,15 +54,18 @@ impl Uninstall {
             ));
         }
         let program = std::env::current_exe().map_err(|error| failed("this program", &error))?;
+        if !self.keep_program && Path::new("/var/lib/dpkg/info/mini.list").exists() {
+            return Err(Problem::new(
+                Kind::Forbidden,
+                "mini was installed as a package",
+                "its package manager would not know that it is gone",
+                "apt remove mini, or apt purge mini for the data too",
+            ));
+        }
+        if self.purge {
+            refuse_mounts(data_dir)?;
+        }
         if !self.keep_program {
-            if Path::new("/var/lib/dpkg/info/mini.list").exists() {
-                return Err(Problem::new(
-                    Kind::Forbidden,
-                    "mini was installed as a package",
-                    "its package manager would not know that it is gone",
-                    "apt remove mini, or apt purge mini for the data too",
-                ));
-            }
             self.remove_units()?;
         }
         self.remove_objects(data_dir)?;
@@ -68,16 +76,20 @@ impl Uninstall {
                 beside.push(ending);
                 remove_file(Path::new(&beside))?;
             }
+            remove_folder(Path::new(BESIDE))?;
+            if Path::new(LOGIN).exists() {
+                remove_file(Path::new(LOGIN))?;
+                let _ = quietly("systemctl", &["reload", "ssh"]);
+                line(&format!("removed {LOGIN}"));
+            }
         }
         if self.purge {
             for folder in [data_dir, Path::new(SETTINGS)] {
-                match fs::remove_dir_all(folder) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed(&folder.display().to_string(), &error));
-                    }
-                    _ => line(&format!("removed {}", folder.display())),
-                }
+                remove_folder(folder)?;
             }
+            line(
+                "the user that it ran as stays, for files elsewhere may be its own; `userdel mini` removes it",
+            );
         } else {
             line(&format!("the data stays: {}", data_dir.display()));
         }
@@ -93,6 +105,8 @@ impl Uninstall {
                 remove_file(&path)?;
                 line(&format!("removed {}", path.display()));
             }
+            // What `systemctl edit` has made.
+            remove_folder(&Path::new(UNIT_FOLDER).join(format!("{unit}.d")))?;
         }
         let _ = quietly("systemctl", &["daemon-reload"]);
         Ok(())
@@ -186,6 +200,41 @@ fn remove_file(path: &Path) -> Result<(), Problem> {
     }
 }
 
+fn remove_folder(path: &Path) -> Result<(), Problem> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => line(&format!("removed {}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(&path.display().to_string(), &error)),
+    }
+    Ok(())
+}
+
+/// Disks that somebody has mounted in the data directory are not emptied with it.
+fn refuse_mounts(data_dir: &Path) -> Result<(), Problem> {
+    let mounts = fs::read_to_string(MOUNTS).map_err(|error| failed(MOUNTS, &error))?;
+    // Mounts are listed by their real names.
+    let folder = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let below = mounted_below(&mounts, &folder);
+    if below.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::Busy,
+        format!("Something is mounted in {}", data_dir.display()),
+        format!("what is on it would be lost: {}", below.join(", ")),
+        "Unmount it, then run this again; nothing was removed",
+    ))
+}
+
+/// The mount points below a folder, as `mountinfo` writes them.
+fn mounted_below<'m>(mounts: &'m str, folder: &Path) -> Vec<&'m str> {
+    mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|point| Path::new(point).starts_with(folder) && Path::new(point) != folder)
+        .collect()
+}
+
 fn failed(what: &str, error: &io::Error) -> Problem {
     Problem::new(
         Kind::Unavailable,
@@ -197,4 +246,21 @@ fn failed(what: &str, error: &io::Error) -> Problem {
 
 fn line(text: &str) {
     say(Stream::Stdout, &format!("{text}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_in_the_data_directory_is_seen() {
+        let mounts = "\
+            22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            40 22 8:17 / /var/lib/mini rw - ext4 /dev/sdb1 rw\n\
+            41 40 8:33 / /var/lib/mini/storage/photos rw - ext4 /dev/sdc1 rw\n\
+            42 22 8:49 / /var/lib/minimal rw - ext4 /dev/sdd1 rw\n";
+        let below = |folder: &str| mounted_below(mounts, Path::new(folder));
+        assert_eq!(below("/var/lib/mini"), ["/var/lib/mini/storage/photos"]);
+        assert_eq!(below("/var/lib/min"), Vec::<&str>::new());
+    }
 }

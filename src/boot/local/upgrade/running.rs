@@ -167,9 +167,7 @@ impl Running {
             .map_err(|error| refused(error.to_string()))?;
         match said.status.success() {
             true => Ok(()),
-            false => Err(refused(
-                String::from_utf8_lossy(&said.stderr).trim_end().to_owned(),
-            )),
+            false => Err(refused(in_one_line(&String::from_utf8_lossy(&said.stderr)))),
         }
     }
 
@@ -207,7 +205,7 @@ impl Running {
         match (status.success(), text.trim_end()) {
             (true, _) => Ok(()),
             (false, "") => Err(format!("`apps:list` ended with {status}")),
-            (false, text) => Err(text.to_owned()),
+            (false, text) => Err(in_one_line(text)),
         }
     }
 
@@ -246,6 +244,16 @@ fn is_alive(pid: Pid) -> bool {
     test_kill_process(pid).is_ok() && !stat.is_ok_and(|stat| stat.contains(") Z "))
 }
 
+/// What another mini said of a failure, without its marks, and without its advice, which is for whoever typed a command.
+fn in_one_line(said: &str) -> String {
+    let lines = said
+        .lines()
+        .map(|line| line.trim_start_matches([' ', '!']).trim_end());
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("next:"));
+    let lines = lines.map(|line| line.strip_prefix("why:").map_or(line, str::trim_start));
+    lines.collect::<Vec<_>>().join(": ")
+}
+
 /// The service that a process belongs to, from its control groups (cgroups(7)).
 fn unit(groups: &str) -> Option<String> {
     groups
@@ -268,5 +276,15 @@ mod tests {
         );
         assert_eq!(unit("0::/user.slice/user-0.slice/session-3.scope\n"), None);
         assert_eq!(unit(""), None);
+    }
+
+    #[test]
+    fn what_another_mini_said_is_one_line() {
+        let said = " !     The settings are wrong\n !     why:  `drain` is no time\n !     next: Correct it\n";
+        assert_eq!(
+            in_one_line(said),
+            "The settings are wrong: `drain` is no time"
+        );
+        assert_eq!(in_one_line("killed\n"), "killed");
     }
 }
