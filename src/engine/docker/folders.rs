@@ -54,6 +54,7 @@ impl Inner {
                 what: format!("the folder of the storage `{name}`"),
             });
         }
+        self.refuse_remapped().await?;
         let vessel = Vessel::make(&self, &folder, true).await?;
         let docker = self.connection.patient_client(LIMIT).await?;
         Ok(TaskStream::spawn(WAITING, move |pieces| async move {
@@ -74,6 +75,23 @@ impl Inner {
             vessel.remove().await;
         })
         .boxed())
+    }
+
+    /// A Docker whose containers have users of their own (`userns-remap`) reads folders with the ids of the machine, and writes them
+    /// with those of the containers (moby#43698): what it has read here, it could not put back.
+    async fn refuse_remapped(&self) -> Result<(), EngineError> {
+        let docker = self.connection.client().await?;
+        let info = docker.info().await;
+        let info = info.map_err(|error| self.connection.error(error, About::Call))?;
+        let mut options = info.security_options.iter().flatten();
+        match options.any(|option| option.starts_with("name=userns")) {
+            true => Err(EngineError::Refused {
+                said: "folders of the storage cannot be in backups where Docker maps users (userns-remap): it would not take them back; \
+                       copy /var/lib/mini/storage by other means, and back up without --with-storage"
+                    .to_owned(),
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Puts in place what a restore has brought for a folder. Done before anything sees the folder: an app that starts finds
