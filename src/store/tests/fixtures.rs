@@ -11,13 +11,17 @@ use rusqlite::types::ValueRef;
 
 use super::*;
 use crate::model::{
-    AppRedirect, AuthorityAccount, BuilderSetting, CertificateOrigin, FailedOrder, Maintenance,
-    NewCertificate, PageName, RenewalAdvice, Route,
+    AppRedirect, AuthorityAccount, BackupRecord, BackupSchedule, BackupStatus, BuilderSetting,
+    CertificateOrigin, FailedOrder, GitCredential, Maintenance, NewCertificate, PageName,
+    RenewalAdvice, Route, StorageMount,
 };
 use crate::store::migrate;
 
 /// Schema, and the database as SQL.
-const FIXTURES: &[(usize, &str)] = &[(10, include_str!("fixtures/010.sql"))];
+const FIXTURES: &[(usize, &str)] = &[
+    (10, include_str!("fixtures/010.sql")),
+    (14, include_str!("fixtures/014.sql")),
+];
 /// The same of `events.db`; what is in them is read by `crate::events`, which makes them, too.
 const EVENT_FIXTURES: &[(usize, &str)] = &[
     (1, include_str!("../../events/fixtures/001.sql")),
@@ -27,8 +31,8 @@ const EVENT_FIXTURES: &[(usize, &str)] = &[
 const KEY: [u8; 32] = [7; 32];
 const DIRECTORY: &str = "https://ca.test/dir";
 
-/// A store with rows in every table that schema 10 has.
-async fn fill(folder: &Path) -> Store {
+/// A store with rows in every table that a schema has.
+async fn fill(folder: &Path, schema: usize) -> Store {
     fs::create_dir_all(folder.join("keys")).unwrap();
     fs::write(folder.join("keys/config.key"), KEY).unwrap();
     let store = Store::open(folder).unwrap();
@@ -153,7 +157,61 @@ async fn fill(folder: &Path) -> Store {
         .await
         .unwrap();
     store.purge_build_cache(shop).await.unwrap();
+    if schema >= 14 {
+        fill_since_11(&store, shop).await;
+    }
     store
+}
+
+/// The tables that came with schemas 11 to 14.
+async fn fill_since_11(store: &Store, shop: AppId) {
+    let limit = Some("2g".to_owned());
+    store
+        .set_builder_default(BuilderSetting::BuildMemoryLimit, limit)
+        .await
+        .unwrap();
+    store
+        .set_build_secret(shop, parse("npm"), parse("TOKEN"))
+        .await
+        .unwrap();
+    let schedule = BackupSchedule {
+        place: parse("s3://bucket/mini"),
+        every_seconds: 3600,
+        at_minute: Some(180),
+        keep: 7,
+        storage: Some(vec![parse("shop")]),
+        passphrase: Secret::new("a long passphrase"),
+        since: at(8),
+    };
+    store.set_backup_schedule(Some(schedule)).await.unwrap();
+    let record = BackupRecord {
+        name: "mini-host-id-1.age".to_owned(),
+        place: parse("s3://bucket/mini"),
+        started_at: at(9),
+        finished_at: None,
+        status: BackupStatus::Running,
+        bytes: None,
+        failure: None,
+    };
+    store.add_backup(&record).await.unwrap();
+    store
+        .finish_backup(&record.name, Ok(4711), at(10))
+        .await
+        .unwrap();
+    let mount = StorageMount {
+        name: parse("uploads"),
+        target: parse("/app/uploads"),
+        is_read_only: true,
+    };
+    store.set_storage_mount(shop, mount).await.unwrap();
+    let credential = GitCredential {
+        user: "me".to_owned(),
+        token: Secret::new("token of a host"),
+    };
+    store
+        .set_git_credential(&parse("git.test"), credential)
+        .await
+        .unwrap();
 }
 
 /// Everything there is, as text, with what is sealed in the open. The instance id, which is random, is left out.
@@ -214,6 +272,14 @@ async fn read(store: &Store) -> String {
         store.automatic_certificates().await.unwrap()
     ));
     text.push(format!("{:?}", store.census().await.unwrap()));
+    if let Some(schedule) = store.backup_schedule().await.unwrap() {
+        text.push(format!("{schedule:?} {}", schedule.passphrase.reveal()));
+    }
+    text.push(format!("{:?}", store.backups().await.unwrap()));
+    text.push(format!("{:?}", store.all_storage_mounts().await.unwrap()));
+    if let Some(credential) = store.git_credential(&parse("git.test")).await.unwrap() {
+        text.push(format!("{credential:?} {}", credential.token.reveal()));
+    }
     store.desired().await.unwrap();
     text.join("\n")
 }
@@ -327,10 +393,10 @@ fn empty_tables(connection: &Connection) -> Vec<String> {
 
 #[tokio::test]
 async fn every_released_database_is_brought_forward_and_reads_as_it_was_written() {
-    let fresh = tempfile::tempdir().unwrap();
-    let expected = read(&fill(fresh.path()).await).await;
-    assert!(expected.contains("hunter2") && expected.contains("key of a certificate"));
     for (number, sql) in FIXTURES {
+        let fresh = tempfile::tempdir().unwrap();
+        let expected = read(&fill(fresh.path(), *number).await).await;
+        assert!(expected.contains("hunter2") && expected.contains("key of a certificate"));
         let folder = laid_out(sql);
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(read(&store).await, expected, "schema {number}");
@@ -386,8 +452,9 @@ fn no_migration_of_the_journal_has_changed_since_its_fixture_was_made() {
 #[tokio::test]
 async fn a_fixture_is_made_of_a_database_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let store = fill(folder.path()).await;
+    let store = fill(folder.path(), migrate::STATE.len()).await;
     let expected = read(&store).await;
+    assert!(expected.contains("a long passphrase") && expected.contains("token of a host"));
     store.close().await.unwrap();
     let connection = Connection::open(folder.path().join("mini.db")).unwrap();
     let sql = dump(&connection);
