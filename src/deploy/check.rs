@@ -210,8 +210,10 @@ async fn pass(
             Ok(())
         }
         CheckKind::Listening => {
-            let whole =
-                check.timeout * check.attempts + check.wait * check.attempts.saturating_sub(1);
+            // The numbers are the repository's, and may be any.
+            let waits = check.wait.saturating_mul(check.attempts.saturating_sub(1));
+            let whole = check.timeout.saturating_mul(check.attempts);
+            let whole = whole.saturating_add(waits);
             listening(deployer, run, release, key, process, whole).await
         }
         CheckKind::Http {
@@ -300,7 +302,10 @@ async fn listening(
         ),
         why,
         format!(
-            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port})"
+            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port}); \
+             one that takes longer to start says so in app.json: \
+             {{\"healthchecks\": {{\"{}\": [{{\"listening\": true, \"timeout\": 120}}]}}}}",
+            key.process_type
         ),
     ))
 }
@@ -348,8 +353,13 @@ async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
         run.app.name
     ))
     .await;
+    let mut is_silent = true;
     while let Some(Ok(line)) = lines.next().await {
+        is_silent = false;
         run.line(line.text).await;
+    }
+    if is_silent {
+        run.line("(it wrote nothing)").await;
     }
     run.section(format!("End of {} container output ({name})", run.app.name))
         .await;
