@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::local::Remote;
 use super::settings::{DATA_DIR, home_data_dir};
-use super::{backups, say, terminal, unserved};
+use super::{backups, local, say, terminal, unserved};
 use crate::backup::BackupError;
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;

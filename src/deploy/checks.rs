@@ -332,13 +332,13 @@ mod tests {
         let found = declared_checks(&tree).unwrap();
         assert_eq!(found.checks.len(), 1);
         assert_eq!(
-            found.warnings,
-            [
-                "app.json: not acted on yet: `env` (set its variables with `config:set`); `scripts.postdeploy`"
-            ]
+            found.warnings.last().map(String::as_str),
+            Some(
+                "app.json: not acted on yet: `formation` (say it with `ps:scale`); `scripts.postdeploy`"
+            )
         );
         assert!(
-            declared("app.json", r#"{"env":{}}"#)
+            declared("app.json", r#"{"cron":[]}"#)
                 .unwrap()
                 .warnings
                 .is_empty()
