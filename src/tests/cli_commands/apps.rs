@@ -19,8 +19,9 @@ async fn a_locked_app_takes_no_new_source_and_may_be_configured() {
     ] {
         house.types(line).await;
     }
+    // Refused before anything is fetched.
     house
-        .types_with("git:from-archive blog", "no archive, and not looked at")
+        .types("git:sync --build blog https://nosuch.invalid/blog.git")
         .await;
     house.types("apps:unlock blog --format json").await;
     house.types("apps:locked blog --format json").await;
