@@ -39,6 +39,7 @@ mod client;
 mod connection;
 mod counters;
 mod deadline;
+mod destination;
 mod drain;
 mod exchange;
 mod fault;
