@@ -13,7 +13,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 /// Where a request goes, and the host it names.
-pub(crate) fn route(client: &Client, request: &Request<Received>) -> Result<(HeaderValue, Routed), Fault> {
+pub(crate) fn route(
+    client: &Client,
+    request: &Request<Received>,
+) -> Result<(HeaderValue, Routed), Fault> {
     if request.method() == Method::CONNECT && !websocket::is_connect(request) {
         return Err(Fault::MethodRefused);
     }
@@ -48,7 +51,11 @@ pub(crate) fn route(client: &Client, request: &Request<Received>) -> Result<(Hea
 }
 
 /// Whose host a request names that leads nowhere on it, for that app's pages and what browsers are to know of the host.
-pub(crate) fn owned(fault: Fault, client: &Client, request: &Request<Received>) -> (Fault, Option<Target>) {
+pub(crate) fn owned(
+    fault: Fault,
+    client: &Client,
+    request: &Request<Received>,
+) -> (Fault, Option<Target>) {
     let owner = || {
         let host = host_of(request).ok()?;
         client.worker.routes.owner(host.to_str().ok()?)

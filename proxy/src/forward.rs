@@ -22,9 +22,7 @@ use crate::upstream::Takes;
 use crate::websocket;
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, UPGRADE,
-};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -83,6 +83,7 @@ mod relayed;
 mod rewound;
 mod routes;
 mod self_signed;
+mod service;
 mod settings;
 mod sharded;
 mod shared_connection;
@@ -118,7 +119,6 @@ pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
 pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
 pub use self_signed::SelfSigned;
+pub use service::{Service, ServiceState, Upstream};
 pub use settings::ProxySettings;
-pub use table::{
-    Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,
-};
+pub use table::{Chosen, HostRoutes, PathRoute, RouteTable, Target, Unrouted};
