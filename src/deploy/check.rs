@@ -12,7 +12,7 @@ use super::http_check::{Expectation, get};
 use super::pipeline::{Healthy, Released};
 use super::run::Run;
 use crate::engine::{LogQuery, Process, ProcessState};
-use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release};
+use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release, size_in_words};
 use crate::reconcile::{ProcessKey, View, wanted_quantities};
 
 /// How many lines of a failed process's log are shown.
@@ -222,7 +222,13 @@ async fn ended(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Problem {
         ProcessState::Exited {
             is_out_of_memory: true,
             ..
-        } => "the kernel ended it: it needed more memory than its limit".to_owned(),
+        } => match deployer.settings.limits.memory_bytes {
+            Some(limit) => format!(
+                "the kernel ended it: it needed more memory than its limit, {}",
+                size_in_words(limit)
+            ),
+            None => "the kernel ended it: the machine has no more memory".to_owned(),
+        },
         ProcessState::Exited { code, .. } => format!("it ended by itself with status {code}"),
         ProcessState::Created | ProcessState::Running | ProcessState::Dead => {
             "its container is being removed".to_owned()
@@ -254,11 +260,7 @@ async fn pass(
             tokio::time::sleep(*duration).await;
             Ok(())
         }
-        CheckKind::Listening => {
-            let whole =
-                check.timeout * check.attempts + check.wait * check.attempts.saturating_sub(1);
-            listening(deployer, run, release, key, process, whole).await
-        }
+        CheckKind::Listening => listening(deployer, run, release, key, process, whole(check)).await,
         CheckKind::Http {
             path,
             content,
@@ -314,6 +316,13 @@ async fn pass(
     }
 }
 
+/// How long all attempts of a check take, with the waits between them. Repositories say what they like.
+fn whole(check: &Check) -> Duration {
+    let waits = check.wait.saturating_mul(check.attempts.saturating_sub(1));
+    let attempts = check.timeout.saturating_mul(check.attempts);
+    attempts.saturating_add(waits)
+}
+
 /// Waits until the process accepts connections on its port; says where it listens instead when it does not.
 async fn listening(
     deployer: &Deployer,
@@ -345,7 +354,10 @@ async fn listening(
         ),
         why,
         format!(
-            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port})"
+            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port}); \
+             one that takes longer to start says so in app.json: \
+             {{\"healthchecks\": {{\"{}\": [{{\"listening\": true, \"timeout\": 120}}]}}}}",
+            key.process_type
         ),
     ))
 }
@@ -393,8 +405,13 @@ async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
         run.app.name
     ))
     .await;
+    let mut is_silent = true;
     while let Some(Ok(line)) = lines.next().await {
+        is_silent = false;
         run.line(line.text).await;
+    }
+    if is_silent {
+        run.line("(it wrote nothing)").await;
     }
     run.section(format!("End of {} container output ({name})", run.app.name))
         .await;
@@ -403,6 +420,18 @@ async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `"timeout": 18446744073709551615` in an app.json made the deploy panic.
+    #[test]
+    fn a_check_may_take_as_long_as_it_says() {
+        let mut check = Check::listening(Duration::from_secs(7));
+        (check.attempts, check.timeout) = (3, Duration::from_secs(7));
+        check.wait = Duration::from_secs(2);
+        assert_eq!(whole(&check), Duration::from_secs(25));
+        check.timeout = Duration::from_secs(u64::MAX);
+        check.wait = Duration::from_secs(u64::MAX);
+        assert_eq!(whole(&check), Duration::MAX);
+    }
 
     #[test]
     fn the_reason_names_where_the_app_listens_instead() {
