@@ -107,16 +107,21 @@ impl Backups {
         let Some(schedule) = store.backup_schedule().await? else {
             return Ok(IDLE);
         };
-        let due = schedule.due(&store.backups().await?);
-        match Duration::try_from(due.duration_since(Timestamp::now())) {
+        let now = Timestamp::now();
+        let due = schedule.due(&store.backups().await?, now);
+        match Duration::try_from(due.duration_since(now)) {
             Ok(left) if !left.is_zero() => Ok(left.min(IDLE)),
-            Ok(_) | Err(_) => {
-                match self.make(&schedule).await {
-                    Ok(record) => tracing::info!(name = record.name, "backed up and verified"),
-                    Err(error) => tracing::error!(why = error.to_line(), "a backup failed"),
+            Ok(_) | Err(_) => match self.make(&schedule).await {
+                Ok(record) => {
+                    tracing::info!(name = record.name, "backed up and verified");
+                    Ok(Duration::ZERO)
                 }
-                Ok(Duration::ZERO)
-            }
+                Err(error) => {
+                    tracing::error!(why = error.to_line(), "a backup failed");
+                    // On a full disk that is not on record either, and due again at once.
+                    Ok(IDLE)
+                }
+            },
         }
     }
 
@@ -149,7 +154,8 @@ impl Backups {
             .finish_backup(&record.name, result, finished_at)
             .await?;
         let bytes = made?;
-        self.remove_superfluous(schedule, &names).await;
+        self.remove_superfluous(schedule, &names, &record.name)
+            .await;
         record.status = BackupStatus::Verified;
         record.finished_at = Some(finished_at);
         record.bytes = Some(bytes);
@@ -182,8 +188,8 @@ impl Backups {
     }
 
     /// A failure here fails no backup: the next one tries again.
-    async fn remove_superfluous(&self, schedule: &BackupSchedule, names: &Names) {
-        if let Err(error) = self.try_remove(schedule, names).await {
+    async fn remove_superfluous(&self, schedule: &BackupSchedule, names: &Names, made: &str) {
+        if let Err(error) = self.try_remove(schedule, names, made).await {
             tracing::warn!(why = error.to_line(), "old backups could not be removed");
         }
     }
@@ -192,12 +198,19 @@ impl Backups {
         &self,
         schedule: &BackupSchedule,
         names: &Names,
+        made: &str,
     ) -> Result<(), BackupError> {
         let store = &self.source.store;
         let archives = self.archives(&schedule.place)?;
         let listed = archives.list(names.beginning()).await?;
         let records = store.backups().await?;
         let listed = listed.iter().map(|kept| kept.name.as_str());
+        // Names tell moments. Those behind the one just made are of a clock that was wrong, and would take the places of all others.
+        let listed = listed.filter(|name| *name <= made);
+        let records: Vec<BackupRecord> = records
+            .into_iter()
+            .filter(|record| record.name.as_str() <= made)
+            .collect();
         for name in superfluous(schedule, names, listed, &records) {
             archives.remove(&name).await?;
             store.forget_backup(&name).await?;

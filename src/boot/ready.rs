@@ -1,13 +1,15 @@
 //! Telling the world that the server is ready, and where it is.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use crate::commands::ServerFacts;
+use crate::store::NewFile;
 
 /// `<data_dir>/run/server.json`: where the server is, for scripts. Removed when this is dropped, unless it was left.
 pub(super) struct ServerFile {
@@ -31,10 +33,11 @@ impl ServerFile {
             "started_at": facts.started_at,
         });
         let path = folder.join("server.json");
-        // Beside and renamed, so that whoever waits for it never reads half of it.
-        let beside = folder.join(".server.json.new");
-        fs::write(&beside, format!("{content}\n"))?;
-        fs::rename(&beside, &path)?;
+        let mut file = NewFile::begin(&path)?;
+        // Scripts of others than the server's user read it, where they may look into the folder.
+        file.file().set_permissions(Permissions::from_mode(0o644))?;
+        writeln!(file, "{content}")?;
+        file.finish()?;
         Ok(ServerFile {
             path,
             is_left: false,

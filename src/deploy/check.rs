@@ -13,7 +13,7 @@ use super::pipeline::{Healthy, Released};
 use super::run::Run;
 use crate::engine::{LogQuery, Process, ProcessState};
 use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release};
-use crate::reconcile::{ProcessKey, View};
+use crate::reconcile::{ProcessKey, View, wanted_quantities};
 
 /// How many lines of a failed process's log are shown.
 const LOG_LINES: usize = 20;
@@ -28,10 +28,7 @@ pub(super) async fn check(
         is_started,
     } = released;
     if !is_started {
-        return Ok(Healthy {
-            release,
-            is_started,
-        });
+        return Ok(Healthy { release });
     }
     let scale = deployer.store.scale(release.app).await?;
     let routed = deployer.store.routed_types(release.app).await?;
@@ -53,13 +50,61 @@ pub(super) async fn check(
     try_join_all(keys.iter().map(|key| {
         let process_type = &key.process_type;
         let takes_requests = process_type.is_web() || routed.contains(process_type);
-        check_process(deployer, run, &release, key, takes_requests)
+        check_wanted(deployer, run, &release, key, takes_requests)
     }))
     .await?;
-    Ok(Healthy {
-        release,
-        is_started,
-    })
+    Ok(Healthy { release })
+}
+
+/// Checks a process for as long as it is wanted: the app may be scaled down or stopped meanwhile, which ends the process, or
+/// leaves it unmade, and says nothing about the release.
+async fn check_wanted(
+    deployer: &Deployer,
+    run: &Run,
+    release: &Release,
+    key: &ProcessKey,
+    takes_requests: bool,
+) -> Result<(), Problem> {
+    let checked = tokio::select! {
+        checked = check_process(deployer, run, release, key, takes_requests) => Some(checked),
+        () = unwanted(deployer, key) => None,
+    };
+    match checked {
+        Some(Ok(())) => Ok(()),
+        Some(Err(problem)) if is_wanted(deployer, key).await => Err(problem),
+        Some(Err(_)) | None => {
+            run.line(format!("{} is no longer wanted", name(key))).await;
+            Ok(())
+        }
+    }
+}
+
+/// Resolves once a process is no longer wanted.
+async fn unwanted(deployer: &Deployer, key: &ProcessKey) {
+    let mut changes = deployer.store.desired_changes();
+    while is_wanted(deployer, key).await {
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn is_wanted(deployer: &Deployer, key: &ProcessKey) -> bool {
+    let Ok(desired) = deployer.store.desired().await else {
+        // It fails elsewhere, and says so.
+        return true;
+    };
+    let app = desired.apps.iter().find(|app| app.name == key.app);
+    let quantities = app.and_then(|app| {
+        let mut releases = desired.releases.iter();
+        let release =
+            releases.find(|release| release.app == app.id && release.version == key.release)?;
+        Some(wanted_quantities(&desired, app, release))
+    });
+    quantities
+        .into_iter()
+        .flatten()
+        .any(|(process_type, quantity)| process_type == key.process_type && key.index <= quantity)
 }
 
 async fn check_process(
@@ -122,16 +167,16 @@ fn find<'a>(view: &'a View, key: &ProcessKey) -> Option<&'a Process> {
 
 /// Waits until the process runs, or its start was refused.
 async fn started(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Result<Process, Problem> {
-    let mut view = deployer.reconciler.view();
-    let seen = view
+    // Not what was seen before: Docker may have been away then.
+    let seen = deployer
+        .reconciler
         .wait_for(|view| {
             view.engine_problem.is_some()
                 || view.refusals.contains_key(key)
                 || find(view, key).is_some_and(|process| process.state != ProcessState::Created)
         })
         .await
-        .map(|view| view.clone())
-        .map_err(|_| super::run::lost())?;
+        .ok_or_else(super::run::lost)?;
     if let Some(why) = &seen.engine_problem {
         return Err(Problem::new(
             Kind::Unavailable,

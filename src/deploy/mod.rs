@@ -244,8 +244,11 @@ impl Deploys {
     /// Takes an app out of deploys while it is renamed or destroyed: cancels what goes on, and keeps new ones out until
     /// the returned guard is dropped.
     pub async fn lock_out(&self, app: &AppName) -> Result<LockOut, Problem> {
+        // In this order: one that came in between would be waited for to its end.
+        let lock_out = self.deployer.queue.lock_out(app);
         self.cancel(app).await?;
-        Ok(self.deployer.queue.lock_out(app).await)
+        lock_out.alone().await;
+        Ok(lock_out)
     }
 
     /// The apps for which a deploy is going on or waits.
@@ -323,6 +326,17 @@ impl Deployer {
         is_patient: bool,
     ) -> Result<(), Problem> {
         let place = self.queue.enter(run, is_patient)?;
+        // A task of its own: whoever asked may leave in the middle, and would leave a record of a deploy that never ends.
+        let begun = tokio::spawn(self.clone().record(run.clone(), place, entry));
+        begun.await.unwrap_or_else(|_| Err(run::lost()))
+    }
+
+    async fn record(
+        self: Arc<Self>,
+        run: Arc<Run>,
+        place: Place,
+        entry: Entry,
+    ) -> Result<(), Problem> {
         let record = Deploy {
             id: run.id.clone(),
             app: run.app.id,
@@ -337,16 +351,23 @@ impl Deployer {
             failure: None,
             reason: None,
         };
-        for forgotten in self.store.add_deploy(&record).await? {
+        let added = self.store.add_deploy(&record).await;
+        let forgotten = match added.map_err(Problem::from) {
+            Ok(forgotten) => forgotten,
+            Err(problem) => {
+                // A push of the same commit may have joined it by now.
+                run.give_up(problem.clone());
+                return Err(problem);
+            }
+        };
+        for forgotten in forgotten {
             self.journal
                 .forget(&crate::events::Subject::Deploy(forgotten))
                 .await;
         }
         // From here on a reader waits for the events to come instead of finding none.
         self.journal.begin(&run.subject());
-        let deployer = self.clone();
-        let run = run.clone();
-        tokio::spawn(async move { deployer.carry(run, place, entry).await });
+        tokio::spawn(self.carry(run, place, entry));
         Ok(())
     }
 

@@ -63,7 +63,6 @@ pub(super) struct Released {
 /// A release whose processes have passed their checks.
 pub(super) struct Healthy {
     pub(super) release: Release,
-    pub(super) is_started: bool,
 }
 
 /// Where on the road a deploy begins. What is deployed is looked up when its turn has come, so that a deploy that waited

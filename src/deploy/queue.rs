@@ -152,19 +152,12 @@ impl Queue {
         }
     }
 
-    /// Keeps new deploys of an app out, and resolves when those that were there are gone.
-    pub(super) async fn lock_out(self: &Arc<Self>, app: &AppName) -> LockOut {
+    /// Keeps new deploys of an app out from now on.
+    pub(super) fn lock_out(self: &Arc<Self>, app: &AppName) -> LockOut {
         self.lock().entry(app.clone()).or_default().locks += 1;
-        let guard = LockOut {
+        LockOut {
             queue: self.clone(),
             app: app.clone(),
-        };
-        loop {
-            let changed = self.changed.notified();
-            if self.of(app).is_empty() {
-                return guard;
-            }
-            changed.await;
         }
     }
 
@@ -241,6 +234,19 @@ impl Drop for Turn {
         Queue::tidy(&mut lines, &self.app);
         drop(lines);
         self.queue.changed.notify_waiters();
+    }
+}
+
+impl LockOut {
+    /// Resolves when the deploys that were there before are gone.
+    pub(super) async fn alone(&self) {
+        loop {
+            let changed = self.queue.changed.notified();
+            if self.queue.of(&self.app).is_empty() {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 

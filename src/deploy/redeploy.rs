@@ -16,7 +16,8 @@ impl Deploys {
         description: String,
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
-        if let Some(waiting) = self.deployer.queue.waiting(&app.name) {
+        let waiting = self.deployer.queue.waiting(&app.name);
+        if let Some(waiting) = waiting.filter(|waiting| waiting.takes_config()) {
             return Ok(waiting.attach_until_ended());
         }
         current(&self.deployer, &app).await?;
@@ -37,7 +38,8 @@ impl Deploys {
         description: String,
     ) -> Result<Attached, Problem> {
         let app = self.deployer.app(app).await?;
-        if let Some(waiting) = self.deployer.queue.waiting(&app.name) {
+        let waiting = self.deployer.queue.waiting(&app.name);
+        if let Some(waiting) = waiting.filter(|waiting| waiting.takes_config()) {
             return Ok(waiting.attach_until_ended());
         }
         current(&self.deployer, &app).await?;

@@ -8,11 +8,12 @@ use tokio::sync::{mpsc, watch};
 use super::pipeline::{Built, Healthy, Released};
 use super::run::Run;
 use super::{Deployer, problem};
-use crate::engine::{ImageFacts, OneOffIo, OneOffSpec, Stream};
+use crate::engine::{ImageFacts, Lines, OneOffIo, OneOffSpec, Stream};
 use crate::model::{
-    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus, Timestamp,
+    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus,
+    ReleaseVersion, Timestamp,
 };
-use crate::reconcile::environment;
+use crate::reconcile::{View, environment};
 
 /// Whether the release command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,7 @@ pub(super) async fn release(
     {
         run_release_command(deployer, run, &release, &line).await?;
     }
+    namesakes_gone(deployer, run, release.version).await?;
     let release = deployer.store.add_candidate(&run.id, release).await?;
     let app_now = deployer.store.app(&app).await?;
     let is_stopped = app_now.is_some_and(|app| app.is_stopped);
@@ -86,6 +88,29 @@ pub(super) async fn release(
         release,
         is_started,
     })
+}
+
+/// Waits until nothing runs any more under the number that the release gets. An app that had this name before, and was renamed
+/// or destroyed, may still finish requests, and its numbers began with 1 as well: what is left of it would be taken for
+/// processes of this release.
+async fn namesakes_gone(
+    deployer: &Deployer,
+    run: &Run,
+    version: ReleaseVersion,
+) -> Result<(), Problem> {
+    let app = &run.app.name;
+    let is_gone = |view: &View| {
+        let mut processes = view.processes.iter();
+        !processes.any(|process| process.app == *app && process.release == version)
+    };
+    let mut view = deployer.reconciler.view();
+    if !is_gone(&view.borrow()) {
+        run.header("Waiting for an app that had this name before to finish its requests")
+            .await;
+        let gone = view.wait_for(|view| is_gone(view)).await;
+        gone.map_err(|_| super::run::lost())?;
+    }
+    Ok(())
 }
 
 /// The port `web` is told to listen on: the config var `PORT`, else the one that a mapping of the server's own ports leads
@@ -164,16 +189,18 @@ async fn run_release_command(
 
 /// Turns chunks of output into lines of the journal.
 async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some((_, chunk)) = chunks.recv().await {
-        rest.extend_from_slice(&chunk);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            run.line(String::from_utf8_lossy(&line).trim_end()).await;
+    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+    while let Some((stream, chunk)) = chunks.recv().await {
+        let lines = match stream {
+            Stream::Stdout => &mut stdout,
+            Stream::Stderr => &mut stderr,
+        };
+        for line in lines.push(&chunk) {
+            run.line(line.trim_end()).await;
         }
     }
-    if !rest.is_empty() {
-        run.line(String::from_utf8_lossy(&rest).trim_end()).await;
+    for line in [stdout.finish(), stderr.finish()].into_iter().flatten() {
+        run.line(line.trim_end()).await;
     }
 }
 
@@ -223,4 +250,54 @@ pub(super) async fn abandon(deployer: &Deployer, app: &App) {
         tracing::error!(app = %app.name, %error, "cannot mark a failed release");
     }
     deployer.reconciler.wake();
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::events::{EventBody, Journal};
+    use crate::model::{AppId, DeployId, Trigger};
+
+    /// A progress bar without line feeds was gathered in memory, and all of it searched for one at each piece.
+    #[tokio::test]
+    async fn what_a_release_command_says_without_line_feeds_is_not_held_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let app = App {
+            id: AppId(1),
+            name: "shop".parse().unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            deploy_branch: None,
+            is_stopped: false,
+            current: None,
+        };
+        let id = DeployId::new(Timestamp::UNIX_EPOCH, 1);
+        let actor = "me".to_owned();
+        let run = Run::new(id, app, Trigger::Push, actor, None, journal.clone());
+        let (output, lines) = mpsc::channel(8);
+        for (stream, piece) in [
+            (Stream::Stdout, "10 %\r".repeat(10_000)),
+            (Stream::Stderr, "x".repeat(100_000)),
+            (Stream::Stdout, "100 %\nmigrated".to_owned()),
+        ] {
+            output.send((stream, Bytes::from(piece))).await.unwrap();
+        }
+        drop(output);
+        relay(&run, lines).await;
+        run.set_ended(Ok(())).await;
+        let events: Vec<_> = journal.follow(&run.subject(), 1).collect().await;
+        let said: Vec<String> = events
+            .into_iter()
+            .filter_map(|event| match event.body {
+                EventBody::Line { text } => Some(text),
+                _ => None,
+            })
+            .collect();
+        let lengths: Vec<usize> = said.iter().map(String::len).collect();
+        let cut = 16 * 1024;
+        let rest = 100_000 - 6 * cut;
+        assert_eq!(lengths, [cut, cut, cut, cut, cut, cut, 5, 8, rest]);
+    }
 }

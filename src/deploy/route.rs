@@ -23,17 +23,19 @@ pub(super) async fn route(
             &run.id,
             (run.app.id, version),
             drain_until,
-            healthy.is_started,
+            healthy.release.starts_app(),
         )
         .await?;
     run.emit(EventBody::StepStarted { step: Step::Route }).await;
     let app = &run.app.name;
     let web = ProcessType::web();
-    let is_routed = healthy.is_started
+    // It may have been stopped or scaled down while this deploy went on.
+    let is_routed = !deployer.app(app).await?.is_stopped
         && healthy.release.processes.contains_key(&web)
         && deployer.store.scale(run.app.id).await?.quantity(&web) > 0;
     if is_routed {
-        // A process that dies in this moment must not hold up the answer: gone or routed, both are an end.
+        // A process that dies in this moment must not hold up the answer: gone or routed, both are an end. Whoever is ready
+        // is routed by the same look, unless no visitor reaches the app (`domains:disable`): then it is in no route ever.
         let seen = deployer
             .reconciler
             .wait_for(|view| {
@@ -45,7 +47,7 @@ pub(super) async fn route(
                 });
                 view.engine_problem.is_some()
                     || mine.clone().next().is_none()
-                    || mine.any(|process| view.routed.contains(&process.id))
+                    || mine.any(|process| view.ready.contains(&process.id))
             })
             .await;
         drop(seen);
@@ -69,8 +71,14 @@ async fn announce(
         return Ok(());
     }
     let exposure = deployer.store.exposure(run.app.id).await?;
+    let urls = deployer.reconciler.urls(&run.app.name, &exposure);
+    if urls.is_empty() {
+        let text = format!("Application deployed: {version}, without an address to visit");
+        run.section(text).await;
+        return Ok(());
+    }
     run.section("Application deployed:").await;
-    for url in deployer.reconciler.urls(&run.app.name, &exposure) {
+    for url in urls {
         run.line(url).await;
     }
     Ok(())

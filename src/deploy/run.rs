@@ -158,6 +158,17 @@ impl Run {
         self.phase.send_replace(Phase::Ended(result));
     }
 
+    /// It never began; of that there is no record.
+    pub(super) fn give_up(&self, problem: Problem) {
+        self.phase.send_replace(Phase::Ended(Err(problem)));
+    }
+
+    /// Whether it deploys the config vars as they are once its turn has come. All do, but for one that only makes an image anew
+    /// ([`super::pipeline::Entry::Restore`]): of all rebuilds that alone knows its commit before.
+    pub(super) fn takes_config(&self) -> bool {
+        self.trigger != Trigger::Rebuild || self.commit.is_none()
+    }
+
     /// Whether it is over.
     pub(super) fn is_ended(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Ended(_))

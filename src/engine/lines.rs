@@ -6,7 +6,7 @@ pub(super) const LONGEST_BYTES: usize = 16 * 1024;
 /// Gathers one stream's bytes into lines. Bytes that are not UTF-8 are replaced. A carriage return begins the line again,
 /// as on a terminal, so that of a progress bar only the last state is left.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     line: Vec<u8>,
     /// A carriage return was the last byte: it begins the line again unless a line feed follows.
     is_returned: bool,
@@ -14,7 +14,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Takes in a piece and gives the lines it completes.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Vec<String> {
+    pub fn push(&mut self, piece: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for byte in piece.iter().copied() {
             match byte {
@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// What is left after the last line feed, if anything.
-    pub(super) fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<String> {
         (!self.line.is_empty()).then(|| self.take())
     }
 

@@ -12,6 +12,7 @@ mod storage;
 
 pub use build_context::{BuildContext, ContextReader, MemoryContext, Take};
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
+pub use lines::Lines;
 pub use memory::MemoryEngine;
 pub use spec::{
     AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContextStream,
@@ -135,8 +136,9 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// The apps of which anything is there: a container of any kind, a network or an image of this installation.
     async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError>;
 
-    /// Removes everything of an app: containers of any kind, its network, its images.
-    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError>;
+    /// Removes everything of an app: containers of any kind, its network, its images but for those to `keep`. Images keep the
+    /// name that their app had when they were built, so one of this name may be of an app that is called something else now.
+    async fn remove_app(&self, app: &AppName, keep: &[ImageId]) -> Result<(), EngineError>;
 
     /// The folder of the storage of this name as a tar, with the owners and modes of all that is in it; `storage` is in front of
     /// each path. A file that becomes shorter meanwhile cuts the tar off there, without an error. Dropped, nothing is left.

@@ -96,13 +96,19 @@ impl BackupSchedule {
         *self == other
     }
 
-    /// When the next backup is due; in the past where one was missed. `records` come newest first.
-    pub fn due(&self, records: &[BackupRecord]) -> Timestamp {
+    /// When the next backup is due; in the past where one was missed. `records` come newest first; those that begin after
+    /// `now` are of a clock that was wrong, and keep none from being made.
+    pub fn due(&self, records: &[BackupRecord], now: Timestamp) -> Timestamp {
         let every = i64::from(self.every_seconds.max(1));
-        let Some(last) = records.first().filter(|last| last.started_at >= self.since) else {
+        let since = match self.since <= now {
+            true => self.since,
+            false => Timestamp::UNIX_EPOCH,
+        };
+        let last = records.iter().find(|record| record.started_at <= now);
+        let Some(last) = last.filter(|last| last.started_at >= since) else {
             return match self.at_minute {
-                Some(minute) => after(self.since, slot_after(self.since, every, minute)),
-                None => self.since,
+                Some(minute) => after(since, slot_after(since, every, minute)),
+                None => since,
             };
         };
         let started = last.started_at;
@@ -119,7 +125,7 @@ impl BackupSchedule {
     pub fn standing(&self, records: &[BackupRecord], now: Timestamp) -> BackupStanding {
         let ended: Vec<&BackupRecord> = records
             .iter()
-            .filter(|record| record.status != BackupStatus::Running)
+            .filter(|record| record.status != BackupStatus::Running && record.started_at <= now)
             .collect();
         let good = ended
             .iter()
@@ -196,7 +202,8 @@ mod tests {
 
     #[track_caller]
     fn check_due(schedule: &BackupSchedule, records: &[BackupRecord], expected: &str) {
-        assert_eq!(schedule.due(records), at(expected), "{records:?}");
+        let now = at("2026-12-01T00:00:00Z");
+        assert_eq!(schedule.due(records, now), at(expected), "{records:?}");
     }
 
     #[test]
@@ -209,7 +216,8 @@ mod tests {
         let six = schedule(6, Some(3 * 60));
         check_due(&six, &[], "2026-11-21T15:00:00Z");
         let weekly = schedule(24 * 7, Some(3 * 60));
-        assert_eq!(weekly.due(&[]).as_second() % DAY_SECONDS, 3 * 3600);
+        let now = at("2026-12-01T00:00:00Z");
+        assert_eq!(weekly.due(&[], now).as_second() % DAY_SECONDS, 3 * 3600);
 
         let plain = schedule(24, None);
         check_due(&plain, &[], "2026-11-21T12:00:00Z");
@@ -220,6 +228,31 @@ mod tests {
         // Those of an earlier schedule do not count.
         let old = record("2026-11-20T12:00:00Z", Verified);
         check_due(&plain, &[old], "2026-11-21T12:00:00Z");
+    }
+
+    /// The clock was years ahead for a while: no backup was made until then.
+    #[test]
+    fn what_was_made_in_the_future_keeps_none_from_being_made() {
+        use BackupStatus::Verified;
+        let now = at("2026-11-23T00:00:00Z");
+        let ahead = record("2030-01-01T03:00:00Z", Verified);
+        let last = record("2026-11-22T03:00:05Z", Verified);
+        for at_minute in [None, Some(3 * 60)] {
+            let mut daily = schedule(24, at_minute);
+            let both = [ahead.clone(), last.clone()];
+            assert_eq!(
+                daily.due(&both, now),
+                daily.due(std::slice::from_ref(&last), now)
+            );
+            assert!(daily.due(std::slice::from_ref(&ahead), now) < now);
+            let standing = BackupStanding::Good {
+                at: last.started_at,
+            };
+            assert_eq!(daily.standing(&both, now), standing);
+            // So it is with a schedule that was set then.
+            daily.since = at("2030-01-01T00:00:00Z");
+            assert!(daily.due(&[], now) < now);
+        }
     }
 
     #[test]

@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
-use super::history::History;
+use super::history::{History, wait_before};
 use super::look::Parts;
 use super::plan::{Action, Observed, ProcessKey};
 use super::readiness::Readiness;
-use crate::engine::{EngineError, ProcessId};
+use crate::engine::{EngineError, Process, ProcessId};
 use crate::model::{AppId, AppName, ReleaseStatus, ReleaseVersion, Timestamp};
-use crate::store::Desired;
+use crate::store::{Desired, StoreError};
 
 /// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
 const STARTS_AT_ONCE: usize = 4;
@@ -27,7 +29,23 @@ enum Target {
     Release(AppId, ReleaseVersion),
 }
 
-type Finished = (Target, Result<(), EngineError>);
+type Finished = (Target, Result<(), Failure>);
+
+/// Why an action was in vain.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was in vain last time; it is tried again after a while, for most likely it will be in vain again.
+struct Vain {
+    /// How often in a row, from 1.
+    count: u32,
+    until: Instant,
+}
 
 /// What one look has found, for the actions that follow from it.
 pub(super) struct Seen<'a> {
@@ -41,6 +59,8 @@ pub(super) struct Seen<'a> {
 /// The actions under way.
 pub(super) struct Actions {
     busy: HashMap<Target, AppName>,
+    /// What failed, but for starts, whose refusals the history keeps for all to see.
+    vain: HashMap<Target, Vain>,
     tasks: JoinSet<Finished>,
     starts: Arc<Semaphore>,
 }
@@ -49,6 +69,7 @@ impl Default for Actions {
     fn default() -> Actions {
         Actions {
             busy: HashMap::new(),
+            vain: HashMap::new(),
             tasks: JoinSet::new(),
             starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
         }
@@ -59,6 +80,21 @@ impl Actions {
     /// The apps that something is done about.
     pub(super) fn apps(&self) -> impl Iterator<Item = &AppName> {
         self.busy.values()
+    }
+
+    /// How long until something that failed may be tried again; none if nothing has failed.
+    pub(super) fn until_next_try(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let left = self.vain.values().map(|vain| vain.until - now);
+        left.filter(|left| !left.is_zero()).min()
+    }
+
+    /// Forgets what failed about things that are no longer there.
+    pub(super) fn keep_failures(&mut self, processes: &[Process]) {
+        self.vain.retain(|target, _| match target {
+            Target::Id(id) => processes.iter().any(|process| process.id == *id),
+            Target::Key(_) | Target::Release(..) => true,
+        });
     }
 
     /// Waits until an action has ended; for ever while none is under way.
@@ -122,21 +158,26 @@ impl Actions {
             Action::Restart(id) => {
                 let app = app_of(&id)?;
                 self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.restart(&id).await
+                    let restarted = engine.restart(&id).await;
+                    if let Err(EngineError::CannotStart { .. }) = &restarted {
+                        // Something that it was made with is gone, and that a new one is made with again.
+                        engine.remove(&id).await?;
+                    }
+                    Ok(restarted?)
                 });
                 Some(app)
             }
             Action::Stop(id) => {
                 let app = app_of(&id)?;
                 self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.stop(&id, grace).await
+                    Ok(engine.stop(&id, grace).await?)
                 });
                 Some(app)
             }
             Action::Remove(id) => {
                 let app = app_of(&id)?;
                 self.spawn(Target::Id(id.clone()), app.clone(), async move {
-                    engine.remove(&id).await
+                    Ok(engine.remove(&id).await?)
                 });
                 Some(app)
             }
@@ -146,10 +187,11 @@ impl Actions {
                 let name = apps.find(|candidate| candidate.id == app)?.name.clone();
                 self.spawn(Target::Release(app, version), name, async move {
                     let status = ReleaseStatus::Retired;
-                    if let Err(error) = store.set_release_status(app, version, status).await {
-                        tracing::error!(%error, "cannot record a retired release");
+                    match store.set_release_status(app, version, status).await {
+                        // Its app was destroyed meanwhile.
+                        Err(StoreError::NotFound { .. }) => Ok(()),
+                        recorded => Ok(recorded?),
                     }
-                    Ok(())
                 });
                 None
             }
@@ -160,9 +202,10 @@ impl Actions {
         &mut self,
         target: Target,
         app: AppName,
-        work: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+        work: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) {
-        if self.busy.contains_key(&target) {
+        let is_vain = |vain: &Vain| vain.until > Instant::now();
+        if self.busy.contains_key(&target) || self.vain.get(&target).is_some_and(is_vain) {
             return;
         }
         self.busy.insert(target.clone(), app);
@@ -179,9 +222,15 @@ impl Actions {
                         tracing::warn!(?key, %error, "a process could not be started");
                         history.refuse(key.clone(), error.to_string(), Timestamp::now());
                     }
-                    (Target::Id(_) | Target::Release(..), Ok(())) => {}
+                    (Target::Id(_) | Target::Release(..), Ok(())) => {
+                        self.vain.remove(&target);
+                    }
                     (Target::Id(_) | Target::Release(..), Err(error)) => {
-                        tracing::warn!(?target, ?app, %error, "a process could not be changed");
+                        let count = self.vain.get(&target).map_or(1, |vain| vain.count + 1);
+                        let wait = wait_before(count + 1);
+                        tracing::warn!(?target, ?app, %error, ?wait, "a process could not be changed; it is tried again");
+                        let until = Instant::now() + wait;
+                        self.vain.insert(target, Vain { count, until });
                     }
                 }
             }
@@ -192,5 +241,42 @@ impl Actions {
                 self.busy.clear();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A restart that fails at once, such as of a container that Docker has broken, was tried again without a pause, for ever.
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_after_a_while_and_not_at_once() {
+        let mut actions = Actions::default();
+        let mut history = History::default();
+        let target = Target::Id(ProcessId("a".to_owned()));
+        let begin = |actions: &mut Actions, result: Result<(), Failure>| {
+            let app = "shop".parse().unwrap();
+            actions.spawn(target.clone(), app, async move { result });
+            actions.apps().count() == 1
+        };
+        let refused = || -> Result<(), Failure> {
+            let said = "no such file".to_owned();
+            Err(Failure::from(EngineError::CannotStart { said }))
+        };
+        for wait in [1, 2, 4] {
+            assert!(begin(&mut actions, refused()));
+            actions.finish_one(&mut history).await;
+            assert!(!begin(&mut actions, refused()), "again at once");
+            let wait = Duration::from_secs(wait);
+            assert_eq!(actions.until_next_try(), Some(wait));
+            tokio::time::advance(wait).await;
+            assert_eq!(actions.until_next_try(), None);
+        }
+        assert!(begin(&mut actions, Ok(())));
+        actions.finish_one(&mut history).await;
+        assert!(
+            begin(&mut actions, Ok(())),
+            "what went well may be done again"
+        );
     }
 }

@@ -32,6 +32,7 @@ impl History {
         self.ends.retain(|id, _| present.contains(id));
         self.unrouted_since
             .retain(|id, _| present.contains(id) && !routed.contains(id));
+        self.keep_up_with(now);
         for process in processes {
             if !routed.contains(&process.id) {
                 self.unrouted_since.entry(process.id.clone()).or_insert(now);
@@ -60,6 +61,22 @@ impl History {
         }
         let existing: BTreeSet<ProcessKey> = processes.iter().map(ProcessKey::of).collect();
         self.refusals.retain(|key, _| !existing.contains(key));
+    }
+
+    /// Where the clock was put back, by the hours that a machine's own clock is off until it has asked another, nothing waits
+    /// for hours.
+    fn keep_up_with(&mut self, now: Timestamp) {
+        let latest = now.saturating_add(jiff_duration(LONGEST_WAIT));
+        let latest = latest.unwrap_or(now);
+        for (_, crash) in self.ends.values_mut() {
+            crash.restart_at = crash.restart_at.min(latest);
+        }
+        for refusal in self.refusals.values_mut() {
+            refusal.retry_at = refusal.retry_at.min(latest);
+        }
+        for since in self.unrouted_since.values_mut() {
+            *since = (*since).min(now);
+        }
     }
 
     /// Takes note of a start that the engine refused.
@@ -110,12 +127,54 @@ impl History {
 }
 
 /// The wait before the start that follows the `count`th end: none, then 1 s, doubling to a minute.
-fn wait_before(count: u32) -> Duration {
+pub(super) fn wait_before(count: u32) -> Duration {
     match count {
         0 | 1 => Duration::ZERO,
         _ => {
             let doublings = (count - 2).min(6);
             LONGEST_WAIT.min(Duration::from_secs(1 << doublings))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ProcessType, ReleaseVersion};
+
+    /// An app that had crashed just before was down for as long as the clock had been ahead.
+    #[test]
+    fn nothing_waits_for_a_clock_that_was_put_back() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let process = |started: i64, ended: i64| Process {
+            id: ProcessId("a".to_owned()),
+            app: "shop".parse().unwrap(),
+            release: ReleaseVersion(1),
+            process_type: ProcessType::web(),
+            index: 1,
+            state: ProcessState::Exited {
+                code: 1,
+                is_out_of_memory: false,
+                at: Some(at(ended)),
+            },
+            address: None,
+            started_at: Some(at(started)),
+        };
+        let other = ProcessKey {
+            index: 2,
+            ..ProcessKey::of(&process(0, 0))
+        };
+        let mut history = History::default();
+        for second in 1..20 {
+            history.note(&[process(second - 1, second)], &BTreeSet::new(), at(second));
+        }
+        history.refuse(other.clone(), "no".to_owned(), at(20));
+        history.note(&[process(18, 19)], &BTreeSet::new(), at(-7200));
+        let latest = at(-7200 + 60);
+        let id = ProcessId("a".to_owned());
+        assert_eq!(history.crashes()[&id].count, 19);
+        assert_eq!(history.crashes()[&id].restart_at, latest);
+        assert_eq!(history.refusals()[&other].retry_at, latest);
+        assert_eq!(history.unrouted_since()[&id], at(-7200));
     }
 }

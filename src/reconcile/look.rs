@@ -1,10 +1,11 @@
 //! The loop: look at everything, plan, begin what is to be done, look again.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use mini_proxy::{Listeners, ProxyHandle};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -143,7 +144,14 @@ impl Looker {
         let mut used_before = self.parts.used_before.clone();
         let mut desired = self.parts.store.desired_changes();
         loop {
-            let pause = self.look().await;
+            let pause = match AssertUnwindSafe(self.look()).catch_unwind().await {
+                Ok(pause) => pause,
+                Err(_) => {
+                    tracing::error!("a look at the processes panicked; the next one begins anew");
+                    self.begin_anew();
+                    RETRY
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.wake.notified() => {}
@@ -157,6 +165,16 @@ impl Looker {
             self.actions.finish_ended(&mut self.history);
         }
         self.actions.finish_all().await;
+    }
+
+    /// Forgets what was kept from look to look of routes and certificates: a panic may have left it half done. The next look
+    /// computes all of it again.
+    fn begin_anew(&mut self) {
+        self.addresses = Addresses::new(Arc::new(self.parts.rules.clone()));
+        self.routing = Routing::default();
+        self.shown = Shown::default();
+        self.ordered_by = OrderedBy::default();
+        self.remembered = Part::default();
     }
 
     /// Looks once; returns after what time to look again when nothing happens.
@@ -206,6 +224,7 @@ impl Looker {
             observed: &observed,
             desired: &desired,
         };
+        self.actions.keep_failures(&observed.processes);
         for action in plan.actions {
             if let Some(app) = self.actions.begin(action, &seen) {
                 unsettled.insert(app);
@@ -217,13 +236,11 @@ impl Looker {
         unsettled.extend(starting(&desired, &observed, now));
         unsettled.extend(ending(&desired, &observed));
         self.publish(answers, observed, unsettled);
-        match plan.look_again_at {
-            Some(at) => {
-                let wait = at.duration_since(now);
-                Duration::try_from(wait).unwrap_or(Duration::ZERO).min(IDLE)
-            }
-            None => IDLE,
-        }
+        let again = plan.look_again_at.map_or(IDLE, |at| {
+            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+        });
+        let next_try = self.actions.until_next_try().unwrap_or(IDLE);
+        again.min(next_try).min(IDLE)
     }
 
     /// Lets visitors in, with the routes planned.

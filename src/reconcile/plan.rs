@@ -190,7 +190,7 @@ pub fn plan(
         let deadline = release.and_then(|release| release.drain_until);
         match (app, release) {
             (Some(app), Some(release)) if is_wanted(desired, app, release, process) => {
-                let is_asked = is_restart_asked(desired, app.id, process);
+                let is_asked = is_restart_asked(desired, app.id, process, now);
                 match &process.state {
                     ProcessState::Running if is_asked => {
                         let_go(
@@ -302,13 +302,20 @@ fn is_wanted(desired: &Desired, app: &App, release: &Release, process: &Process)
         })
 }
 
-/// Whether a process is older than the last request to start its type anew.
-pub(super) fn is_restart_asked(desired: &Desired, app: AppId, process: &Process) -> bool {
+/// Whether a process is older than the last request to start its type anew. A request from the future is one from before the
+/// clock was put back: whatever is started now would be older than that, and started again without an end.
+pub(super) fn is_restart_asked(
+    desired: &Desired,
+    app: AppId,
+    process: &Process,
+    now: Timestamp,
+) -> bool {
     let asked_at = desired
         .restarts
         .iter()
         .filter(|(id, process_type, _)| *id == app && *process_type == process.process_type)
         .map(|(_, _, at)| *at)
+        .filter(|at| *at <= now)
         .max();
     match (asked_at, process.started_at) {
         (Some(asked_at), Some(started_at)) => started_at < asked_at,

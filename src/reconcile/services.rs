@@ -25,6 +25,8 @@ pub(super) struct Services {
     desired: Arc<Desired>,
     processes: Vec<Process>,
     ready: BTreeSet<ProcessId>,
+    /// When.
+    at: Timestamp,
 }
 
 impl Services {
@@ -69,12 +71,14 @@ impl Services {
             is_there
         });
         self.desired = Arc::clone(desired);
+        self.at = now;
         self.processes.clone_from(&observed.processes);
         self.ready.clone_from(&observed.ready);
         changed
     }
 
-    /// Whether nothing they are made of has changed since. A pause ends without a change.
+    /// Whether nothing they are made of has changed since. A pause ends without a change, and a request to restart from before
+    /// the clock was put back comes to count.
     fn is_made_of(&self, desired: &Desired, observed: &Observed) -> bool {
         let was = &self.desired;
         desired.pauses.is_empty()
@@ -83,6 +87,7 @@ impl Services {
             && was.releases.is_same(&desired.releases)
             && was.scales.is_same(&desired.scales)
             && was.restarts.is_same(&desired.restarts)
+            && desired.restarts.iter().all(|(_, _, at)| *at <= self.at)
             && was.routes.is_same(&desired.routes)
             && was.ports.is_same(&desired.ports)
             && was.proxy.is_same(&desired.proxy)
@@ -126,10 +131,13 @@ fn make(
             Some(own) => Arc::new(policy(own)),
             None => Arc::clone(&plain),
         };
-        let processes = processes.get(&app.name).map_or(&[][..], Vec::as_slice);
+        let processes = processes.get(&app.name).into_iter().flatten().copied();
+        let processes: Vec<&Process> = processes
+            .filter(|process| !is_restart_asked(desired, app.id, process, now))
+            .collect();
         let current = current.get(&app.id).copied();
         let (state, upstreams) = match current {
-            Some(release) => upstreams(desired, observed, app, release, &key, processes),
+            Some(release) => upstreams(desired, observed, app, release, &key, &processes),
             None => (ServiceState::NotDeployed, Vec::new()),
         };
         let service = Service {
@@ -146,7 +154,7 @@ fn make(
     each.collect()
 }
 
-/// The processes of a type that get requests.
+/// The processes of a type that get requests, of those that are not to be started anew.
 fn upstreams(
     desired: &Desired,
     observed: &Observed,
@@ -170,7 +178,6 @@ fn upstreams(
                 && (1..=quantity).contains(&process.index)
                 && process.state == ProcessState::Running
                 && observed.ready.contains(&process.id)
-                && !is_restart_asked(desired, app.id, process)
         })
         .filter_map(|process| {
             let address = SocketAddr::new(process.address?, port.unwrap_or(release.port));

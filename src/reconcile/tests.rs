@@ -343,6 +343,33 @@ fn a_requested_restart_ends_and_starts_what_is_older() {
     check(&world, &seen(vec![newer]), &[]);
 }
 
+/// After a `ps:restart` the clock was put back by an hour: everything was ended and started again for that hour.
+#[test]
+fn a_restart_that_was_requested_before_the_clock_was_put_back_does_not_go_on_for_ever() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["web"])],
+    );
+    *world.restarts = vec![(AppId(1), process_type("web"), at(3600))];
+    let web = process("a", "shop", 3, "web", 1);
+    let mut observed = seen(vec![web.clone()]);
+    observed.ready.insert(web.id.clone());
+    let plan = check(&world, &observed, &[]);
+    let Some(Action::SetRoutes(table)) = plan.actions.first() else {
+        panic!("no routes in {plan:?}");
+    };
+    assert_eq!(chosen(table, "shop.localhost", "/"), "shop a:5000");
+    // Once that moment has come, it is done, at last and once.
+    let world = Arc::new(world);
+    let (mut addresses, mut routing) = (Addresses::new(Arc::new(rules())), Routing::default());
+    routing.note(&addresses.follow(&world));
+    routing.follow(&addresses, &observed, &rules(), at(10));
+    let table = routing.follow(&addresses, &observed, &rules(), at(3601));
+    assert_eq!(chosen(table, "shop.localhost", "/"), "shop");
+    let due = plan::plan(&world, &observed, table, &rules(), at(3601));
+    assert_eq!(words(&due), ["stop a"]);
+}
+
 #[test]
 fn only_ready_processes_get_requests() {
     let mut world = desired(

@@ -1,13 +1,15 @@
 //! The key by which clients know this server again.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
+
+use crate::store::NewFile;
 
 /// Why there is no host key.
 #[derive(Debug, thiserror::Error)]
@@ -67,23 +69,12 @@ pub(super) fn load_or_make(data_dir: &Path) -> Result<PrivateKey, HostKeyError> 
     }
 }
 
-/// Writes beside, syncs, renames: after a crash the key is there whole or not at all.
 fn write_new(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     if !folder.is_dir() {
         fs::create_dir_all(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
-    let beside = folder.join(".ssh_host_ed25519.new");
-    let _ = fs::remove_file(&beside);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    NewFile::put(path, content)
 }
 
 #[cfg(test)]

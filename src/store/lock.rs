@@ -57,17 +57,19 @@ impl DataDirLock {
                 .seek(SeekFrom::Start(0))
                 .and_then(|_| file.read_to_string(&mut text));
             let named: Option<u32> = text.trim().parse().ok();
-            let mut holders = holders(&file);
+            let mut holders = match is_taken {
+                true => holders(&file),
+                false => Vec::new(),
+            };
             if holders.is_empty() {
                 holders.extend(named);
             }
+            let mut standings = holders.iter().map(|pid| Standing::of(*pid));
             let is_left = match is_taken {
                 // It dies, or has just died and a child of it has not begun its own program yet, which closes the file.
-                true => !holders
-                    .iter()
-                    .any(|pid| Standing::of(*pid) == Standing::Lives),
+                true => !standings.any(|standing| standing == Standing::Lives),
                 // Its sockets may still be open.
-                false => named.is_some_and(|pid| Standing::of(pid) == Standing::Ends),
+                false => standings.any(|standing| standing == Standing::Ends),
             };
             if is_left && Instant::now() < end {
                 sleep(LOOK);

@@ -177,6 +177,19 @@ impl Store {
         .await
     }
 
+    /// The images that releases of other apps than this one refer to.
+    ///
+    /// # Errors
+    /// `Damaged` if a row does not read.
+    pub async fn images_of_others(&self, app: AppId) -> Result<Vec<ImageId>, StoreError> {
+        self.read(move |tx| {
+            tx.prepare_cached("SELECT DISTINCT image FROM releases WHERE app_id <> ?1")?
+                .query_and_then([app.0], |found| row::text(found, "image"))?
+                .collect()
+        })
+        .await
+    }
+
     /// The images that a release of any app refers to.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/at_once.rs"]
+mod at_once;
 #[path = "cli_commands/builder.rs"]
 mod builder;
 #[path = "cli_commands/certs.rs"]

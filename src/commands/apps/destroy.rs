@@ -75,7 +75,9 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     platform.reconciler.wake();
     // Not reaching it is no obstacle: what still runs is removed below.
     let _ = tokio::time::timeout(STOP_PATIENCE, platform.reconciler.settled(&app.name)).await;
-    if let Err(error) = platform.engine.remove_app(&app.name).await {
+    // Those of an app that had this name before it was renamed are that one's still.
+    let keep = platform.store.images_of_others(app.id).await?;
+    if let Err(error) = platform.engine.remove_app(&app.name, &keep).await {
         platform.store.set_stopped(app.id, app.is_stopped).await?;
         platform.reconciler.wake();
         return Err(error.into());

@@ -79,7 +79,8 @@ impl Command for Report {
         let records = platform.store.backups().await?;
         let schedule = platform.store.backup_schedule().await?;
         Ok(Reported {
-            schedule: schedule.map(|schedule| Scheduled::of(&schedule, schedule.due(&records))),
+            schedule: schedule
+                .map(|schedule| Scheduled::of(&schedule, schedule.due(&records, Timestamp::now()))),
             standing: standing(platform).await?,
         })
     }

@@ -201,13 +201,13 @@ impl Command for Schedule {
         if let Some(before) = platform.store.backup_schedule().await?
             && before.is_same_as(&schedule)
         {
-            let next_at = before.due(&platform.store.backups().await?);
+            let next_at = before.due(&platform.store.backups().await?, Timestamp::now());
             return Ok(ScheduleSet {
                 scheduled: Scheduled::of(&before, next_at),
                 is_changed: false,
             });
         }
-        let scheduled = Scheduled::of(&schedule, schedule.due(&[]));
+        let scheduled = Scheduled::of(&schedule, schedule.due(&[], Timestamp::now()));
         platform.backups.set_schedule(Some(schedule)).await?;
         Ok(ScheduleSet {
             scheduled,

@@ -85,13 +85,15 @@ impl Command for Scale {
     ) -> Result<Quantities, Problem> {
         let app = authorized.app()?;
         let release = current_release(platform, app).await?;
-        let mut scale = platform.store.scale(app.id).await?;
         if self.scale.is_empty() {
+            let scale = platform.store.scale(app.id).await?;
             return Ok(quantities(Some(app.name.clone()), &scale, release.as_ref()));
         }
+        // Only these types: others may be scaled at the same time.
+        let mut asked = model::Scale::default();
         for wanted in &self.scale {
             refuse_unknown(&app.name, wanted, release.as_ref())?;
-            scale.0.insert(wanted.process_type.clone(), wanted.quantity);
+            asked.0.insert(wanted.process_type.clone(), wanted.quantity);
         }
         let words: Vec<String> = self
             .scale
@@ -105,10 +107,11 @@ impl Command for Scale {
                 words.join(" ")
             ))
             .await;
-        platform.store.set_scale(app.id, &scale).await?;
+        platform.store.set_scale(app.id, &asked).await?;
         if release.is_some() && !self.no_restart {
             progress::settle(platform, &app.name, dialog).await?;
         }
+        let scale = platform.store.scale(app.id).await?;
         Ok(quantities(None, &scale, release.as_ref()))
     }
 }

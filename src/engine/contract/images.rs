@@ -125,8 +125,14 @@ pub async fn removal_is_whole(bench: &Bench<'_>) -> Result<()> {
         engine.apps().await?.contains(&bench.app),
         "not among the apps"
     );
-    engine.remove_app(&bench.app).await?;
-    engine.remove_app(&bench.app).await?;
+    engine
+        .remove_app(&bench.app, std::slice::from_ref(&kept))
+        .await?;
+    ensure!(
+        engine.image(kept.as_str()).await?.is_some(),
+        "an image of another app with this name before"
+    );
+    engine.remove_app(&bench.app, &[]).await?;
     ensure!(
         !engine.apps().await?.contains(&bench.app),
         "something is left"

@@ -12,7 +12,7 @@ use super::Inner;
 use super::errors::About;
 use super::labels::{self, Kind};
 use crate::engine::{EngineError, ProcessId};
-use crate::model::AppName;
+use crate::model::{AppName, ImageId};
 
 impl Inner {
     pub(super) async fn apps(&self) -> Result<BTreeSet<AppName>, EngineError> {
@@ -39,7 +39,11 @@ impl Inner {
         Ok(apps)
     }
 
-    pub(super) async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
+    pub(super) async fn remove_app(
+        &self,
+        app: &AppName,
+        keep: &[ImageId],
+    ) -> Result<(), EngineError> {
         let docker = self.connection.client().await?;
         let of_app = [
             (labels::INSTANCE, self.instance.as_str()),
@@ -51,7 +55,7 @@ impl Inner {
             }
         }
         self.networks.remove(&self.connection, &docker, app).await?;
-        self.prune_images(app, &[]).await?;
+        self.prune_images(app, keep).await?;
         Ok(())
     }
 

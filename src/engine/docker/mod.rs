@@ -256,8 +256,8 @@ impl ContainerEngine for DockerEngine {
         self.inner.apps().await
     }
 
-    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
-        self.inner.remove_app(app).await
+    async fn remove_app(&self, app: &AppName, keep: &[ImageId]) -> Result<(), EngineError> {
+        self.inner.remove_app(app, keep).await
     }
 
     async fn read_storage(&self, name: &StorageName) -> Result<FolderStream, EngineError> {

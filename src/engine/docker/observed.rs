@@ -43,6 +43,7 @@ impl Inner {
                 async move {
                     let id = summary.id.clone().unwrap_or_default();
                     let started_at = starts.get(&id).copied();
+                    let broken = broken(&self.instance, &summary);
                     if let Some(process) = from_summary(&self.instance, summary, started_at) {
                         return Ok(Some(process));
                     }
@@ -58,7 +59,16 @@ impl Inner {
                             Ok(process)
                         }
                         Err(error) if is_not_found(&error) => Ok(None),
-                        Err(error) => Err(self.connection.error(error, About::Container(&id))),
+                        Err(error) => {
+                            let error = self.connection.error(error, About::Container(&id));
+                            match (broken, &error) {
+                                (Some(broken), EngineError::Refused { said }) => {
+                                    tracing::warn!(id, said, "Docker cannot look at a container that has ended; it is removed");
+                                    Ok(Some(broken))
+                                }
+                                _ => Err(error),
+                            }
+                        }
                     }
                 }
             })
@@ -69,6 +79,23 @@ impl Inner {
             .try_collect()
             .await
     }
+}
+
+/// What is left of a process that has ended, for where Docker refuses a closer look at it. After a loss of power 20.10 does so
+/// for good with containers that lost their file system ("RWLayer of container ... is unexpectedly nil"), and one of them must
+/// not keep us from looking at all others. None where it may run.
+fn broken(instance: &str, summary: &ContainerSummary) -> Option<Process> {
+    let has_ended = summary.state == Some(ContainerSummaryStateEnum::EXITED);
+    let labels = ProcessLabels::read(summary.labels.as_ref().filter(|_| has_ended)?)?;
+    let id = summary.id.clone()?;
+    Some(process(
+        instance,
+        labels,
+        id,
+        ProcessState::Dead,
+        None,
+        None,
+    ))
 }
 
 /// A process from a line of a list; none where the list does not tell enough.
@@ -174,6 +201,30 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ProcessType, ReleaseVersion};
+
+    #[test]
+    fn only_what_has_ended_and_is_ours_is_taken_for_broken() {
+        let labels = ProcessLabels {
+            app: "shop".parse().unwrap(),
+            release: ReleaseVersion(7),
+            process_type: ProcessType::web(),
+            index: 2,
+        };
+        let summary = |state, labels: HashMap<String, String>| ContainerSummary {
+            id: Some("a".to_owned()),
+            state: Some(state),
+            labels: Some(labels),
+            ..ContainerSummary::default()
+        };
+        use ContainerSummaryStateEnum::{EXITED, PAUSED, RUNNING};
+        let found = broken("i1", &summary(EXITED, labels.write("i1"))).unwrap();
+        assert_eq!((found.state, found.index), (ProcessState::Dead, 2));
+        for state in [RUNNING, PAUSED] {
+            assert_eq!(broken("i1", &summary(state, labels.write("i1"))), None);
+        }
+        assert_eq!(broken("i1", &summary(EXITED, HashMap::new())), None);
+    }
 
     #[test]
     fn dockers_zero_time_is_never() {

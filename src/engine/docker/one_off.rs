@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::attach::{Output, attach};
 use super::container::{Attached, Container};
-use super::errors::About;
+use super::errors::{About, is_network_missing};
 use super::processes::forced_removal;
 use super::{Inner, labels, random_word};
 use crate::engine::{EngineError, OneOffIo, OneOffSpec, Stream, TerminalSize};
@@ -38,30 +38,40 @@ impl Inner {
         io: OneOffIo,
     ) -> Result<u8, EngineError> {
         let docker = self.connection.client().await?;
-        let network = self
-            .networks
-            .ensure(&self.connection, &docker, &spec.app)
-            .await?;
         let about = About::Start(spec.image.as_str());
-
-        let mounts = self.mounts(&spec.mounts).await?;
-        let mut lease = Lease::create(&docker, &self.instance, spec, &network, mounts);
-        let id = lease
-            .id()
-            .await
-            .map_err(|error| self.connection.error(error, about))?;
-        let (output, stdin) = attach(
-            &self.connection,
-            &id,
-            spec.has_stdin,
-            spec.terminal.is_some(),
-        )
-        .await?;
-        docker
-            .start_container(&id, None::<StartContainerOptions>)
-            .await
-            .map_err(|error| self.connection.error(error, about))?;
-
+        let mut is_again = false;
+        let (lease, id, output, stdin) = loop {
+            let network = self
+                .networks
+                .ensure(&self.connection, &docker, &spec.app)
+                .await?;
+            let mounts = self.mounts(&spec.mounts).await?;
+            let mut lease = Lease::create(&docker, &self.instance, spec, &network, mounts);
+            let id = lease
+                .id()
+                .await
+                .map_err(|error| self.connection.error(error, about))?;
+            let (output, stdin) = attach(
+                &self.connection,
+                &id,
+                spec.has_stdin,
+                spec.terminal.is_some(),
+            )
+            .await?;
+            match docker
+                .start_container(&id, None::<StartContainerOptions>)
+                .await
+            {
+                Ok(()) => break (lease, id, output, stdin),
+                // Somebody pruned networks while no process was in this one. Docker closes what was attached.
+                Err(error) if is_network_missing(&error) && !is_again => {
+                    is_again = true;
+                    self.networks.forget(&spec.app);
+                    lease.end().await;
+                }
+                Err(error) => return Err(self.connection.error(error, about)),
+            }
+        };
         let mut exit = docker.wait_container(&id, None::<WaitContainerOptions>);
         let exit = async { exit_status(exit.next().await) };
         let OneOffIo {

@@ -18,6 +18,10 @@ use super::{Inner, invocation, networks, observed};
 use crate::engine::{EngineError, GroupSpec, Process, ProcessId, ProcessState};
 use crate::model::AppName;
 
+/// How long a removal that somebody else has begun may take. Docker has been seen to hang in one; whoever waits would not
+/// end either, and the server with it.
+const REMOVED_WITHIN: Duration = Duration::from_secs(60);
+
 impl Inner {
     pub(super) async fn prepare(&self, app: &AppName) -> Result<(), EngineError> {
         let docker = self.connection.client().await?;
@@ -215,8 +219,11 @@ impl Inner {
                 let options = WaitContainerOptionsBuilder::default()
                     .condition("removed")
                     .build();
-                let _ = docker.wait_container(&id.0, Some(options)).next().await;
-                Ok(())
+                let mut removal = docker.wait_container(&id.0, Some(options));
+                match tokio::time::timeout(REMOVED_WITHIN, removal.next()).await {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(self.connection.error(error, About::Container(&id.0))),
+                }
             }
             Err(error) => Err(self.connection.error(error, About::Container(&id.0))),
         }

@@ -20,6 +20,33 @@ impl MemoryEngine {
         self.tell();
     }
 
+    /// Has the next look at the processes panic.
+    pub fn panic_once(&self) {
+        self.world().panics = true;
+    }
+
+    /// From now on nothing is started: who asks for it waits until [`MemoryEngine::go_on_starting`].
+    pub fn hold_starts(&self) {
+        self.world().holds_starts = true;
+    }
+
+    /// Starts what waits for it.
+    pub fn go_on_starting(&self) {
+        self.world().holds_starts = false;
+        self.tell();
+    }
+
+    /// From now on a process can be neither stopped nor removed nor started again.
+    pub fn hold_fast(&self, id: &ProcessId) {
+        self.world().stuck.insert(id.clone());
+    }
+
+    /// It can be again.
+    pub fn let_loose(&self, id: &ProcessId) {
+        self.world().stuck.remove(id);
+        self.tell();
+    }
+
     /// Ends a process as if by itself, with this exit status; nothing happens to one that does not run.
     pub fn crash(&self, id: &ProcessId, code: i64) {
         if let Ok(held) = self.world().held(id) {

@@ -103,7 +103,11 @@ impl ContainerEngine for MemoryEngine {
     }
 
     async fn observe(&self) -> Result<Vec<Process>, EngineError> {
-        let world = self.reach()?;
+        let mut world = self.reach()?;
+        if std::mem::take(&mut world.panics) {
+            drop(world);
+            std::panic::resume_unwind(Box::new("asked for by a test"));
+        }
         let held = world.processes.values();
         Ok(held.map(|held| held.process.clone()).collect())
     }
@@ -121,11 +125,15 @@ impl ContainerEngine for MemoryEngine {
     }
 
     async fn start(&self, group: &GroupSpec, index: u16) -> Result<Process, EngineError> {
+        let mut changes = self.changed.subscribe();
+        // Fails only without a sender, and this engine has it.
+        let _ = changes.wait_for(|_| !self.world().holds_starts).await;
         self.change(|world| world.start(group, index))?
     }
 
     async fn restart(&self, id: &ProcessId) -> Result<(), EngineError> {
         self.change(|world| {
+            world.require_loose(id)?;
             if world.held(id)?.process.state != ProcessState::Running {
                 world.begin(id)?;
             }
@@ -135,15 +143,21 @@ impl ContainerEngine for MemoryEngine {
 
     async fn stop(&self, id: &ProcessId, _grace: Duration) -> Result<(), EngineError> {
         self.change(|world| {
+            world.require_loose(id)?;
             if let Ok(held) = world.held(id) {
                 // 128 + SIGTERM: a process that ends at once when asked.
                 held.end(143, false);
             }
-        })
+            Ok(())
+        })?
     }
 
     async fn remove(&self, id: &ProcessId) -> Result<(), EngineError> {
-        self.change(|world| drop(world.processes.remove(id)))
+        self.change(|world| {
+            world.require_loose(id)?;
+            world.processes.remove(id);
+            Ok(())
+        })?
     }
 
     async fn logs(&self, id: &ProcessId, query: LogQuery) -> Result<LogStream, EngineError> {
@@ -410,13 +424,13 @@ impl ContainerEngine for MemoryEngine {
         Ok(of_processes.chain(of_images).cloned().collect())
     }
 
-    async fn remove_app(&self, app: &AppName) -> Result<(), EngineError> {
+    async fn remove_app(&self, app: &AppName, keep: &[ImageId]) -> Result<(), EngineError> {
         self.change(|world| {
             world.processes.retain(|_, held| held.process.app != *app);
             let images = std::mem::take(&mut world.images);
-            let (removed, left): (Vec<Image>, Vec<Image>) = images
-                .into_iter()
-                .partition(|image| image.app.as_ref() == Some(app));
+            let (removed, left): (Vec<Image>, Vec<Image>) = images.into_iter().partition(|image| {
+                image.app.as_ref() == Some(app) && !keep.contains(&image.facts.id)
+            });
             world.images = left;
             world.release_sources(&removed);
         })

@@ -1,6 +1,6 @@
 //! What the in-memory engine holds: processes, images, and the rules by which they change.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::script::{self, Act};
@@ -46,6 +46,12 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) is_down: bool,
+    /// Whether the next look at the processes panics.
+    pub(super) panics: bool,
+    /// Whether nothing is started for now.
+    pub(super) holds_starts: bool,
+    /// Processes that cannot be changed.
+    pub(super) stuck: HashSet<ProcessId>,
     pub(super) processes: BTreeMap<ProcessId, Held>,
     pub(super) images: Vec<Image>,
     /// What was published since, the newest last.
@@ -130,6 +136,16 @@ impl World {
             }
         }
         Ok(held.process.clone())
+    }
+
+    /// Refuses to change a process that is stuck.
+    pub(super) fn require_loose(&self, id: &ProcessId) -> Result<(), EngineError> {
+        match self.stuck.contains(id) {
+            true => Err(EngineError::Refused {
+                said: format!("the container {} is stuck", id.short()),
+            }),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn held(&mut self, id: &ProcessId) -> Result<&mut Held, EngineError> {

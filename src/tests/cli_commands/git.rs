@@ -7,7 +7,7 @@ use mini::model::{AppName, Permission};
 use super::House;
 use mini::commands::AnyCommand;
 
-fn name(app: &str) -> AppName {
+pub(crate) fn name(app: &str) -> AppName {
     app.parse().unwrap()
 }
 
@@ -137,7 +137,7 @@ async fn an_image_is_loaded_from_an_archive() {
 
     // Gone from Docker, it can be had from nowhere but where it came from.
     said(&mut house, "ps:stop web", b"", 0).await;
-    house.engine.remove_app(&name("web")).await.unwrap();
+    house.engine.remove_app(&name("web"), &[]).await.unwrap();
     let text = said(&mut house, "ps:rebuild web", b"", 1).await;
     for part in [
         "its image is gone from Docker",

@@ -87,6 +87,11 @@ async fn a_network_that_was_pruned_is_made_again() -> Result<()> {
         prune().await?;
         let process = bench.engine.start(&group, 1).await?;
         ensure!(process.address.is_some());
+        bench.engine.remove(&process.id).await?;
+        prune().await?;
+        let spec = bench.one_off(&group.image, "echo here");
+        let (said, code) = bench.run(&spec, &[]).await?;
+        ensure!(code == 0 && said.stdout == "here\n", "{code} {said:?}");
         Ok(())
     })
     .await

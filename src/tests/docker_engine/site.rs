@@ -104,7 +104,7 @@ pub(crate) async fn on_docker(
         .chain([bench.app.to_string()])
         .collect();
     for app in apps {
-        site.engine.remove_app(&app.parse()?).await?;
+        site.engine.remove_app(&app.parse()?, &[]).await?;
     }
     outcome?;
     ensure!(site.containers().await?.is_empty(), "containers are left");

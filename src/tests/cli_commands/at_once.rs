@@ -1,0 +1,157 @@
+//! What happens to a deploy when something else is done to its app at the same time, or has been done before.
+
+use mini::engine::ContainerEngine;
+use mini::engine::contract::within;
+use mini::model::ReleaseVersion;
+use tokio::sync::mpsc;
+
+use super::House;
+use super::git::{house_with, name, said};
+
+/// Waits until a line that goes on has said this.
+async fn until(text: &str, line: &mut mpsc::Receiver<(mini::engine::Stream, bytes::Bytes)>) {
+    let mut all = String::new();
+    while !all.contains(text) {
+        let piece = within(&format!("{text:?} after {all:?}"), line.recv()).await;
+        let (_, piece) = piece.unwrap().expect("it ended before");
+        all.push_str(&String::from_utf8_lossy(&piece));
+    }
+}
+
+/// A deploy waited for the routes of an app that has none, with its turn in hand, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_no_visitor_reaches_is_deployed_all_the_same() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    house.types("domains:disable blog").await;
+    let text = said(&mut house, "ps:restart blog", b"", 0).await;
+    assert!(
+        text.contains("=====> Application deployed: v2, without an address to visit"),
+        "{text}"
+    );
+}
+
+/// A deploy waited for a process that nobody wanted any more, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_goes_on_without_what_was_scaled_down_meanwhile() {
+    let mut house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    house.types("ps:scale blog web=2 worker=1").await;
+    house.engine.hold_starts();
+    let mut restart = house.begins("ps:restart blog");
+    until("Starting worker", &mut restart).await;
+    let mut scale = house.begins("ps:scale blog web=1 worker=0");
+    until("worker.1 is no longer wanted", &mut restart).await;
+    house.engine.go_on_starting();
+    until("Application deployed", &mut restart).await;
+    while within("the end of ps:scale", scale.recv())
+        .await
+        .unwrap()
+        .is_some()
+    {}
+    house.platform.deploys.idle().await;
+    house.retires("blog").await;
+    let processes = house.engine.observe().await.unwrap();
+    let left: Vec<String> = processes
+        .iter()
+        .map(|process| {
+            format!(
+                "{}.{} {}",
+                process.process_type, process.index, process.release
+            )
+        })
+        .collect();
+    assert_eq!(left, ["web.1 v2"]);
+}
+
+/// What was stopped while a config var was set ran again at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_stopped_while_its_config_changes_stays_stopped() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    house.engine.hold_starts();
+    let mut set = house.begins("config:set blog A=b");
+    until("Starting web", &mut set).await;
+    let mut stop = house.begins("ps:stop blog");
+    until("web.1 is no longer wanted", &mut set).await;
+    house.engine.go_on_starting();
+    until("Application deployed: v2, no web process runs", &mut set).await;
+    while within("the end of ps:stop", stop.recv())
+        .await
+        .unwrap()
+        .is_some()
+    {}
+    house.platform.deploys.idle().await;
+    let text = said(&mut house, "apps:report blog --app-stopped", b"", 0).await;
+    assert!(text.contains("true"), "{text}");
+}
+
+/// What was left of a renamed app became the first release of the next app with its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_of_an_app_with_the_same_name_before_are_not_taken_for_those_of_the_new_one() {
+    let mut house = House::new();
+    house.deploy("shop", &[("web", "sleep")]).await;
+    let old = house.process("shop", "web", 1).await;
+    // It takes its time, as one does with requests in flight.
+    house.engine.hold_fast(&old.id);
+    house
+        .engine
+        .set_address(&name("old"), [127, 0, 0, 1].into());
+    said(&mut house, "apps:rename shop old", b"", 0).await;
+    said(&mut house, "apps:create shop", b"", 0).await;
+    house.engine.publish("nginx:alpine", &[house.port]);
+    let mut deploy = house.begins("git:from-image shop nginx:alpine");
+    until("Waiting for an app that had this name before", &mut deploy).await;
+    house.engine.let_loose(&old.id);
+    until("Application deployed", &mut deploy).await;
+    let new = house.process("shop", "web", 1).await;
+    assert_eq!(new.release, ReleaseVersion(1));
+    assert_ne!(new.id, old.id);
+}
+
+/// An app was left without the images of its releases when another was destroyed that had got its earlier name.
+#[tokio::test(flavor = "multi_thread")]
+async fn images_of_an_app_that_was_renamed_outlive_the_next_app_with_its_name() {
+    let mut house = house_with("shop").await;
+    for _ in 0..2 {
+        house.engine.publish("nginx:alpine", &[house.port]);
+        said(&mut house, "git:from-image shop nginx:alpine", b"", 0).await;
+    }
+    house
+        .engine
+        .set_address(&name("old"), [127, 0, 0, 1].into());
+    said(&mut house, "apps:rename shop old", b"", 0).await;
+    said(&mut house, "apps:create shop", b"", 0).await;
+    said(&mut house, "git:from-image shop nginx:alpine", b"", 0).await;
+    said(&mut house, "--force apps:destroy shop", b"", 0).await;
+    let app = house
+        .platform
+        .store
+        .app(&name("old"))
+        .await
+        .unwrap()
+        .unwrap();
+    let releases = house.platform.store.releases(app.id).await.unwrap();
+    assert_eq!(releases.len(), 3);
+    for release in releases {
+        let image = house.engine.image(release.image.as_str()).await.unwrap();
+        assert!(image.is_some(), "the image of {}", release.version);
+    }
+}
+
+/// Nothing was started, stopped or routed any more, and every deploy was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reconciler_survives_a_panic() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    house.engine.panic_once();
+    house.types("apps:create shop").await;
+    said(&mut house, "ps:restart blog", b"", 0).await;
+    let web = house.process("blog", "web", 1).await;
+    let view = house.platform.reconciler.wait_for(|_| true).await.unwrap();
+    assert!(view.routed.contains(&web.id));
+    let answer = house.visit("shop.localhost", "/", "me").await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+}
