@@ -269,13 +269,14 @@ async fn an_image_that_copies_all_files_has_all_but_the_dockerfile() -> Result<(
 
 #[tokio::test]
 async fn files_of_equal_size_are_told_apart() -> Result<()> {
-    on_docker("equal-size", async |_site, bench| {
+    on_docker("equal-size", async |site, bench| {
+        let lines = format!("COPY a /a\nRUN echo {} is $(cat /a)", site.instance);
         for content in ["one", "two"] {
-            let spec = bench.build_spec(content, "COPY a /a\nRUN echo is $(cat /a)")?;
+            let spec = bench.build_spec(content, &lines)?;
             let context = MemoryContext(vec![("a".to_owned(), content.as_bytes().to_vec())]);
             let (said, end) = bench.build_of(&spec, context).await?;
             end?;
-            let line = BuildEvent::Line(format!("is {content}"));
+            let line = BuildEvent::Line(format!("{} is {content}", site.instance));
             ensure!(said.contains(&line), "{said:?}");
         }
         Ok(())
