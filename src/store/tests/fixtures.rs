@@ -12,8 +12,8 @@ use rusqlite::types::ValueRef;
 use super::*;
 use crate::model::{
     AppRedirect, AuthorityAccount, BackupRecord, BackupSchedule, BackupStatus, BuilderSetting,
-    CertificateOrigin, FailedOrder, GitCredential, Maintenance, NewCertificate, PageName,
-    RenewalAdvice, Route, StorageMount,
+    CertificateOrigin, DeployFailure, FailedOrder, GitCredential, Maintenance, NewCertificate,
+    PageName, RenewalAdvice, Route, StorageMount,
 };
 use crate::store::migrate;
 
@@ -60,7 +60,10 @@ async fn fill(folder: &Path, schema: usize) -> Store {
     }
     let begun = deploy(shop, 1);
     store.add_deploy(&begun).await.unwrap();
-    let failure = Some("it did not start".to_owned());
+    let failure = Some(DeployFailure {
+        why: "it did not start".to_owned(),
+        reason: None,
+    });
     store
         .finish_deploy(&begun.id, DeployStatus::Failed, failure, at(7))
         .await
