@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, WorkTree, git};
-use super::server::{self, Host};
+use super::host::{self, Host};
 use crate::model::{AppName, Kind, Problem};
 
 /// The folder where it is kept, where it is no remote of git.
@@ -81,7 +81,7 @@ impl<'f> Memory<'f> {
         self.folder.work_tree?;
         // Fails where there is none.
         let said = git(&self.folder.path, ["remote", "get-url", "--push", REMOTE]).ok()?;
-        server::of_remote(String::from_utf8_lossy(&said).trim())
+        host::of_remote(String::from_utf8_lossy(&said).trim())
     }
 
     fn file(&self) -> PathBuf {

@@ -7,6 +7,7 @@
 mod archive;
 mod files;
 mod folder;
+mod host;
 mod memory;
 mod server;
 
@@ -18,8 +19,9 @@ use tokio::sync::mpsc;
 
 use self::archive::Packed;
 use self::folder::Folder;
+use self::host::Host;
 use self::memory::{Kept, Memory};
-use self::server::{Host, Server};
+use self::server::Server;
 use crate::boot::client::{block_on, next};
 use crate::boot::say;
 use crate::engine::Stream;
