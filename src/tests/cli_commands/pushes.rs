@@ -46,7 +46,7 @@ async fn a_tag_that_was_stored_does_not_stand_for_the_branch() {
     let tag = update("refs/tags/v1");
     assert!(
         deploys
-            .commit(&push, &[tag.clone()])
+            .commit(&push, std::slice::from_ref(&tag))
             .await
             .unwrap()
             .is_none()
