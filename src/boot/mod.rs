@@ -3,6 +3,7 @@
 
 mod backups;
 mod client;
+mod code_pages;
 mod control;
 mod front;
 mod listeners;

@@ -13,7 +13,7 @@ use super::signals::{Signals, Wish};
 use super::successor::{self, Outcome};
 use super::takeover::{Given, Taken, give, leave, take};
 use super::wiring::Stores;
-use super::{log, ready, say, systemd};
+use super::{code_pages, log, ready, say, systemd};
 use crate::commands::ssh_keys;
 use crate::engine::Stream;
 use crate::git::Repositories;
@@ -197,6 +197,7 @@ async fn start(
     ready::announce(&front.facts);
     systemd::ready();
     tokio::spawn(systemd::keep_watchdog());
+    tokio::spawn(code_pages::keep_few());
     Ok(Some((front, control)))
 }
 

@@ -1,7 +1,7 @@
 //! The head of an answer (RFC 9112 sections 4 and 5), read by `httparse` and judged here.
 
 use super::Malformed;
-use super::answer_lines::{Lines, Takes, lines};
+use super::answer_lines::{Lines, Takes, is, lines};
 use super::body_length::{BodyLength, Said};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -60,7 +60,7 @@ pub(super) fn parse(
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED);
     let lines = match takes.filter(|_| has_body) {
-        Some(takes) => lines(head.headers, takes, &mut said, &mut asks)?,
+        Some(takes) => lines(bytes, head.headers, takes, &mut said, &mut asks)?,
         None => None,
     };
     if lines.is_none() {
@@ -121,11 +121,22 @@ pub(crate) struct Asks {
 impl Asks {
     /// What one of the fields says.
     pub(crate) fn connection(&mut self, value: &[u8]) {
+        if self.usual(value) {
+            return;
+        }
         for option in value.split(|byte| *byte == b',') {
             let option = option.trim_ascii();
             self.to_close |= option.eq_ignore_ascii_case(b"close");
             self.to_keep |= option.eq_ignore_ascii_case(b"keep-alive");
         }
+    }
+
+    /// The same of one of the two values that nearly all are; answers whether it is.
+    pub(super) fn usual(&mut self, value: &[u8]) -> bool {
+        let (close, keep) = (is(value, b"close"), is(value, b"keep-alive"));
+        self.to_close |= close;
+        self.to_keep |= keep;
+        close || keep
     }
 
     /// RFC 9112 section 9.3.

@@ -5,6 +5,8 @@ use super::Malformed;
 use super::answer_head::Asks;
 use super::body_length::Said;
 use crate::packing::is_compressible;
+use std::mem::take;
+use std::ops::Range;
 
 /// What lines are good for: where that is wanted, there is a map instead.
 #[derive(Clone, Copy, Debug)]
@@ -38,47 +40,48 @@ enum Kind {
 
 impl Kind {
     fn of(name: &[u8]) -> Kind {
-        let known: &[(&[u8], Kind)] = match name.len() {
-            2 => &[(b"te", Kind::Odd)],
-            4 => &[(b"date", Kind::Date)],
-            7 => &[(b"upgrade", Kind::Odd), (b"trailer", Kind::Odd)],
-            10 => &[
-                (b"connection", Kind::Connection),
-                (b"keep-alive", Kind::KeepAlive),
-            ],
-            12 => &[(b"content-type", Kind::ContentType)],
-            14 => &[
-                (b"content-length", Kind::ContentLength),
-                (b"http2-settings", Kind::Odd),
-            ],
-            16 => &[(b"proxy-connection", Kind::Odd)],
-            17 => &[(b"transfer-encoding", Kind::Odd)],
-            18 => &[(b"proxy-authenticate", Kind::Odd)],
-            19 => &[(b"proxy-authorization", Kind::Odd)],
-            _ => &[],
-        };
-        let mut known = known.iter();
-        known
-            .find(|(known, _)| name.eq_ignore_ascii_case(known))
-            .map_or(Kind::Other, |(_, kind)| *kind)
+        // By its length first: most names are as long as none of these.
+        match name.len() {
+            2 if is(name, b"te") => Kind::Odd,
+            4 if is(name, b"date") => Kind::Date,
+            7 if is(name, b"upgrade") || is(name, b"trailer") => Kind::Odd,
+            10 if is(name, b"connection") => Kind::Connection,
+            10 if is(name, b"keep-alive") => Kind::KeepAlive,
+            12 if is(name, b"content-type") => Kind::ContentType,
+            14 if is(name, b"content-length") => Kind::ContentLength,
+            14 if is(name, b"http2-settings") => Kind::Odd,
+            16 if is(name, b"proxy-connection") => Kind::Odd,
+            17 if is(name, b"transfer-encoding") => Kind::Odd,
+            18 if is(name, b"proxy-authenticate") => Kind::Odd,
+            19 if is(name, b"proxy-authorization") => Kind::Odd,
+            _ => Kind::Other,
+        }
     }
 }
 
-/// The lines, if lines will do; what they say of the body and of the connection is noted.
+/// Whether these are the same letters, large or small. The length is known when this is compiled, which makes of it a few
+/// instructions in place of a dozen for each letter.
+pub(super) fn is<const N: usize>(word: &[u8], known: &[u8; N]) -> bool {
+    <[u8; N]>::try_from(word).is_ok_and(|mut word| {
+        word.make_ascii_lowercase();
+        word == *known
+    })
+}
+
+/// The lines of the head that these bytes begin with, if lines will do; what they say of the body and of the connection is noted.
+///
+/// Names stay as the app wrote them: there are clients that look at the letters.
 pub(super) fn lines(
+    bytes: &[u8],
     fields: &[httparse::Header<'_>],
     takes: Takes,
     said: &mut Said,
     asks: &mut Asks,
 ) -> Result<Option<Lines>, Malformed> {
     let (mut has_date, mut has_length) = (false, false);
-    let bytes = fields
-        .iter()
-        .map(|field| field.name.len() + field.value.len() + 4);
-    let mut text = Vec::with_capacity(bytes.sum());
+    let mut copied = Copied::new(bytes, fields);
     for field in fields {
-        let name = field.name.as_bytes();
-        match Kind::of(name) {
+        match Kind::of(field.name.as_bytes()) {
             Kind::Other => {}
             Kind::Date => has_date = true,
             Kind::ContentLength => {
@@ -95,34 +98,84 @@ pub(super) fn lines(
                 }
             }
             Kind::Connection => {
-                let is_usual = [&b"keep-alive"[..], b"close"]
-                    .iter()
-                    .any(|usual| field.value.eq_ignore_ascii_case(usual));
-                if !is_usual {
+                if !asks.usual(field.value) {
                     // It may name other fields.
                     return Ok(None);
                 }
-                asks.connection(field.value);
                 continue;
             }
             Kind::KeepAlive => continue,
             Kind::Odd => return Ok(None),
         }
-        // As HTTP/2 has them, and as the names of a map are.
-        let begin = text.len();
-        text.extend_from_slice(name);
-        if let Some(name) = text.get_mut(begin..) {
-            name.make_ascii_lowercase();
-        }
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(field.value);
-        text.extend_from_slice(b"\r\n");
+        copied.add(field);
     }
     Ok(Some(Lines {
-        text,
+        text: copied.text(),
         has_date,
         has_length,
     }))
+}
+
+/// Lines that are copied, those that follow each other all at once.
+struct Copied<'a> {
+    bytes: &'a [u8],
+    /// Of the bytes, what is to be copied next.
+    run: Range<usize>,
+    text: Vec<u8>,
+}
+
+impl<'a> Copied<'a> {
+    fn new(bytes: &'a [u8], fields: &[httparse::Header<'_>]) -> Copied<'a> {
+        let lengths = fields
+            .iter()
+            .map(|field| field.name.len() + field.value.len() + 4);
+        Copied {
+            bytes,
+            run: 0..0,
+            text: Vec::with_capacity(lengths.sum()),
+        }
+    }
+
+    fn add(&mut self, field: &httparse::Header<'_>) {
+        let start = self.place(field.name.as_bytes());
+        let name_end = start.saturating_add(field.name.len());
+        let value = self.place(field.value);
+        let value_end = value.saturating_add(field.value.len());
+        let end = value_end.saturating_add(2);
+        // As it is to be written: blanks around the value are none of it (RFC 9112 section 5).
+        let is_usual = value == name_end.saturating_add(2)
+            && self.bytes.get(name_end..value) == Some(b": ")
+            && self.bytes.get(value_end..end) == Some(b"\r\n");
+        if is_usual && self.run.end == start {
+            self.run.end = end;
+            return;
+        }
+        self.copy_run();
+        if is_usual {
+            self.run = start..end;
+            return;
+        }
+        self.text.extend_from_slice(field.name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(field.value);
+        self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// Where in the bytes these are. What is no part of them, as an empty value may be, is somewhere outside.
+    fn place(&self, part: &[u8]) -> usize {
+        (part.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize)
+    }
+
+    fn copy_run(&mut self) {
+        let run = take(&mut self.run);
+        self.text
+            .extend_from_slice(self.bytes.get(run).unwrap_or_default());
+    }
+
+    fn text(mut self) -> Vec<u8> {
+        self.copy_run();
+        self.text
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +203,7 @@ mod tests {
     fn lines_pass_as_they_are_but_for_those_of_the_connection() {
         let head = "HTTP/1.1 200 OK\r\nServer:  x \r\nCONNECTION: Keep-Alive\r\nKeep-Alive: timeout=5\r\n\
                     Set-Cookie: a\r\nContent-Type: text/html\r\nSet-Cookie: b\r\nContent-Length: 5\r\n\r\n";
-        let expected = "server: x\r\nset-cookie: a\r\ncontent-type: text/html\r\nset-cookie: b\r\ncontent-length: 5\r\n";
+        let expected = "Server: x\r\nSet-Cookie: a\r\nContent-Type: text/html\r\nSet-Cookie: b\r\nContent-Length: 5\r\n";
         assert_eq!(read(head, false).as_deref(), Some(expected));
     }
 
@@ -186,7 +239,7 @@ mod tests {
         let image = "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n";
         assert_eq!(
             read(image, true).as_deref(),
-            Some("content-type: image/png\r\n")
+            Some("Content-Type: image/png\r\n")
         );
     }
 
