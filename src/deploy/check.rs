@@ -254,11 +254,7 @@ async fn pass(
             tokio::time::sleep(*duration).await;
             Ok(())
         }
-        CheckKind::Listening => {
-            let whole =
-                check.timeout * check.attempts + check.wait * check.attempts.saturating_sub(1);
-            listening(deployer, run, release, key, process, whole).await
-        }
+        CheckKind::Listening => listening(deployer, run, release, key, process, whole(check)).await,
         CheckKind::Http {
             path,
             content,
@@ -312,6 +308,13 @@ async fn pass(
             ))
         }
     }
+}
+
+/// How long all attempts of a check take, with the waits between them. Repositories say what they like.
+fn whole(check: &Check) -> Duration {
+    let waits = check.wait.saturating_mul(check.attempts.saturating_sub(1));
+    let attempts = check.timeout.saturating_mul(check.attempts);
+    attempts.saturating_add(waits)
 }
 
 /// Waits until the process accepts connections on its port; says where it listens instead when it does not.
@@ -403,6 +406,18 @@ async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `"timeout": 18446744073709551615` in an app.json made the deploy panic.
+    #[test]
+    fn a_check_may_take_as_long_as_it_says() {
+        let mut check = Check::listening(Duration::from_secs(7));
+        (check.attempts, check.timeout) = (3, Duration::from_secs(7));
+        check.wait = Duration::from_secs(2);
+        assert_eq!(whole(&check), Duration::from_secs(25));
+        check.timeout = Duration::from_secs(u64::MAX);
+        check.wait = Duration::from_secs(u64::MAX);
+        assert_eq!(whole(&check), Duration::MAX);
+    }
 
     #[test]
     fn the_reason_names_where_the_app_listens_instead() {

@@ -389,10 +389,15 @@ impl Deployer {
             push::require_unmoved(&deployer, &driven).await?;
             pipeline::drive(&deployer, &driven, entry).await
         });
-        let result = result.await.unwrap_or_else(|panic| {
-            tracing::error!(deploy = %run.id, %panic, "a deploy panicked");
-            Err(run::lost())
-        });
+        let result = match result.await {
+            Ok(result) => result,
+            Err(panic) => {
+                tracing::error!(deploy = %run.id, %panic, "a deploy panicked");
+                // Its candidate would run beside what serves until the next deploy.
+                release::abandon(&self, &run.app).await;
+                Err(run::lost())
+            }
+        };
         let status = run::status_of(&result, false);
         let is_live = result.is_ok();
         self.end(&run, result, status).await;
