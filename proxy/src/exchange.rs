@@ -23,7 +23,7 @@ use crate::interim::Interims;
 use crate::pool::{InUse, Sender};
 use crate::protocol::Way;
 use crate::routes::{Avoided, LocalRoute, LocalService, Served};
-use crate::table::{ServiceState, Upstream};
+use crate::service::{ServiceState, Upstream};
 use crate::upstream::{Connection, Lines, Takes};
 use crate::websocket::Socket;
 use bytes::Bytes;

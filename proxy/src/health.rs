@@ -5,7 +5,7 @@
 //! the request that tries it afterwards fails as well, up to 30 s. Answers over connections that were there
 //! before say nothing: a process about to end goes on answering over those.
 
-use crate::table::Upstream;
+use crate::service::Upstream;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -210,7 +210,7 @@ impl Healths {
 #[cfg(test)]
 mod tests {
     use super::{Condition, Health, Healths, LONGEST_MS, MOST_CLOSED, length_ms};
-    use crate::table::Upstream;
+    use crate::service::Upstream;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
     use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use crate::body::ResponseBody;
 use crate::challenge;
 use crate::client::{Client, Visitor};
 use crate::host::routing_name;
-use crate::table::Service;
+use crate::service::Service;
 use http::header::{CACHE_CONTROL, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use std::time::Duration;

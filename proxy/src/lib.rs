@@ -39,6 +39,7 @@ mod client;
 mod connection;
 mod counters;
 mod deadline;
+mod destination;
 mod drain;
 mod exchange;
 mod fault;
@@ -82,6 +83,7 @@ mod relayed;
 mod rewound;
 mod routes;
 mod self_signed;
+mod service;
 mod settings;
 mod sharded;
 mod shared_connection;
@@ -117,7 +119,6 @@ pub use protocol::Protocol;
 pub use proxy::{Proxy, StartError};
 pub use redirect::{Destination, DestinationError, Redirect, RedirectStatus};
 pub use self_signed::SelfSigned;
+pub use service::{Service, ServiceState, Upstream};
 pub use settings::ProxySettings;
-pub use table::{
-    Chosen, HostRoutes, PathRoute, RouteTable, Service, ServiceState, Target, Unrouted, Upstream,
-};
+pub use table::{Chosen, HostRoutes, PathRoute, RouteTable, Target, Unrouted};

@@ -100,7 +100,8 @@ impl RouteTable {
 mod tests {
     use super::*;
     use crate::path::PathPrefix;
-    use crate::table::{PathRoute, Service};
+    use crate::service::Service;
+    use crate::table::PathRoute;
     use std::sync::Arc;
 
     fn service(name: &str) -> Target {

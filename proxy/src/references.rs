@@ -1,7 +1,8 @@
 //! How often a table names each upstream and each app, kept as it changes, so that what left is known at once.
 
+use crate::service::Upstream;
 use crate::sharded::Sharded;
-use crate::table::{Target, Upstream};
+use crate::table::Target;
 use std::net::SocketAddr;
 use std::sync::Arc;
 

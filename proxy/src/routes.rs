@@ -11,10 +11,9 @@ use crate::path::PathPrefix;
 use crate::pool::{IdleClock, LocalUpstream};
 use crate::port_routes::Elsewhere;
 use crate::redirect::Redirect;
+use crate::service::{Service, Upstream};
 use crate::settings::ProxySettings;
-use crate::table::{
-    HostRoutes, Level, PathRoute, Place, Service, Target, Unrouted, Upstream, find,
-};
+use crate::table::{HostRoutes, Level, PathRoute, Place, Target, Unrouted, find};
 use arc_swap::{ArcSwap, Cache};
 use met::Met;
 use std::cell::{RefCell, RefMut};

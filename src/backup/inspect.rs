@@ -134,6 +134,7 @@ async fn count(store: &Store) -> Result<(Vec<usize>, usize, usize), BackupError>
     // As the copy was read: by their ids.
     apps.sort_by_key(|app| app.id);
     let mut config_vars = Vec::new();
+    store.global_config().await?;
     for app in apps {
         config_vars.push(store.config(app.id).await?.len());
     }

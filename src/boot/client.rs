@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::local::Remote;
 use super::settings::{DATA_DIR, home_data_dir};
-use super::{backups, say, terminal, unserved};
+use super::{backups, local, say, terminal, unserved};
 use crate::backup::BackupError;
 use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
@@ -20,8 +21,12 @@ pub(super) const BROKEN_PIPE: u8 = 141;
 /// Pieces of output that may wait for our own standard output.
 pub(super) const WAITING_OUTPUT: usize = 16;
 
-/// Runs the command that `words` spell, on the server of `data_dir`.
-pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, Problem> {
+/// Runs the command that `words` spell, on the server of `data_dir`, or on that of `host` over ssh.
+pub(super) fn run(
+    words: Vec<String>,
+    data_dir: Option<PathBuf>,
+    host: Option<&str>,
+) -> Result<u8, Problem> {
     let output = terminal::output_size();
     let screen = Options {
         colour: output.is_some() && std::env::var_os("NO_COLOR").is_none(),
@@ -30,7 +35,7 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
             .filter(|columns| *columns > 0),
         ..Options::default()
     };
-    let (command, options) = match parse(words, screen) {
+    let (command, options) = match parse(words.clone(), screen) {
         Parsed::Command(command, options) => (command, options),
         Parsed::Text {
             stream,
@@ -43,6 +48,10 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
     };
     match command {
         AnyCommand::Help(help) => {
+            if let Some(text) = help.topic.as_deref().and_then(local::help) {
+                say(Stream::Stdout, &text);
+                return Ok(0);
+            }
             let page = help.page(options.columns)?;
             if help.topic.is_none() && !help.all {
                 show(&page, options);
@@ -53,6 +62,9 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         }
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
+            if let Some(remote) = Remote::of(host, data_dir.as_deref(), &command)? {
+                return Err(remote.run(&words, &command));
+            }
             let target = match &command {
                 AnyCommand::BackupCreate(create) if !create.is_for_bucket() => {
                     match create.file() {
@@ -67,6 +79,11 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
             block_on(on_server(&data_dir, command, options, target))
         }
     }
+}
+
+/// Whether it is of use on the server's machine without a server that runs.
+pub(super) fn works_alone(command: &AnyCommand) -> bool {
+    command.name().starts_with("ssh-keys:") || matches!(command, AnyCommand::Doctor(_))
 }
 
 /// The data directory that was named, or the usual one.
@@ -142,9 +159,7 @@ async fn on_server(
     mut target: Option<NewFile>,
 ) -> Result<u8, Problem> {
     // Asked before standard input is read, which can be read only once.
-    let works_alone =
-        command.name().starts_with("ssh-keys:") || matches!(command, AnyCommand::Doctor(_));
-    if works_alone
+    if works_alone(&command)
         && let Err(error) = http::connect(data_dir).await
         && matches!(NotAnswering::from(error), NotAnswering::NotRunning)
     {
@@ -252,7 +267,8 @@ pub(super) fn not_answering(data_dir: &Path, error: &NotAnswering) -> Problem {
             "mini is not running on this data directory",
             format!("nothing answers at {dir}/run/api.sock"),
             format!(
-                "Start it with `systemctl start mini` or `mini server --data-dir {dir}`, or name the right one with --data-dir"
+                "Start it with `systemctl start mini` or `mini server --data-dir {dir}`, name the right one with --data-dir, \
+                 or a server elsewhere: mini --host ssh://mini@SERVER:2222 ..."
             ),
         ),
         NotAnswering::NotAllowed => Problem::new(

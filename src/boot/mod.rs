@@ -51,7 +51,10 @@ On this machine:
     buildpacks:dockerfile DIR  Print the Dockerfile it would be built with
 
 Commands go to the server of --data-dir DIR, else of MINI_DATA_DIR, else of /var/lib/mini,
-or without root of ~/.local/share/mini, where `mini server --dev` keeps its own.
+or without root of ~/.local/share/mini, where `mini server --dev` keeps its own. With --host HOST
+or MINI_HOST they go over ssh to a server elsewhere, as ssh takes its name (`mini --host
+ssh://mini@SERVER:2222 apps:list`), and without either, where no server is on this machine, to that
+of the remote `mini` of the work tree.
 ";
 
 /// The `mini` program.
@@ -82,7 +85,27 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 "mini reads words in UTF-8 only",
             )
         })?;
-    let (mut words, data_dir) = take_data_dir(words)?;
+    let (words, data_dir) = take_flag(words, "--data-dir", "a folder")?;
+    let (mut words, host) = take_flag(words, "--host", "a host, such as ssh://mini@SERVER:2222")?;
+    if host.is_some() && data_dir.is_some() {
+        return Err(Problem::new(
+            Kind::Usage,
+            "`--host` and `--data-dir` name two servers",
+            "",
+            "Give one of them",
+        ));
+    }
+    if let Some(name) = words.first()
+        && host.is_some()
+        && is_of_this_machine(name)
+    {
+        return Err(Problem::new(
+            Kind::Usage,
+            format!("`{name}` is for this machine, so `--host` has no place"),
+            "",
+            "Leave it out, or type the command on that machine",
+        ));
+    }
     match words.first().map(String::as_str) {
         Some("server") => {
             if let Some(dir) = data_dir {
@@ -100,27 +123,32 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 .try_get_matches_from(&words)
                 .and_then(|matches| LocalLine::from_arg_matches(&matches));
             match line {
-                Ok(line) if line.local.is_folder() => {
+                Ok(line) if line.local.is_folder() && host.is_none() => {
                     let answer = local(line.local, is_dockerfile)?;
                     Ok(client::show(&answer, Options::default()))
                 }
                 // No folder: an app of the server.
-                Ok(line) => client::run(words, data_dir.map(PathBuf::from)).map_err(|problem| {
-                    let dir = line.local.dir.display();
-                    let why = format!(
-                        "there is no folder {dir} here, and as an app: {}",
-                        problem.why
-                    );
-                    Problem { why, ..problem }
-                }),
+                Ok(line) => client::run(words, data_dir.map(PathBuf::from), host.as_deref())
+                    .map_err(|problem| {
+                        let dir = line.local.dir.display();
+                        let why = format!(
+                            "there is no folder {dir} here, and as an app: {}",
+                            problem.why
+                        );
+                        Problem { why, ..problem }
+                    }),
                 Err(error) => Ok(clap_said(&error)),
             }
         }
         Some("backup:verify" | "backup:restore") => {
             backups::run(&words, data_dir.map(PathBuf::from))
         }
-        Some(_) if backups::is_list_from(&words) => backups::run(&words, None),
-        Some(name) if local::is_known(name) => local::run(words, data_dir.map(PathBuf::from)),
+        Some(_) if host.is_none() && backups::is_list_from(&words) => backups::run(&words, None),
+        Some(name) if local::is_known(name) => {
+            // Only `deploy` comes here with one.
+            words.extend(host.map(|host| format!("--host={host}")));
+            local::run(words, data_dir.map(PathBuf::from))
+        }
         Some("shell") => shell::run(
             words.get(1..).unwrap_or_default(),
             data_dir.map(PathBuf::from),
@@ -131,7 +159,7 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
             "",
             "",
         )),
-        _ => client::run(words, data_dir.map(PathBuf::from)),
+        _ => client::run(words, data_dir.map(PathBuf::from), host.as_deref()),
     }
 }
 
@@ -153,24 +181,39 @@ fn clap_said(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
-/// Takes `--data-dir DIR` out of the words. What stands behind the command of `run` belongs to that command.
-fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Problem> {
+/// Whether a command works on this machine only.
+fn is_of_this_machine(name: &str) -> bool {
+    match name {
+        "deploy" => false,
+        "server" | "shell" | "hook" | "backup:verify" | "backup:restore" => true,
+        name => local::is_known(name),
+    }
+}
+
+/// Takes `FLAG VALUE` out of the words. What stands behind the command of `run` belongs to that command.
+fn take_flag(
+    words: Vec<String>,
+    flag: &str,
+    needed: &str,
+) -> Result<(Vec<String>, Option<String>), Problem> {
     let mut rest = Vec::new();
-    let mut data_dir = None;
+    let mut value = None;
     let mut words = words.into_iter();
     // `run`, the app, the command.
     let mut plain_words = 0;
     let mut is_run = false;
     while let Some(word) = words.next() {
-        if word == "--data-dir" {
-            data_dir =
-                Some(words.next().ok_or_else(|| {
-                    Problem::new(Kind::Usage, "`--data-dir` needs a folder", "", "")
-                })?);
+        if word == flag {
+            value = Some(words.next().ok_or_else(|| {
+                Problem::new(Kind::Usage, format!("`{flag}` needs {needed}"), "", "")
+            })?);
             continue;
         }
-        if let Some(dir) = word.strip_prefix("--data-dir=") {
-            data_dir = Some(dir.to_owned());
+        if let Some(given) = word
+            .strip_prefix(flag)
+            .and_then(|rest| rest.strip_prefix('='))
+        {
+            value = Some(given.to_owned());
             continue;
         }
         if !word.starts_with('-') {
@@ -184,7 +227,7 @@ fn take_data_dir(words: Vec<String>) -> Result<(Vec<String>, Option<String>), Pr
             break;
         }
     }
-    Ok((rest, data_dir))
+    Ok((rest, value))
 }
 
 /// Prints; where nobody reads, nothing is lost.
@@ -200,7 +243,7 @@ mod tests {
     fn the_data_directory_is_taken_from_where_it_stands() {
         let check = |line: &str, rest: &str, dir: Option<&str>| {
             let words = line.split(' ').map(str::to_owned).collect();
-            let (words, data_dir) = take_data_dir(words).unwrap();
+            let (words, data_dir) = take_flag(words, "--data-dir", "a folder").unwrap();
             assert_eq!(
                 (words.join(" ").as_str(), data_dir.as_deref()),
                 (rest, dir),
@@ -216,6 +259,7 @@ mod tests {
             "apps:list -- --data-dir d",
             None,
         );
-        assert!(take_data_dir(vec!["--data-dir".to_owned()]).is_err());
+        assert!(take_flag(vec!["--data-dir".to_owned()], "--data-dir", "a folder").is_err());
+        assert!(is_of_this_machine("upgrade") && !is_of_this_machine("deploy"));
     }
 }

@@ -77,7 +77,9 @@ impl Help {
                 .is_some_and(|(group, _)| group == topic)
         };
         if AnyCommand::NAMES.iter().any(|command| in_group(command)) {
-            return Ok(overview(&format!("{topic}[:COMMAND]"), in_group));
+            // `releases` is a command of its own beside `releases:info`.
+            let is_listed = |command: &str| command == topic || in_group(command);
+            return Ok(overview(&format!("{topic}[:COMMAND]"), is_listed));
         }
         let mut all = description(columns);
         match all.find_subcommand_mut(name) {

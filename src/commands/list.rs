@@ -121,8 +121,11 @@ commands! {
     "apps:destroy" => AppsDestroy(apps::Destroy),
     "apps:exists" => AppsExists(apps::Exists),
     "apps:list" => AppsList(apps::List),
+    "apps:lock" => AppsLock(apps::Lock),
+    "apps:locked" => AppsLocked(apps::Locked),
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
+    "apps:unlock" or "git:unlock" => AppsUnlock(apps::Unlock),
     "backup:create" => BackupCreate(backup::Create),
     "backup:list" => BackupList(backup::List),
     "backup:report" or "backup" => BackupReport(backup::Report),
@@ -148,8 +151,10 @@ commands! {
     "certs:report" or "certs" => CertsReport(certs::Report),
     "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),
+    "config:clear" => ConfigClear(config::Clear),
     "config:export" => ConfigExport(config::Export),
     "config:get" => ConfigGet(config::Get),
+    "config:import" => ConfigImport(config::Import),
     "config:keys" => ConfigKeys(config::Keys),
     "config:set" => ConfigSet(config::Set),
     "config:show" or "config" => ConfigShow(config::Show),
@@ -211,7 +216,8 @@ commands! {
     "redirects:report" or "redirects" => RedirectsReport(redirects::Report),
     "redirects:set" => RedirectsSet(redirects::Set),
     "redirects:unset" => RedirectsUnset(redirects::Unset),
-    "releases" => Releases(releases::Releases),
+    "releases" or "releases:list" => Releases(releases::Releases),
+    "releases:info" => ReleasesInfo(releases::Info),
     "repo:purge-cache" => RepoPurgeCache(repo::PurgeCache),
     "rollback" => Rollback(rollback::Rollback),
     "routes:add" => RoutesAdd(routes::Add),
@@ -247,6 +253,7 @@ impl AnyCommand {
                     | AnyCommand::AppsDestroy(_)
                     | AnyCommand::BackupCreate(_)
                     | AnyCommand::BackupSchedule(_)
+                    | AnyCommand::ConfigImport(_)
                     | AnyCommand::GitAuth(_)
                     | AnyCommand::GitFromArchive(_)
                     | AnyCommand::GitLoadImage(_)

@@ -212,7 +212,8 @@ impl Output for Reports {
     }
 }
 
-fn print(page: &mut Page, topic: &str, report: &Report) {
+/// Prints one report.
+pub(super) fn print(page: &mut Page, topic: &str, report: &Report) {
     page.section(format!("{} {topic} information", report.app));
     let titles: Vec<(String, &String)> = report
         .facts

@@ -1,15 +1,19 @@
 //! From words to a command: the one split, the flags every command takes, and the one parse.
 
 mod arrange;
+mod elsewhere;
+mod refusal;
 
 use std::iter;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{ColorChoice, CommandFactory, Parser};
 
 use self::arrange::{Arranged, Refusal, arrange};
+use self::elsewhere::{instead, instead_of_group};
+pub use self::refusal::refused;
+use super::door::problem_json;
 use super::list::AnyCommand;
-use super::options::Options;
+use super::options::{Format, Options};
 use super::suggest::nearest;
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
@@ -69,10 +73,13 @@ pub enum Parsed {
 }
 
 impl Parsed {
-    fn refusal(problem: &Problem) -> Self {
+    fn refusal(problem: &Problem, format: Format) -> Self {
         Parsed::Text {
             stream: Stream::Stderr,
-            text: problem.to_terminal(),
+            text: match format {
+                Format::Text => problem.to_terminal(),
+                Format::Json => format!("{}\n", problem_json(problem)),
+            },
             exit_code: problem.exit_code(),
         }
     }
@@ -81,11 +88,16 @@ impl Parsed {
 /// Reads the words of a command, without the program's name. `screen` says how wide the reader's terminal is and
 /// whether it shows colours. Never ends the process.
 pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
-    let all = description(screen.columns);
+    let mut all = description(screen.columns);
+    // Of words that cannot be put in order nobody knows whose flag it is.
+    let format = match asks_for_json(&words) {
+        true => Format::Json,
+        false => screen.format,
+    };
     let Arranged { words, options } = match arrange(words, &all, screen) {
         Ok(arranged) => arranged,
-        Err(Refusal::Problem(problem)) => return Parsed::refusal(&problem),
-        Err(Refusal::Unknown(word)) => return unknown(&word),
+        Err(Refusal::Problem(problem)) => return Parsed::refusal(&problem, format),
+        Err(Refusal::Unknown(word)) => return unknown(&word, format),
     };
     let mut parser = Line::command().color(if options.colour {
         ColorChoice::Always
@@ -93,60 +105,70 @@ pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
         ColorChoice::Never
     });
     parser = parser.term_width(width(options.columns));
+    let name = words.first().cloned().unwrap_or_default();
     let parsed = parser
         .try_get_matches_from(iter::once("mini".to_owned()).chain(words))
         .and_then(|matches| <Line as clap::FromArgMatches>::from_arg_matches(&matches));
-    match parsed {
-        Ok(line) => Parsed::Command(line.command, options),
-        Err(error) => {
-            let error = without_values(error);
-            let rendered = error.render();
-            Parsed::Text {
-                stream: if error.use_stderr() {
-                    Stream::Stderr
-                } else {
-                    Stream::Stdout
-                },
-                text: if options.colour {
-                    rendered.ansi().to_string()
-                } else {
-                    rendered.to_string()
-                },
-                exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
-            }
-        }
-    }
-}
-
-/// What is refused is repeated to the caller, but not what stands behind a `=`: that may be a password.
-fn without_values(mut error: clap::Error) -> clap::Error {
-    let refused = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(text)) => text.split_once('=').map(|(key, _)| key.to_owned()),
-        _ => None,
+    let error = match parsed {
+        Ok(line) => return Parsed::Command(line.command, options),
+        Err(error) => error,
     };
-    if let Some(key) = refused {
-        let shown = ContextValue::String(format!("{key}=********"));
-        error.insert(ContextKind::InvalidValue, shown);
+    let command = all.find_subcommand_mut(&name);
+    if let Some(problem) = command.and_then(|command| refused(&error, command)) {
+        return Parsed::refusal(&problem, options.format);
     }
-    error
+    let rendered = error.render();
+    Parsed::Text {
+        stream: if error.use_stderr() {
+            Stream::Stderr
+        } else {
+            Stream::Stdout
+        },
+        text: if options.colour {
+            rendered.ansi().to_string()
+        } else {
+            rendered.to_string()
+        },
+        exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
+    }
 }
 
-/// The answer to a command nobody knows: Dokku's two lines with the nearest name between them.
-fn unknown(word: &str) -> Parsed {
+fn asks_for_json(words: &[String]) -> bool {
+    let mut before = None;
+    words.iter().any(|word| {
+        let is_value = before.replace(word.as_str()) == Some("--format") && word == "json";
+        is_value || word == "--json" || word == "--format=json"
+    })
+}
+
+/// The answer to a command nobody knows: Dokku's two lines with the nearest name between them, or what mini has in place
+/// of one of Dokku's.
+fn unknown(word: &str, format: Format) -> Parsed {
     let known = AnyCommand::NAMES
         .iter()
         .copied()
         .chain(AnyCommand::ALIASES.iter().map(|(alias, _)| *alias));
-    let shown: String = word.escape_debug().take(100).collect();
-    let mut text = format!(" !     `{shown}` is not a mini command.\n");
-    if let Some(name) = nearest(word, known) {
-        text.push_str(&format!(" !     Did you mean `{name}`?\n"));
+    let near = nearest(word, known);
+    let of_group = || instead_of_group(word).filter(|_| near.is_none());
+    if let Some(problem) = instead(word).or_else(of_group) {
+        return Parsed::refusal(&problem, format);
     }
-    text.push_str(" !     See `mini help` for a list of available commands.\n");
-    Parsed::Text {
-        stream: Stream::Stderr,
-        text,
-        exit_code: 1,
+    let shown: String = word.escape_debug().take(100).collect();
+    let mut lines = vec![format!("`{shown}` is not a mini command.")];
+    if let Some(name) = near {
+        lines.push(format!("Did you mean `{name}`?"));
+    }
+    lines.push("See `mini help` for a list of available commands.".to_owned());
+    let problem = Problem::new(Kind::NotFound, lines.join("\n"), "", "");
+    match format {
+        Format::Text => Parsed::refusal(&problem, format),
+        Format::Json => {
+            let what = lines.remove(0);
+            Parsed::refusal(
+                &Problem::new(Kind::NotFound, what, "", lines.join(" ")),
+                format,
+            )
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::http_check::{Expectation, get};
 use super::pipeline::{Healthy, Released};
 use super::run::Run;
 use crate::engine::{LogQuery, Process, ProcessState};
-use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release};
+use crate::model::{Check, CheckKind, Exposure, Kind, Problem, Release, size_in_words};
 use crate::reconcile::{ProcessKey, View, wanted_quantities};
 
 /// How many lines of a failed process's log are shown.
@@ -222,7 +222,13 @@ async fn ended(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Problem {
         ProcessState::Exited {
             is_out_of_memory: true,
             ..
-        } => "the kernel ended it: it needed more memory than its limit".to_owned(),
+        } => match deployer.settings.limits.memory_bytes {
+            Some(limit) => format!(
+                "the kernel ended it: it needed more memory than its limit, {}",
+                size_in_words(limit)
+            ),
+            None => "the kernel ended it: the machine has no more memory".to_owned(),
+        },
         ProcessState::Exited { code, .. } => format!("it ended by itself with status {code}"),
         ProcessState::Created | ProcessState::Running | ProcessState::Dead => {
             "its container is being removed".to_owned()
@@ -348,7 +354,10 @@ async fn listening(
         ),
         why,
         format!(
-            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port})"
+            "make it listen on 0.0.0.0 and the port in the environment variable PORT (now {port}); \
+             one that takes longer to start says so in app.json: \
+             {{\"healthchecks\": {{\"{}\": [{{\"listening\": true, \"timeout\": 120}}]}}}}",
+            key.process_type
         ),
     ))
 }
@@ -396,8 +405,13 @@ async fn show_log(deployer: &Deployer, run: &Run, process: &Process) {
         run.app.name
     ))
     .await;
+    let mut is_silent = true;
     while let Some(Ok(line)) = lines.next().await {
+        is_silent = false;
         run.line(line.text).await;
+    }
+    if is_silent {
+        run.line("(it wrote nothing)").await;
     }
     run.section(format!("End of {} container output ({name})", run.app.name))
         .await;

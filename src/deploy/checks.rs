@@ -14,6 +14,14 @@ const FILE_LIMIT: usize = 1 << 20;
 const ATTEMPTS: u32 = 3;
 const SECONDS: u64 = 5;
 
+/// Parts of `app.json` that are not acted on, and what is to be done instead (RFC 6901 pointers).
+const UNREAD: &[(&str, &str)] = &[
+    ("/formation", "`formation` (say it with `ps:scale`)"),
+    ("/cron", "`cron`"),
+    ("/scripts/postdeploy", "`scripts.postdeploy`"),
+    ("/scripts/dokku/postdeploy", "`scripts.dokku.postdeploy`"),
+];
+
 /// Checks by process type, and what of the declaration is not acted on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Declared {
@@ -56,19 +64,50 @@ struct HealthCheck {
 
 /// Reads what `tree` declares. `app.json` wins over `CHECKS`.
 pub(super) fn declared_checks(tree: &dyn Tree) -> Result<Declared, Problem> {
+    let mut unread = None;
     if let Some(text) = read(tree, "app.json")? {
-        let declared = from_app_json(&text)?;
+        let mut declared = from_app_json(&text)?;
+        unread = unread_in(&text);
         if !declared.checks.is_empty() || !declared.warnings.is_empty() {
+            declared.warnings.extend(unread);
             return Ok(declared);
         }
     }
-    match read(tree, "CHECKS")? {
-        Some(text) => from_checks_file(&text),
-        None => Ok(Declared::default()),
+    let mut declared = match read(tree, "CHECKS")? {
+        Some(text) => from_checks_file(&text)?,
+        None => Declared::default(),
+    };
+    declared.warnings.extend(unread);
+    Ok(declared)
+}
+
+/// What Dokku or Heroku would act on in `app.json` and mini does not: silence would be taken for consent.
+fn unread_in(text: &str) -> Option<String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let all: serde_json::Value = serde_json::from_str(text).ok()?;
+    let unread: Vec<&str> = UNREAD
+        .iter()
+        .filter(|(pointer, _)| all.pointer(pointer).is_some_and(|part| !is_empty(part)))
+        .map(|(_, what)| *what)
+        .collect();
+    match unread.is_empty() {
+        true => None,
+        false => Some(format!("app.json: not acted on yet: {}", unread.join("; "))),
     }
 }
 
-fn read(tree: &dyn Tree, path: &str) -> Result<Option<String>, Problem> {
+fn is_empty(part: &serde_json::Value) -> bool {
+    match part {
+        serde_json::Value::Null => true,
+        serde_json::Value::Array(parts) => parts.is_empty(),
+        serde_json::Value::Object(parts) => parts.is_empty(),
+        serde_json::Value::String(text) => text.trim().is_empty(),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
+    }
+}
+
+/// The text of a file at the root of `tree`, if it is there.
+pub(super) fn read(tree: &dyn Tree, path: &str) -> Result<Option<String>, Problem> {
     let invalid = |why: String| {
         Problem::new(
             Kind::AppFailed,
@@ -87,15 +126,8 @@ fn read(tree: &dyn Tree, path: &str) -> Result<Option<String>, Problem> {
 }
 
 fn from_app_json(text: &str) -> Result<Declared, Problem> {
-    let parsed: AppJson =
-        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-            Problem::new(
-                Kind::AppFailed,
-                "app.json is not what it should be",
-                error.to_string(),
-                "correct that line, commit, and push again",
-            )
-        })?;
+    let parsed: AppJson = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| wrong_app_json(&error))?;
     let mut declared = Declared::default();
     for (name, checks) in parsed.healthchecks {
         let process_type: ProcessType = name.parse()?;
@@ -128,6 +160,16 @@ fn from_app_json(text: &str) -> Result<Declared, Problem> {
         }
     }
     Ok(declared)
+}
+
+/// `app.json` is no JSON, or has something else where a check or a variable ought to be.
+pub(super) fn wrong_app_json(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        Kind::AppFailed,
+        "app.json is not what it should be",
+        error.to_string(),
+        "correct that line, commit, and push again",
+    )
 }
 
 fn to_check(check: HealthCheck) -> Result<Check, Problem> {
@@ -281,6 +323,26 @@ mod tests {
         let found = declared("app.json", text).unwrap();
         assert!(found.checks.is_empty());
         assert_eq!(found.warnings.len(), 2);
+    }
+
+    #[test]
+    fn parts_of_app_json_that_change_nothing_are_named() {
+        let text = r#"{"name":"x","formation":{"web":{"quantity":2}},"cron":[],"scripts":{"postdeploy":"rake seed","test":"x"}}"#;
+        let tree = MapTree::new().with("app.json", text).with("CHECKS", "/up");
+        let found = declared_checks(&tree).unwrap();
+        assert_eq!(found.checks.len(), 1);
+        assert_eq!(
+            found.warnings.last().map(String::as_str),
+            Some(
+                "app.json: not acted on yet: `formation` (say it with `ps:scale`); `scripts.postdeploy`"
+            )
+        );
+        assert!(
+            declared("app.json", r#"{"cron":[]}"#)
+                .unwrap()
+                .warnings
+                .is_empty()
+        );
     }
 
     #[test]

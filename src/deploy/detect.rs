@@ -8,7 +8,7 @@ use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 use super::checks::declared_checks;
 use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
-use super::{BuildLimits, Deployer, Deploys, given};
+use super::{BuildLimits, Deployer, Deploys, app_env, given};
 use crate::git::CommitTree;
 use crate::model::{
     App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
@@ -52,7 +52,7 @@ fn detected(tree: &CommitTree, options: Options) -> Result<Detection, DetectErro
 async fn decided(deployer: &Deployer, app: &App) -> Result<(Builder, ConfigVars), Problem> {
     let (builder, config) = tokio::join!(
         deployer.store.builder(app.id),
-        deployer.store.config(app.id),
+        deployer.store.merged_config(app.id),
     );
     Ok((builder?, config?))
 }
@@ -144,15 +144,23 @@ pub(super) async fn detect(
         let directory = detection
             .as_ref()
             .map_or(".", |detection| detection.directory.as_str());
-        let checks = declared_checks(&Subdirectory::new(&searched, directory));
-        (detection, checks)
+        let directory = Subdirectory::new(&searched, directory);
+        let (checks, wanted) = (declared_checks(&directory), app_env::wanted(&directory));
+        (detection, checks, wanted)
     });
-    let (detection, checks) = found.await.map_err(|_| super::run::lost())?;
+    let (detection, checks, wanted) = found.await.map_err(|_| super::run::lost())?;
     let detection = detection.map_err(|error| {
+        let (what, why) = (error.what(), error.why());
+        // Some say all of it in the first line.
+        let why = if what.contains(&why) {
+            String::new()
+        } else {
+            why
+        };
         Problem::new(
             Kind::AppFailed,
-            format!("{app} was not deployed: {}", error.what()),
-            error.why(),
+            format!("{app} was not deployed: {what}"),
+            why,
             error.next(),
         )
     })?;
@@ -167,6 +175,7 @@ pub(super) async fn detect(
         processes.insert(process_type, command.clone());
     }
     require_web(deployer, run, &processes, commit.short()).await?;
+    app_env::apply(deployer, run, wanted?).await?;
     let runnable = Runnable {
         processes,
         release_command: detection.release_command.clone(),

@@ -116,8 +116,12 @@ impl Deploys {
     }
 
     /// Where a commit for an app belongs; its repository is made where it is missing.
+    ///
+    /// # Errors
+    /// The app is locked: what would be read for the commit need not be.
     pub async fn branch_tip(&self, app: &AppName) -> Result<BranchTip, Problem> {
         let app = self.deployer.app(app).await?;
+        self.deployer.refuse_locked(&app).await?;
         let branch = match app.deploy_branch {
             Some(branch) => branch,
             None => "main".parse()?,

@@ -1,6 +1,7 @@
 //! Owns the pipeline from a received push to retired old processes, and who waits for whom.
 //! Must not know which door a request came through, nor start or stop an app process: it writes rows and waits.
 
+mod app_env;
 mod build;
 mod check;
 mod checks;
@@ -286,6 +287,14 @@ impl Deployer {
         app.ok_or_else(|| Problem::no_such_app(name))
     }
 
+    /// That nobody has locked the app (`apps:lock`): what is there may be configured, restarted and rolled back all the same.
+    async fn refuse_locked(&self, app: &App) -> Result<(), Problem> {
+        match self.store.app_lock(app.id).await? {
+            None => Ok(()),
+            Some(lock) => Err(problem::locked(&app.name, &lock)),
+        }
+    }
+
     fn new_run(
         &self,
         app: App,
@@ -324,6 +333,9 @@ impl Deployer {
         entry: Entry,
         is_patient: bool,
     ) -> Result<(), Problem> {
+        if matches!(entry, Entry::Received(_) | Entry::Rebuild) {
+            self.refuse_locked(&run.app).await?;
+        }
         let place = self.queue.enter(run, is_patient)?;
         // A task of its own: whoever asked may leave in the middle, and would leave a record of a deploy that never ends.
         let begun = tokio::spawn(self.clone().record(run.clone(), place, entry));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::git::GitError;
-use crate::model::{AppName, Kind, Problem};
+use crate::model::{AppLock, AppName, Kind, Problem};
 
 /// A limit as it is read: `15 min`, and `90 s` where it is no whole number of minutes.
 pub(super) fn in_words(limit: Duration) -> String {
@@ -14,6 +14,19 @@ pub(super) fn in_words(limit: Duration) -> String {
     } else {
         format!("{} s", limit.as_secs_f32())
     }
+}
+
+/// An app that somebody has locked takes no new source.
+pub(super) fn locked(app: &AppName, lock: &AppLock) -> Problem {
+    Problem::new(
+        Kind::Busy,
+        format!("{app} currently has a deploy lock in place"),
+        format!(
+            "{} locked it at {:.0}, so that nothing new is deployed",
+            lock.actor, lock.locked_at
+        ),
+        format!("when that is over, run `apps:unlock {app}`, and try again"),
+    )
 }
 
 /// A failure of git or of the tree that was pushed.

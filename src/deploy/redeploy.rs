@@ -130,6 +130,20 @@ pub(super) async fn earlier(
         let description = format!("Rollback to {}", release.version);
         return Ok(built(release, description));
     }
+    if let (None, Some(newest)) = (version, releases.first()) {
+        return Err(Problem::new(
+            Kind::NotFound,
+            format!(
+                "{} was not rolled back: there is no earlier image to go back to",
+                app.name
+            ),
+            "every release that is kept has the image that runs",
+            format!(
+                "`rollback {} {}` makes a release of that one all the same",
+                app.name, newest.version
+            ),
+        ));
+    }
     let wanted = version.map_or("earlier image".to_owned(), |wanted| wanted.to_string());
     let kept: Vec<String> = releases
         .iter()

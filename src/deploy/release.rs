@@ -32,7 +32,7 @@ pub(super) async fn release(
     let what = format!("{app} was not deployed: its image is missing");
     let (facts, config, mappings) = tokio::join!(
         deployer.engine.image(built.image.as_str()),
-        deployer.store.config(run.app.id),
+        deployer.store.merged_config(run.app.id),
         deployer.store.ports(run.app.id),
     );
     let facts = facts

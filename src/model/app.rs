@@ -28,6 +28,15 @@ pub struct App {
     pub current: Option<ReleaseVersion>,
 }
 
+/// An app takes no new source until somebody unlocks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppLock {
+    /// Since when.
+    pub locked_at: Timestamp,
+    /// Who locked it.
+    pub actor: String,
+}
+
 /// A host name given to an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {

@@ -24,7 +24,7 @@ mod storage;
 mod value_kind;
 
 pub use address::{Address, AppRedirect, Exposure, Route};
-pub use app::{App, AppId, Domain, Scale};
+pub use app::{App, AppId, AppLock, Domain, Scale};
 pub use app_proxy::{AppProxy, HttpAuth, Maintenance, PageName};
 pub use backup::{BackupRecord, BackupSchedule, BackupStanding, BackupStatus};
 pub use backup_place::{BackupPlace, BucketPlace};

@@ -1,8 +1,8 @@
-//! Config vars: each value sealed for its app and key.
+//! Config vars, of one app and of all apps: each value sealed for its owner and key.
 
 use std::sync::Arc;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::seal::{Place, Seal};
 use super::{Store, StoreError, row};
@@ -16,25 +16,43 @@ fn place(app: AppId, key: &ConfigKey) -> Place<'_> {
     }
 }
 
+fn global_place(key: &ConfigKey) -> Place<'_> {
+    Place {
+        table: "global_config_vars",
+        app: 0,
+        key: key.as_str(),
+    }
+}
+
 impl Store {
-    /// The config vars of an app, decrypted.
+    /// The config vars an app has of its own, decrypted.
     ///
     /// # Errors
     /// `Damaged` if a value does not open.
     pub async fn config(&self, app: AppId) -> Result<ConfigVars, StoreError> {
         let seal = Arc::clone(&self.inner.seal);
+        self.read(move |tx| of_app(tx, &seal, app)).await
+    }
+
+    /// The config vars that every app has, decrypted.
+    ///
+    /// # Errors
+    /// `Damaged` if a value does not open.
+    pub async fn global_config(&self) -> Result<ConfigVars, StoreError> {
+        let seal = Arc::clone(&self.inner.seal);
+        self.read(move |tx| of_all(tx, &seal)).await
+    }
+
+    /// What a release of an app is given: what every app has, under what the app has of its own.
+    ///
+    /// # Errors
+    /// `Damaged` if a value does not open.
+    pub async fn merged_config(&self, app: AppId) -> Result<ConfigVars, StoreError> {
+        let seal = Arc::clone(&self.inner.seal);
         self.read(move |tx| {
-            tx.prepare_cached("SELECT key, value FROM config_vars WHERE app_id = ?1")?
-                .query_and_then([app.0], |found| {
-                    let key: ConfigKey = row::text(found, "key")?;
-                    let sealed = found
-                        .get_ref("value")?
-                        .as_blob()
-                        .map_err(rusqlite::Error::from)?;
-                    let value = open(&seal, app, &key, sealed)?;
-                    Ok((key, value))
-                })?
-                .collect()
+            let mut merged = of_all(tx, &seal)?;
+            merged.extend(of_app(tx, &seal, app)?);
+            Ok(merged)
         })
         .await
     }
@@ -64,6 +82,46 @@ impl Store {
         })
         .await
     }
+
+    /// The same of the config vars that every app has.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn set_global_config(
+        &self,
+        set: ConfigVars,
+        unset: Vec<ConfigKey>,
+    ) -> Result<(), StoreError> {
+        let seal = Arc::clone(&self.inner.seal);
+        self.write(move |tx| {
+            for key in &unset {
+                tx.prepare_cached("DELETE FROM global_config_vars WHERE key = ?1")?
+                    .execute([key.as_str()])?;
+            }
+            for (key, value) in &set {
+                let sealed = seal.close(global_place(key), value.reveal().as_bytes())?;
+                tx.prepare_cached(
+                    "INSERT INTO global_config_vars (key, value) VALUES (?1, ?2) \
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                )?
+                .execute(params![key.as_str(), sealed])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn of_app(tx: &Transaction<'_>, seal: &Seal, app: AppId) -> Result<ConfigVars, StoreError> {
+    tx.prepare_cached("SELECT key, value FROM config_vars WHERE app_id = ?1")?
+        .query_and_then([app.0], |found| opened(seal, found, |key| place(app, key)))?
+        .collect()
+}
+
+fn of_all(tx: &Transaction<'_>, seal: &Seal) -> Result<ConfigVars, StoreError> {
+    tx.prepare_cached("SELECT key, value FROM global_config_vars")?
+        .query_and_then([], |found| opened(seal, found, global_place))?
+        .collect()
 }
 
 fn put(tx: &Transaction<'_>, app: AppId, key: &ConfigKey, sealed: &[u8]) -> Result<(), StoreError> {
@@ -75,9 +133,18 @@ fn put(tx: &Transaction<'_>, app: AppId, key: &ConfigKey, sealed: &[u8]) -> Resu
     Ok(())
 }
 
-fn open(seal: &Seal, app: AppId, key: &ConfigKey, sealed: &[u8]) -> Result<Secret, StoreError> {
-    let value = seal.open(place(app, key), sealed);
-    value
+fn opened(
+    seal: &Seal,
+    found: &Row<'_>,
+    place: impl for<'k> Fn(&'k ConfigKey) -> Place<'k>,
+) -> Result<(ConfigKey, Secret), StoreError> {
+    let key: ConfigKey = row::text(found, "key")?;
+    let sealed = found
+        .get_ref("value")?
+        .as_blob()
+        .map_err(rusqlite::Error::from)?;
+    let value = seal.open(place(&key), sealed);
+    let value = value
         .as_ref()
         .and_then(|bytes| std::str::from_utf8(bytes).ok())
         .map(Secret::new)
@@ -85,5 +152,6 @@ fn open(seal: &Seal, app: AppId, key: &ConfigKey, sealed: &[u8]) -> Result<Secre
             StoreError::damaged_row(format!(
                 "the value of the config var {key} does not decrypt"
             ))
-        })
+        })?;
+    Ok((key, value))
 }

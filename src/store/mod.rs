@@ -11,7 +11,8 @@
 //! | certificates, their keys sealed | `certificates`, `seal` |
 //! | orders for certificates, our account at the authority | `orders` |
 //! | how apps are built | `builder` |
-//! | config vars, sealed | `config`, `seal` |
+//! | config vars, sealed, of an app and of all apps | `config`, `seal` |
+//! | apps that take no new source | `app_locks` |
 //! | scale, requests to restart | `scale` |
 //! | releases: add, promote, prune | `releases` |
 //! | deploys: add, step, finish, list | `deploys` |
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use tokio::sync::watch;
 
+mod app_locks;
 mod apps;
 mod automatic;
 mod backups;

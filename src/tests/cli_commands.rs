@@ -24,16 +24,22 @@ macro_rules! transcript {
 
 #[path = "cli_commands/api.rs"]
 mod api;
+#[path = "cli_commands/apps.rs"]
+mod apps;
 #[path = "cli_commands/at_once.rs"]
 mod at_once;
 #[path = "cli_commands/builder.rs"]
 mod builder;
 #[path = "cli_commands/certs.rs"]
 mod certs;
+#[path = "cli_commands/config.rs"]
+mod config;
 #[path = "cli_commands/git.rs"]
 mod git;
 #[path = "cli_commands/git_sync.rs"]
 mod git_sync;
+#[path = "cli_commands/keys.rs"]
+mod keys;
 #[path = "cli_commands/ports.rs"]
 mod ports;
 #[path = "cli_commands/proxy.rs"]

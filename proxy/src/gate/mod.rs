@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::handle::Shared;
 use crate::policy::Policy;
 use crate::received::Received;
-use crate::table::Service;
+use crate::service::Service;
 use credentials::Credentials;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};

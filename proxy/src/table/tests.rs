@@ -1,7 +1,8 @@
 //! What a table chooses, and that its shortcuts do not show.
 
-use super::{Chosen, PathRoute, RouteTable, Service, Target, Unrouted, Upstream};
+use super::{Chosen, PathRoute, RouteTable, Target, Unrouted};
 use crate::redirect::{Redirect, RedirectStatus};
+use crate::service::{Service, Upstream};
 use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,17 +2,21 @@
 
 mod completions;
 mod deploy;
+mod host;
 mod manual;
+mod remote;
 mod restore_copy;
 mod uninstall;
 mod upgrade;
+
+pub(super) use self::remote::Remote;
 
 use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Subcommand};
 
 use super::{clap_said, client, settings};
-use crate::commands::{Line, Options};
+use crate::commands::{Line, Options, refused};
 use crate::model::Problem;
 
 /// These commands.
@@ -59,6 +63,7 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// Runs the one that `words` spell, and gives its exit status.
 pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, Problem> {
+    let name = words.first().cloned().unwrap_or_default();
     let words = std::iter::once("mini".to_owned()).chain(words);
     let parsed = description()
         .try_get_matches_from(words)
@@ -75,6 +80,41 @@ pub(super) fn run(words: Vec<String>, data_dir: Option<PathBuf>) -> Result<u8, P
         Ok(Local::Manual(manual)) => manual.run().map(|()| 0),
         Ok(Local::Uninstall(uninstall)) => uninstall.run(&data_dir).map(|()| 0),
         Ok(Local::Upgrade(upgrade)) => upgrade.run(&data_dir).map(|()| 0),
-        Err(error) => Ok(clap_said(&error)),
+        Err(error) => {
+            let mut all = description();
+            all.build();
+            let command = all.find_subcommand_mut(&name);
+            match command.and_then(|command| refused(&error, command)) {
+                Some(problem) => Err(problem),
+                None => Ok(clap_said(&error)),
+            }
+        }
+    }
+}
+
+/// The help page of one of them, or of the server.
+pub(super) fn help(name: &str) -> Option<String> {
+    let mut all = description().subcommand(settings::flags());
+    all.build();
+    let command = all.find_subcommand_mut(name)?;
+    Some(command.render_long_help().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_here_is_explained_and_refused_like_all_else() {
+        assert!(help("deploy").unwrap().contains("Deploy a folder"));
+        assert!(help("server").unwrap().contains("--base-domain"));
+        assert_eq!(help("apps:list"), None);
+        let words = ["deploy", "--app", "Bad_X"].map(str::to_owned).to_vec();
+        let problem = run(words, None).unwrap_err();
+        assert_eq!(problem.exit_code(), 2);
+        assert!(
+            problem.why.contains("`Bad_X` was given for --app"),
+            "{problem:?}"
+        );
     }
 }

@@ -19,17 +19,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// `512MiB`, `1GiB`, or a number of bytes.
+/// `512MiB`, `1GiB`, `512m`, `1g` as the settings of apps and Docker have it, or a number of bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let wrong = || format!("`{text}` is not a size, give one such as 512MiB or 1GiB");
     let number: u64 = number.parse().map_err(|_| wrong())?;
-    let factor: u64 = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
         _ => return Err(wrong()),
     };
     number.checked_mul(factor).ok_or_else(wrong)
@@ -80,6 +80,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("14d"), Ok(Duration::from_secs(14 * 86_400)));
         assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(bytes("64m"), Ok(64 << 20));
         assert_eq!(bytes("12"), Ok(12));
         for bad in [
             "",

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, Kind, Permission, Problem, Timestamp};
+use crate::model::{AppName, Permission, Problem, Timestamp};
 use crate::store::StoreError;
 
 /// Create an app
@@ -39,7 +39,7 @@ impl Command for Create {
         let created = platform.store.create_app(&self.app, Timestamp::now()).await;
         match created {
             Err(StoreError::Taken { .. }) => {
-                return Err(Problem::new(Kind::Taken, "Name is already taken", "", ""));
+                return Err(super::taken(&self.app));
             }
             Err(error) => return Err(error.into()),
             Ok(_) => {}

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Kind, Permission, Problem};
+use crate::model::{App, AppName, Permission, Problem};
 
 /// Rename an app
 ///
@@ -41,7 +41,7 @@ impl Command for Rename {
     ) -> Result<Renamed, Problem> {
         let app = authorized.app()?;
         if platform.store.app(&self.new_name).await?.is_some() {
-            return Err(Problem::new(Kind::Taken, "Name is already taken", "", ""));
+            return Err(super::taken(&self.new_name));
         }
         dialog
             .header(format!("Renaming {} to {}", app.name, self.new_name))

@@ -48,6 +48,10 @@ impl OfEachApp for Report {
         );
         report.fact("app-dir", platform.repositories.path(&app.name).display());
         report.fact(
+            "app-locked",
+            platform.store.app_lock(app.id).await?.is_some(),
+        );
+        report.fact(
             "app-release",
             app.current.map(|v| v.to_string()).unwrap_or_default(),
         );

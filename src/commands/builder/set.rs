@@ -4,8 +4,7 @@ use clap::Args;
 use mini_buildpacks::buildpack_names;
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, nearest};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope, nearest};
 use crate::model::{BuilderSetting, Kind, Permission, Problem};
 
 /// Builders of Dokku that are not here, and what is instead.
@@ -52,10 +51,7 @@ impl Command for Set {
     type Output = Changed;
 
     fn permission(&self) -> Permission {
-        match &self.app {
-            Scope::Global => Permission::Administer,
-            Scope::App(app) => Permission::ChangeApp(app.clone()),
-        }
+        self.app.to_change()
     }
 
     async fn run(

@@ -5,15 +5,21 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigVars, Permission, Problem};
+use super::change::in_force;
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigVars, Permission, Problem};
 
 /// Print the config vars with their values, in a form for another program
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global for what every app has
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
+    /// With what every app has
+    #[arg(long)]
+    #[serde(default)]
+    pub merged: bool,
     /// The form
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
@@ -66,7 +72,7 @@ impl Command for Export {
     type Output = Exported;
 
     fn permission(&self) -> Permission {
-        Permission::ReadApp(self.app.clone())
+        self.app.to_read()
     }
 
     async fn run(
@@ -76,7 +82,7 @@ impl Command for Export {
         _dialog: &mut Dialog,
     ) -> Result<Exported, Problem> {
         Ok(Exported {
-            vars: platform.store.config(authorized.app()?.id).await?,
+            vars: in_force(&self.app, self.merged, platform, authorized).await?,
             format: self.format,
         })
     }

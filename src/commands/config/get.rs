@@ -3,16 +3,18 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::change::stored;
 use super::export::single_quoted;
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, Permission, Problem};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigKey, Permission, Problem};
 
 /// Print the value of a config var; exit with 1 and print nothing if it is not set
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Get {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global for what every app has
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
     /// The config var
     pub key: ConfigKey,
     /// Quote the value for a shell
@@ -32,7 +34,7 @@ impl Command for Get {
     type Output = Value;
 
     fn permission(&self) -> Permission {
-        Permission::ReadApp(self.app.clone())
+        self.app.to_read()
     }
 
     async fn run(
@@ -41,7 +43,7 @@ impl Command for Get {
         authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Value, Problem> {
-        let vars = platform.store.config(authorized.app()?.id).await?;
+        let vars = stored(&self.app, platform, authorized).await?;
         let value = vars.get(&self.key).map(|value| {
             if self.quoted {
                 single_quoted(value.reveal())

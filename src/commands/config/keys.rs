@@ -3,15 +3,21 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, Permission, Problem};
+use super::change::in_force;
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigKey, Permission, Problem};
 
 /// List the names of the config vars
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global for what every app has
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
+    /// With what every app has
+    #[arg(long)]
+    #[serde(default)]
+    pub merged: bool,
 }
 
 /// Names of config vars.
@@ -23,7 +29,7 @@ impl Command for Keys {
     type Output = Names;
 
     fn permission(&self) -> Permission {
-        Permission::ReadApp(self.app.clone())
+        self.app.to_read()
     }
 
     async fn run(
@@ -32,7 +38,7 @@ impl Command for Keys {
         authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Names, Problem> {
-        let vars = platform.store.config(authorized.app()?.id).await?;
+        let vars = in_force(&self.app, self.merged, platform, authorized).await?;
         Ok(Names(vars.into_keys().collect()))
     }
 }

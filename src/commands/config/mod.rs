@@ -1,8 +1,12 @@
 //! `config:*`: config vars, the environment an app is given.
 
 mod assignment;
+mod change;
+mod clear;
+mod envfile;
 mod export;
 mod get;
+mod import;
 mod keys;
 mod set;
 mod show;
@@ -11,8 +15,10 @@ mod templates;
 mod unset;
 
 pub use assignment::Assignment;
+pub use clear::Clear;
 pub use export::Export;
 pub use get::Get;
+pub use import::Import;
 pub use keys::Keys;
 pub use set::Set;
 pub use show::Show;

@@ -6,15 +6,20 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::assignment::Assignment;
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, ConfigVars, Permission, Problem, ReleaseVersion};
+use super::change::{Change, Deployed};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigKey, ConfigVars, Permission, Problem, Secret};
 
 /// Set config vars, and deploy the app with them
+///
+/// With --global in place of the app every app has them that has no value of its own, and all apps are deployed. Many at once,
+/// or a value with line feeds, are better sent to `config:import`.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Set {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
     /// What to set; quote values with spaces
     #[arg(required = true, value_name = "KEY=VALUE")]
     pub vars: Vec<Assignment>,
@@ -33,15 +38,15 @@ pub struct Set {
 pub struct Stored {
     /// Values are masked unless they were asked for.
     set: BTreeMap<ConfigKey, String>,
-    /// The release that runs with them; none when they are only stored.
-    release: Option<ReleaseVersion>,
+    #[serde(flatten)]
+    deployed: Deployed,
 }
 
 impl Command for Set {
     type Output = Stored;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        self.app.to_change()
     }
 
     async fn run(
@@ -50,38 +55,48 @@ impl Command for Set {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Stored, Problem> {
-        let app = authorized.app()?;
         let vars: ConfigVars = self
             .vars
             .into_iter()
             .map(|assignment| (assignment.key, assignment.value))
             .collect();
-        let set: BTreeMap<ConfigKey, String> = vars
-            .iter()
-            .map(|(key, value)| {
-                let shown = if self.show {
-                    value.reveal()
-                } else {
-                    super::MASK
-                };
-                (key.clone(), shown.to_owned())
-            })
-            .collect();
-        dialog.header("Setting config vars").await;
-        for line in super::show::aligned(&set) {
-            dialog.detail(line).await;
-        }
-        super::say_when_builds_follow(app, dialog, set.keys()).await;
-        let keys: Vec<&str> = set.keys().map(ConfigKey::as_str).collect();
-        let description = format!("Set {}", keys.join(", "));
-        platform.store.set_config(app.id, vars, Vec::new()).await?;
-        let release = if self.no_restart {
-            None
-        } else {
-            super::deploy(platform, app, dialog, description).await?
+        let change = Change {
+            scope: self.app,
+            set: vars,
+            unset: Vec::new(),
+            no_restart: self.no_restart,
         };
-        Ok(Stored { set, release })
+        set(change, self.show, platform, authorized, dialog).await
     }
+}
+
+/// Says what is set, and does it.
+pub(super) async fn set(
+    change: Change,
+    is_shown: bool,
+    platform: &Platform,
+    authorized: &Authorized,
+    dialog: &mut Dialog,
+) -> Result<Stored, Problem> {
+    let shown = |value: &Secret| {
+        let text = if is_shown {
+            value.reveal()
+        } else {
+            super::MASK
+        };
+        text.to_owned()
+    };
+    let set: BTreeMap<ConfigKey, String> = change
+        .set
+        .iter()
+        .map(|(key, value)| (key.clone(), shown(value)))
+        .collect();
+    dialog.header("Setting config vars").await;
+    for line in super::show::aligned(&set) {
+        dialog.detail(line).await;
+    }
+    let deployed = change.carry_out(platform, authorized, dialog).await?;
+    Ok(Stored { set, deployed })
 }
 
 impl Output for Stored {

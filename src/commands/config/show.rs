@@ -5,26 +5,32 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, Permission, Problem};
+use super::change::in_force;
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigKey, Permission, Problem};
 
 /// List the config vars; their values are stars unless --show is given
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Show {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global for what every app has
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
+    /// With what every app has
+    #[arg(long)]
+    #[serde(default)]
+    pub merged: bool,
     /// Print the values
     #[arg(long)]
     #[serde(default)]
     pub show: bool,
 }
 
-/// The config vars of an app.
+/// The config vars of an app, or of all.
 #[derive(Debug, Serialize)]
 pub struct Vars {
     #[serde(skip)]
-    app: AppName,
+    app: Scope,
     #[serde(flatten)]
     vars: BTreeMap<ConfigKey, String>,
 }
@@ -33,7 +39,7 @@ impl Command for Show {
     type Output = Vars;
 
     fn permission(&self) -> Permission {
-        Permission::ReadApp(self.app.clone())
+        self.app.to_read()
     }
 
     async fn run(
@@ -42,7 +48,7 @@ impl Command for Show {
         authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Vars, Problem> {
-        let vars = platform.store.config(authorized.app()?.id).await?;
+        let vars = in_force(&self.app, self.merged, platform, authorized).await?;
         let shown = |value: &crate::model::Secret| {
             let text = if self.show {
                 value.reveal()
@@ -63,7 +69,10 @@ impl Command for Show {
 
 impl Output for Vars {
     fn print(&self, page: &mut Page) {
-        page.section(format!("{} env vars", self.app));
+        match &self.app {
+            Scope::Global => page.section("global env vars"),
+            Scope::App(app) => page.section(format!("{app} env vars")),
+        }
         for line in aligned(&self.vars) {
             page.line(line);
         }

@@ -70,7 +70,7 @@ impl Command for Suggest {
                 found.map_err(|error| problem(&error))?.environment
             }
         };
-        let config = platform.store.config(app.id).await?;
+        let config = platform.store.merged_config(app.id).await?;
         let has = |key: &str| config.iter().any(|(known, _)| known.as_str() == key);
         let mut offers: Vec<Offer> = suggestions
             .into_iter()

@@ -3,15 +3,17 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, ConfigKey, ConfigVars, Permission, Problem, ReleaseVersion};
+use super::change::{Change, Deployed, stored};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, Scope};
+use crate::model::{ConfigKey, ConfigVars, Permission, Problem};
 
 /// Unset config vars, and deploy the app without them
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unset {
-    /// The app
-    pub app: AppName,
+    /// The app, or --global for what every app has
+    #[arg(allow_hyphen_values = true, value_name = "APP|--global")]
+    pub app: Scope,
     /// What to unset
     #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<ConfigKey>,
@@ -24,16 +26,16 @@ pub struct Unset {
 /// What was unset.
 #[derive(Debug, Serialize)]
 pub struct Removed {
-    unset: Vec<ConfigKey>,
-    /// The release that runs without them; none when it is only stored.
-    release: Option<ReleaseVersion>,
+    pub(super) unset: Vec<ConfigKey>,
+    #[serde(flatten)]
+    pub(super) deployed: Deployed,
 }
 
 impl Command for Unset {
     type Output = Removed;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        self.app.to_change()
     }
 
     async fn run(
@@ -42,8 +44,7 @@ impl Command for Unset {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Removed, Problem> {
-        let app = authorized.app()?;
-        let present = platform.store.config(app.id).await?;
+        let present = stored(&self.app, platform, authorized).await?;
         let mut unset = Vec::new();
         for key in self.keys {
             if present.contains_key(&key) && !unset.contains(&key) {
@@ -55,24 +56,14 @@ impl Command for Unset {
                     .await;
             }
         }
-        if unset.is_empty() {
-            return Ok(Removed {
-                unset,
-                release: None,
-            });
-        }
-        platform
-            .store
-            .set_config(app.id, ConfigVars::new(), unset.clone())
-            .await?;
-        super::say_when_builds_follow(app, dialog, unset.iter()).await;
-        let names: Vec<&str> = unset.iter().map(ConfigKey::as_str).collect();
-        let release = if self.no_restart {
-            None
-        } else {
-            super::deploy(platform, app, dialog, format!("Unset {}", names.join(", "))).await?
+        let change = Change {
+            scope: self.app,
+            set: ConfigVars::new(),
+            unset: unset.clone(),
+            no_restart: self.no_restart,
         };
-        Ok(Removed { unset, release })
+        let deployed = change.carry_out(platform, authorized, dialog).await?;
+        Ok(Removed { unset, deployed })
     }
 }
 

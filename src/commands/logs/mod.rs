@@ -13,7 +13,7 @@ use self::selector::Selector;
 use super::problems::not_deployed;
 use super::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::engine::{EngineError, LogQuery, Process};
-use crate::model::{App, AppName, Permission, Problem};
+use crate::model::{App, AppName, Kind, Permission, Problem};
 
 /// Print the last lines that the processes of an app wrote
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -78,6 +78,12 @@ impl Command for Logs {
         if app.current.is_none() && processes.is_empty() && !self.tail {
             return Err(not_deployed(&app.name));
         }
+        if let Some(selector) = &self.ps
+            && processes.is_empty()
+            && !self.tail
+        {
+            return Err(no_process(app, selector));
+        }
         let entries = last_lines(platform, &processes, self.num).await?;
         if self.tail {
             let watch = follow::Watch {
@@ -94,6 +100,20 @@ impl Command for Logs {
         }
         Ok(Lines { entries, style })
     }
+}
+
+/// A log that nobody writes is not an empty one.
+fn no_process(app: &App, selector: &Selector) -> Problem {
+    let process = String::from(selector.clone());
+    Problem::new(
+        Kind::NotFound,
+        format!("{} has no process `{process}`", app.name),
+        "",
+        format!(
+            "`ps:report {}` shows those there are, `ps:scale {}` starts more",
+            app.name, app.name
+        ),
+    )
 }
 
 /// The processes whose lines are wanted: those of the current release, or all there are while there is none.

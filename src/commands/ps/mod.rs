@@ -6,6 +6,7 @@ mod restart;
 mod scale;
 mod start;
 mod stop;
+mod which;
 
 pub use rebuild::Rebuild;
 pub use report::Report;
@@ -13,3 +14,4 @@ pub use restart::Restart;
 pub use scale::Scale;
 pub use start::Start;
 pub use stop::Stop;
+pub use which::Which;

@@ -1,16 +1,21 @@
 //! `ps:report`
 
 use clap::Args;
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::deploy::Restoration;
-use crate::engine::{Process, ProcessState};
-use crate::model::{App, AppName, Permission, Problem};
+use crate::engine::{LogQuery, Process, ProcessState};
+use crate::model::{App, AppName, Permission, Problem, size_in_words};
 use crate::reconcile::Trouble;
 
 const TOPIC: &str = "ps";
+/// So many lines are read to find the last that says something.
+const LAST_LINES: usize = 20;
+/// Characters of a line that are shown.
+const LINE_LIMIT: usize = 200;
 
 /// Report the processes of an app, or of all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -39,19 +44,58 @@ impl Command for Report {
         let processes = platform.engine.observe().await?;
         let asked = Asked::by(self.app.as_ref(), platform, authorized, dialog).await?;
         let restorations = platform.deploys.restorations();
-        let of = |app: App| {
+        let limit = platform.reconciler.rules().limits.memory_bytes;
+        let (processes, restorations) = (&processes, &restorations);
+        let of = move |app: App| async move {
             let own: Vec<&Process> = processes.iter().filter(|p| p.app == app.name).collect();
-            let mut report = of(&app, &own, &platform.reconciler.troubles(&app.name));
+            let troubles = platform.reconciler.troubles(&app.name);
+            let mut report = of(&app, &own, &troubles, limit);
+            for process in own.iter().filter(|process| has_ended(process)) {
+                if let Some(line) = last_line(platform, process).await {
+                    let name = format!("{}-{}", process.process_type, process.index);
+                    report.fact(&format!("last-output-{name}"), line);
+                }
+            }
             if let Some(restoration) = restorations.get(&app.name) {
                 report.fact("restoring", restoring(restoration));
             }
-            std::future::ready(Ok(report))
+            Ok(report)
         };
         Reports::about(TOPIC, asked, self.flag.as_deref(), of).await
     }
 }
 
-fn of(app: &App, processes: &[&Process], troubles: &[Trouble]) -> report::Report {
+fn has_ended(process: &Process) -> bool {
+    matches!(
+        process.state,
+        ProcessState::Exited { .. } | ProcessState::Dead
+    )
+}
+
+/// What a process wrote last, which is often why it ended. None where nothing can be read.
+async fn last_line(platform: &Platform, process: &Process) -> Option<String> {
+    let query = LogQuery {
+        tail: Some(LAST_LINES),
+        ..LogQuery::default()
+    };
+    let mut lines = platform.engine.logs(&process.id, query).await.ok()?;
+    let mut last = None;
+    while let Some(Ok(line)) = lines.next().await {
+        if !line.text.trim().is_empty() {
+            last = Some(line.text);
+        }
+    }
+    let shown = last?.replace(char::is_control, " ");
+    Some(shown.chars().take(LINE_LIMIT).collect())
+}
+
+/// `memory_limit` is that of each process, bytes.
+fn of(
+    app: &App,
+    processes: &[&Process],
+    troubles: &[Trouble],
+    memory_limit: Option<u64>,
+) -> report::Report {
     let mut report = report::Report::new(&app.name);
     report.fact("deployed", app.current.is_some());
     report.fact("ps-can-scale", true);
@@ -86,7 +130,7 @@ fn of(app: &App, processes: &[&Process], troubles: &[Trouble]) -> report::Report
         } else {
             format!("status-{}-{name}", process.release)
         };
-        report.fact(&key, status(process, trouble));
+        report.fact(&key, status(process, trouble, memory_limit));
     }
     report
 }
@@ -114,7 +158,7 @@ pub(in crate::commands) fn restoring(restoration: &Restoration) -> String {
 }
 
 /// `running (CID: 0123456789ab)`, with what the operator should know behind it.
-fn status(process: &Process, trouble: Option<&Trouble>) -> String {
+fn status(process: &Process, trouble: Option<&Trouble>, memory_limit: Option<u64>) -> String {
     let word = match &process.state {
         ProcessState::Created => "created",
         ProcessState::Running => "running",
@@ -131,13 +175,17 @@ fn status(process: &Process, trouble: Option<&Trouble>) -> String {
         text.push_str(&format!(", exit status {code}"));
         if *is_out_of_memory {
             text.push_str(", out of memory");
+            if let Some(limit) = memory_limit {
+                text.push_str(&format!(" (limit {})", size_in_words(limit)));
+            }
         }
     }
     match trouble {
         Some(trouble) if trouble.is_given_up => {
             text.push_str(&format!(", given up after {} restarts", trouble.restarts));
         }
-        Some(trouble) if trouble.restarts > 0 => {
+        Some(trouble) if trouble.restarts == 1 => text.push_str(", restarted once"),
+        Some(trouble) if trouble.restarts > 1 => {
             text.push_str(&format!(", restarted {} times", trouble.restarts));
         }
         Some(_) | None => {}
@@ -191,7 +239,7 @@ mod tests {
             is_given_up: true,
         }];
         let own: Vec<&Process> = processes.iter().collect();
-        let report = of(&app, &own, &troubles);
+        let report = of(&app, &own, &troubles, Some(64 << 20));
         let mut page = Page::default();
         Reports::one(TOPIC, report, None, Options::default())
             .unwrap()
@@ -206,7 +254,7 @@ mod tests {
                Running:                       mixed
                Status v1 web 1:               running (CID: web11abcdefg)
                Status web 1:                  running (CID: web12abcdefg)
-               Status worker 1:               exited (CID: worker12abcd), exit status 137, out of memory, given up after 4 restarts
+               Status worker 1:               exited (CID: worker12abcd), exit status 137, out of memory (limit 64 MiB), given up after 4 restarts
         ");
     }
 }

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::which::{Act, Which};
 use crate::commands::command::Done;
 use crate::commands::problems::not_deployed;
 use crate::commands::ps::scale::current_release;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
-use crate::model::{AppName, Kind, Permission, Problem, ProcessType, Timestamp};
+use crate::model::{App, Kind, Permission, Problem, ProcessType, Timestamp};
 
 /// Restart an app without an interruption, or all processes of one type
 ///
@@ -16,8 +17,9 @@ use crate::model::{AppName, Kind, Permission, Problem, ProcessType, Timestamp};
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
-    /// The app
-    pub app: AppName,
+    /// The app, or --all for every app that is deployed
+    #[arg(allow_hyphen_values = true, value_name = "APP|--all")]
+    pub app: Which,
     /// Only this process type
     #[serde(default)]
     pub process_type: Option<ProcessType>,
@@ -27,7 +29,7 @@ impl Command for Restart {
     type Output = Done;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        self.app.to_change()
     }
 
     async fn run(
@@ -36,13 +38,27 @@ impl Command for Restart {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Done, Problem> {
-        let app = authorized.app()?;
+        self.app.each(&self, platform, authorized, dialog).await?;
+        Ok(Done::new())
+    }
+}
+
+impl Act for Restart {
+    async fn act(
+        &self,
+        platform: &Platform,
+        app: &App,
+        dialog: &mut Dialog,
+    ) -> Result<(), Problem> {
         let Some(release) = current_release(platform, app).await? else {
             return Err(not_deployed(&app.name));
         };
-        match self.process_type {
+        match &self.process_type {
             Some(process_type) if !process_type.is_web() => {
-                if !release.processes.contains_key(&process_type) {
+                if !release.processes.contains_key(process_type) {
+                    if self.app == Which::All {
+                        return Ok(());
+                    }
                     return Err(Problem::new(
                         Kind::NotFound,
                         format!("{} has no process type `{process_type}`", app.name),
@@ -55,7 +71,7 @@ impl Command for Restart {
                     .await;
                 platform
                     .store
-                    .request_restart(app.id, &process_type, Timestamp::now())
+                    .request_restart(app.id, process_type, Timestamp::now())
                     .await?;
                 progress::settle(platform, &app.name, dialog).await?;
             }
@@ -67,6 +83,6 @@ impl Command for Restart {
                 progress::follow(dialog, attached).await?;
             }
         }
-        Ok(Done::new())
+        Ok(())
     }
 }

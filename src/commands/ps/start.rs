@@ -3,24 +3,26 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::which::{Act, Which};
 use crate::commands::command::Done;
 use crate::commands::problems::not_deployed;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
-use crate::model::{AppName, Permission, Problem};
+use crate::model::{App, Permission, Problem};
 
 /// Start the processes of a stopped app
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
-    /// The app
-    pub app: AppName,
+    /// The app, or --all for every app that is deployed
+    #[arg(allow_hyphen_values = true, value_name = "APP|--all")]
+    pub app: Which,
 }
 
 impl Command for Start {
     type Output = Done;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        self.app.to_change()
     }
 
     async fn run(
@@ -29,13 +31,24 @@ impl Command for Start {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Done, Problem> {
-        let app = authorized.app()?;
+        self.app.each(&self, platform, authorized, dialog).await?;
+        Ok(Done::new())
+    }
+}
+
+impl Act for Start {
+    async fn act(
+        &self,
+        platform: &Platform,
+        app: &App,
+        dialog: &mut Dialog,
+    ) -> Result<(), Problem> {
         if app.current.is_none() {
             return Err(not_deployed(&app.name));
         }
         dialog.header(format!("Starting {}", app.name)).await;
         platform.store.set_stopped(app.id, false).await?;
         progress::settle(platform, &app.name, dialog).await?;
-        Ok(Done::new())
+        Ok(())
     }
 }

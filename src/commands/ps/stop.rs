@@ -3,9 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::which::{Act, Which};
 use crate::commands::command::Done;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
-use crate::model::{AppName, Permission, Problem};
+use crate::model::{App, Permission, Problem};
 
 /// Stop all processes of an app; visitors get a page that says so
 ///
@@ -13,15 +14,16 @@ use crate::model::{AppName, Permission, Problem};
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// The app
-    pub app: AppName,
+    /// The app, or --all for every app that is deployed
+    #[arg(allow_hyphen_values = true, value_name = "APP|--all")]
+    pub app: Which,
 }
 
 impl Command for Stop {
     type Output = Done;
 
     fn permission(&self) -> Permission {
-        Permission::ChangeApp(self.app.clone())
+        self.app.to_change()
     }
 
     async fn run(
@@ -30,10 +32,21 @@ impl Command for Stop {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Done, Problem> {
-        let app = authorized.app()?;
+        self.app.each(&self, platform, authorized, dialog).await?;
+        Ok(Done::new())
+    }
+}
+
+impl Act for Stop {
+    async fn act(
+        &self,
+        platform: &Platform,
+        app: &App,
+        dialog: &mut Dialog,
+    ) -> Result<(), Problem> {
         dialog.header(format!("Stopping {}", app.name)).await;
         platform.store.set_stopped(app.id, true).await?;
         progress::stopped(platform, &app.name, dialog).await?;
-        Ok(Done::new())
+        Ok(())
     }
 }

@@ -194,6 +194,82 @@ fn every_command_arrives_the_same_as_words_and_as_json() {
 }
 
 #[test]
+fn wrong_words_are_told_in_the_form_of_all_refusals() {
+    for line in [
+        "apps:create 'Test;id'",
+        "apps:list here",
+        "apps:list --colour",
+        "builds:list blog --nun 3",
+        "builds:list blog --num many",
+        "config:export blog --format yaml",
+        "config:set blog",
+        "ps:scale blog web=many",
+        "config:set blog 1A=hunter2",
+        "logs blog --num",
+        "run",
+    ] {
+        let (text, exit_code) = refused(line);
+        assert_eq!(exit_code, 2, "{line}");
+        assert!(
+            text.lines().all(|line| line.starts_with(" !     ")),
+            "{text}"
+        );
+    }
+    insta::assert_snapshot!(refused("ps:scale blog web=many").0);
+    insta::assert_snapshot!(refused("config:export blog --format xml").0);
+    insta::assert_snapshot!(refused("builds:list blog --nun 3").0);
+    insta::assert_snapshot!(refused("apps:list here").0);
+    insta::assert_snapshot!(refused("config:set blog").0);
+    insta::assert_snapshot!(refused("logs blog --num").0);
+}
+
+#[test]
+fn whoever_asks_for_json_is_refused_in_json() {
+    for line in [
+        "apps:create X --format json",
+        "--json apps:create",
+        "apps:lsit --json",
+        "enter blog --format=json",
+        "--nonsense --json apps:list",
+    ] {
+        let (text, exit_code) = refused(line);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(value["error"]["message"].is_string(), "{line}: {text}");
+        assert!(exit_code > 0, "{line}");
+    }
+}
+
+#[test]
+fn commands_of_dokku_lead_to_what_is_there() {
+    insta::assert_snapshot!(refused("letsencrypt:enable blog").0, @r"
+     !     `letsencrypt:enable` is not a mini command.
+     !     next: `certs:auto APP on`; orders need `acme-email` in the settings of the server, and then are made for all apps by themselves
+    ");
+    // A slip is nearer than a whole group.
+    assert!(
+        refused("storage:lst blog")
+            .0
+            .contains("Did you mean `storage:list`?")
+    );
+}
+
+#[test]
+fn a_whole_server_may_stand_for_the_app() {
+    let (set, _) = command("config:set --no-restart --global A=b");
+    assert_eq!(set["arguments"]["app"], "--global");
+    assert_eq!(set["arguments"]["no_restart"], true);
+    same(
+        "config:set --global A=b --no-restart",
+        "config:set --no-restart --global A=b",
+    );
+    same("--app --global config:set A=b", "config:set --global A=b");
+    same("config:get --quoted blog A", "config:get blog A --quoted");
+    same("ps:restart --all", "--app --all ps:restart");
+    let (restart, _) = command("ps:restart --all worker");
+    assert_eq!(restart["arguments"]["process_type"], "worker");
+}
+
+#[test]
 fn help_goes_to_standard_output() {
     match parsed("apps:create --help") {
         Parsed::Text {

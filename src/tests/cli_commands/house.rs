@@ -34,6 +34,8 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct House {
     pub(crate) platform: Platform,
     pub(crate) engine: MemoryEngine,
+    /// Who types.
+    pub(crate) caller: Caller,
     /// What was typed and what came back.
     transcript: String,
     /// Where visitors connect.
@@ -164,6 +166,7 @@ impl House {
                 leaving: tokio::sync::watch::channel(false).1,
             },
             engine: memory,
+            caller: Caller::Console,
             transcript: String::new(),
             http,
             port,
@@ -336,7 +339,7 @@ impl House {
         let hidden = watch::Sender::new(false);
         let mut is_hidden = hidden.subscribe();
         let session = Session {
-            caller: Caller::Console,
+            caller: self.caller.clone(),
             stdin,
             output,
             terminal: watch::channel(None).1,
@@ -379,7 +382,7 @@ impl House {
     async fn session(&self, line: &str, stdin: mpsc::Receiver<Bytes>) -> (String, u8) {
         let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
         let session = Session {
-            caller: Caller::Console,
+            caller: self.caller.clone(),
             stdin,
             output,
             terminal: watch::channel(None).1,
@@ -403,7 +406,7 @@ impl House {
     pub(crate) fn begins(&self, line: &str) -> mpsc::Receiver<(Stream, Bytes)> {
         let (output, said) = mpsc::channel(64);
         let session = Session {
-            caller: Caller::Console,
+            caller: self.caller.clone(),
             stdin: mpsc::channel(1).1,
             output,
             terminal: watch::channel(None).1,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, WorkTree, git};
-use super::host::{self, Host};
+use crate::boot::local::host::{self, Host};
 use crate::model::{AppName, Kind, Problem};
 
 /// The folder where it is kept, where it is no remote of git.

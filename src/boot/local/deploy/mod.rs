@@ -7,7 +7,6 @@
 mod archive;
 mod files;
 mod folder;
-mod host;
 mod memory;
 mod server;
 
@@ -19,9 +18,9 @@ use tokio::sync::mpsc;
 
 use self::archive::Packed;
 use self::folder::Folder;
-use self::host::Host;
 use self::memory::{Kept, Memory};
 use self::server::Server;
+use super::host::Host;
 use crate::boot::client::{block_on, next};
 use crate::boot::say;
 use crate::engine::Stream;

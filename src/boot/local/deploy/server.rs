@@ -1,6 +1,5 @@
 //! The server that is deployed to, and the way to it.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -10,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 
-use super::host::Host;
+use super::super::host::{Host, no_ssh};
 use crate::boot::client::WAITING_OUTPUT;
 use crate::boot::{client, terminal};
 use crate::commands::{Options, Parsed, parse};
@@ -120,15 +119,6 @@ fn unreached(server: &Server, why: String) -> Problem {
     )
 }
 
-fn no_ssh(error: &std::io::Error) -> Problem {
-    Problem::new(
-        Kind::Unavailable,
-        "ssh could not be run",
-        error.to_string(),
-        "Install the OpenSSH client (`apt-get install openssh-client`)",
-    )
-}
-
 impl Server {
     /// Where it is, if not here.
     pub(super) fn host(&self) -> Option<&Host> {
@@ -141,7 +131,7 @@ impl Server {
     /// The line that runs a command there.
     pub(super) fn line(&self, command: &str) -> String {
         match self {
-            Server::Ssh(host) => format!("`{} {command}`", host.line()),
+            Server::Ssh(host) => host.line(command),
             Server::Local { .. } => format!("`mini {command}`"),
         }
     }
@@ -276,20 +266,10 @@ async fn converse(
     })
 }
 
-/// ssh as git would call it: `GIT_SSH_COMMAND` is a line for the shell (git(1)).
+/// ssh without a terminal there.
 fn ssh(host: &Host, words: &[&str]) -> Command {
-    let line = std::env::var_os("GIT_SSH_COMMAND").filter(|line| !line.is_empty());
-    let mut command = match line {
-        Some(line) => {
-            let mut script = line;
-            script.push(OsString::from(" \"$@\""));
-            let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(script).arg("mini");
-            command
-        }
-        None => Command::new("ssh"),
-    };
-    command.args(host.words()).args(words);
+    let mut command = Command::from(host.ssh("-T"));
+    command.args(words);
     command
 }
 

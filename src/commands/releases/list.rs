@@ -3,14 +3,16 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::builds::moment;
-use super::table::{lines, row};
-use super::{Authorized, Command, Dialog, Output, Page, Platform};
+use crate::commands::builds::moment;
+use crate::commands::table::{lines, row};
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{
     AppName, Permission, Problem, Release, ReleaseStatus, ReleaseVersion, Timestamp,
 };
 
 /// List the releases of an app, newest first
+///
+/// `releases:info` tells more of one of them, `rollback` goes back to one.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Releases {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AppName, InvalidName};
+use crate::model::{AppName, InvalidName, Permission};
 
 /// One app, or all that have no value of their own. Dokku has the word in the place of the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,32 @@ pub enum Scope {
 }
 
 const GLOBAL: &str = "--global";
+
+impl Scope {
+    /// The app, if it is for one.
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Scope::Global => None,
+            Scope::App(app) => Some(app),
+        }
+    }
+
+    /// To see what is set.
+    pub(super) fn to_read(&self) -> Permission {
+        match self {
+            Scope::Global => Permission::Administer,
+            Scope::App(app) => Permission::ReadApp(app.clone()),
+        }
+    }
+
+    /// To set it.
+    pub(super) fn to_change(&self) -> Permission {
+        match self {
+            Scope::Global => Permission::Administer,
+            Scope::App(app) => Permission::ChangeApp(app.clone()),
+        }
+    }
+}
 
 impl FromStr for Scope {
     type Err = InvalidName;

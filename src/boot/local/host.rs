@@ -1,6 +1,8 @@
-//! Where a server is, as it is typed, remembered and given to ssh.
+//! Where ssh finds a server.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::process::Command;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use crate::model::{AppName, Kind, Problem};
 /// Where ssh finds a server: any of the three ways in which ssh and git write it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) struct Host {
+pub(in crate::boot) struct Host {
     user: Option<String>,
     name: String,
     port: Option<u16>,
@@ -30,7 +32,7 @@ impl FromStr for Host {
         };
         if text.starts_with("http://") || text.starts_with("https://") {
             return Err(invalid(
-                "a folder is sent over ssh, with the key that git uses",
+                "it is reached over ssh, with the key that git uses",
             ));
         }
         let rest = text.strip_prefix("ssh://").unwrap_or(text);
@@ -114,7 +116,7 @@ impl From<Host> for String {
 
 impl Host {
     /// The URL of an app there for git.
-    pub(super) fn remote(&self, app: &AppName) -> String {
+    pub(in crate::boot) fn remote(&self, app: &AppName) -> String {
         let host = self.to_string();
         if host.starts_with("ssh://") {
             format!("{host}/{app}")
@@ -123,21 +125,39 @@ impl Host {
         }
     }
 
-    /// What is typed to reach it, before the command.
-    pub(super) fn line(&self) -> String {
+    /// The line that runs a command there, for a message.
+    pub(in crate::boot) fn line(&self, command: &str) -> String {
         let port = self.port.map(|port| format!("-p {port} "));
         let user = self.user.as_ref().map(|user| format!("{user}@"));
         format!(
-            "ssh {}{}{}",
+            "`ssh {}{}{} {command}`",
             port.unwrap_or_default(),
             user.unwrap_or_default(),
             self.name
         )
     }
 
-    /// What ssh is called with, before the command.
-    pub(super) fn words(&self) -> Vec<String> {
-        let mut words = vec!["-T".to_owned()];
+    /// ssh as git would call it, before the command: `GIT_SSH_COMMAND` is a line for the shell (git(1)). `terminal` is its flag
+    /// for one, `-t` or `-T`.
+    pub(in crate::boot) fn ssh(&self, terminal: &str) -> Command {
+        let line = std::env::var_os("GIT_SSH_COMMAND").filter(|line| !line.is_empty());
+        let mut command = match line {
+            Some(line) => {
+                let mut script = line;
+                script.push(OsString::from(" \"$@\""));
+                let mut command = Command::new("/bin/sh");
+                command.arg("-c").arg(script).arg("mini");
+                command
+            }
+            None => Command::new("ssh"),
+        };
+        command.arg(terminal).args(self.words());
+        command
+    }
+
+    /// What ssh is told of it.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
         if let Some(port) = self.port {
             words.extend(["-p".to_owned(), port.to_string()]);
         }
@@ -150,7 +170,7 @@ impl Host {
 }
 
 /// Host and app of the URL of a remote, if it leads to a server over ssh.
-pub(super) fn of_remote(url: &str) -> Option<(Host, Option<AppName>)> {
+pub(in crate::boot) fn of_remote(url: &str) -> Option<(Host, Option<AppName>)> {
     let (host, path) = match url.strip_prefix("ssh://") {
         Some(rest) => rest
             .split_once('/')
@@ -170,6 +190,16 @@ pub(super) fn of_remote(url: &str) -> Option<(Host, Option<AppName>)> {
     Some((host.parse().ok()?, app))
 }
 
+/// ssh could not be started.
+pub(in crate::boot) fn no_ssh(error: &std::io::Error) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "ssh could not be run",
+        error.to_string(),
+        "Install the OpenSSH client (`apt-get install openssh-client`)",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,25 +208,25 @@ mod tests {
     fn a_host_is_read_in_each_form_and_written_as_git_takes_it() {
         let app: AppName = "blog".parse().unwrap();
         for (text, words, remote) in [
-            ("mini", "-T -- mini", "mini:blog"),
+            ("mini", "-- mini", "mini:blog"),
             (
                 "me@example.com",
-                "-T -l me -- example.com",
+                "-l me -- example.com",
                 "me@example.com:blog",
             ),
             (
                 "ssh://git@example.com:2222/",
-                "-T -p 2222 -l git -- example.com",
+                "-p 2222 -l git -- example.com",
                 "ssh://git@example.com:2222/blog",
             ),
             (
                 "example.com:2222",
-                "-T -p 2222 -l mini -- example.com",
+                "-p 2222 -l mini -- example.com",
                 "ssh://mini@example.com:2222/blog",
             ),
             (
                 "ssh://[2001:db8::1]:2222",
-                "-T -p 2222 -l mini -- 2001:db8::1",
+                "-p 2222 -l mini -- 2001:db8::1",
                 "ssh://mini@[2001:db8::1]:2222/blog",
             ),
         ] {

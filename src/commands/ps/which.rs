@@ -1,0 +1,108 @@
+//! One app, or all of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::commands::{Authorized, Dialog, Platform};
+use crate::model::{App, AppName, InvalidName, Kind, Permission, Problem};
+
+const ALL: &str = "--all";
+
+/// One app, or all that are deployed. Dokku has the word in the place of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Which {
+    /// `--all`.
+    All,
+    /// An app.
+    App(AppName),
+}
+
+/// What is done to an app.
+pub(super) trait Act: Sync {
+    /// Does it to one that is deployed, or refuses one that is not.
+    fn act(
+        &self,
+        platform: &Platform,
+        app: &App,
+        dialog: &mut Dialog,
+    ) -> impl Future<Output = Result<(), Problem>> + Send;
+}
+
+impl Which {
+    /// To change all apps one has to be allowed the server.
+    pub(super) fn to_change(&self) -> Permission {
+        match self {
+            Which::All => Permission::Administer,
+            Which::App(app) => Permission::ChangeApp(app.clone()),
+        }
+    }
+
+    /// Acts on the app, or on each that is deployed, one after the other. One that fails keeps no other from it.
+    pub(super) async fn each(
+        &self,
+        act: &impl Act,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<(), Problem> {
+        if matches!(self, Which::App(_)) {
+            return act.act(platform, authorized.app()?, dialog).await;
+        }
+        let mut failed = Vec::new();
+        for app in authorized.visible_apps(platform).await? {
+            if app.current.is_none() {
+                continue;
+            }
+            if let Err(problem) = act.act(platform, &app, dialog).await {
+                dialog.warning(format!("{}: {problem}", app.name)).await;
+                failed.push(app.name.to_string());
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Kind::AppFailed,
+            format!("It failed for {}", failed.join(", ")),
+            "what each said is above; all others are done",
+            "`ps:report APP` and `logs APP` say more",
+        ))
+    }
+}
+
+impl FromStr for Which {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        match text {
+            ALL => Ok(Which::All),
+            app => app.parse().map(Which::App),
+        }
+    }
+}
+
+impl TryFrom<String> for Which {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<Which> for String {
+    fn from(which: Which) -> Self {
+        which.to_string()
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::All => f.write_str(ALL),
+            Which::App(app) => app.fmt(f),
+        }
+    }
+}
