@@ -63,7 +63,7 @@ impl From<EngineError> for Problem {
                 said,
                 "Check the command",
             ),
-            EngineError::BuildOutOfMemory { .. } => {
+            EngineError::BuildOutOfMemory { .. } | EngineError::CacheLost { .. } => {
                 Problem::new(Kind::AppFailed, "The build failed", error.to_string(), "")
             }
             EngineError::BuildFailed { said, .. } => {

@@ -11,12 +11,11 @@ use super::mask::Mask;
 use super::pipeline::{Built, Detected};
 use super::run::Run;
 use super::slots::{Next, Slot};
+use super::source::Source;
 use super::{DeploySettings, Deployer, given, problem};
-use crate::engine::{BuildEvent, BuildSpec};
-use crate::model::{ImageId, Kind, Problem};
+use crate::engine::{BuildContext, BuildEvent, BuildSpec, EngineError};
+use crate::model::{ImageId, Kind, Problem, ReleaseVersion};
 
-/// Where the Dockerfile stands in the context when it is ours; a name no repository is likely to use.
-const GENERATED: &str = ".mini.Dockerfile";
 /// How much of a step's instruction is shown.
 const STEP_CHARACTERS: usize = 140;
 /// The largest `.dockerignore` that is read, bytes.
@@ -26,6 +25,7 @@ pub(super) async fn build(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     detected: Detected,
+    release: ReleaseVersion,
 ) -> Result<Built, Problem> {
     let app = &run.app.name;
     let detection = &detected.detection;
@@ -45,8 +45,9 @@ pub(super) async fn build(
     let spec = BuildSpec {
         app: app.clone(),
         deploy: run.id.clone(),
+        release,
         tag: format!("mini/{app}:{}", run.id),
-        dockerfile: GENERATED.to_owned(),
+        dockerfile: without_syntax_line(&detection.dockerfile),
         arguments: detection.arguments.clone(),
         secrets: detected.terms.secrets.clone(),
         target: detection.target.clone(),
@@ -55,16 +56,11 @@ pub(super) async fn build(
         source: given::loaded(&detection.base_images).cloned(),
     };
     let ignored = ignored(&detected)?;
-    let dockerfile = without_syntax_line(&detection.dockerfile);
-    let context = detected.tree.context(
-        &detection.context,
-        Box::new(move |path| !ignored.is_ignored(path)),
-        vec![(GENERATED.to_owned(), dockerfile.into_bytes())],
-    );
+    let source = Source::new(detected.tree.clone(), detection.context.clone(), ignored);
     let limit = detected.terms.limits.timeout;
     // What does not depend on the image is made while it is built.
     let (built, subject, prepared) = tokio::join!(
-        tokio::time::timeout(limit, follow(deployer, run, &spec, context)),
+        tokio::time::timeout(limit, image(deployer, run, &spec, Arc::new(source))),
         deployer.repositories.subject(app, &detected.commit),
         deployer.engine.prepare(app),
     );
@@ -74,7 +70,7 @@ pub(super) async fn build(
     }
     let image = built.unwrap_or_else(|_| {
         Err(Problem::new(
-            Kind::AppFailed,
+            Kind::TimedOut,
             format!(
                 "{app} was not deployed: the build did not end within {}",
                 problem::in_words(limit)
@@ -105,24 +101,47 @@ pub(super) async fn build(
     })
 }
 
+/// The image; built once more without the cache, where the cache has lost a part of it.
+async fn image(
+    deployer: &Deployer,
+    run: &Run,
+    spec: &BuildSpec,
+    source: Arc<dyn BuildContext>,
+) -> Result<ImageId, Problem> {
+    let mut built = follow(deployer, run, spec, Arc::clone(&source)).await;
+    if let Err(EngineError::CacheLost { said }) = &built
+        && !spec.is_without_cache
+    {
+        run.warn(format!(
+            "The build cache of Docker has lost a layer ({said}): building once more without the cache"
+        ))
+        .await;
+        let spec = BuildSpec {
+            is_without_cache: true,
+            ..spec.clone()
+        };
+        built = follow(deployer, run, &spec, source).await;
+    }
+    built.map_err(|error| {
+        let what = format!("{} was not deployed: its build failed", run.app.name);
+        let problem = problem::engine(what, &error);
+        Problem {
+            why: Mask::new(&spec.secrets).masked(problem.why),
+            ..problem
+        }
+    })
+}
+
 async fn follow(
     deployer: &Deployer,
     run: &Run,
     spec: &BuildSpec,
-    context: crate::engine::ContextStream,
-) -> Result<ImageId, Problem> {
-    let what = || format!("{} was not deployed: its build failed", run.app.name);
+    source: Arc<dyn BuildContext>,
+) -> Result<ImageId, EngineError> {
     let mask = Mask::new(&spec.secrets);
-    let failed = |error| {
-        let problem = problem::engine(what(), &error);
-        Problem {
-            why: mask.masked(problem.why),
-            ..problem
-        }
-    };
-    let mut events = deployer.engine.build(spec, context).await.map_err(failed)?;
+    let mut events = deployer.engine.build(spec, source).await?;
     while let Some(event) = events.next().await {
-        match event.map_err(failed)? {
+        match event? {
             BuildEvent::Step {
                 name,
                 is_cached: true,
@@ -142,12 +161,9 @@ async fn follow(
             BuildEvent::Done(image) => return Ok(image),
         }
     }
-    Err(Problem::new(
-        Kind::Internal,
-        what(),
-        "Docker ended the build without naming an image",
-        "push again; if it stays, the log of Docker on the server says more",
-    ))
+    Err(EngineError::Refused {
+        said: "the build ended without an image".to_owned(),
+    })
 }
 
 /// A step as a line to read: an instruction of many lines is told by its beginning.

@@ -21,6 +21,7 @@ mod restore;
 mod route;
 mod run;
 mod slots;
+mod source;
 
 pub use given::{BranchTip, GivenArchive, GivenImage};
 pub use prune::Pruned;
@@ -45,8 +46,8 @@ use crate::engine::{ContainerEngine, Limits};
 use crate::events::{Event, EventBody, Journal};
 use crate::git::Repositories;
 use crate::model::{
-    App, AppName, Caller, CheckPolicy, CommitId, Deploy, DeployId, DeployStatus, Problem, Step,
-    Timestamp, Trigger,
+    App, AppName, Caller, CheckPolicy, CommitId, Deploy, DeployFailure, DeployId, DeployStatus,
+    Problem, Step, Timestamp, Trigger,
 };
 use crate::reconcile::Reconciler;
 use crate::store::Store;
@@ -360,6 +361,7 @@ impl Deployer {
             started_at: Timestamp::now(),
             finished_at: None,
             failure: None,
+            reason: None,
         };
         let added = self.store.add_deploy(&record).await;
         let forgotten = match added.map_err(Problem::from) {
@@ -449,7 +451,7 @@ impl Deployer {
     }
 
     async fn end(&self, run: &Run, result: Result<(), Problem>, status: DeployStatus) {
-        let failure = result.as_ref().err().map(ToString::to_string);
+        let failure = result.as_ref().err().map(DeployFailure::from);
         let at = Timestamp::now();
         if let Err(error) = self.store.finish_deploy(&run.id, status, failure, at).await {
             tracing::error!(deploy = %run.id, %error, "cannot record how a deploy ended");

@@ -120,36 +120,38 @@ async fn prepare(
     run: &Arc<Run>,
     entry: Entry,
 ) -> Result<Healthy, Problem> {
+    // Deploys of an app are one at a time, so this is the number that the release is recorded with.
+    let next = deployer.store.next_version(run.app.id).await?;
     let (built, command) = match entry {
         Entry::Received(received) => (
-            from_source(deployer, run, received).await?,
+            from_source(deployer, run, received, next).await?,
             release::Command::Run,
         ),
         Entry::Rebuild => {
             let received = redeploy::deployed_source(deployer, &run.app).await?;
             (
-                from_source(deployer, run, received).await?,
+                from_source(deployer, run, received, next).await?,
                 release::Command::Run,
             )
         }
         Entry::Reconfigure(description) => {
             let built = redeploy::deployed(deployer, &run.app, description).await?;
             (
-                restore::with_image(deployer, run, built).await?,
+                restore::with_image(deployer, run, built, next).await?,
                 release::Command::Run,
             )
         }
         Entry::Restart(description) => {
             let built = redeploy::deployed(deployer, &run.app, description).await?;
             (
-                restore::with_image(deployer, run, built).await?,
+                restore::with_image(deployer, run, built, next).await?,
                 release::Command::Skip,
             )
         }
         Entry::Rollback(version) => {
             let built = redeploy::earlier(deployer, &run.app, version).await?;
             (
-                restore::with_image(deployer, run, built).await?,
+                restore::with_image(deployer, run, built, next).await?,
                 release::Command::Skip,
             )
         }
@@ -163,13 +165,15 @@ async fn prepare(
     check::check(deployer, run, released).await
 }
 
+/// Builds a commit for `release`: the next one, or one that is there already and has lost its image.
 pub(super) async fn from_source(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     received: Received,
+    release: ReleaseVersion,
 ) -> Result<Built, Problem> {
     deployer.step(run, Step::Detect).await?;
     let detected = detect::detect(deployer, run, received).await?;
     deployer.step(run, Step::Build).await?;
-    build::build(deployer, run, detected).await
+    build::build(deployer, run, detected, release).await
 }

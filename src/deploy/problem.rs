@@ -96,6 +96,12 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             },
             "the lines above say more; correct it, commit, and push again",
         ),
+        EngineError::CacheLost { said } => Problem::new(
+            Kind::Unavailable,
+            what,
+            format!("the build cache of Docker is damaged: {said}"),
+            "push again; if it stays, empty the cache with `docker builder prune --all` on the server",
+        ),
         EngineError::BuildOutOfMemory { step, .. } => Problem::new(
             Kind::AppFailed,
             what,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Deployer;
 use crate::events::{EventBody, Subject};
 use crate::model::{
-    App, Deploy, DeployStatus, Kind, Problem, Release, ReleaseStatus, Timestamp, Trigger,
+    App, Deploy, DeployFailure, DeployStatus, Kind, Problem, Release, ReleaseStatus, Timestamp,
+    Trigger,
 };
 
 /// What becomes of a deploy that was going on.
@@ -123,7 +124,7 @@ async fn settle(
                 format!("it was at the step `{}`", deploy.step),
                 "push again; what served before still serves",
             );
-            let failure = Some(problem.to_string());
+            let failure = Some(DeployFailure::from(&problem));
             store
                 .finish_deploy(&deploy.id, DeployStatus::Interrupted, failure, now)
                 .await?;
@@ -155,6 +156,7 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: None,
             failure: None,
+            reason: None,
         };
         let release = |status| Release {
             app: AppId(1),

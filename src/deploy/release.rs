@@ -179,7 +179,7 @@ async fn run_release_command(
         )),
         Ok(Err(error)) => Err(problem::engine(failed, &error)),
         Err(_) => Err(Problem::new(
-            Kind::AppFailed,
+            Kind::TimedOut,
             failed,
             format!("`{line}` did not end within {}", problem::in_words(limit)),
             "see what it waits for, correct it, and push again",

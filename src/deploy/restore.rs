@@ -236,7 +236,7 @@ pub(super) async fn restore(
         "Restoring {version} of {app}: its image is gone from Docker and is built again"
     ))
     .await;
-    let built = pipeline::from_source(deployer, run, Received { commit }).await?;
+    let built = pipeline::from_source(deployer, run, Received { commit }, version).await?;
     deployer
         .store
         .replace_image(run.app.id, release.image, built.image)
@@ -259,6 +259,7 @@ pub(super) async fn with_image(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     built: pipeline::Built,
+    next: ReleaseVersion,
 ) -> Result<pipeline::Built, Problem> {
     let app = &run.app.name;
     let found = deployer.engine.image(built.image.as_str()).await;
@@ -271,7 +272,7 @@ pub(super) async fn with_image(
                 commit.short()
             ))
             .await;
-            let again = pipeline::from_source(deployer, run, Received { commit }).await?;
+            let again = pipeline::from_source(deployer, run, Received { commit }, next).await?;
             Ok(pipeline::Built {
                 description: built.description,
                 ..again

@@ -1,6 +1,7 @@
 //! Owns containers and images: the port `ContainerEngine` and its two engines, Docker on this host and one in memory.
 //! Must not know the store, deploys, routes or any rule about which process should run.
 
+mod build_context;
 #[doc(hidden)]
 pub mod contract;
 mod docker;
@@ -9,6 +10,7 @@ mod memory;
 mod spec;
 mod storage;
 
+pub use build_context::{BuildContext, ContextReader, MemoryContext, Take};
 pub use docker::{DockerEngine, DockerSettings, InvalidSubnet, Subnet};
 pub use lines::Lines;
 pub use memory::MemoryEngine;
@@ -22,6 +24,7 @@ pub use storage::{BROUGHT, STORAGE, ensure_folder};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -68,11 +71,11 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// when it is not where it should. Empty where it cannot be found out.
     async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError>;
 
-    /// Builds an image from `context` (a tar). The stream ends with `Done` or an error; dropping it cancels the build.
+    /// Builds an image from `context`. The stream ends with `Done` or an error; dropping it cancels the build.
     async fn build(
         &self,
         spec: &BuildSpec,
-        context: ContextStream,
+        context: Arc<dyn BuildContext>,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError>;
 
     /// Makes sure a base image is here, pulling it where it is missing; the stream yields lines of progress and ends.

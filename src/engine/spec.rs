@@ -54,6 +54,12 @@ pub enum EngineError {
         /// What the builder said.
         said: String,
     },
+    /// The builder's cache knows of a layer that is gone, as where somebody has cleaned up Docker meanwhile.
+    #[error("{said}")]
+    CacheLost {
+        /// What the builder said.
+        said: String,
+    },
     /// A step of a build used more memory than it may, and the build was stopped.
     #[error("the build needed more than {} MiB of memory", limit_bytes >> 20)]
     BuildOutOfMemory {
@@ -189,9 +195,12 @@ pub struct BuildSpec {
     pub app: AppName,
     /// The deploy it belongs to.
     pub deploy: DeployId,
+    /// The release it is made for: the image's label says so. A build that changes nothing gives the image that was there
+    /// before, with the label it has.
+    pub release: ReleaseVersion,
     /// The tag the image gets: `mini/<app>:<deploy>`.
     pub tag: String,
-    /// Path of the Dockerfile inside the context.
+    /// The Dockerfile's text. The image does not get it, whatever is copied into it.
     pub dockerfile: String,
     /// Build arguments; not secret.
     pub arguments: BTreeMap<String, String>,

@@ -27,7 +27,7 @@ const CHUNKS: usize = 8;
 /// of their own from glibc, until one was freed: from then on the heap of every thread keeps as much for the next
 /// (mallopt(3), M_MMAP_THRESHOLD). Whole files read up to 32 MiB: 37 to 40 MiB resident after 31 pushes of an 800 KB file,
 /// and 30 with glibc held to its first threshold (MALLOC_MMAP_THRESHOLD_).
-const WHOLE_LIMIT_BYTES: u64 = 96 << 10;
+pub(super) const WHOLE_LIMIT_BYTES: u64 = 96 << 10;
 
 type Keep = Box<dyn Fn(&str) -> bool + Send>;
 

@@ -15,6 +15,7 @@ mod made;
 mod repositories;
 mod symlink;
 mod tree;
+mod tree_reader;
 mod unpacked;
 mod walk;
 
@@ -24,3 +25,4 @@ pub use fetched::RemoteSource;
 pub use made::{CommitNote, CommitWriter};
 pub use repositories::{Repositories, TreeLimits};
 pub use tree::CommitTree;
+pub use tree_reader::TreeReader;

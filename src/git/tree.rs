@@ -10,8 +10,8 @@ use futures_util::stream::BoxStream;
 
 use super::repositories::{find_commit, open};
 use super::walk::{self, File, FileKind};
-use super::{GitError, TreeLimits, context};
-use crate::model::CommitId;
+use super::{GitError, TreeLimits, TreeReader, context};
+use crate::model::{CommitId, SourceFile};
 
 /// The files of a commit; implements `mini_buildpacks::Tree`. Cheap to clone.
 #[derive(Clone)]
@@ -119,16 +119,38 @@ impl CommitTree {
         keep: Box<dyn Fn(&str) -> bool + Send>,
         extra: Vec<(String, Vec<u8>)>,
     ) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
-        let prefix = match directory {
-            "." => String::new(),
-            directory => format!("{directory}/"),
-        };
-        context::stream(self.inner.clone(), prefix, keep, extra)
+        context::stream(self.inner.clone(), prefix_of(directory), keep, extra)
+    }
+
+    /// The files and links below `directory` (`.` for all) that `keep` accepts, in git's order; none where one has a name or a
+    /// target that is not UTF-8. Paths are relative to `directory`. Blocking.
+    ///
+    /// # Errors
+    /// A link cannot be read.
+    pub fn source_files(
+        &self,
+        directory: &str,
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<Option<Vec<SourceFile>>, GitError> {
+        self.reader(directory).list(keep)
+    }
+
+    /// What reads the files below `directory` one by one.
+    pub fn reader(&self, directory: &str) -> TreeReader {
+        TreeReader::new(self.inner.clone(), prefix_of(directory))
+    }
+}
+
+/// What the paths below a directory begin with.
+fn prefix_of(directory: &str) -> String {
+    match directory {
+        "." => String::new(),
+        directory => format!("{directory}/"),
     }
 }
 
 impl Inner {
-    fn file(&self, path: &str) -> Option<&File> {
+    pub(super) fn file(&self, path: &str) -> Option<&File> {
         let index = self.by_path.get(path.as_bytes())?;
         self.files.get(*index)
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, CommitId, InvalidName, ReleaseVersion, Timestamp};
+use super::{AppId, CommitId, InvalidName, Kind, Problem, ReleaseVersion, Timestamp};
 
 /// The id of a deploy: up to 13 characters of base 36, growing with time, as `builds:list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -192,4 +192,32 @@ pub struct Deploy {
     pub finished_at: Option<Timestamp>,
     /// Why it failed, one line.
     pub failure: Option<String>,
+    /// The same in a word, where there is one for it.
+    pub reason: Option<FailureReason>,
+}
+
+text_enum!(
+    /// Why a deploy failed, in a word.
+    FailureReason, "reason of a failure" {
+        /// Its build or its release command took longer than it may.
+        Timeout = "timeout",
+    }
+);
+
+/// How a deploy failed, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployFailure {
+    /// One line.
+    pub why: String,
+    /// The same in a word.
+    pub reason: Option<FailureReason>,
+}
+
+impl From<&Problem> for DeployFailure {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            why: problem.to_string(),
+            reason: (problem.kind == Kind::TimedOut).then_some(FailureReason::Timeout),
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod problem;
 mod proxy_options;
 mod release;
 mod secret;
+mod source_file;
 mod storage;
 mod value_kind;
 
@@ -35,7 +36,7 @@ pub use certificate::{
 };
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
-pub use deploy::{Deploy, DeployId, DeployStatus, Step, Trigger};
+pub use deploy::{Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, Step, Trigger};
 pub use git_source::{GitCredential, GitHost, GitUrl};
 pub use image_name::ImageName;
 pub use name::{
@@ -47,6 +48,7 @@ pub use problem::{Kind, Problem};
 pub use proxy_options::{ProxyOptions, ProxySetting, UpstreamProtocol};
 pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
+pub use source_file::{SourceFile, SourceFileKind};
 pub use storage::{AppMount, ContainerPath, StorageMount};
 pub use value_kind::{
     ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch,

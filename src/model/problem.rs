@@ -24,6 +24,8 @@ pub enum Kind {
     Busy,
     /// The app's own part failed: its build, its release command, its processes.
     AppFailed,
+    /// The app's own part took longer than it may.
+    TimedOut,
     /// It was stopped on request.
     Canceled,
     /// A thing mini needs, such as Docker, does not answer.
@@ -83,6 +85,7 @@ impl Problem {
             | Kind::Forbidden
             | Kind::Busy
             | Kind::AppFailed
+            | Kind::TimedOut
             | Kind::Canceled
             | Kind::Unavailable
             | Kind::Internal => 1,
@@ -96,7 +99,7 @@ impl Problem {
             Kind::NoSuchApp | Kind::NotFound => 404,
             Kind::Taken | Kind::Busy | Kind::Canceled => 409,
             Kind::Forbidden => 403,
-            Kind::AppFailed => 424,
+            Kind::AppFailed | Kind::TimedOut => 424,
             Kind::Unavailable => 503,
             Kind::Internal => 500,
         }

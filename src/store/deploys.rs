@@ -3,7 +3,10 @@
 use rusqlite::{Row, Transaction, params};
 
 use super::{Store, StoreError, row};
-use crate::model::{AppId, Deploy, DeployId, DeployStatus, ReleaseVersion, Step, Timestamp};
+use crate::model::{
+    AppId, Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, ReleaseVersion, Step,
+    Timestamp,
+};
 
 /// How many deploys that have ended are remembered of each app.
 const REMEMBERED: u32 = 20;
@@ -20,7 +23,7 @@ impl Store {
             let added = tx
                 .prepare_cached(
                     "INSERT INTO deploys (id, app_id, origin, commit_id, actor, step, status, release, started_at, \
-                     finished_at, failure) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+                     finished_at, failure, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
                      ON CONFLICT (id) DO NOTHING",
                 )?
                 .execute(params![
@@ -35,6 +38,7 @@ impl Store {
                     row::micros(deploy.started_at),
                     deploy.finished_at.map(row::micros),
                     deploy.failure,
+                    deploy.reason.map(FailureReason::as_str),
                 ])?;
             if added == 0 {
                 return Err(StoreError::Taken {
@@ -74,19 +78,21 @@ impl Store {
         &self,
         id: &DeployId,
         status: DeployStatus,
-        failure: Option<String>,
+        failure: Option<DeployFailure>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let id = id.clone();
+        let reason = failure.as_ref().and_then(|failure| failure.reason);
         self.write(move |tx| {
             let changed = tx
                 .prepare_cached(
-                    "UPDATE deploys SET status = ?2, failure = ?3, finished_at = ?4 WHERE id = ?1",
+                    "UPDATE deploys SET status = ?2, failure = ?3, reason = ?4, finished_at = ?5 WHERE id = ?1",
                 )?
                 .execute(params![
                     id.as_str(),
                     status.as_str(),
-                    failure,
+                    failure.map(|failure| failure.why),
+                    reason.map(FailureReason::as_str),
                     row::micros(at)
                 ])?;
             found(changed, &id)
@@ -188,5 +194,6 @@ fn read(found: &Row<'_>) -> Result<Deploy, StoreError> {
             .map(row::moment)
             .transpose()?,
         failure: found.get("failure")?,
+        reason: row::optional_text(found, "reason")?,
     })
 }

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    App, AppId, AppName, AppProxy, Check, ConfigKey, ConfigVars, Deploy, DeployId, DeployStatus,
-    Domain, ImageId, Kind, Problem, ProxyOptions, ProxySetting, Release, ReleaseStatus,
-    ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
+    App, AppId, AppName, AppProxy, Check, ConfigKey, ConfigVars, Deploy, DeployFailure, DeployId,
+    DeployStatus, Domain, FailureReason, ImageId, Kind, Problem, ProxyOptions, ProxySetting,
+    Release, ReleaseStatus, ReleaseVersion, Scale, Secret, SshKey, Step, Timestamp, Trigger,
 };
 
 mod apps;
@@ -107,6 +107,7 @@ fn deploy(app: AppId, number: u16) -> Deploy {
         started_at: at(i64::from(number)),
         finished_at: None,
         failure: None,
+        reason: None,
     }
 }
 
@@ -135,9 +136,13 @@ async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
     );
 
     store.set_deploy_step(&first.id, Step::Build).await.unwrap();
-    let failure = Some("no process type `web`".to_owned());
+    let failure = DeployFailure {
+        why: "no process type `web`".to_owned(),
+        reason: Some(FailureReason::Timeout),
+    };
+    let given = Some(failure.clone());
     store
-        .finish_deploy(&first.id, DeployStatus::Failed, failure.clone(), at(5))
+        .finish_deploy(&first.id, DeployStatus::Failed, given, at(5))
         .await
         .unwrap();
     let failed = Deploy {
@@ -145,7 +150,8 @@ async fn deploys_go_through_their_steps_and_the_oldest_are_forgotten() {
         status: DeployStatus::Failed,
         release: None,
         finished_at: Some(at(5)),
-        failure,
+        failure: Some(failure.why),
+        reason: failure.reason,
         ..first
     };
     assert_eq!(

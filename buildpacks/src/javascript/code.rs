@@ -27,21 +27,53 @@ pub(crate) fn directory(
     of: &[String],
     names: &[String],
 ) -> Result<Option<String>, DetectError> {
+    let keys: Vec<String> = names.iter().map(|name| format!("{name}:\"")).collect();
+    let values = values(repository, of, &keys)?;
+    Ok(values.iter().find_map(|value| clean_directory(value)))
+}
+
+/// The strings that begin behind one of `keys` (`outDir:"`, written without spaces and with double quotes), file by file and
+/// key by key.
+pub(crate) fn values(
+    repository: &Repository<'_>,
+    of: &[String],
+    keys: &[String],
+) -> Result<Vec<String>, DetectError> {
+    let mut values = Vec::new();
     for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
         let code = compact(&repository.source(path)?);
-        for name in names {
-            let key = format!("{name}:\"");
-            let starts = code.match_indices(&key).map(|(at, _)| at);
+        for key in keys {
+            let starts = code.match_indices(key.as_str()).map(|(at, _)| at);
             for at in starts.filter(|at| is_word_start(&code, *at)) {
                 let value = code.get(at + key.len()..).unwrap_or_default();
                 let value = value.split('"').next().unwrap_or_default();
-                if let Some(directory) = clean_directory(value) {
-                    return Ok(Some(directory));
-                }
+                values.push(value.to_owned());
             }
         }
     }
-    Ok(None)
+    Ok(values)
+}
+
+/// What `path` stands for in `directory`, both as seen from the root: `../../dist/shop` in `apps/shop` is `dist/shop`. Nothing that
+/// leaves the root, and nothing with characters that need care.
+pub(crate) fn directory_from(directory: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = directory
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    if path.starts_with('/') {
+        return None;
+    }
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    clean_directory(&parts.join("/"))
 }
 
 /// A relative directory as Docker and a shell take it without quotes; nothing for any other.
@@ -140,6 +172,22 @@ mod tests {
         assert!(!found("{ output: isDev ? undefined : 'export' }", text));
         assert!(found("x('it\\'s'); y = { output: \"export\" }", text));
         assert!(!found("/* never closed output: 'export'", text));
+    }
+
+    #[test]
+    fn directories_seen_from_another() {
+        for (directory, path, expected) in [
+            ("apps/shop", "../../dist/apps/shop", Some("dist/apps/shop")),
+            ("apps/shop", "./dist/", Some("apps/shop/dist")),
+            ("", "dist", Some("dist")),
+            ("apps/shop", "../../../x", None),
+            ("apps/shop", "../..", None),
+            ("apps/shop", "/srv", None),
+            ("apps/shop", "a b", None),
+        ] {
+            let found = directory_from(directory, path);
+            assert_eq!(found.as_deref(), expected, "{directory} {path}");
+        }
     }
 
     #[test]

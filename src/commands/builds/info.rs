@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{chosen, duration, moment, shown_status};
+use super::{chosen, duration, moment, shown_status, told_status};
 use crate::commands::report::{self, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::model::{AppName, Permission, Problem};
@@ -36,7 +36,8 @@ impl Command for Info {
         let deploy = chosen(platform, app, self.id.as_deref()).await?;
         let mut report = report::Report::new(&app.name);
         report.fact("id", &deploy.id);
-        report.fact("status", shown_status(&deploy, &platform.deploys.waiting()));
+        let status = shown_status(&deploy, &platform.deploys.waiting());
+        report.fact("status", told_status(status, &deploy));
         report.fact("step", deploy.step);
         report.fact("trigger", deploy.trigger);
         report.fact("actor", &deploy.actor);

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::ser::Error;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{duration, moment, shown_status};
+use super::{duration, moment, shown_status, told_status};
 use crate::commands::table::{lines, row};
 use crate::commands::{self, Authorized, Command, Dialog, Page, Platform};
 use crate::model::{AppName, Deploy, Permission, Problem};
@@ -93,7 +93,7 @@ impl commands::Output for Builds {
         rows.extend(self.deploys.iter().map(|Listed { deploy, status }| {
             row([
                 deploy.id.as_str(),
-                status,
+                &told_status(status, deploy),
                 deploy.trigger.as_str(),
                 deploy.commit.as_ref().map_or("-", |commit| commit.short()),
                 &deploy.release.map_or("-".to_owned(), |v| v.to_string()),
@@ -129,6 +129,7 @@ mod tests {
             started_at,
             finished_at: Some("2026-08-21T10:01:05Z".parse().unwrap()),
             failure: None,
+            reason: None,
         };
         let builds = Builds {
             app: Some("blog".parse().unwrap()),

@@ -52,6 +52,14 @@ fn shown_status(deploy: &Deploy, waiting: &BTreeSet<DeployId>) -> &'static str {
     }
 }
 
+/// The status with the reason, where a word says it: `failed: timeout`.
+fn told_status(status: &str, deploy: &Deploy) -> String {
+    match deploy.reason {
+        Some(reason) => format!("{status}: {reason}"),
+        None => status.to_owned(),
+    }
+}
+
 /// The deploy that was asked for: an id, or `current` for the one that goes on, else the last.
 async fn chosen(platform: &Platform, app: &App, id: Option<&str>) -> Result<Deploy, Problem> {
     let id = match id {
@@ -84,7 +92,7 @@ async fn chosen(platform: &Platform, app: &App, id: Option<&str>) -> Result<Depl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AppId, Trigger};
+    use crate::model::{AppId, FailureReason, Trigger};
 
     #[test]
     fn only_what_is_being_built_is_running() {
@@ -101,6 +109,7 @@ mod tests {
             started_at,
             finished_at: None,
             failure: None,
+            reason: None,
         };
         let nobody = BTreeSet::new();
         let in_line = BTreeSet::from([DeployId::new(started_at, 1)]);
@@ -117,5 +126,11 @@ mod tests {
         check(Step::Route, &nobody, "starting");
         let failed = deploy(Step::Build, DeployStatus::Failed);
         assert_eq!(shown_status(&failed, &nobody), "failed");
+        assert_eq!(told_status("failed", &failed), "failed");
+        let slow = Deploy {
+            reason: Some(FailureReason::Timeout),
+            ..failed
+        };
+        assert_eq!(told_status("failed", &slow), "failed: timeout");
     }
 }

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
 
-use super::{Bench, archive, within};
-use crate::engine::{BuildEvent, EngineError, Process};
+use super::Bench;
+use crate::engine::{BuildEvent, EngineError, MemoryContext, Process};
 use crate::model::ImageId;
 
 /// An image that is not here is named as the reason.
@@ -41,7 +41,7 @@ pub async fn build_makes_an_image(bench: &Bench<'_>) -> Result<()> {
     let is_step = |event: &BuildEvent| matches!(event, BuildEvent::Step { name, .. } if name.ends_with("RUN echo built"));
     let steps = said.iter().filter(|event| is_step(event)).count();
     ensure!(steps == 1, "{said:?}");
-    let spec = bench.build_spec("one")?;
+    let spec = bench.build_spec("one", lines)?;
     let facts = bench.engine.image(&spec.tag).await?.context("no image")?;
     ensure!(
         facts.id == image && facts.exposed_ports == [8080] && facts.has_command,
@@ -70,14 +70,12 @@ pub async fn build_failure_is_told(bench: &Bench<'_>) -> Result<()> {
             if said.contains("line 2") && said.contains("CPOY")),
         "{error:?}"
     );
-    let spec = bench.build_spec("none")?;
-    let events = bench
-        .engine
-        .build(&spec, archive("FROM 127.0.0.1:1/none:1\n")?);
-    let events: Result<Vec<_>, _> = within("a build", events.await?.try_collect()).await?;
+    let mut spec = bench.build_spec("none", "")?;
+    spec.dockerfile = "FROM 127.0.0.1:1/none:1\n".to_owned();
+    let (_, end) = bench.build_of(&spec, MemoryContext::default()).await?;
     ensure!(
-        matches!(&events, Err(EngineError::ImageMissing { image, .. }) if image.contains("none:1")),
-        "{events:?}"
+        matches!(&end, Err(EngineError::ImageMissing { image, .. }) if image.contains("none:1")),
+        "{end:?}"
     );
     ensure!(bench.engine.image(&spec.tag).await?.is_none());
     Ok(())

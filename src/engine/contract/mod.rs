@@ -16,16 +16,17 @@ pub use processes::{
 pub use sources::{archive_is_loaded, other_archives_are_refused, saved};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    BuildEvent, BuildSpec, ContainerEngine, ContextStream, EngineError, GroupSpec, Limits,
-    OneOffIo, OneOffSpec, Process, ProcessId, Stream,
+    BuildContext, BuildEvent, BuildSpec, ContainerEngine, EngineError, GroupSpec, Limits,
+    MemoryContext, OneOffIo, OneOffSpec, Process, ProcessId, Stream,
 };
 use crate::model::{AppName, ConfigVars, DeployId, ImageId, ReleaseVersion};
 
@@ -43,19 +44,15 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// A tar archive with a Dockerfile of these lines after `FROM`.
-    pub fn context(&self, lines: &str) -> Result<ContextStream> {
-        archive(&format!("FROM {}\n{lines}\n", self.base))
-    }
-
-    /// What to build, under a tag that ends in `deploy`.
-    pub fn build_spec(&self, deploy: &str) -> Result<BuildSpec> {
+    /// What to build, under a tag that ends in `deploy`, by a Dockerfile of these lines after `FROM`.
+    pub fn build_spec(&self, deploy: &str, lines: &str) -> Result<BuildSpec> {
         let deploy: DeployId = deploy.parse()?;
         Ok(BuildSpec {
             app: self.app.clone(),
             tag: format!("mini/{}:{deploy}", self.app),
             deploy,
-            dockerfile: "Dockerfile".to_owned(),
+            release: ReleaseVersion(1),
+            dockerfile: format!("FROM {}\n{lines}\n", self.base),
             arguments: BTreeMap::new(),
             secrets: BTreeMap::new(),
             memory_limit_bytes: None,
@@ -71,8 +68,17 @@ impl Bench<'_> {
         deploy: &str,
         lines: &str,
     ) -> Result<(Vec<BuildEvent>, Result<ImageId, EngineError>)> {
-        let spec = self.build_spec(deploy)?;
-        let mut events = self.engine.build(&spec, self.context(lines)?).await?;
+        let spec = self.build_spec(deploy, lines)?;
+        self.build_of(&spec, MemoryContext::default()).await
+    }
+
+    /// The same of these files, as `spec` says.
+    pub async fn build_of(
+        &self,
+        spec: &BuildSpec,
+        context: impl BuildContext,
+    ) -> Result<(Vec<BuildEvent>, Result<ImageId, EngineError>)> {
+        let mut events = self.engine.build(spec, Arc::new(context)).await?;
         let mut said = Vec::new();
         while let Some(event) = within("a build event", events.next()).await? {
             match event {
@@ -196,15 +202,4 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T>
     tokio::time::timeout(PATIENCE, future)
         .await
         .with_context(|| format!("waited in vain for {what}"))
-}
-
-/// A tar archive with one Dockerfile.
-pub fn archive(dockerfile: &str) -> Result<ContextStream> {
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(dockerfile.len() as u64);
-    header.set_mode(0o644);
-    builder.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())?;
-    let bytes = Bytes::from(builder.into_inner()?);
-    Ok(stream::once(async { Ok(bytes) }).boxed())
 }

@@ -1,12 +1,12 @@
 //! Images that come whole, and how long they are kept.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use super::{Bench, archive, within};
-use crate::engine::{BuildEvent, ContextStream, EngineError, KEPT_PREFIX};
+use super::{Bench, within};
+use crate::engine::{BuildContext, ContextStream, EngineError, KEPT_PREFIX, MemoryContext};
 use crate::model::ImageId;
 
 /// A layer without files: a tar archive of two empty blocks, and its SHA-256.
@@ -49,15 +49,10 @@ fn sent(bytes: &Bytes) -> ContextStream {
 }
 
 async fn build_of(bench: &Bench<'_>, deploy: &str, source: &str) -> Result<ImageId> {
-    let mut spec = bench.build_spec(deploy)?;
+    let mut spec = bench.build_spec(deploy, "")?;
     spec.source = Some(source.to_owned());
-    let context = archive(&format!("FROM {source}\n"))?;
-    let events = bench.engine.build(&spec, context).await?;
-    let events: Vec<BuildEvent> = within("a build", events.try_collect()).await??;
-    match events.last() {
-        Some(BuildEvent::Done(image)) => Ok(image.clone()),
-        _ => bail!("no image was built: {events:?}"),
-    }
+    spec.dockerfile = format!("FROM {source}\n");
+    Ok(bench.build_of(&spec, MemoryContext::default()).await?.1?)
 }
 
 /// Of an archive one image is kept, and it is gone with the last one that was built of it.
@@ -65,7 +60,7 @@ pub async fn archive_is_loaded(bench: &Bench<'_>) -> Result<()> {
     let engine = bench.engine;
     let (_, here) = bench.build("here", "CMD [\"sleep\", \"1000\"]").await?;
     let here = here?;
-    let taken = bench.build_spec("here")?.tag;
+    let taken = bench.build_spec("here", "")?.tag;
     let other = format!("{}-other:1", bench.app);
     let archive = saved(&[(taken.as_str(), 8123), (other.as_str(), 8124)])?;
     let kept = within("a load", engine.load(sent(&archive), &taken)).await??;
@@ -113,7 +108,7 @@ pub async fn other_archives_are_refused(bench: &Bench<'_>) -> Result<()> {
         Err(std::io::Error::other("the disk is full")),
     ])
     .boxed();
-    let plain = archive("FROM nothing\n")?;
+    let plain = MemoryContext::default().archive(("Dockerfile", "FROM nothing\n"));
     for (sent, wanted, why) in [
         (sent(&whole), "absent:1", name.as_str()),
         (plain, "absent:1", "manifest.json"),

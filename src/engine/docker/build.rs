@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -16,11 +17,12 @@ use super::Inner;
 use super::build_progress::Progress;
 use super::cgroups::Cgroups;
 use super::errors::About;
+use super::file_sync::{DOCKERFILE, Files};
 use super::labels::{self, Kind};
 use super::session;
 use super::step_memory::{LOOK_EVERY, Seen, StepMemory};
 use super::task_stream::TaskStream;
-use crate::engine::{BuildEvent, BuildMemory, BuildSpec, ContextStream, EngineError};
+use crate::engine::{BuildContext, BuildEvent, BuildMemory, BuildSpec, ContextStream, EngineError};
 
 /// How long the upload of the context may take: Docker answers only afterwards. The caller has its own limit on a build.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(3600);
@@ -29,34 +31,51 @@ const EVENTS_WAITING: usize = 256;
 
 type Events = mpsc::Sender<Result<BuildEvent, EngineError>>;
 
+/// Why the files of a build could not be sent, where that is so: what Docker says of it is about the connection.
+type Unread = Arc<Mutex<Option<String>>>;
+
+/// The Dockerfile's name where it is sent with the files; a name no repository is likely to use.
+const IN_ARCHIVE: &str = ".mini.Dockerfile";
+
 impl Inner {
     pub(super) async fn build(
         self: Arc<Self>,
         spec: &BuildSpec,
-        context: ContextStream,
+        context: Arc<dyn BuildContext>,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
-        let has_secrets = !spec.secrets.is_empty();
-        let docker = match has_secrets {
-            true => self.connection.session_client(UPLOAD_LIMIT).await?,
-            false => self.connection.separate_client(UPLOAD_LIMIT).await?,
-        };
+        let docker = self.connection.session_client(UPLOAD_LIMIT).await?;
         // One session per build: with a shared one, daemons mix up the builds of two apps.
         let session = format!("mini-{}-{}", spec.deploy, super::random_word());
-        let options = self.build_options(spec, &session);
-        let secrets = spec.secrets.clone();
         let limit_bytes = spec.memory_limit_bytes;
+        let spec = spec.clone();
         let feed = move |events: Events| async move {
-            if has_secrets
-                && let Err(error) = session::serve(&self.connection, &session, secrets).await
-            {
+            let unread = Unread::default();
+            // This runtime is the build's own, so nobody waits for the list that is read.
+            let listed = match context.files() {
+                Ok(listed) => listed,
+                Err(error) => {
+                    let _ = events.send(Err(unsent(&error.to_string()))).await;
+                    return;
+                }
+            };
+            let options = self.build_options(&spec, &session, listed.is_some());
+            let (files, body) = match listed {
+                Some(listed) => {
+                    let noted = Arc::clone(&unread);
+                    let files = Files::new(context, listed, &spec.dockerfile, noted);
+                    (Some(files), bollard::body_full(Bytes::new()))
+                }
+                None => {
+                    let archive = archive(&*context, &spec.dockerfile, &unread);
+                    (None, bollard::body_try_stream(archive))
+                }
+            };
+            let secrets = spec.secrets.clone();
+            let served = session::serve(&self.connection, &session, secrets, files).await;
+            if let Err(error) = served {
                 let _ = events.send(Err(error)).await;
                 return;
             }
-            let unread = Arc::new(Mutex::new(None));
-            let noted = Arc::clone(&unread);
-            let body = bollard::body_try_stream(context.inspect_err(move |error| {
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            }));
             let mut answers = docker.build_image(options, None, Some(body)).boxed();
             let mut progress = Progress::default();
             let mut memory = limit_bytes.map(StepMemory::new);
@@ -96,9 +115,7 @@ impl Inner {
                     Err(error) => {
                         let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
                         let error = match unread {
-                            Some(why) => EngineError::Refused {
-                                said: format!("the source could not be sent to the build: {why}"),
-                            },
+                            Some(why) => unsent(&why),
                             None => self.build_failure(error, &progress),
                         };
                         for line in progress.finish() {
@@ -114,15 +131,15 @@ impl Inner {
                 let _ = events.send(Ok(line)).await;
             }
             let end = match progress.image() {
-                Some(image) => Ok(BuildEvent::Done(image)),
+                Some(image) => Ok(BuildEvent::Done(self.settled(&spec, image).await)),
                 None => Err(EngineError::Refused {
                     said: "the builder ended without an image".to_owned(),
                 }),
             };
             let _ = events.send(end).await;
         };
-        // bollard 0.21 serves the session of a build from a task that it never ends: each build would leave a connection
-        // on which Docker asks once a second whether we are well.
+        // The session is served by a task of that runtime and ends with it: else each build would leave a connection on which
+        // Docker asks once a second whether we are well.
         Ok(TaskStream::spawn_apart(EVENTS_WAITING, feed).boxed())
     }
 
@@ -164,7 +181,12 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner) = step;
     }
 
-    fn build_options(&self, spec: &BuildSpec, session: &str) -> BuildImageOptions {
+    fn build_options(
+        &self,
+        spec: &BuildSpec,
+        session: &str,
+        is_sent_by_session: bool,
+    ) -> BuildImageOptions {
         let arguments: HashMap<String, String> = spec
             .arguments
             .iter()
@@ -175,22 +197,23 @@ impl Inner {
             None => BuildImageOptionsBuilder::default(),
         };
         let mut labels = labels::of_app(&self.instance, &spec.app, Kind::Image.as_str());
+        labels.insert(labels::RELEASE.into(), spec.release.0.to_string());
         if let Some(source) = &spec.source {
             labels.insert(labels::SOURCE.into(), source.clone());
         }
+        let options = match is_sent_by_session {
+            true => options.remote("client-session").dockerfile(DOCKERFILE),
+            false => options.dockerfile(IN_ARCHIVE),
+        };
         options
             .t(&spec.tag)
-            .dockerfile(&spec.dockerfile)
             .buildargs(&arguments)
             .labels(&labels)
             .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)
-            .version(match spec.secrets.is_empty() {
-                true => BuilderVersion::BuilderBuildKit,
-                // What bollard takes for a reason to open a session; it is BuildKit all the same, see `session_client`.
-                false => BuilderVersion::BuilderV1,
-            })
+            // bollard opens a session of its own for the other; it is BuildKit all the same, see `session_client`.
+            .version(BuilderVersion::BuilderV1)
             .session(session)
             .build()
     }
@@ -200,5 +223,22 @@ impl Inner {
             EngineError::Refused { said } => progress.failure(said),
             other => other,
         }
+    }
+}
+
+/// The files as one archive with the Dockerfile among them, for names that a session cannot send: it takes UTF-8 alone. An image
+/// that copies all of them has the Dockerfile, too.
+fn archive(context: &dyn BuildContext, dockerfile: &str, unread: &Unread) -> ContextStream {
+    let noted = Arc::clone(unread);
+    let files = context.archive((IN_ARCHIVE, dockerfile));
+    let files = files.inspect_err(move |error| {
+        *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    });
+    files.boxed()
+}
+
+fn unsent(why: &str) -> EngineError {
+    EngineError::Refused {
+        said: format!("the source could not be sent to the build: {why}"),
     }
 }

@@ -66,6 +66,9 @@ impl Progress {
         if said.contains("no space left on device") {
             return EngineError::DiskFull { said };
         }
+        if is_cache_lost(&said) {
+            return EngineError::CacheLost { said };
+        }
         let missing = step
             .as_deref()
             .and_then(|step| step.strip_prefix("[internal] load metadata for "))
@@ -142,6 +145,15 @@ impl Progress {
         )]
         &mut self.open[at].1
     }
+}
+
+/// Whether a build failed because something is gone that the cache takes to be there: "layer does not exist" of Docker
+/// (`layer/layer.go`), "parent snapshot ... does not exist" of containerd (`snapshots/storage/bolt.go`). A step that ended by
+/// itself may have said anything.
+fn is_cache_lost(said: &str) -> bool {
+    let is_of_step = said.contains("exit code: ");
+    let is_snapshot = said.contains("snapshot sha256:") && said.contains("does not exist");
+    !is_of_step && (said.contains("layer does not exist") || is_snapshot)
 }
 
 /// Whether a vertex is a step of the Dockerfile or the making of the image, and not the builder's own housekeeping.
@@ -249,6 +261,46 @@ mod tests {
         assert!(
             matches!(&error, EngineError::BuildFailed { step: Some(step), said }
                 if step == "[b 2/2] RUN false" && said.ends_with("exit code: 1")),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn what_the_cache_has_lost_is_told_from_what_a_step_says() {
+        let lost = "failed to solve: failed to get layer sha256:12ab: layer does not exist";
+        for (said, is_lost) in [
+            (lost, true),
+            (
+                "failed to export image: failed to create image: failed to get layer sha256:12ab: layer does not exist",
+                true,
+            ),
+            (
+                "failed to prepare 9xk: parent snapshot sha256:12ab does not exist: not found",
+                true,
+            ),
+            (
+                "executor failed running [/bin/sh -c echo layer does not exist; false]: exit code: 1",
+                false,
+            ),
+            ("failed to compute cache key: \"/x\" not found", false),
+        ] {
+            let error = Progress::default().failure(said.to_owned());
+            assert_eq!(
+                matches!(error, EngineError::CacheLost { .. }),
+                is_lost,
+                "{error:?}"
+            );
+        }
+        // What the step says of it, and the way there.
+        let mut progress = Progress::default();
+        let vertex = Vertex {
+            error: lost.to_owned(),
+            ..vertex("exporting to image", true, true)
+        };
+        progress.take(status(vec![vertex], &[]));
+        let error = progress.failure(lost.to_owned());
+        assert!(
+            matches!(&error, EngineError::CacheLost { said } if said == "failed to get layer sha256:12ab: layer does not exist"),
             "{error:?}"
         );
     }

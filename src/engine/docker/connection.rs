@@ -66,14 +66,9 @@ impl Connection {
         Ok(self.client().await?.with_timeout(limit + ANSWER_LIMIT))
     }
 
-    /// The same with connections of its own, for a runtime that ends before this one.
-    pub(super) async fn separate_client(&self, limit: Duration) -> Result<Docker, EngineError> {
-        self.client().await?;
-        Ok(self.new_client()?.with_timeout(limit + ANSWER_LIMIT))
-    }
-
-    /// The same for a build whose session is ours: bollard opens one for each build with BuildKit and none for others, so it
-    /// is asked for one of the others, and the request says BuildKit.
+    /// The same for a build, with connections of its own, for it has a runtime that ends before this one. The session of a
+    /// build is ours: bollard opens one for each build with BuildKit and none for others, so it is asked for one of the
+    /// others, and the request says BuildKit.
     pub(super) async fn session_client(&self, limit: Duration) -> Result<Docker, EngineError> {
         self.client().await?;
         let minor = self.minor.load(Ordering::Relaxed);

@@ -8,7 +8,7 @@ use crate::model::{AppName, ProcessType, ReleaseVersion};
 pub(super) const INSTANCE: &str = "mini.instance";
 /// The app a thing belongs to.
 pub(super) const APP: &str = "mini.app";
-/// The number of the release a container runs.
+/// The number of the release a container runs, or that an image was first built for.
 pub(super) const RELEASE: &str = "mini.release";
 /// The process type of a container.
 pub(super) const PROCESS: &str = "mini.process";

@@ -10,6 +10,7 @@ mod connection;
 mod container;
 mod disk;
 mod errors;
+mod file_sync;
 mod folders;
 mod images;
 mod invocation;
@@ -20,6 +21,7 @@ mod networks;
 mod observed;
 mod one_off;
 mod processes;
+mod same_image;
 mod seen;
 mod session;
 mod sources;
@@ -43,9 +45,9 @@ use self::connection::Connection;
 use self::networks::Networks;
 use self::seen::Seen;
 use super::{
-    AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
-    ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec, ImageFacts, KeptImage,
-    LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
+    AppImage, BuildCacheUse, BuildContext, BuildEvent, BuildMemory, BuildSpec, Change,
+    ContainerEngine, ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec,
+    ImageFacts, KeptImage, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
 };
 use crate::model::{AppName, ImageId, StorageName};
 
@@ -180,7 +182,7 @@ impl ContainerEngine for DockerEngine {
     async fn build(
         &self,
         spec: &BuildSpec,
-        context: ContextStream,
+        context: Arc<dyn BuildContext>,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
         Arc::clone(&self.inner).build(spec, context).await
     }

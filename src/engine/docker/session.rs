@@ -1,7 +1,7 @@
-//! The session of a build that is given secrets: a connection to Docker on which BuildKit asks us, by gRPC, for the value of
-//! each secret when a step needs it.
+//! The session of a build: a connection to Docker on which BuildKit asks us, by gRPC, for its files and for the value of each
+//! secret when a step needs it.
 //!
-//! bollard 0.21 has a session of its own for builds, which offers no secrets; what it calls secret sources are files and
+//! bollard 0.21 has a session of its own for builds, which offers neither; what it calls secret sources are files and
 //! variables of our process, and for its other way to build only.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use bollard::health::{
 };
 use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use bollard::moby::filesync::packet::file_sync_server::FileSyncServer;
 use futures_util::stream::{self, Stream};
 use futures_util::{FutureExt, StreamExt};
 use http::Request;
@@ -28,6 +29,7 @@ use tonic::{Response, Status};
 
 use super::Connection;
 use super::errors::About;
+use super::file_sync::Files;
 use super::upgrade::upgrade;
 use crate::engine::EngineError;
 use crate::model::Secret;
@@ -37,8 +39,14 @@ const METHODS: [&str; 2] = [
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
     "/grpc.health.v1.Health/Check",
 ];
+/// The one besides, where files are sent.
+const FILES: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 
-/// Opens the session `id` and answers on it in a task of this runtime, until Docker or the runtime ends it.
+/// Opens the session `id` and answers on it in a task of this runtime, until Docker or the runtime ends it. Without `files` the
+/// build has got them another way.
+///
+/// BuildKit keeps the files it was sent under a name that the session gives, and compares only size and time with the next ones
+/// of that name. All files of a commit have the same time, so the name is that of this session alone.
 ///
 /// # Errors
 /// Docker does not answer, or refuses.
@@ -46,22 +54,27 @@ pub(super) async fn serve(
     connection: &Connection,
     id: &str,
     secrets: BTreeMap<String, Secret>,
+    files: Option<Files>,
 ) -> Result<(), EngineError> {
     let request = Request::builder()
         .header(UPGRADE, "h2c")
         .header("X-Docker-Expose-Session-Uuid", id)
-        .header("X-Docker-Expose-Session-Name", "mini");
-    let request = METHODS.iter().fold(request, |request, method| {
-        request.header("X-Docker-Expose-Session-Grpc-Method", *method)
+        .header("X-Docker-Expose-Session-Name", "mini")
+        .header("X-Docker-Expose-Session-Sharedkey", id);
+    let methods = METHODS.into_iter().chain(files.as_ref().map(|_| FILES));
+    let request = methods.fold(request, |request, method| {
+        request.header("X-Docker-Expose-Session-Grpc-Method", method)
     });
     let upgraded = upgrade(connection, request.uri("/session"), About::Call).await?;
     let secrets = SecretsServer::new(Kept(secrets));
     let health = HealthServer::new(Well);
+    let files = files.map(FileSyncServer::new);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (mut secrets, mut health) = (secrets.clone(), health.clone());
+        let (mut secrets, mut health, files) = (secrets.clone(), health.clone(), files.clone());
         async move {
-            let answered: Result<_, Infallible> = match request.uri().path() {
-                path if path.starts_with("/grpc.health.") => health.call(request).await,
+            let answered: Result<_, Infallible> = match (request.uri().path(), files) {
+                (FILES, Some(mut files)) => files.call(request).await,
+                (path, _) if path.starts_with("/grpc.health.") => health.call(request).await,
                 // It answers what is none of its methods as gRPC has it.
                 _ => secrets.call(request).await,
             };

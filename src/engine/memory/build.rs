@@ -30,13 +30,7 @@ fn play(
     events: &mut Vec<BuildEvent>,
 ) -> Result<ImageFacts, EngineError> {
     let files = files(archive).map_err(|error| failed(None, error.to_string()))?;
-    let Some(dockerfile) = files.get(&spec.dockerfile) else {
-        return Err(failed(
-            None,
-            format!("failed to read dockerfile: {} is missing", spec.dockerfile),
-        ));
-    };
-    let dockerfile = String::from_utf8_lossy(dockerfile);
+    let dockerfile = &spec.dockerfile;
     let mut exposed_ports = Vec::new();
     let mut has_command = false;
     let total = dockerfile.lines().filter(|line| is_step(line)).count();

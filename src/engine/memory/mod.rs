@@ -26,10 +26,10 @@ use tokio_stream::wrappers::WatchStream;
 use self::script::Act;
 use self::world::{Image, World};
 use super::{
-    AppImage, BuildCacheUse, BuildEvent, BuildMemory, BuildSpec, Change, ContainerEngine,
-    ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec, ImageFacts, KEPT_PREFIX,
-    KeptImage, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec, Process, ProcessId,
-    ProcessState, Stream,
+    AppImage, BuildCacheUse, BuildContext, BuildEvent, BuildMemory, BuildSpec, Change,
+    ContainerEngine, ContextStream, EngineError, EngineVersion, FolderStream, GroupSpec,
+    ImageFacts, KEPT_PREFIX, KeptImage, LogLine, LogQuery, LogStream, OneOffIo, OneOffSpec,
+    Process, ProcessId, ProcessState, Stream,
 };
 use crate::model::{AppName, ImageId, StorageName};
 
@@ -208,7 +208,7 @@ impl ContainerEngine for MemoryEngine {
     async fn build(
         &self,
         spec: &BuildSpec,
-        context: ContextStream,
+        context: Arc<dyn BuildContext>,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
         if let Some(scripted) = self.reach()?.builds.pop_front() {
             return Ok(stream::iter(scripted).boxed());
@@ -216,6 +216,7 @@ impl ContainerEngine for MemoryEngine {
         let (engine, spec) = (self.clone(), spec.clone());
         let events = async move {
             let archive = context
+                .archive((".mini.Dockerfile", &spec.dockerfile))
                 .try_fold(Vec::new(), |mut all, chunk| async move {
                     all.extend_from_slice(&chunk);
                     Ok(all)

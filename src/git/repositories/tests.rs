@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use futures_util::StreamExt;
 
 use super::*;
+use crate::model::SourceFileKind;
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -322,6 +323,54 @@ async fn a_context_of_a_directory_has_its_files_only() {
     );
     assert!(found[2].3 == large);
     assert_eq!(found[3].3, b"bin/run");
+}
+
+#[tokio::test]
+async fn the_files_of_a_directory_are_read_one_by_one() {
+    let fixture = fixture(TreeLimits::default()).await;
+    let large: Vec<u8> = (0..(700_u32 << 10)).map(|n| (n >> 9) as u8).collect();
+    let id = commit(
+        &fixture,
+        &[
+            ("100644", b"n\xffme", b"raw"),
+            ("100755", b"web/bin/run", b"run"),
+            ("100644", b"web/large", &large),
+            ("100644", b"web/left", b"out"),
+            ("120000", b"web/link", b"bin/run"),
+        ],
+    );
+    let tree = fixture.repositories.tree(&fixture.app, &id).await.unwrap();
+    let keep = |path: &str| path != "left";
+    let listed = tree.source_files("web", keep).unwrap().unwrap();
+    let listed: Vec<_> = listed
+        .into_iter()
+        .map(|file| (file.path, file.kind, file.size_bytes))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("bin/run".to_owned(), SourceFileKind::Executable, 3),
+            ("large".to_owned(), SourceFileKind::Plain, 700 << 10),
+            (
+                "link".to_owned(),
+                SourceFileKind::Symlink("bin/run".to_owned()),
+                7
+            ),
+        ]
+    );
+    assert!(tree.source_files(".", keep).unwrap().is_none(), "not UTF-8");
+    let mut reader = tree.reader("web");
+    // In any order, and more than once.
+    for (path, content) in [("large", &*large), ("bin/run", b"run"), ("large", &*large)] {
+        let mut found = Vec::new();
+        let mut take = |piece: &[u8]| {
+            found.extend_from_slice(piece);
+            Ok(())
+        };
+        reader.read(path, &mut take).unwrap();
+        assert!(found == content, "{path}");
+    }
+    assert!(reader.read("gone", &mut |_| Ok(())).is_err());
 }
 
 async fn check_unusable(limits: TreeLimits, files: &[(&str, &[u8], &[u8])], says: &[&str]) {

@@ -11,8 +11,8 @@ use rusqlite::types::ValueRef;
 
 use super::*;
 use crate::model::{
-    AppRedirect, AuthorityAccount, BuilderSetting, CertificateOrigin, FailedOrder, Maintenance,
-    NewCertificate, PageName, RenewalAdvice, Route,
+    AppRedirect, AuthorityAccount, BuilderSetting, CertificateOrigin, DeployFailure, FailedOrder,
+    Maintenance, NewCertificate, PageName, RenewalAdvice, Route,
 };
 use crate::store::migrate;
 
@@ -56,7 +56,10 @@ async fn fill(folder: &Path) -> Store {
     }
     let begun = deploy(shop, 1);
     store.add_deploy(&begun).await.unwrap();
-    let failure = Some("it did not start".to_owned());
+    let failure = Some(DeployFailure {
+        why: "it did not start".to_owned(),
+        reason: None,
+    });
     store
         .finish_deploy(&begun.id, DeployStatus::Failed, failure, at(7))
         .await

@@ -280,3 +280,36 @@ async fn a_secret_without_a_value_is_named_and_one_with_a_value_is_mounted_and_n
         "{text}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_whose_cache_has_lost_a_layer_is_made_once_more() {
+    let mut house = House::new();
+    house
+        .deploy_source("shop", &[("Dockerfile", "FROM base\nCMD sleep\n")])
+        .await;
+    let lost = || {
+        let said = "failed to get layer sha256:12ab: layer does not exist".to_owned();
+        vec![Err(EngineError::CacheLost { said })]
+    };
+    house.engine.script_build(lost());
+    house.types("ps:rebuild shop").await;
+    house.platform.deploys.idle().await;
+    let text = house.transcript();
+    let told = "lost a layer (failed to get layer sha256:12ab: layer does not exist): building once more without the cache";
+    assert!(
+        text.contains(told) && text.contains("Starting web"),
+        "{text}"
+    );
+
+    house.engine.script_build(lost());
+    house.engine.script_build(lost());
+    house.types("ps:rebuild shop").await;
+    house.platform.deploys.idle().await;
+    house.types("builds:info shop").await;
+    let text = house.transcript();
+    assert!(
+        text.contains("the build cache of Docker is damaged"),
+        "{text}"
+    );
+    assert!(!text.contains("Starting web"), "{text}");
+}

@@ -80,7 +80,15 @@ fn a_build_beyond_its_time_is_stopped() {
         "builder:set APP build-timeout",
     ]);
     at_work.wait_for_its_end();
-    assert_eq!(server.json(&["builds:list", "slow"])[0]["status"], "failed");
+    let listed = &server.json(&["builds:list", "slow"])[0];
+    assert_eq!(
+        (&listed["status"], &listed["reason"]),
+        (&"failed".into(), &"timeout".into())
+    );
+    let shown = server.ssh(&["builds:list", "slow"]);
+    shown.says(&["failed: timeout"]);
+    let info = server.ssh(&["builds:info", "slow"]);
+    info.says(&["failed: timeout"]);
 }
 
 #[test]
