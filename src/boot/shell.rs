@@ -13,6 +13,10 @@ use crate::ssh::local_client::{self, Ends, LocalError, Request};
 /// Variables that clients may set through sshd (its AcceptEnv) and that the server knows.
 const VARIABLES: [&str; 3] = ["GIT_PROTOCOL", "LANG", "LC_ALL"];
 
+/// The exit status of a program that nobody waits for any more (128 + SIGHUP).
+#[cfg(target_os = "linux")]
+const HANGUP: i32 = 128 + 1;
+
 /// Carries out what sshd was asked for (SSH_ORIGINAL_COMMAND, sshd(8)) in the name of the key in `words`.
 pub(super) fn run(words: &[String], data_dir: Option<PathBuf>) -> Result<u8, Problem> {
     let [fingerprint] = words else {
@@ -23,6 +27,7 @@ pub(super) fn run(words: &[String], data_dir: Option<PathBuf>) -> Result<u8, Pro
             "See `mini help ssh-keys:authorized`",
         ));
     };
+    end_with_parent();
     let environment = VARIABLES
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
@@ -34,6 +39,21 @@ pub(super) fn run(words: &[String], data_dir: Option<PathBuf>) -> Result<u8, Pro
     };
     block_on(on_server(chosen(data_dir), request))
 }
+
+/// Ends this process with sshd's, which ends when it has lost its client: a command that says nothing would not find out. That
+/// nobody reads any more is no sign of it, for git closes its ends before it asks for the exit status.
+#[cfg(target_os = "linux")]
+fn end_with_parent() {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    let parent = getppid();
+    let is_set = set_parent_process_death_signal(Some(Signal::HUP)).is_ok();
+    if is_set && getppid() != parent {
+        std::process::exit(HANGUP);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent() {}
 
 async fn on_server(data_dir: PathBuf, request: Request) -> Result<u8, Problem> {
     let size = terminal::size();

@@ -82,10 +82,7 @@ impl Deploys {
         let Some(run) = self.held(push) else {
             return Ok(None);
         };
-        let moved = updates
-            .iter()
-            .any(|update| Some(&update.new) == run.commit.as_ref());
-        if !moved {
+        if !updates.iter().any(|update| is_of(&run, update)) {
             return Ok(None);
         }
         run.holders
@@ -111,6 +108,14 @@ impl Deploys {
             .into_iter()
             .find(|run| run.holders.borrow().pushes.contains(&push.id))
     }
+}
+
+/// Whether this update is that of the branch that a run deploys. A tag of the same commit is stored also where the branch is
+/// refused.
+fn is_of(run: &Run, update: &RefUpdate) -> bool {
+    let branch = run.branch.as_ref().map(|movement| &movement.branch);
+    let name = update.reference.strip_prefix("refs/heads/");
+    name == branch.map(BranchName::as_str) && Some(&update.new) == run.commit.as_ref()
 }
 
 fn hold(run: &Run, push: &Push) {

@@ -5,12 +5,15 @@
 //! and root can read: in no argument, no file, no address and no configuration. git asks for it when the host does, by a helper
 //! that is in force for that scheme, host and port; where a redirect leads, it is not told.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::intake::Intake;
+use super::repositories::blocking;
 use super::{GitError, Repositories, child};
 use crate::model::{AppName, BranchName, CommitId, GitCredential, GitUrl};
 
@@ -33,6 +36,8 @@ const SETTINGS: [&str; 13] = [
 ];
 /// What git runs for a password: it prints what is in its environment.
 const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$MINI_GIT_USER" "$MINI_GIT_TOKEN"; }; f"#;
+/// What is fetched needs a name until it is known by its id. It stays in the intake.
+const REFERENCE: &str = "refs/mini/fetched";
 /// Bytes of what git says on standard error that are kept.
 const SAID_BYTES: u64 = 64 << 10;
 
@@ -48,21 +53,22 @@ pub struct RemoteSource {
 }
 
 impl Repositories {
-    /// Fetches a commit into the repository of an app, which must exist. No branch moves. If dropped, git is ended; what it has
-    /// brought so far is cleared away with other things that nothing reaches.
+    /// Fetches a commit into the repository of an app, which must exist. No branch moves. If dropped, git is ended, and of what it
+    /// has brought so far nothing stays.
     ///
     /// # Errors
     /// `Unusable` with what git said where the repository or the commit cannot be had.
     pub async fn fetch(&self, app: &AppName, source: RemoteSource) -> Result<CommitId, GitError> {
-        let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
-        let kept = format!("refs/mini/fetched/{number:016x}");
-        let path = self.path(app);
+        let (repositories, app) = (self.clone(), app.clone());
+        let intake = blocking(move || repositories.intake(&app)).await?;
+        let intake = Fetching(Some(intake));
+        let path = intake.path();
         let wanted = source.reference.as_ref().map_or("HEAD", BranchName::as_str);
         let mut command = child::git();
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
-        command.arg("--git-dir").arg(&path).args([
+        command.arg("--git-dir").arg(path).args([
             "fetch",
             "--quiet",
             "--no-tags",
@@ -71,7 +77,7 @@ impl Repositories {
             "--no-auto-maintenance",
             "--",
             source.url.as_str(),
-            &format!("+{wanted}:{kept}"),
+            &format!("+{wanted}:{REFERENCE}"),
         ]);
         command.env("GIT_TERMINAL_PROMPT", "0");
         if let Some(credential) = &source.credential {
@@ -81,21 +87,41 @@ impl Repositories {
         if !is_fetched {
             return Err(refused(&source, &said));
         }
-        let words = ["rev-parse", "--verify", &format!("{kept}^{{commit}}")];
-        let found = child::output(Some(&path), words).await;
-        // The commit stays for two weeks without it (gc.pruneExpire), and for good once a branch is there.
-        let removed = child::output(Some(&path), ["update-ref", "-d", &kept]).await;
-        if let Err(error) = removed {
-            tracing::warn!(%app, %error, "a reference could not be removed");
-        }
-        let found = found.map_err(|_| {
+        let words = ["rev-parse", "--verify", &format!("{REFERENCE}^{{commit}}")];
+        let found = child::output(Some(path), words).await.map_err(|_| {
             GitError::unusable(
                 format!("`{wanted}` of {} is not a commit", source.url),
                 "name a branch, a tag or a commit",
             )
         })?;
+        // The commit stays for two weeks by itself (gc.pruneExpire), and for good once a branch is there.
+        intake.keep().await?;
         let id = found.trim().parse();
         id.map_err(|_| GitError::Failed("git gave an id we do not understand".to_owned()))
+    }
+}
+
+/// The intake of a fetch, which is removed by a thread that may wait.
+struct Fetching(Option<Intake>);
+
+impl Fetching {
+    fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), Intake::path)
+    }
+
+    async fn keep(mut self) -> Result<(), GitError> {
+        match self.0.take() {
+            Some(intake) => blocking(move || intake.keep()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        if let Some(intake) = self.0.take() {
+            tokio::task::spawn_blocking(move || drop(intake));
+        }
     }
 }
 
@@ -144,7 +170,7 @@ async fn run(command: &mut Command) -> Result<(bool, String), GitError> {
     ))
 }
 
-/// git with the programs it has started. Dropped, they are asked to end, and git removes what it has half written.
+/// git with the programs it has started. Dropped, they are ended: what they have half written goes with its repository.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -156,7 +182,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::TERM);
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }

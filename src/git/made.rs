@@ -2,9 +2,9 @@
 //! other, so that nothing is unpacked anywhere.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use super::intake::Intake;
 use super::repositories::{blocking, find_commit, open};
 use super::{GitError, Repositories, child};
 use crate::model::{AppName, CommitId, Timestamp};
@@ -27,11 +27,12 @@ pub struct CommitWriter {
     child: Child,
     input: io::BufWriter<ChildStdin>,
     output: BufReader<ChildStdout>,
-    repository: PathBuf,
-    /// git needs a name for it until it is known by its id.
-    reference: String,
-    is_over: bool,
+    /// Taken once it is over.
+    intake: Option<Intake>,
 }
+
+/// git needs a name for it until it is known by its id. It stays in the intake.
+const REFERENCE: &str = "refs/mini/made";
 
 impl Repositories {
     /// Begins a commit. Blocks, as everything of [`CommitWriter`] does.
@@ -39,7 +40,7 @@ impl Repositories {
     /// # Errors
     /// `Missing`, `Io`.
     pub fn begin_commit(&self, app: &AppName, note: &CommitNote) -> Result<CommitWriter, GitError> {
-        CommitWriter::begin(&self.path(app), note)
+        CommitWriter::begin(self.intake(app)?, note)
     }
 
     /// Whether two commits have the same files.
@@ -65,13 +66,11 @@ impl Repositories {
 }
 
 impl CommitWriter {
-    fn begin(repository: &Path, note: &CommitNote) -> Result<Self, GitError> {
-        let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
-        let reference = format!("refs/mini/made/{number:016x}");
+    fn begin(intake: Intake, note: &CommitNote) -> Result<Self, GitError> {
         let mut command = child::blocking_git();
         let mut child = command
             .arg("--git-dir")
-            .arg(repository)
+            .arg(intake.path())
             .args(["fast-import", "--quiet", "--done"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,9 +88,7 @@ impl CommitWriter {
             child,
             input: io::BufWriter::new(input),
             output: BufReader::new(output),
-            repository: repository.to_owned(),
-            reference,
-            is_over: false,
+            intake: Some(intake),
         };
         writer.head(note)?;
         Ok(writer)
@@ -107,8 +104,7 @@ impl CommitWriter {
         let message = note.message.as_bytes();
         write!(
             self.input,
-            "commit {}\nmark :1\ncommitter {actor} <{actor}@mini> {} +0000\ndata {}\n",
-            self.reference,
+            "commit {REFERENCE}\nmark :1\ncommitter {actor} <{actor}@mini> {} +0000\ndata {}\n",
             note.at.as_second(),
             message.len()
         )?;
@@ -180,22 +176,14 @@ impl CommitWriter {
     /// `Failed` when git does not take it.
     pub fn finish(mut self) -> Result<CommitId, GitError> {
         let ended = self.end();
-        self.is_over = true;
+        let intake = self.intake.take();
         let status = self.child.wait()?;
         let id = ended?;
         if !status.success() {
             return Err(refused());
         }
-        let removed = child::blocking_git()
-            .arg("--git-dir")
-            .arg(&self.repository)
-            .args(["update-ref", "-d", &self.reference])
-            .status()?;
-        if !removed.success() {
-            tracing::warn!(
-                reference = self.reference,
-                "a reference could not be removed"
-            );
+        if let Some(intake) = intake {
+            intake.keep()?;
         }
         id.trim().parse().map_err(|_| refused())
     }
@@ -211,8 +199,8 @@ impl CommitWriter {
 
 impl Drop for CommitWriter {
     fn drop(&mut self) {
-        if !self.is_over {
-            // Killed, git leaves no report of a crash in the repository. Neither fails but for a child that is gone.
+        if self.intake.is_some() {
+            // Before its repository goes. Neither fails but for a child that is gone.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -239,6 +227,8 @@ fn quoted(path: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::git::TreeLimits;
 
@@ -293,20 +283,43 @@ mod tests {
         assert!(references.at.is_empty(), "{references:?}");
     }
 
+    /// How many packs there are below a folder that git has not finished.
+    fn unfinished_packs(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let counts = entries.map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().as_encoded_bytes();
+            match path.is_dir() {
+                true => unfinished_packs(&path),
+                false => usize::from(name.starts_with(b"tmp_pack")),
+            }
+        });
+        counts.sum()
+    }
+
     #[tokio::test]
     async fn a_commit_that_is_not_finished_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let repositories = Repositories::open(folder.path(), TreeLimits::default()).unwrap();
         let app: AppName = "shop".parse().unwrap();
         repositories.create(&app).await.unwrap();
-        let before = std::fs::read_dir(repositories.path(&app)).unwrap().count();
         let mut writer = repositories.begin_commit(&app, &note("One", None)).unwrap();
-        let short = writer.file(b"a", false, 9, &mut &b"short"[..]);
+        for path in [b"a", b"b"] {
+            let size_bytes = 1 << 20;
+            let mut content = io::repeat(b'x').take(size_bytes);
+            writer.file(path, false, size_bytes, &mut content).unwrap();
+        }
+        let short = writer.file(b"c", false, 9, &mut &b"short"[..]);
         assert!(matches!(short, Err(GitError::Io(_))), "{short:?}");
+        let repos = folder.path().join("repos");
+        while unfinished_packs(&repos) == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         drop(writer);
         let references = repositories.references(&app).await.unwrap().unwrap();
         assert!(references.at.is_empty(), "{references:?}");
-        let after = std::fs::read_dir(repositories.path(&app)).unwrap().count();
-        assert_eq!(after, before);
+        assert_eq!(unfinished_packs(&repos), 0);
+        let beside: Vec<_> = std::fs::read_dir(&repos).unwrap().collect();
+        assert_eq!(beside.len(), 1, "{beside:?}");
     }
 }

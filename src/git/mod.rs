@@ -9,6 +9,7 @@ mod detection;
 mod error;
 mod fetched;
 mod hooks;
+mod intake;
 mod large_files;
 mod made;
 mod repositories;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use super::intake::Intake;
 use super::tree::CommitTree;
 use super::{GitError, child, hooks};
 use crate::model::{AppName, BranchName, CommitId};
@@ -270,6 +271,11 @@ impl Repositories {
             .map(drop)
     }
 
+    /// Begins to collect objects for the repository of an app. Blocks.
+    pub(super) fn intake(&self, app: &AppName) -> Result<Intake, GitError> {
+        Intake::open(self.beside(app, "intake")?, self.path(app))
+    }
+
     /// A path beside the repository of `app`, on the same file system, that nothing else uses.
     fn beside(&self, app: &AppName, what: &str) -> Result<PathBuf, GitError> {
         let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
@@ -277,12 +283,43 @@ impl Repositories {
     }
 }
 
-/// Folders of [`Repositories::beside`], which are of no use to anyone after a crash.
+/// What is of no use to anyone after a crash: folders of [`Repositories::beside`], and in each repository what git did not come to
+/// remove.
 fn remove_leftovers(root: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") && entry.file_type()?.is_dir() {
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
             fs::remove_dir_all(entry.path())?;
+            continue;
+        }
+        let objects = entry.path().join("objects");
+        // A push that was cut off (git's `tmp-objdir.c`).
+        remove_named(&objects, &[b"tmp_objdir-", b"incoming-"])?;
+        // A pack that was not finished; the other name is that of git's own clean-up.
+        remove_named(&objects.join("pack"), &[b"tmp_", b".tmp-"])?;
+    }
+    Ok(())
+}
+
+/// Removes what is in a folder, if there is one, and has a name that begins so.
+fn remove_named(folder: &Path, beginnings: &[&[u8]]) -> std::io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let mut beginnings = beginnings.iter();
+        if !beginnings.any(|beginning| name.as_encoded_bytes().starts_with(beginning)) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
         }
     }
     Ok(())

@@ -40,11 +40,12 @@ impl Repositories {
         archive: impl Read + Send + 'static,
         as_is: bool,
     ) -> Result<CommitId, GitError> {
-        let mut writer = self.begin_commit(app, &note)?;
-        let limits = self.limits();
+        let begin = (self.clone(), app.clone(), note.clone());
         let commit = blocking(move || {
+            let (repositories, app, note) = begin;
+            let mut writer = repositories.begin_commit(&app, &note)?;
             let mut plain = plain(BufReader::new(archive))?;
-            unpack(&mut plain, &mut writer, limits)?;
+            unpack(&mut plain, &mut writer, repositories.limits())?;
             writer.finish()
         })
         .await?;
@@ -123,7 +124,11 @@ fn unpack(
     writer: &mut CommitWriter,
     limits: TreeLimits,
 ) -> Result<(), GitError> {
-    let mut archive = tar::Archive::new(archive);
+    let mut source = Source {
+        archive,
+        is_over: false,
+    };
+    let mut archive = tar::Archive::new(&mut source);
     let mut named = Named::default();
     let mut written: HashSet<Vec<u8>> = HashSet::new();
     let (mut count, mut total_bytes) = (0_usize, 0_u64);
@@ -186,7 +191,12 @@ fn unpack(
                         writer
                             .file(&path, is_executable, size_bytes, &mut entry)
                             .map_err(|error| match error {
-                                GitError::Io(error) => unreadable(error),
+                                // git has ended, which is no fault of the archive.
+                                GitError::Io(error)
+                                    if error.kind() != io::ErrorKind::BrokenPipe =>
+                                {
+                                    unreadable(error)
+                                }
                                 other => other,
                             })?;
                     }
@@ -205,10 +215,29 @@ fn unpack(
             }
         }
     }
+    // Where it breaks off behind an entry, nothing else tells that there was more (POSIX.1-2017, pax, "ustar Interchange
+    // Format": two blocks of zeros end it; as GNU tar, we make do with one).
+    if source.is_over {
+        return Err(unreadable(io::ErrorKind::UnexpectedEof.into()));
+    }
     if written.is_empty() {
         return Err(GitError::unusable("there is no file in the archive", AGAIN));
     }
     Ok(())
+}
+
+/// An archive without its packing, and whether it was read to where nothing follows.
+struct Source<'a> {
+    archive: &'a mut dyn Read,
+    is_over: bool,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.archive.read(into)?;
+        self.is_over |= length == 0 && !into.is_empty();
+        Ok(length)
+    }
 }
 
 /// What is in front of an entry, which is short.
@@ -423,6 +452,8 @@ mod tests {
             archive.with(kind, "b", target, b"").bytes()
         };
         let whole = regular("b");
+        // A header and one block for each of the two files: behind them it looks whole.
+        let without_end = whole[..2048].to_vec();
         let mut many = Archive::new();
         for number in 0..60 {
             many = many.file(&format!("file{number}"), b"");
@@ -448,6 +479,7 @@ mod tests {
             (huge.bytes(), "a header of more than"),
             (Archive::new().bytes(), "there is no file"),
             (whole[..700].to_vec(), "cannot be read"),
+            (without_end, "it ends too early"),
             (b"PK\x03\x04".to_vec(), "packed in a way"),
             (b"hello".to_vec(), "cannot be read"),
         ] {

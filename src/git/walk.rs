@@ -10,6 +10,9 @@ use super::{GitError, TreeLimits, symlink};
 /// The longest path taken, bytes; Linux takes no longer one (`PATH_MAX`).
 const PATH_LIMIT_BYTES: usize = 4096;
 
+/// The longest entry of a folder, bytes: mode, name (`NAME_MAX` of Linux) and id.
+const ENTRY_LIMIT_BYTES: u64 = 7 + 255 + 1 + 32;
+
 /// The largest `.gitmodules` or `.gitattributes` that is read.
 const SETTINGS_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -61,7 +64,7 @@ pub(super) fn walk(
     let mut entries = 0_usize;
     let mut stack = vec![Folder {
         prefix: Vec::new(),
-        rest: list(repository, root)?,
+        rest: list(repository, root, limits)?,
     }];
     while let Some(folder) = stack.last_mut() {
         let Some((kind, name, id)) = folder.rest.next() else {
@@ -70,18 +73,12 @@ pub(super) fn walk(
         };
         entries = entries.saturating_add(1);
         if entries > limits.entries {
-            return Err(GitError::unusable(
-                format!(
-                    "the repository has more than {} files and folders",
-                    limits.entries
-                ),
-                "remove what the app does not need (a committed node_modules is the usual case), commit, and push again",
-            ));
+            return Err(too_many(limits));
         }
         let path = join(&folder.prefix, &name)?;
         let kind = match kind {
             EntryKind::Tree => {
-                let rest = list(repository, id)?;
+                let rest = list(repository, id, limits)?;
                 stack.push(Folder { prefix: path, rest });
                 continue;
             }
@@ -114,7 +111,20 @@ pub(super) fn walk(
 
 type Entries = std::vec::IntoIter<(EntryKind, Vec<u8>, gix::ObjectId)>;
 
-fn list(repository: &gix::Repository, id: gix::ObjectId) -> Result<Entries, GitError> {
+fn list(
+    repository: &gix::Repository,
+    id: gix::ObjectId,
+    limits: TreeLimits,
+) -> Result<Entries, GitError> {
+    // It is read into memory whole, and what is packed to nothing may be large.
+    let most = ENTRY_LIMIT_BYTES.saturating_mul(limits.entries as u64);
+    let size_bytes = repository
+        .find_header(id)
+        .map_err(GitError::reading)?
+        .size();
+    if size_bytes > most {
+        return Err(too_many(limits));
+    }
     let tree = repository.find_tree(id).map_err(GitError::reading)?;
     let mut entries = Vec::new();
     for entry in tree.iter() {
@@ -122,6 +132,16 @@ fn list(repository: &gix::Repository, id: gix::ObjectId) -> Result<Entries, GitE
         entries.push((entry.kind(), entry.filename().to_vec(), entry.object_id()));
     }
     Ok(entries.into_iter())
+}
+
+fn too_many(limits: TreeLimits) -> GitError {
+    GitError::unusable(
+        format!(
+            "the repository has more than {} files and folders",
+            limits.entries
+        ),
+        "remove what the app does not need (a committed node_modules is the usual case), commit, and push again",
+    )
 }
 
 /// A tree that git itself would not have made can carry names that lead elsewhere; a push is checked by fsck, and we do

@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::server::Door;
+use super::server::{Door, Reached};
 use super::{exposition, metrics, session};
 use crate::commands::{self, AnyCommand, Platform, Session, problem_json};
 use crate::model::{Kind, Problem};
@@ -25,19 +25,15 @@ const METRICS: &str = "/metrics";
 const BODY_LIMIT: usize = 1 << 20;
 
 /// Answers a request.
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    platform: Platform,
-    door: Door,
-) -> Response<Full<Bytes>> {
+pub(super) async fn answer(request: Request<Incoming>, reached: Reached) -> Response<Full<Bytes>> {
     let answered = match (request.method(), request.uri().path()) {
         (&Method::GET, "/health") => Ok(reply(
             StatusCode::OK,
             &json!({"status": "ok", "version": crate::VERSION}),
         )),
-        (&Method::GET, METRICS) => figures(&platform).await,
+        (&Method::GET, METRICS) => figures(&reached.platform).await,
         (&Method::GET, TEMPLATES) => match read("config:templates", b"") {
-            Ok(command) => run(command, platform, door).await,
+            Ok(command) => run(command, reached).await,
             Err(problem) => Err(problem),
         },
         (method, path) => match path.strip_prefix(COMMANDS) {
@@ -47,7 +43,7 @@ pub(super) async fn answer(
             )),
             Some(name) => {
                 let name = name.to_owned();
-                command(request, &name, platform, door).await
+                command(request, &name, reached).await
             }
             None => Err(Problem::new(
                 Kind::NotFound,
@@ -94,8 +90,7 @@ fn failure(problem: &Problem) -> Response<Full<Bytes>> {
 async fn command(
     request: Request<Incoming>,
     name: &str,
-    platform: Platform,
-    door: Door,
+    reached: Reached,
 ) -> Result<Response<Full<Bytes>>, Problem> {
     if !AnyCommand::NAMES.contains(&name) {
         return Err(Problem::new(
@@ -107,7 +102,8 @@ async fn command(
     }
     if wants_session(request.headers()) {
         let upgrade = hyper::upgrade::on(request);
-        tokio::spawn(session::run(upgrade, name.to_owned(), platform, door));
+        let work = reached.work.clone();
+        work.spawn(session::run(upgrade, name.to_owned(), reached));
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -126,17 +122,18 @@ async fn command(
             "",
         )
     })?;
-    run(read(name, &body.to_bytes())?, platform, door).await
+    run(read(name, &body.to_bytes())?, reached).await
 }
 
 /// Runs a command for someone who types nothing.
-async fn run(
-    command: AnyCommand,
-    platform: Platform,
-    door: Door,
-) -> Result<Response<Full<Bytes>>, Problem> {
+async fn run(command: AnyCommand, reached: Reached) -> Result<Response<Full<Bytes>>, Problem> {
+    let Reached {
+        platform,
+        door,
+        work,
+    } = reached;
     // A task of its own: a caller that hangs up does not stop half-way what was begun.
-    let answered = tokio::spawn(async move {
+    let answered = work.spawn(async move {
         let (session, mut said) = deaf_session(door);
         let silence = tokio::spawn(async move { while said.recv().await.is_some() {} });
         let answered = commands::answer(&platform, command, session).await;

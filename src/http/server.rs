@@ -36,8 +36,17 @@ impl Door {
     }
 }
 
-/// Serves the API on `socket` until `stop`, then lets go of it and waits for the requests that are being answered. While
-/// someone else has it as well, who comes meanwhile waits in its queue.
+/// What a request has reached.
+#[derive(Clone)]
+pub(super) struct Reached {
+    pub(super) platform: Platform,
+    pub(super) door: Door,
+    /// Commands, also those whose connection has become a session or is gone: they are waited for as connections are.
+    pub(super) work: TaskTracker,
+}
+
+/// Serves the API on `socket` until `stop`, then lets go of it and waits for the requests that are being answered, and for
+/// commands. While someone else has it as well, who comes meanwhile waits in its queue.
 pub async fn serve(socket: Arc<ApiSocket>, platform: Platform, stop: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
@@ -47,12 +56,12 @@ pub async fn serve(socket: Arc<ApiSocket>, platform: Platform, stop: Cancellatio
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(
-                    stream,
-                    platform.clone(),
-                    Door::Console,
-                    stop.clone(),
-                ));
+                let reached = Reached {
+                    platform: platform.clone(),
+                    door: Door::Console,
+                    work: connections.clone(),
+                };
+                connections.spawn(connection(stream, reached, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection to the API could not be accepted");
@@ -66,13 +75,13 @@ pub async fn serve(socket: Arc<ApiSocket>, platform: Platform, stop: Cancellatio
 }
 
 /// Serves one connection. One that waits for its next request ends at `stop`.
-async fn connection<S>(stream: S, platform: Platform, door: Door, stop: CancellationToken)
+async fn connection<S>(stream: S, reached: Reached, stop: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let service = service_fn(move |request| {
-        let platform = platform.clone();
-        async move { Ok::<_, std::convert::Infallible>(routes::answer(request, platform, door).await) }
+        let reached = reached.clone();
+        async move { Ok::<_, std::convert::Infallible>(routes::answer(request, reached).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,5 +1,8 @@
 //! A command with a live session over an upgraded connection, the server's side.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -9,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::codec::Framed;
 
 use super::frame::{Frame, FrameCodec};
-use super::server::Door;
-use crate::commands::{self, AnyCommand, Options, Platform, Session};
+use super::server::Reached;
+use crate::commands::{self, AnyCommand, Options, Session};
 use crate::engine::{Stream, TerminalSize};
 use crate::model::{Kind, Problem};
 
@@ -18,6 +21,9 @@ use crate::model::{Kind, Problem};
 const WAITING_INPUT: usize = 64;
 /// Chunks of output that may wait for a slow reader.
 const WAITING_OUTPUT: usize = 64;
+
+/// How long to say nothing before it is looked whether the caller is still there.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// The first frame's content.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +41,7 @@ pub(super) struct Start {
 }
 
 /// Waits for the upgrade and runs the command it brings.
-pub(super) async fn run(upgrade: OnUpgrade, name: String, platform: Platform, door: Door) {
+pub(super) async fn run(upgrade: OnUpgrade, name: String, reached: Reached) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -43,10 +49,10 @@ pub(super) async fn run(upgrade: OnUpgrade, name: String, platform: Platform, do
             return;
         }
     };
-    converse(TokioIo::new(upgraded), &name, platform, door).await;
+    converse(TokioIo::new(upgraded), &name, reached).await;
 }
 
-async fn converse<S>(stream: S, name: &str, platform: Platform, door: Door)
+async fn converse<S>(stream: S, name: &str, reached: Reached)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -86,14 +92,14 @@ where
     let (resized, terminal) = watch::channel(start.terminal);
     let (hiding, mut hidden) = watch::channel(false);
     let session = Session {
-        caller: door.caller(),
+        caller: reached.door.caller(),
         stdin,
         output,
         terminal,
         hidden: start.is_typed.then_some(hiding),
     };
     let command = tokio::spawn(async move {
-        commands::run_command(&platform, start.command, start.options, session).await
+        commands::run_command(&reached.platform, start.command, start.options, session).await
     });
     let listening = async move {
         let mut typed = Some(typed);
@@ -123,6 +129,8 @@ where
                     Some((stream, bytes)) => Frame::Output(stream, bytes),
                     None => return true,
                 },
+                // One who has sent more than the command reads is not heard when they leave; nothing can be written to them.
+                () = tokio::time::sleep(PROBE) => Frame::Output(Stream::Stderr, Bytes::new()),
             };
             if sink.send(frame).await.is_err() {
                 return false;
@@ -133,15 +141,15 @@ where
         is_listened_to = speaking => is_listened_to,
         () = listening => false,
     };
-    // The command learns from this that its caller has gone; what it does about that is its own matter.
+    // The command learns from this that its caller has gone; what it does about that is its own matter, and waited for.
     drop(said);
-    if !is_listened_to {
-        return;
-    }
     let code = command.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a command ended with a panic");
         1
     });
+    if !is_listened_to {
+        return;
+    }
     let _ = sink.send(Frame::Exit(code)).await;
     let _ = sink.close().await;
 }

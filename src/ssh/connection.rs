@@ -22,7 +22,7 @@ use super::login::{Door, Visitor};
 use super::quickack::QuickAck;
 use super::server::Shared;
 
-/// How long clients have to leave by themselves when the server ends.
+/// How long clients have to leave by themselves when the server ends or their key is removed.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// How long a client that is told to leave has for it.
@@ -101,6 +101,8 @@ where
     tokio::pin!(grace);
     let (logged_in, login) = oneshot::channel();
     let (channels, open_channels) = watch::channel(0_usize);
+    // From before the key is looked up: no removal is missed.
+    let removals = shared.doors.registry.key_removals();
     let visitor = Visitor::new(shared.clone(), door, logged_in, channels);
 
     let session = tokio::select! {
@@ -115,20 +117,24 @@ where
     let handle = session.handle();
     // Fused, for it must not be asked again once it has ended.
     let mut session = session.fuse();
-    let is_logged_in = tokio::select! {
+    let key = tokio::select! {
         biased;
         // Fails when the session is over; the next line finds that out.
-        result = login => result.is_ok(),
-        () = &mut grace => false,
-        () = shared.stop.cancelled() => false,
+        result = login => result.ok(),
+        () = &mut grace => None,
+        () = shared.stop.cancelled() => None,
     };
-    if is_logged_in {
+    if let Some(fingerprint) = key {
         admitted.logged_in();
+        let key = Key {
+            fingerprint,
+            removals,
+        };
         let channels = Channels {
             open: open_channels,
             arriving: Some(arriving),
         };
-        let result = logged_in_until(&mut session, channels, &handle, &shared).await;
+        let result = logged_in_until(&mut session, channels, key, &handle, &shared).await;
         tracing::debug!(%peer, ?result, "connection closed");
     } else {
         tracing::debug!(%peer, "not logged in");
@@ -147,13 +153,35 @@ struct Channels {
     arriving: Option<TaskTrackerToken>,
 }
 
-/// Waits until the session is over, has idled too long, or the server ends.
+/// The key that somebody has logged in with.
+struct Key {
+    fingerprint: String,
+    removals: watch::Receiver<u64>,
+}
+
+impl Key {
+    /// Resolves when it may not log in any more.
+    async fn removed(mut self, shared: &Shared) {
+        while self.removals.changed().await.is_ok() {
+            if let Ok(None) = shared.doors.registry.key(&self.fingerprint).await {
+                return;
+            }
+        }
+        // The store is being closed.
+        std::future::pending().await
+    }
+}
+
+/// Waits until the session is over, has idled too long, its key is removed, or the server ends.
 async fn logged_in_until(
     session: &mut Fuse<RunningSession<Visitor>>,
     mut channels: Channels,
+    key: Key,
     handle: &Handle,
     shared: &Shared,
 ) -> Result<(), russh::Error> {
+    let removed = key.removed(shared);
+    tokio::pin!(removed);
     loop {
         let is_idle = *channels.open.borrow_and_update() == 0;
         if !is_idle {
@@ -167,15 +195,24 @@ async fn logged_in_until(
                 return session.await;
             },
             () = idle, if is_idle => return say_goodbye(session, handle, "idle for too long").await,
+            () = &mut removed => return see_off(session, handle, "the key was removed").await,
             () = shared.end.cancelled() => {
-                // A client whose last session has just ended is about to leave; OpenSSH takes a word of farewell that
-                // overtakes it for a failure, and loses the exit status.
-                if let Ok(result) = timeout(LEAVING, &mut *session).await {
-                    return result;
-                }
-                return say_goodbye(session, handle, "the server is stopping").await;
+                return see_off(session, handle, "the server is stopping").await;
             }
         }
+    }
+}
+
+/// Ends a session that may be about to end by itself: OpenSSH takes a word of farewell that overtakes its last exit status for
+/// a failure, and loses it. So whoever removes their own key is told that it was done.
+async fn see_off(
+    session: &mut Fuse<RunningSession<Visitor>>,
+    handle: &Handle,
+    reason: &str,
+) -> Result<(), russh::Error> {
+    match timeout(LEAVING, &mut *session).await {
+        Ok(result) => result,
+        Err(_) => say_goodbye(session, handle, reason).await,
     }
 }
 

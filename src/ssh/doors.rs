@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 use crate::commands::Session;
 use crate::deploy::{Attached, Deploys, Push, RefUpdate};
@@ -41,6 +42,8 @@ pub struct SshDoors {
 pub trait Registry: Send + Sync + 'static {
     /// The key with this fingerprint (`SHA256:...`).
     async fn key(&self, fingerprint: &str) -> Result<Option<SshKey>, Problem>;
+    /// Changes whenever a key may have been removed.
+    fn key_removals(&self) -> watch::Receiver<u64>;
     /// Whether an app exists.
     async fn has_app(&self, name: &AppName) -> Result<bool, Problem>;
     /// Creates an app; fine when it exists.
@@ -88,6 +91,10 @@ impl PushDoor for Deploys {
 impl Registry for Store {
     async fn key(&self, fingerprint: &str) -> Result<Option<SshKey>, Problem> {
         Ok(self.ssh_key_by_fingerprint(fingerprint).await?)
+    }
+
+    fn key_removals(&self) -> watch::Receiver<u64> {
+        self.ssh_key_removals()
     }
 
     async fn has_app(&self, name: &AppName) -> Result<bool, Problem> {

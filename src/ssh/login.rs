@@ -34,8 +34,8 @@ pub(super) struct Visitor {
     shared: Arc<Shared>,
     door: Door,
     caller: Option<Caller>,
-    /// Told once, at the login.
-    logged_in: Option<oneshot::Sender<()>>,
+    /// Told once, at the login, with which key it was.
+    logged_in: Option<oneshot::Sender<String>>,
     /// How many channels are open.
     channels: watch::Sender<usize>,
     /// Channels whose work has begun: each does one thing (RFC 4254, section 6.5).
@@ -63,7 +63,7 @@ impl Visitor {
     pub(super) fn new(
         shared: Arc<Shared>,
         door: Door,
-        logged_in: oneshot::Sender<()>,
+        logged_in: oneshot::Sender<String>,
         channels: watch::Sender<usize>,
     ) -> Self {
         Self {
@@ -95,11 +95,17 @@ impl Visitor {
         }
     }
 
+    /// Who is asking, as long as the key that let them in is registered.
+    async fn caller_now(&self) -> Option<Caller> {
+        match self.caller.clone()? {
+            Caller::Key { fingerprint, .. } => self.registered(&fingerprint).await.map(caller_with),
+            // The console has no keys, and does not come this way.
+            Caller::Console => None,
+        }
+    }
+
     fn let_in(&mut self, key: SshKey) -> Auth {
-        self.caller = Some(Caller::Key {
-            name: key.name,
-            fingerprint: key.fingerprint,
-        });
+        self.caller = Some(caller_with(key));
         Auth::Accept
     }
 
@@ -109,6 +115,13 @@ impl Visitor {
         } else {
             session.channel_failure(channel)
         }
+    }
+}
+
+fn caller_with(key: SshKey) -> Caller {
+    Caller::Key {
+        name: key.name,
+        fingerprint: key.fingerprint,
     }
 }
 
@@ -161,9 +174,11 @@ impl Handler for Visitor {
     }
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
-        if let Some(logged_in) = self.logged_in.take() {
+        if let (Some(logged_in), Some(Caller::Key { fingerprint, .. })) =
+            (self.logged_in.take(), &self.caller)
+        {
             // Nobody waits any more when the connection is being ended.
-            let _ = logged_in.send(());
+            let _ = logged_in.send(fingerprint.clone());
         }
         Ok(())
     }
@@ -174,9 +189,13 @@ impl Handler for Visitor {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let is_full = *self.channels.borrow() >= self.shared.settings.channels_per_connection;
-        let Some(caller) = self.caller.clone().filter(|_| !is_full) else {
+        if *self.channels.borrow() >= self.shared.settings.channels_per_connection {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        let Some(caller) = self.caller_now().await else {
+            let refused = ChannelOpenFailure::AdministrativelyProhibited;
+            reply.reject(refused).await;
             return Ok(());
         };
         reply.accept().await;

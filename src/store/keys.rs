@@ -1,6 +1,7 @@
 //! SSH keys that may log in.
 
 use rusqlite::{OptionalExtension, Row, params};
+use tokio::sync::watch;
 
 use super::{Store, StoreError, row};
 use crate::model::{KeyName, SshKey};
@@ -80,13 +81,24 @@ impl Store {
     /// Only if the database fails.
     pub async fn remove_ssh_key(&self, name: &KeyName) -> Result<bool, StoreError> {
         let name = name.clone();
-        self.write(move |tx| {
-            let removed = tx
-                .prepare_cached("DELETE FROM ssh_keys WHERE name = ?1")?
-                .execute([name.as_str()])?;
-            Ok(removed > 0)
-        })
-        .await
+        let is_removed = self
+            .write(move |tx| {
+                let removed = tx
+                    .prepare_cached("DELETE FROM ssh_keys WHERE name = ?1")?
+                    .execute([name.as_str()])?;
+                Ok(removed > 0)
+            })
+            .await?;
+        if is_removed {
+            let removals = &self.inner.key_removals;
+            removals.send_modify(|times| *times = times.wrapping_add(1));
+        }
+        Ok(is_removed)
+    }
+
+    /// Changes whenever a key was removed.
+    pub fn ssh_key_removals(&self) -> watch::Receiver<u64> {
+        self.inner.key_removals.subscribe()
     }
 }
 

@@ -123,6 +123,8 @@ struct Inner {
     /// Where `mini.db` is.
     path: PathBuf,
     pages: Arc<proxy_pages::Kept>,
+    /// Changes with every SSH key that is removed.
+    key_removals: watch::Sender<u64>,
 }
 
 impl Store {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use tokio::sync::watch;
 
 use super::changes::Changes;
 use super::connection::{self, Durability};
@@ -73,6 +74,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         instance,
         path,
         pages: Arc::default(),
+        key_removals: watch::Sender::default(),
     })
 }
 

@@ -22,6 +22,8 @@ macro_rules! transcript {
     };
 }
 
+#[path = "cli_commands/api.rs"]
+mod api;
 #[path = "cli_commands/apps.rs"]
 mod apps;
 #[path = "cli_commands/at_once.rs"]
@@ -42,6 +44,8 @@ mod keys;
 mod ports;
 #[path = "cli_commands/proxy.rs"]
 mod proxy;
+#[path = "cli_commands/pushes.rs"]
+mod pushes;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop\n";

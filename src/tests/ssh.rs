@@ -46,6 +46,27 @@ async fn unknown_and_weak_keys_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_removed_has_no_connection_left() {
+    let world = World::start().await;
+    world.make_key("kept", &["-t", "ed25519"], true).await;
+    let mut client = spawn(&mut world.ssh("ed25519", &[], "hold"));
+    let mut line = [0; 8];
+    client
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .await
+        .unwrap();
+    world.remove_key("ed25519");
+    let output = wait(client).await;
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).contains("the key was removed"));
+    let other = finish(&mut world.ssh("kept", &[], "x")).await;
+    assert_eq!(other.status.code(), Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_command_gets_a_clear_answer() {
     let world = World::start().await;
     let check = |line: &'static str, status: i32, says: &'static str| {

@@ -8,6 +8,8 @@ use crate::model::{Caller, KeyName, Kind, Permission, Problem};
 use crate::store::Store;
 
 /// Let the holder of an SSH key no longer log in
+///
+/// Connections that are open with it are closed. A deploy that was begun belongs to the server and goes on.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {

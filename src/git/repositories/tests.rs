@@ -112,6 +112,30 @@ fn entries(bytes: Vec<u8>) -> Vec<(Vec<u8>, tar::EntryType, u32, Vec<u8>)> {
 const ALL: fn(&str) -> bool = |_| true;
 
 #[tokio::test]
+async fn what_a_crash_left_is_removed_at_the_next_start() {
+    let fixture = fixture(TreeLimits::default()).await;
+    let root = fixture.folder.path().join("repos");
+    let objects = fixture.repositories.path(&fixture.app).join("objects");
+    let folders = [
+        root.join(".shop.intake.0123456789abcdef"),
+        objects.join("tmp_objdir-incoming-x1y2z3"),
+        objects.join("pack"),
+    ];
+    for folder in &folders {
+        std::fs::create_dir_all(folder.join("pack")).unwrap();
+    }
+    let [intake, quarantine, packs] = folders;
+    std::fs::remove_dir(packs.join("pack")).unwrap();
+    for name in ["tmp_pack_x1y2z3", ".tmp-1-pack-a.pack", "pack-a.pack"] {
+        std::fs::write(packs.join(name), "").unwrap();
+    }
+    Repositories::open(fixture.folder.path(), TreeLimits::default()).unwrap();
+    assert!(!intake.exists() && !quarantine.exists());
+    let left: Vec<_> = std::fs::read_dir(packs).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
 async fn a_repository_is_made_once_renamed_and_removed() {
     let fixture = fixture(TreeLimits::default()).await;
     let Fixture {

@@ -184,6 +184,48 @@ async fn a_repository_elsewhere_is_deployed_and_only_when_it_has_changed() {
     said(&mut house, &format!("git:sync --build nope {url}"), b"", 20).await;
 }
 
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.flat_map(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        }
+    });
+    files.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_repository_that_breaks_off_nothing_stays_on_the_disk() {
+    let mut house = house_with("shop").await;
+    let host = Host::start();
+    // Enough for git to keep them as a pack (fetch.unpackLimit).
+    for number in 0..120 {
+        std::fs::write(host.work().join(number.to_string()), number.to_string()).unwrap();
+    }
+    host.commit("one", house.port);
+    let repos = house.platform.facts.data_dir.join("repos");
+    let before = files(&repos);
+    let broken = host.url("broken");
+    let text = said(&mut house, &format!("git:sync shop {broken}"), b"", 1).await;
+    assert!(text.contains("could not be fetched"), "{text}");
+    // It is removed behind the answer.
+    while std::fs::read_dir(&repos).unwrap().count() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(files(&repos), before);
+
+    let public = host.url("public");
+    said(&mut house, &format!("git:sync shop {public}"), b"", 0).await;
+    let pack = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "pack")
+    };
+    assert_eq!(files(&repos).iter().filter(|path| pack(path)).count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_repository_is_fetched_with_a_token_that_is_seen_nowhere() {
     let mut house = house_with("shop").await;

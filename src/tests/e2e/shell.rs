@@ -1,7 +1,8 @@
 //! The login on port 22: what the machine's own SSH server asks for, and the command it starts.
 
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::process::run;
 use crate::repository::Repository;
@@ -67,6 +68,25 @@ fn a_login_that_sshd_has_checked_reaches_commands_and_pushes() {
     assert_eq!(server.body("blog", "/"), "version one\n");
     let tip = git(&["ls-remote", "git@port22:blog", "main"]);
     assert!(tip.succeeds().starts_with(&repository.head()), "{tip}");
+
+    // sshd ends when it has lost its client, here while the command waits for what is typed.
+    let script = format!("exec 3<&0; {command} <&3 & wait");
+    let mut sshd = logged_in(&script, "git:auth example.com ann")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let typed = sshd.stdin.take();
+    let mut said = BufReader::new(sshd.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("Waiting on standard input"), "{line}");
+    sshd.kill().unwrap();
+    sshd.wait().unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "it ends without a word");
+    drop(typed);
 
     server.ssh(&["ssh-keys:list"]).succeeds();
     let name = server.json(&["ssh-keys:list"])[0]["name"].clone();

@@ -29,12 +29,17 @@ const HANGS_AFTER: Duration = Duration::from_secs(120);
 pub(crate) struct MemoryRegistry {
     keys: Mutex<HashMap<String, SshKey>>,
     apps: Mutex<HashSet<AppName>>,
+    removals: watch::Sender<u64>,
 }
 
 #[async_trait]
 impl Registry for MemoryRegistry {
     async fn key(&self, fingerprint: &str) -> Result<Option<SshKey>, Problem> {
         Ok(self.keys.lock().unwrap().get(fingerprint).cloned())
+    }
+
+    fn key_removals(&self) -> watch::Receiver<u64> {
+        self.removals.subscribe()
     }
 
     async fn has_app(&self, name: &AppName) -> Result<bool, Problem> {
@@ -230,6 +235,14 @@ impl World {
             };
             self.registry.keys.lock().unwrap().insert(fingerprint, key);
         }
+    }
+
+    /// Lets a key no longer log in.
+    pub(crate) fn remove_key(&self, name: &str) {
+        let mut keys = self.registry.keys.lock().unwrap();
+        keys.retain(|_, key| key.name.as_str() != name);
+        drop(keys);
+        self.registry.removals.send_modify(|times| *times += 1);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
