@@ -44,6 +44,7 @@ mod proxied;
 mod pushes;
 mod queue;
 mod refused;
+mod remote;
 mod repository;
 mod routing;
 mod ruby;
