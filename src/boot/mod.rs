@@ -196,6 +196,9 @@ fn is_of_this_machine(name: &str) -> bool {
     }
 }
 
+/// Flags whose value is no word of the command.
+const VALUED: [&str; 4] = ["--app", "--format", "--data-dir", "--host"];
+
 /// Takes `FLAG VALUE` out of the words. What stands behind the command of `run` belongs to that command.
 fn take_flag(
     words: Vec<String>,
@@ -208,6 +211,7 @@ fn take_flag(
     // `run`, the app, the command.
     let mut plain_words = 0;
     let mut is_run = false;
+    let mut has_app = false;
     while let Some(word) = words.next() {
         if word == flag {
             value = Some(words.next().ok_or_else(|| {
@@ -222,11 +226,18 @@ fn take_flag(
             value = Some(given.to_owned());
             continue;
         }
+        has_app |= word == "--app" || word.starts_with("--app=");
+        if VALUED.contains(&word.as_str()) {
+            rest.push(word);
+            rest.extend(words.next());
+            continue;
+        }
         if !word.starts_with('-') {
             is_run = is_run || (plain_words == 0 && word == "run");
             plain_words += 1;
         }
-        let is_end = word == "--" || (is_run && plain_words == 3);
+        let before_command = if has_app { 2 } else { 3 };
+        let is_end = word == "--" || (is_run && plain_words >= before_command);
         rest.push(word);
         if is_end {
             rest.extend(words);
@@ -260,6 +271,20 @@ mod tests {
         check("apps:list --data-dir=d", "apps:list", Some("d"));
         check("run blog --data-dir d ls", "run blog ls", Some("d"));
         check("run blog ls --data-dir d", "run blog ls --data-dir d", None);
+        for line in [
+            "--app blog run ls --data-dir d",
+            "--app=blog run ls --data-dir d",
+            "run --app blog ls --data-dir d",
+            "--format json run blog ls --data-dir d",
+            "--host h run blog ls --data-dir d",
+        ] {
+            check(line, line, None);
+        }
+        check(
+            "--app blog run --data-dir d ls",
+            "--app blog run ls",
+            Some("d"),
+        );
         check(
             "apps:list -- --data-dir d",
             "apps:list -- --data-dir d",

@@ -202,6 +202,11 @@ impl Dialog {
         std::mem::replace(&mut self.session.stdin, empty)
     }
 
+    /// Whether the caller has left.
+    pub fn is_gone(&self) -> bool {
+        self.session.output.is_closed()
+    }
+
     /// Resolves when the caller has left.
     pub async fn gone(&self) {
         self.session.output.closed().await;

@@ -89,7 +89,8 @@ pub(super) async fn stopped(
     }
 }
 
-fn left() -> Problem {
+/// The caller has left before the end.
+pub(super) fn left() -> Problem {
     Problem::new(
         Kind::Canceled,
         "You left before it was done",

@@ -68,7 +68,11 @@ impl Intake {
     }
 
     fn move_all(&self, folder: &OsStr, to: &Path) -> io::Result<()> {
-        fs::create_dir_all(to)?;
+        // The folder alone: a repository that was removed meanwhile must not come back as a stump of one.
+        match fs::create_dir(to) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let mut names = Vec::new();
         for entry in fs::read_dir(self.folder.join("objects").join(folder))? {
             names.push(entry?.file_name());
@@ -93,5 +97,34 @@ impl Drop for Intake {
             let folder = self.folder.display();
             tracing::warn!(%folder, %error, "left until the next start");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_that_was_removed_meanwhile_does_not_come_back() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, target) = (root.path().join(".in"), root.path().join("shop.git"));
+        let repository = || {
+            fs::create_dir_all(target.join("objects")).unwrap();
+            fs::write(target.join("HEAD"), "").unwrap();
+        };
+        let taken_in = || {
+            let intake = Intake::open(folder.clone(), target.clone()).unwrap();
+            fs::create_dir(folder.join("objects/ab")).unwrap();
+            fs::write(folder.join("objects/ab/cd"), "x").unwrap();
+            intake
+        };
+        repository();
+        taken_in().keep().unwrap();
+        assert_eq!(fs::read(target.join("objects/ab/cd")).unwrap(), b"x");
+        let intake = taken_in();
+        fs::remove_dir_all(&target).unwrap();
+        assert!(intake.keep().is_err());
+        assert!(!target.exists());
+        assert!(!folder.exists());
     }
 }

@@ -284,7 +284,7 @@ impl Repositories {
 }
 
 /// What is of no use to anyone after a crash: folders of [`Repositories::beside`], and in each repository what git did not come to
-/// remove.
+/// remove. What cannot be removed is left with a warning: a git that outlived the server before may still be at it.
 fn remove_leftovers(root: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
@@ -292,35 +292,47 @@ fn remove_leftovers(root: &Path) -> std::io::Result<()> {
             continue;
         }
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            fs::remove_dir_all(entry.path())?;
+            told(&entry.path(), fs::remove_dir_all(entry.path()));
             continue;
         }
         let objects = entry.path().join("objects");
         // A push that was cut off (git's `tmp-objdir.c`).
-        remove_named(&objects, &[b"tmp_objdir-", b"incoming-"])?;
+        told(
+            &objects,
+            remove_named(&objects, &[b"tmp_objdir-", b"incoming-"]),
+        );
         // A pack that was not finished; the other name is that of git's own clean-up.
-        remove_named(&objects.join("pack"), &[b"tmp_", b".tmp-"])?;
+        let packs = objects.join("pack");
+        told(&packs, remove_named(&packs, &[b"tmp_", b".tmp-"]));
     }
     Ok(())
 }
 
+/// Says what could not be removed. What is gone already is as it should be.
+fn told(path: &Path, removed: std::io::Result<()>) {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "a leftover could not be removed");
+        }
+        _ => {}
+    }
+}
+
 /// Removes what is in a folder, if there is one, and has a name that begins so.
 fn remove_named(folder: &Path, beginnings: &[&[u8]]) -> std::io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let mut beginnings = beginnings.iter();
         if !beginnings.any(|beginning| name.as_encoded_bytes().starts_with(beginning)) {
             continue;
         }
-        match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path())?,
-            false => fs::remove_file(entry.path())?,
-        }
+        let removed = match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path()),
+            false => fs::remove_file(entry.path()),
+        };
+        told(&entry.path(), removed);
     }
     Ok(())
 }

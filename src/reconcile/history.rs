@@ -21,11 +21,13 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Takes note of how the processes stand now.
+    /// Takes note of how the processes stand now. An end that was asked for, so that the process is started anew, is no crash,
+    /// and with it the count begins anew.
     pub(super) fn note(
         &mut self,
         processes: &[Process],
         routed: &BTreeSet<ProcessId>,
+        is_asked: impl Fn(&Process) -> bool,
         now: Timestamp,
     ) {
         let present: BTreeSet<&ProcessId> = processes.iter().map(|process| &process.id).collect();
@@ -40,6 +42,10 @@ impl History {
             let ProcessState::Exited { at, .. } = &process.state else {
                 continue;
             };
+            if is_asked(process) {
+                self.ends.remove(&process.id);
+                continue;
+            }
             let ended_at = at.unwrap_or(now);
             let before = self.ends.get(&process.id);
             if before.is_some_and(|(noted_at, _)| at.is_none() || *noted_at == ended_at) {
@@ -142,11 +148,12 @@ mod tests {
     use super::*;
     use crate::model::{ProcessType, ReleaseVersion};
 
-    /// An app that had crashed just before was down for as long as the clock had been ahead.
-    #[test]
-    fn nothing_waits_for_a_clock_that_was_put_back() {
-        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let process = |started: i64, ended: i64| Process {
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn ended(started: i64, ended: i64) -> Process {
+        Process {
             id: ProcessId("a".to_owned()),
             app: "shop".parse().unwrap(),
             release: ReleaseVersion(1),
@@ -159,17 +166,43 @@ mod tests {
             },
             address: None,
             started_at: Some(at(started)),
+        }
+    }
+
+    /// Restarts by command, each soon after the one before, were counted until the process was given up.
+    #[test]
+    fn an_end_that_was_asked_for_is_no_crash() {
+        let mut history = History::default();
+        let mut end = |second: i64, is_asked: bool| {
+            let process = ended(second - 1, second);
+            history.note(&[process], &BTreeSet::new(), |_| is_asked, at(second));
+            history
+                .crashes()
+                .get(&ProcessId("a".to_owned()))
+                .map(|crash| crash.count)
         };
+        assert_eq!(end(1, false), Some(1));
+        assert_eq!(end(2, false), Some(2));
+        for second in 3..10 {
+            assert_eq!(end(second, true), None);
+        }
+        assert_eq!(end(10, false), Some(1));
+    }
+
+    /// An app that had crashed just before was down for as long as the clock had been ahead.
+    #[test]
+    fn nothing_waits_for_a_clock_that_was_put_back() {
         let other = ProcessKey {
             index: 2,
-            ..ProcessKey::of(&process(0, 0))
+            ..ProcessKey::of(&ended(0, 0))
         };
         let mut history = History::default();
         for second in 1..20 {
-            history.note(&[process(second - 1, second)], &BTreeSet::new(), at(second));
+            let process = ended(second - 1, second);
+            history.note(&[process], &BTreeSet::new(), |_| false, at(second));
         }
         history.refuse(other.clone(), "no".to_owned(), at(20));
-        history.note(&[process(18, 19)], &BTreeSet::new(), at(-7200));
+        history.note(&[ended(18, 19)], &BTreeSet::new(), |_| false, at(-7200));
         let latest = at(-7200 + 60);
         let id = ProcessId("a".to_owned());
         assert_eq!(history.crashes()[&id].count, 19);

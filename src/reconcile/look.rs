@@ -15,7 +15,7 @@ use super::addresses::Addresses;
 use super::apply::{Actions, Seen};
 use super::certificates::Shown;
 use super::history::History;
-use super::plan::{Action, Observed, Plan, Rules, jiff_duration, plan};
+use super::plan::{Action, Observed, Plan, Rules, is_restart_asked, jiff_duration, plan};
 use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::Routing;
@@ -321,7 +321,12 @@ impl Looker {
             .into_iter()
             .map(|id| ProcessId(id.to_owned()))
             .collect();
-        self.history.note(&processes, &routed, now);
+        let is_asked = |process: &Process| {
+            let mut apps = desired.apps.iter();
+            let app = apps.find(|app| app.name == process.app);
+            app.is_some_and(|app| is_restart_asked(desired, app.id, process, now))
+        };
+        self.history.note(&processes, &routed, is_asked, now);
         let running: BTreeSet<&ProcessId> = processes
             .iter()
             .filter(|process| process.state == ProcessState::Running)

@@ -226,11 +226,14 @@ fn refuse_mounts(data_dir: &Path) -> Result<(), Problem> {
     ))
 }
 
-/// The mount points below a folder, as `mountinfo` writes them.
-fn mounted_below<'m>(mounts: &'m str, folder: &Path) -> Vec<&'m str> {
-    mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
+/// The mount points below a folder. In `mountinfo` blanks and backslashes are written as `\\040` and the like (proc(5)).
+fn mounted_below(mounts: &str, folder: &Path) -> Vec<String> {
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points
+        .map(|point| {
+            let blanks = point.replace("\\040", " ").replace("\\011", "\t");
+            blanks.replace("\\012", "\n").replace("\\134", "\\")
+        })
         .filter(|point| Path::new(point).starts_with(folder) && Path::new(point) != folder)
         .collect()
 }
@@ -262,5 +265,8 @@ mod tests {
         let below = |folder: &str| mounted_below(mounts, Path::new(folder));
         assert_eq!(below("/var/lib/mini"), ["/var/lib/mini/storage/photos"]);
         assert_eq!(below("/var/lib/min"), Vec::<&str>::new());
+        let blank = "43 22 8:65 / /srv/my\\040data/storage rw - ext4 /dev/sde1 rw\n";
+        let below = mounted_below(blank, Path::new("/srv/my data"));
+        assert_eq!(below, ["/srv/my data/storage"]);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::commands::progress::left;
 use crate::commands::{Authorized, Dialog, Platform, Scope};
 use crate::model::{App, AppName, ConfigKey, ConfigVars, Kind, Problem, ReleaseVersion};
 
@@ -153,6 +154,10 @@ async fn deploy_all(
                 dialog.warning(problem.to_string()).await;
                 failed.push(app.name.to_string());
             }
+        }
+        // Without one who waits, all that are left would be deployed at once.
+        if dialog.is_gone() {
+            return Err(left());
         }
     }
     if failed.is_empty() {

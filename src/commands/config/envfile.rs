@@ -150,6 +150,11 @@ fn insert(vars: &mut ConfigVars, name: &str, value: &Value) -> Result<(), String
     let key = key_of(name)?;
     let value = match value {
         Value::String(text) if !text.contains('\0') => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            return Err(format!(
+                "the value of {key} is a number that may not stay as it is written; put it in quotes"
+            ));
+        }
         Value::Number(number) => number.to_string(),
         Value::Bool(is_so) => is_so.to_string(),
         _ => return Err(format!("the value of {key} is no text")),
@@ -214,6 +219,11 @@ mod tests {
             ("A='x' hunter2", "line 1: there is something behind"),
             ("A=x\0hunter2", "line 1: a value cannot"),
             (r#"{"A": ["hunter2"]}"#, "the value of A is no text"),
+            (r#"{"A": 1.10}"#, "the value of A is a number"),
+            (
+                r#"{"A": 123456789012345678901}"#,
+                "the value of A is a number",
+            ),
             (r#"{"A": "hunter2"#, "it is no JSON"),
             ("[1]", "has no `name`"),
         ] {

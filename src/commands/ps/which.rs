@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::progress::left;
 use crate::commands::{Authorized, Dialog, Platform};
 use crate::model::{App, AppName, InvalidName, Kind, Permission, Problem};
 
@@ -59,6 +60,10 @@ impl Which {
             if let Err(problem) = act.act(platform, &app, dialog).await {
                 dialog.warning(format!("{}: {problem}", app.name)).await;
                 failed.push(app.name.to_string());
+            }
+            // Without one who waits, all that are left would be begun at once.
+            if dialog.is_gone() {
+                return Err(left());
             }
         }
         if failed.is_empty() {

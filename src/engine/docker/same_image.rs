@@ -85,8 +85,14 @@ struct Content {
 
 fn content(image: ImageInspect) -> Content {
     let mut config = image.config;
-    if let Some(labels) = config.as_mut().and_then(|config| config.labels.as_mut()) {
-        labels.remove(labels::RELEASE);
+    if let Some(config) = &mut config {
+        if let Some(labels) = &mut config.labels {
+            labels.remove(labels::RELEASE);
+        }
+        // Docker gives them as a map, of which the library makes a list in any order.
+        for unordered in [&mut config.exposed_ports, &mut config.volumes] {
+            unordered.iter_mut().for_each(|names| names.sort());
+        }
     }
     let layers = image.root_fs.and_then(|files| files.layers);
     Content {
@@ -132,5 +138,16 @@ mod tests {
         ] {
             assert_ne!(first(), content(other));
         }
+        let exposing = |ports: [&str; 2]| {
+            let mut image = image("1", "shop", &["a"], "serve");
+            if let Some(config) = &mut image.config {
+                config.exposed_ports = Some(ports.map(str::to_owned).to_vec());
+            }
+            content(image)
+        };
+        assert_eq!(
+            exposing(["80/tcp", "443/tcp"]),
+            exposing(["443/tcp", "80/tcp"])
+        );
     }
 }
