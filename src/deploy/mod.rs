@@ -431,12 +431,15 @@ impl Deployer {
             Place::First(turn) => return Ok(turn),
             Place::Behind { ahead, call } => (ahead, call),
         };
-        let of = ahead.commit.as_ref().map_or("", |commit| commit.short());
-        run.header(format!(
-            "Waiting for build {} {of} of {}, which is going on",
-            ahead.id, ahead.actor
-        ))
-        .await;
+        // One that has ended only clears away what it has replaced.
+        if !ahead.is_ended() {
+            let of = ahead.commit.as_ref().map_or("", |commit| commit.short());
+            run.header(format!(
+                "Waiting for build {} {of} of {}, which is going on",
+                ahead.id, ahead.actor
+            ))
+            .await;
+        }
         tokio::select! {
             turn = call.turn() => turn,
             () = run.cancel.cancelled() => Err(run::canceled(&run.app)),
