@@ -63,7 +63,9 @@ impl From<EngineError> for Problem {
                 said,
                 "Check the command",
             ),
-            EngineError::BuildOutOfMemory { .. } | EngineError::CacheLost { .. } => {
+            EngineError::BuildOutOfMemory { .. }
+            | EngineError::CacheLost { .. }
+            | EngineError::NoSecrets { .. } => {
                 Problem::new(Kind::AppFailed, "The build failed", error.to_string(), "")
             }
             EngineError::BuildFailed { said, .. } => {

@@ -108,6 +108,12 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             format!("{error} in the step `{step}`"),
             "have it need less, or raise the limit with `builder:set APP build-memory-limit SIZE`, and push again",
         ),
+        EngineError::NoSecrets { .. } => Problem::new(
+            Kind::AppFailed,
+            what,
+            format!("{error}, and this server's engine has none (Podman builds with Buildah)"),
+            "take them out with `docker-options:remove APP build \"--secret id=ID\"`, or have mini use Docker, and push again",
+        ),
         EngineError::CannotStart { said } => Problem::new(
             Kind::AppFailed,
             what,

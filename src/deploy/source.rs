@@ -27,12 +27,14 @@ impl Source {
 }
 
 impl BuildContext for Source {
-    fn archive(&self, (path, content): (&str, &str)) -> ContextStream {
+    fn archive(&self, extra: &[(&str, &str)]) -> ContextStream {
         let ignored = Arc::clone(&self.ignored);
+        let extra = extra.iter();
+        let extra = extra.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
         self.tree.context(
             &self.directory,
             Box::new(move |path| !ignored.is_ignored(path)),
-            vec![(path.to_owned(), content.as_bytes().to_vec())],
+            extra.collect(),
         )
     }
 

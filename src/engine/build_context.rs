@@ -11,8 +11,8 @@ use crate::model::{SourceFile, SourceFileKind};
 /// The files a build sees. An engine asks for them in the form it can use, and again where it has to begin anew. The Dockerfile
 /// is no part of them: an image that copies them all does not have it.
 pub trait BuildContext: Send + Sync + 'static {
-    /// All as one tar archive, and `extra` (path, content) in place of what is there under that name.
-    fn archive(&self, extra: (&str, &str)) -> ContextStream;
+    /// All as one tar archive, and each of `extra` (path, content) in place of what is there under that name.
+    fn archive(&self, extra: &[(&str, &str)]) -> ContextStream;
 
     /// The files one by one, in any order, without folders; none where one has a name that is not UTF-8. Blocks.
     ///
@@ -41,14 +41,15 @@ pub type Take<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 pub struct MemoryContext(pub Vec<(String, Vec<u8>)>);
 
 impl MemoryContext {
-    fn write(&self, extra: (&str, &str)) -> io::Result<Bytes> {
+    fn write(&self, extra: &[(&str, &str)]) -> io::Result<Bytes> {
         let mut builder = tar::Builder::new(Vec::new());
         let files = self
             .0
             .iter()
             .map(|(path, content)| (path.as_str(), content.as_slice()));
-        let files = files.filter(|(path, _)| *path != extra.0);
-        for (path, content) in files.chain([(extra.0, extra.1.as_bytes())]) {
+        let files = files.filter(|(path, _)| extra.iter().all(|(name, _)| name != path));
+        let extra = extra.iter().map(|(name, text)| (*name, text.as_bytes()));
+        for (path, content) in files.chain(extra) {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
@@ -59,7 +60,7 @@ impl MemoryContext {
 }
 
 impl BuildContext for MemoryContext {
-    fn archive(&self, extra: (&str, &str)) -> ContextStream {
+    fn archive(&self, extra: &[(&str, &str)]) -> ContextStream {
         let archive = self.write(extra);
         stream::once(async { archive }).boxed()
     }

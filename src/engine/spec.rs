@@ -68,6 +68,12 @@ pub enum EngineError {
         /// What it may use.
         limit_bytes: u64,
     },
+    /// The build has secrets, and the engine has no BuildKit to ask for them.
+    #[error("the build has secrets ({}), which only BuildKit can be given", ids.join(", "))]
+    NoSecrets {
+        /// By which steps mount them.
+        ids: Vec<String>,
+    },
     /// The container could not be started: its command was not found, is not executable, or a limit is not possible.
     #[error("{said}")]
     CannotStart {

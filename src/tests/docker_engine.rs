@@ -9,6 +9,8 @@ mod images;
 mod networks;
 #[path = "docker_engine/one_offs.rs"]
 mod one_offs;
+#[path = "docker_engine/podman.rs"]
+mod podman;
 #[path = "docker_engine/processes.rs"]
 mod processes;
 #[path = "docker_engine/site.rs"]

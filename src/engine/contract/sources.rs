@@ -108,7 +108,7 @@ pub async fn other_archives_are_refused(bench: &Bench<'_>) -> Result<()> {
         Err(std::io::Error::other("the disk is full")),
     ])
     .boxed();
-    let plain = MemoryContext::default().archive(("Dockerfile", "FROM nothing\n"));
+    let plain = MemoryContext::default().archive(&[("Dockerfile", "FROM nothing\n")]);
     for (sent, wanted, why) in [
         (sent(&whole), "absent:1", name.as_str()),
         (plain, "absent:1", "manifest.json"),

@@ -1,4 +1,5 @@
-//! Builds: BuildKit inside Docker, its context streamed from us.
+//! Builds: BuildKit inside Docker, its context streamed from us; Buildah where it is Podman that answers, which takes the context
+//! as one archive.
 //!
 //! Docker gives the steps of a build with BuildKit no memory or CPU limit, whatever a request says, so none is sent: see
 //! `step_memory` for what we do instead.
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -16,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use super::build_progress::Progress;
 use super::cgroups::Cgroups;
+use super::connection::Builder;
 use super::errors::About;
 use super::file_sync::{DOCKERFILE, Files};
 use super::labels::{self, Kind};
@@ -36,6 +39,31 @@ type Unread = Arc<Mutex<Option<String>>>;
 
 /// The Dockerfile's name where it is sent with the files; a name no repository is likely to use.
 const IN_ARCHIVE: &str = ".mini.Dockerfile";
+/// What Buildah reads before `.dockerignore`, and what it is to leave out: what is to be ignored by the app's own rules is not sent
+/// (containerignore(5)).
+const RULES: (&str, &str) = (".containerignore", ".mini.Dockerfile\n.containerignore\n");
+
+/// A build that the engine can be asked for.
+struct Prepared {
+    docker: Docker,
+    options: BuildImageOptions,
+    /// What is sent with the request, if anything.
+    archive: Option<ContextStream>,
+    unread: Unread,
+    /// How much memory its steps may use, where that is for us to watch.
+    limit_bytes: Option<u64>,
+}
+
+/// How a build is sent.
+#[derive(Clone, Copy)]
+enum Sent<'a> {
+    /// All over the session of this name.
+    OverSession(&'a str),
+    /// The files beside it, in an archive.
+    BesideSession(&'a str),
+    /// All in an archive, to an engine that has no sessions.
+    WithoutSession,
+}
 
 impl Inner {
     pub(super) async fn build(
@@ -43,39 +71,28 @@ impl Inner {
         spec: &BuildSpec,
         context: Arc<dyn BuildContext>,
     ) -> Result<BoxStream<'static, Result<BuildEvent, EngineError>>, EngineError> {
-        let docker = self.connection.session_client(UPLOAD_LIMIT).await?;
-        // One session per build: with a shared one, daemons mix up the builds of two apps.
-        let session = format!("mini-{}-{}", spec.deploy, super::random_word());
-        let limit_bytes = spec.memory_limit_bytes;
+        // Nothing is begun for an engine that does not answer.
+        self.connection.client().await?;
         let spec = spec.clone();
         let feed = move |events: Events| async move {
-            let unread = Unread::default();
-            // This runtime is the build's own, so nobody waits for the list that is read.
-            let listed = match context.files() {
-                Ok(listed) => listed,
+            let prepared = match self.prepare_build(&spec, context).await {
+                Ok(prepared) => prepared,
                 Err(error) => {
-                    let _ = events.send(Err(unsent(&error.to_string()))).await;
+                    let _ = events.send(Err(error)).await;
                     return;
                 }
             };
-            let options = self.build_options(&spec, &session, listed.is_some());
-            let (files, body) = match listed {
-                Some(listed) => {
-                    let noted = Arc::clone(&unread);
-                    let files = Files::new(context, listed, &spec.dockerfile, noted);
-                    (Some(files), bollard::body_full(Bytes::new()))
-                }
-                None => {
-                    let archive = archive(&*context, &spec.dockerfile, &unread);
-                    (None, bollard::body_try_stream(archive))
-                }
+            let Prepared {
+                docker,
+                options,
+                archive,
+                unread,
+                limit_bytes,
+            } = prepared;
+            let body = match archive {
+                Some(archive) => bollard::body_try_stream(archive),
+                None => bollard::body_full(Bytes::new()),
             };
-            let secrets = spec.secrets.clone();
-            let served = session::serve(&self.connection, &session, secrets, files).await;
-            if let Err(error) = served {
-                let _ = events.send(Err(error)).await;
-                return;
-            }
             let mut answers = docker.build_image(options, None, Some(body)).boxed();
             let mut progress = Progress::default();
             let mut memory = limit_bytes.map(StepMemory::new);
@@ -143,6 +160,57 @@ impl Inner {
         Ok(TaskStream::spawn_apart(EVENTS_WAITING, feed).boxed())
     }
 
+    /// Opens the session of a build, where there are sessions, and finds out how the build is to be sent. Blocks while the files
+    /// are listed: the runtime is the build's own, so nobody waits.
+    async fn prepare_build(
+        &self,
+        spec: &BuildSpec,
+        context: Arc<dyn BuildContext>,
+    ) -> Result<Prepared, EngineError> {
+        let unread = Unread::default();
+        // One session per build: with a shared one, daemons mix up the builds of two apps.
+        let session = format!("mini-{}-{}", spec.deploy, super::random_word());
+        let listed = context
+            .files()
+            .map_err(|error| unsent(&error.to_string()))?;
+        let is_listed = listed.is_some();
+        let files = listed.map(|listed| {
+            let (context, noted) = (Arc::clone(&context), Arc::clone(&unread));
+            Files::new(context, listed, &spec.dockerfile, noted)
+        });
+        let secrets = spec.secrets.clone();
+        let is_open = session::serve(&self.connection, &session, secrets, files).await?;
+        if !is_open && !spec.secrets.is_empty() {
+            let ids = spec.secrets.keys().cloned().collect();
+            return Err(EngineError::NoSecrets { ids });
+        }
+        let sent = match (is_open, is_listed) {
+            (true, true) => Sent::OverSession(&session),
+            (true, false) => Sent::BesideSession(&session),
+            (false, _) => Sent::WithoutSession,
+        };
+        let dockerfile = (IN_ARCHIVE, spec.dockerfile.as_str());
+        let archive = match sent {
+            Sent::OverSession(_) => None,
+            Sent::BesideSession(_) => Some(archive(&*context, &[dockerfile], &unread)),
+            Sent::WithoutSession => Some(archive(&*context, &[dockerfile, RULES], &unread)),
+        };
+        let memory_limit_bytes = spec.memory_limit_bytes;
+        let (builder, limit_bytes) = match sent {
+            Sent::OverSession(_) | Sent::BesideSession(_) => {
+                (Builder::BuildKit, memory_limit_bytes)
+            }
+            Sent::WithoutSession => (Builder::Own { memory_limit_bytes }, None),
+        };
+        Ok(Prepared {
+            docker: self.connection.build_client(UPLOAD_LIMIT, builder).await?,
+            options: self.build_options(spec, sent),
+            archive,
+            unread,
+            limit_bytes,
+        })
+    }
+
     /// What is known of whether steps can be watched.
     pub(super) async fn build_memory(&self) -> BuildMemory {
         let cgroups = Cgroups::of_system();
@@ -181,12 +249,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner) = step;
     }
 
-    fn build_options(
-        &self,
-        spec: &BuildSpec,
-        session: &str,
-        is_sent_by_session: bool,
-    ) -> BuildImageOptions {
+    fn build_options(&self, spec: &BuildSpec, sent: Sent<'_>) -> BuildImageOptions {
         let arguments: HashMap<String, String> = spec
             .arguments
             .iter()
@@ -201,9 +264,13 @@ impl Inner {
         if let Some(source) = &spec.source {
             labels.insert(labels::SOURCE.into(), source.clone());
         }
-        let options = match is_sent_by_session {
-            true => options.remote("client-session").dockerfile(DOCKERFILE),
-            false => options.dockerfile(IN_ARCHIVE),
+        let options = match sent {
+            Sent::OverSession(session) => options
+                .remote("client-session")
+                .dockerfile(DOCKERFILE)
+                .session(session),
+            Sent::BesideSession(session) => options.dockerfile(IN_ARCHIVE).session(session),
+            Sent::WithoutSession => options.dockerfile(IN_ARCHIVE),
         };
         options
             .t(&spec.tag)
@@ -212,9 +279,8 @@ impl Inner {
             .nocache(spec.is_without_cache)
             .rm(true)
             .forcerm(true)
-            // bollard opens a session of its own for the other; it is BuildKit all the same, see `session_client`.
+            // bollard opens a session of its own for the other; it is BuildKit all the same, see `build_client`.
             .version(BuilderVersion::BuilderV1)
-            .session(session)
             .build()
     }
 
@@ -226,11 +292,11 @@ impl Inner {
     }
 }
 
-/// The files as one archive with the Dockerfile among them, for names that a session cannot send: it takes UTF-8 alone. An image
-/// that copies all of them has the Dockerfile, too.
-fn archive(context: &dyn BuildContext, dockerfile: &str, unread: &Unread) -> ContextStream {
+/// The files as one archive with the Dockerfile among them, for names that a session cannot send (it takes UTF-8 alone), and for
+/// engines without one. An image that copies all of them has the Dockerfile, too, where BuildKit makes it.
+fn archive(context: &dyn BuildContext, extra: &[(&str, &str)], unread: &Unread) -> ContextStream {
     let noted = Arc::clone(unread);
-    let files = context.archive((IN_ARCHIVE, dockerfile));
+    let files = context.archive(extra);
     let files = files.inspect_err(move |error| {
         *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     });

@@ -1,13 +1,14 @@
 //! What BuildKit says of a build, as steps and lines.
 //!
 //! BuildKit tells the state of a graph of vertices, each many times over: declared, started, completed, with pieces of
-//! output in between. A reader wants each step once and whole lines.
+//! output in between. A reader wants each step once and whole lines. Other builders write lines (`build_lines.rs`).
 
 use std::collections::{HashMap, HashSet};
 
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 use bollard::models::{BuildInfo, BuildInfoAux};
 
+use super::build_lines::BuildLines;
 use super::errors::plain;
 use crate::engine::lines::Lines;
 use crate::engine::{BuildEvent, EngineError};
@@ -23,11 +24,16 @@ pub(super) struct Progress {
     running: HashMap<String, String>,
     failed: Option<(String, String)>,
     image: Option<String>,
+    /// What a builder other than BuildKit has said.
+    lines: BuildLines,
 }
 
 impl Progress {
     /// Takes in one answer and gives what is new in it.
     pub(super) fn take(&mut self, info: BuildInfo) -> Vec<BuildEvent> {
+        if let Some(text) = info.stream {
+            return self.lines.take(&text);
+        }
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => self.status(status),
             Some(BuildInfoAux::Default(image)) => {
@@ -54,6 +60,7 @@ impl Progress {
             .into_iter()
             .filter_map(|(_, mut lines)| lines.finish())
             .map(BuildEvent::Line)
+            .chain(self.lines.finish())
             .collect()
     }
 
@@ -61,7 +68,7 @@ impl Progress {
     pub(super) fn failure(&self, said: String) -> EngineError {
         let (step, said) = match &self.failed {
             Some((step, error)) => (Some(step.clone()), plain(error)),
-            None => (None, said),
+            None => self.lines.failure(said),
         };
         if said.contains("no space left on device") {
             return EngineError::DiskFull { said };

@@ -19,6 +19,18 @@ const NEWEST_MINOR: u32 = 53;
 /// design ask for more.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
+/// Who builds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Builder {
+    /// BuildKit, which knows no limit of memory.
+    BuildKit,
+    /// The engine's own, as Buildah is Podman's.
+    Own {
+        /// How much memory a step may use, bytes.
+        memory_limit_bytes: Option<u64>,
+    },
+}
+
 /// How Docker is reached. Making one asks nothing of Docker.
 pub(super) struct Connection {
     socket: String,
@@ -68,12 +80,16 @@ impl Connection {
 
     /// The same for a build, with connections of its own, for it has a runtime that ends before this one. The session of a
     /// build is ours: bollard opens one for each build with BuildKit and none for others, so it is asked for one of the
-    /// others, and the request says BuildKit.
-    pub(super) async fn session_client(&self, limit: Duration) -> Result<Docker, EngineError> {
+    /// others, and the request says BuildKit where there is one.
+    pub(super) async fn build_client(
+        &self,
+        limit: Duration,
+        builder: Builder,
+    ) -> Result<Docker, EngineError> {
         self.client().await?;
         let minor = self.minor.load(Ordering::Relaxed);
         let docker = self.new_client()?.with_timeout(limit + ANSWER_LIMIT);
-        Ok(docker.with_request_modifier(move |request| with_buildkit(amend(request, minor))))
+        Ok(docker.with_request_modifier(move |request| builder.asked(amend(request, minor))))
     }
 
     /// The path of an API call as it is sent, for calls bollard cannot make for us.
@@ -172,24 +188,31 @@ fn amend(mut request: BollardRequest, minor: u32) -> BollardRequest {
     request
 }
 
-/// Asks for BuildKit where a build says the first builder (`version` of "Build an image", Docker API 1.41).
-fn with_buildkit(mut request: BollardRequest) -> BollardRequest {
-    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
-    let Some((path, query)) = path.and_then(|path| path.split_once('?')) else {
-        return request;
-    };
-    let pairs: Vec<&str> = query
-        .split('&')
-        .map(|pair| match pair {
-            "version=1" => "version=2",
-            other => other,
-        })
-        .collect();
-    let path = format!("{path}?{}", pairs.join("&"));
-    if let Some(uri) = with_path(request.uri(), &path) {
-        *request.uri_mut() = uri;
+impl Builder {
+    /// Asks for BuildKit where a build says the first builder; for memory where that is had, and no swap beside it, which
+    /// bollard has no room for beyond 2 GiB (`version`, `memory`, `memswap` of "Build an image", Docker API 1.41).
+    fn asked(self, mut request: BollardRequest) -> BollardRequest {
+        let path = request.uri().path_and_query().map(PathAndQuery::as_str);
+        let Some((path, query)) = path.and_then(|path| path.split_once('?')) else {
+            return request;
+        };
+        let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
+        match self {
+            Builder::BuildKit => {
+                let first = pairs.iter_mut().filter(|pair| *pair == "version=1");
+                first.for_each(|pair| *pair = "version=2".to_owned());
+            }
+            Builder::Own { memory_limit_bytes } => {
+                let limit = memory_limit_bytes.into_iter();
+                pairs.extend(limit.flat_map(|b| [format!("memory={b}"), format!("memswap={b}")]));
+            }
+        }
+        let path = format!("{path}?{}", pairs.join("&"));
+        if let Some(uri) = with_path(request.uri(), &path) {
+            *request.uri_mut() = uri;
+        }
+        request
     }
-    request
 }
 
 fn versioned(uri: &Uri, minor: u32) -> Option<Uri> {
@@ -227,15 +250,25 @@ mod tests {
     }
 
     #[test]
-    fn a_build_with_our_session_is_one_of_buildkit() {
-        let request = http::Request::builder()
-            .uri("unix://2f76/build?t=a%26version%3D1&version=1&session=s")
-            .body(bollard::body_full(bytes::Bytes::new()))
-            .unwrap();
-        assert_eq!(
-            with_buildkit(request).uri().to_string(),
-            "unix://2f76/build?t=a%26version%3D1&version=2&session=s"
-        );
+    fn a_build_with_our_session_is_one_of_buildkit_and_another_has_its_limit_of_memory() {
+        let own = |memory_limit_bytes| Builder::Own { memory_limit_bytes };
+        for (builder, expected) in [
+            (Builder::BuildKit, "version=2&session=s"),
+            (own(None), "version=1&session=s"),
+            (
+                own(Some(3 << 30)),
+                "version=1&session=s&memory=3221225472&memswap=3221225472",
+            ),
+        ] {
+            let request = http::Request::builder()
+                .uri("unix://2f76/build?t=a%26version%3D1&version=1&session=s")
+                .body(bollard::body_full(bytes::Bytes::new()))
+                .unwrap();
+            assert_eq!(
+                builder.asked(request).uri().to_string(),
+                format!("unix://2f76/build?t=a%26version%3D1&{expected}")
+            );
+        }
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ pub(super) enum About<'a> {
     Container(&'a str),
     /// The creation or the start of a container from an image.
     Start(&'a str),
+    /// The session of a build.
+    Session,
     /// Something else.
     Call,
 }
@@ -93,10 +95,15 @@ pub(super) fn refusal(status: u16, message: String, about: About<'_>) -> EngineE
         (404, About::Container(container)) => EngineError::Gone {
             what: format!("the container {container}"),
         },
+        (404, About::Session) => EngineError::Gone {
+            what: "the session of builds".to_owned(),
+        },
         // 409 at a start is another's doing (the container is being removed), not the command's.
         (409, About::Start(_)) => EngineError::Refused { said },
         (_, About::Start(_)) => EngineError::CannotStart { said },
-        (_, About::Image(_) | About::Container(_) | About::Call) => EngineError::Refused { said },
+        (_, About::Image(_) | About::Container(_) | About::Session | About::Call) => {
+            EngineError::Refused { said }
+        }
     }
 }
 
@@ -170,6 +177,12 @@ mod tests {
             "No such container: 77",
             About::Container("77"),
             r#"Gone { what: "the container 77" }"#,
+        );
+        check(
+            404,
+            "Not Found",
+            About::Session,
+            r#"Gone { what: "the session of builds" }"#,
         );
         check(
             500,

@@ -188,7 +188,7 @@ impl Inner {
             .map(String::as_str)
             .filter(|tag| *tag != "<none>:<none>")
             .collect();
-        if tags.iter().any(|tag| !tag.starts_with(&ours)) {
+        if tags.iter().any(|tag| !familiar(tag).starts_with(&ours)) {
             return Ok(false);
         }
         let names = if tags.is_empty() {
@@ -241,6 +241,14 @@ fn facts(image: ImageInspect) -> Option<ImageFacts> {
         size_bytes: u64::try_from(image.size.unwrap_or_default()).unwrap_or_default(),
         digests: image.repo_digests.unwrap_or_default(),
     })
+}
+
+/// A name as it is typed: Podman says the registry of every name, and `localhost` where an archive had none.
+pub(super) fn familiar(name: &str) -> &str {
+    ["docker.io/library/", "docker.io/", "localhost/"]
+        .iter()
+        .find_map(|registry| name.strip_prefix(registry))
+        .unwrap_or(name)
 }
 
 /// A reference with a tag: without one, the API fetches every tag there is.
@@ -300,6 +308,22 @@ mod tests {
             ("node@sha256:1", "node@sha256:1"),
         ] {
             assert_eq!(with_tag(reference), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_known_without_the_registry_that_podman_adds() {
+        for (name, expected) in [
+            ("docker.io/mini/shop:1", "mini/shop:1"),
+            ("docker.io/library/debian:12", "debian:12"),
+            ("localhost/shop:1", "shop:1"),
+            ("localhost:5000/mini/shop:1", "localhost:5000/mini/shop:1"),
+            (
+                "registry.example.com/mini/shop:1",
+                "registry.example.com/mini/shop:1",
+            ),
+        ] {
+            assert_eq!(familiar(name), expected);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod build;
+mod build_lines;
 mod build_progress;
 mod cgroups;
 mod changes;

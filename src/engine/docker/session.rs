@@ -43,7 +43,7 @@ const METHODS: [&str; 2] = [
 const FILES: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 
 /// Opens the session `id` and answers on it in a task of this runtime, until Docker or the runtime ends it. Without `files` the
-/// build has got them another way.
+/// build has got them another way. False where the engine has no sessions: Podman does not build with BuildKit.
 ///
 /// BuildKit keeps the files it was sent under a name that the session gives, and compares only size and time with the next ones
 /// of that name. All files of a commit have the same time, so the name is that of this session alone.
@@ -55,7 +55,7 @@ pub(super) async fn serve(
     id: &str,
     secrets: BTreeMap<String, Secret>,
     files: Option<Files>,
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     let request = Request::builder()
         .header(UPGRADE, "h2c")
         .header("X-Docker-Expose-Session-Uuid", id)
@@ -65,7 +65,11 @@ pub(super) async fn serve(
     let request = methods.fold(request, |request, method| {
         request.header("X-Docker-Expose-Session-Grpc-Method", method)
     });
-    let upgraded = upgrade(connection, request.uri("/session"), About::Call).await?;
+    let upgraded = match upgrade(connection, request.uri("/session"), About::Session).await {
+        Ok(upgraded) => upgraded,
+        Err(EngineError::Gone { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let secrets = SecretsServer::new(Kept(secrets));
     let health = HealthServer::new(Well);
     let files = files.map(FileSyncServer::new);
@@ -89,7 +93,7 @@ pub(super) async fn serve(
             tracing::debug!(%error, "the session of a build ended");
         }
     });
-    Ok(())
+    Ok(true)
 }
 
 /// The secrets of one build.

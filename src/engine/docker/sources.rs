@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::Inner;
 use super::errors::{About, is_conflict, is_not_found, plain};
-use super::images::with_tag;
+use super::images::{familiar, with_tag};
 use super::labels;
 use crate::engine::{ContextStream, EngineError, KEPT_PREFIX, KeptImage};
 use crate::model::ImageId;
@@ -153,7 +153,7 @@ impl Inner {
     ) -> Result<KeptImage, EngineError> {
         let name = with_tag(wanted);
         let found = loaded.iter().find_map(|one| match one {
-            Loaded::Name(loaded) if *loaded == name => Some(loaded),
+            Loaded::Name(loaded) if familiar(loaded) == familiar(&name) => Some(loaded),
             Loaded::Id(id) if is_id(id, wanted) => Some(id),
             Loaded::Name(_) | Loaded::Id(_) => None,
         });

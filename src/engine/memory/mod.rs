@@ -216,7 +216,7 @@ impl ContainerEngine for MemoryEngine {
         let (engine, spec) = (self.clone(), spec.clone());
         let events = async move {
             let archive = context
-                .archive((".mini.Dockerfile", &spec.dockerfile))
+                .archive(&[(".mini.Dockerfile", &spec.dockerfile)])
                 .try_fold(Vec::new(), |mut all, chunk| async move {
                     all.extend_from_slice(&chunk);
                     Ok(all)

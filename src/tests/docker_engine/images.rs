@@ -203,7 +203,7 @@ async fn a_build_that_needs_too_much_memory_is_stopped() -> Result<()> {
 struct InOneArchive(MemoryContext);
 
 impl BuildContext for InOneArchive {
-    fn archive(&self, extra: (&str, &str)) -> ContextStream {
+    fn archive(&self, extra: &[(&str, &str)]) -> ContextStream {
         self.0.archive(extra)
     }
 
