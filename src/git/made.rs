@@ -1,7 +1,9 @@
 //! Commits that are made here, of files that came another way than by a push. `git fast-import` takes them one after the
 //! other, so that nothing is unpacked anywhere.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use super::intake::Intake;
@@ -116,6 +118,17 @@ impl CommitWriter {
         self.input.write_all(b"deleteall\n")
     }
 
+    /// A file to keep something in while the commit is made. It goes with it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn scratch(&self) -> Result<File, GitError> {
+        let folder = self.intake.as_ref().map_or(Path::new(""), Intake::path);
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        Ok(options.open(folder.join("scratch"))?)
+    }
+
     /// Adds a file of exactly `size_bytes`. A second one of the same path takes its place.
     ///
     /// # Errors
@@ -227,8 +240,6 @@ fn quoted(path: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::git::TreeLimits;
 

@@ -14,10 +14,12 @@ mod large_files;
 mod made;
 mod repositories;
 mod symlink;
+mod taken;
 mod tree;
 mod tree_reader;
 mod unpacked;
 mod walk;
+mod zipped;
 
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;

@@ -1,24 +1,20 @@
 //! An archive as a commit: read once from its beginning to its end, and never unpacked. What is taken is bounded, and no path
 //! of it ever becomes a path on the disk.
 
-use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
 
 use tar::{Entry, EntryType, PaxExtensions};
 
-use super::made::{CommitNote, CommitWriter};
+use super::made::CommitNote;
 use super::repositories::{blocking, find_commit, open};
-use super::symlink::leaves_tree;
-use super::{GitError, Repositories, TreeLimits, child};
+use super::taken::{AGAIN, Taken, inside, other_kind, trimmed, unreadable};
+use super::{GitError, Repositories, child, zipped};
 use crate::model::{AppName, CommitId};
 
-/// Longest path or target of a link, bytes (`PATH_MAX` of Linux).
-const PATH_LIMIT_BYTES: usize = 4096;
 /// Longest extended header, bytes: two paths and some times have room in it many times over.
 const EXTENSION_LIMIT_BYTES: u64 = 64 << 10;
 /// zstd's window, as a power of two: what its highest levels ask for is memory that others make us take.
 const WINDOW_LOG: u32 = 27;
-const AGAIN: &str = "make it anew, for example with `tar c .`, and send it again";
 
 /// What stands in front of an entry and belongs to it.
 #[derive(Default)]
@@ -28,7 +24,7 @@ struct Named {
 }
 
 impl Repositories {
-    /// Makes a commit of what a tar archive holds; one packed by gzip or zstd will do. Folders named `.git` stay out, and
+    /// Makes a commit of what a tar archive, also one packed by gzip or zstd, or a zip archive holds. Folders named `.git` stay out, and
     /// where everything is in one folder, that folder is the root unless the archive is to be taken `as_is`.
     ///
     /// # Errors
@@ -44,8 +40,16 @@ impl Repositories {
         let commit = blocking(move || {
             let (repositories, app, note) = begin;
             let mut writer = repositories.begin_commit(&app, &note)?;
-            let mut plain = plain(BufReader::new(archive))?;
-            unpack(&mut plain, &mut writer, repositories.limits())?;
+            let limits = repositories.limits();
+            let mut archive = BufReader::new(archive);
+            let is_zip = zipped::is_zip(archive.fill_buf().map_err(unreadable)?);
+            let mut taken = Taken::new(&mut writer, limits);
+            if is_zip {
+                zipped::unpack(&mut archive, &mut taken)?;
+            } else {
+                unpack(&mut plain(archive)?, &mut taken)?;
+            }
+            taken.finish()?;
             writer.finish()
         })
         .await?;
@@ -110,41 +114,26 @@ fn plain(mut archive: BufReader<impl Read + 'static>) -> Result<Box<dyn Read>, G
         decoder.window_log_max(WINDOW_LOG).map_err(unreadable)?;
         return Ok(Box::new(decoder));
     }
-    if head.starts_with(b"PK") || head.starts_with(b"BZh") || head.starts_with(b"\xfd7zXZ") {
+    if head.starts_with(b"BZh") || head.starts_with(b"\xfd7zXZ") {
         return Err(GitError::unusable(
-            "the archive is packed in a way that is not read: tar is, alone or with gzip or zstd",
+            "the archive is packed in a way that is not read: tar is, alone or with gzip or zstd, and zip",
             "unpack it, and send it as `tar cz . | ssh mini git:from-archive APP`",
         ));
     }
     Ok(Box::new(archive))
 }
 
-fn unpack(
-    archive: &mut dyn Read,
-    writer: &mut CommitWriter,
-    limits: TreeLimits,
-) -> Result<(), GitError> {
+fn unpack(archive: &mut dyn Read, taken: &mut Taken<'_>) -> Result<(), GitError> {
     let mut source = Source {
         archive,
         is_over: false,
     };
     let mut archive = tar::Archive::new(&mut source);
     let mut named = Named::default();
-    let mut written: HashSet<Vec<u8>> = HashSet::new();
-    let (mut count, mut total_bytes) = (0_usize, 0_u64);
     // Raw, for what is in front of an entry would be read into memory whole, however long it is.
     for entry in archive.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
-        count = count.saturating_add(1);
-        if count > limits.entries.saturating_mul(2) || written.len() > limits.entries {
-            return Err(GitError::unusable(
-                format!(
-                    "the archive has more than {} files and folders",
-                    limits.entries
-                ),
-                "leave out what the app does not need (node_modules is the usual case), and send it again",
-            ));
-        }
+        taken.count()?;
         let kind = entry.header().entry_type();
         match kind {
             EntryType::XHeader => named = extended(&short(&mut entry)?)?,
@@ -163,65 +152,23 @@ fn unpack(
                 };
                 let link = trimmed(link.unwrap_or_default());
                 match kind {
-                    EntryType::Symlink => {
-                        if leaves_tree(&path, &link) {
-                            return Err(leaves(&path, &link));
-                        }
-                        writer.symlink(&path, &link)?;
-                    }
-                    EntryType::Link => {
-                        let target = inside(&link)?.filter(|target| written.contains(target));
-                        let target = target.ok_or_else(|| leaves(&path, &link))?;
-                        writer.copy(&target, &path)?;
-                    }
+                    EntryType::Symlink => taken.symlink(path, &link)?,
+                    EntryType::Link => taken.link(path, &link)?,
                     _ => {
                         let size_bytes = entry.header().entry_size().map_err(unreadable)?;
-                        total_bytes = total_bytes.saturating_add(size_bytes);
-                        if total_bytes > limits.total_bytes {
-                            return Err(GitError::unusable(
-                                format!(
-                                    "the archive has more than {} MiB",
-                                    limits.total_bytes >> 20
-                                ),
-                                "leave out what the app does not need, and send it again",
-                            ));
-                        }
                         let is_executable =
                             entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-                        writer
-                            .file(&path, is_executable, size_bytes, &mut entry)
-                            .map_err(|error| match error {
-                                // git has ended, which is no fault of the archive.
-                                GitError::Io(error)
-                                    if error.kind() != io::ErrorKind::BrokenPipe =>
-                                {
-                                    unreadable(error)
-                                }
-                                other => other,
-                            })?;
+                        taken.file(path, is_executable, size_bytes, &mut entry)?;
                     }
                 }
-                written.insert(path);
             }
-            _ => {
-                let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                return Err(GitError::unusable(
-                    format!(
-                        "`{}` in the archive is neither a file nor a folder nor a link",
-                        path.escape_debug()
-                    ),
-                    AGAIN,
-                ));
-            }
+            _ => return Err(other_kind(&entry.path_bytes())),
         }
     }
     // Where it breaks off behind an entry, nothing else tells that there was more (POSIX.1-2017, pax, "ustar Interchange
     // Format": two blocks of zeros end it; as GNU tar, we make do with one).
     if source.is_over {
         return Err(unreadable(io::ErrorKind::UnexpectedEof.into()));
-    }
-    if written.is_empty() {
-        return Err(GitError::unusable("there is no file in the archive", AGAIN));
     }
     Ok(())
 }
@@ -275,54 +222,6 @@ fn extended(bytes: &[u8]) -> Result<Named, GitError> {
     Ok(named)
 }
 
-/// A path below the root, without `.` and empty parts; `None` for what belongs to a repository, not to the source.
-fn inside(path: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
-    let path = trimmed(path.to_vec());
-    let parts: Vec<&[u8]> = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !matches!(*part, b"" | b"."))
-        .collect();
-    let leads_out = path.first() == Some(&b'/') || parts.contains(&&b".."[..]);
-    if leads_out || path.len() > PATH_LIMIT_BYTES || path.contains(&0) {
-        return Err(GitError::unusable(
-            format!(
-                "the archive has the path `{}`, which does not stay inside it",
-                String::from_utf8_lossy(&path).escape_debug()
-            ),
-            AGAIN,
-        ));
-    }
-    let is_of_git = parts.iter().any(|part| part.eq_ignore_ascii_case(b".git"));
-    Ok((!is_of_git && !parts.is_empty()).then(|| parts.join(&b'/')))
-}
-
-fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
-    while bytes.last() == Some(&0) {
-        bytes.pop();
-    }
-    bytes
-}
-
-fn leaves(path: &[u8], target: &[u8]) -> GitError {
-    let [path, target] = [path, target].map(String::from_utf8_lossy);
-    GitError::unusable(
-        format!(
-            "the link `{}` in the archive leads to `{}`, which is not inside it",
-            path.escape_debug(),
-            target.escape_debug()
-        ),
-        AGAIN,
-    )
-}
-
-fn unreadable(error: io::Error) -> GitError {
-    let why = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
-        _ => error.to_string(),
-    };
-    GitError::unusable(format!("the archive cannot be read: {why}"), AGAIN)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -330,6 +229,7 @@ mod tests {
     use tar::Header;
 
     use super::*;
+    use crate::git::TreeLimits;
 
     const LIMITS: TreeLimits = TreeLimits {
         total_bytes: 1000,
@@ -480,7 +380,8 @@ mod tests {
             (Archive::new().bytes(), "there is no file"),
             (whole[..700].to_vec(), "cannot be read"),
             (without_end, "it ends too early"),
-            (b"PK\x03\x04".to_vec(), "packed in a way"),
+            (b"BZh9".to_vec(), "packed in a way"),
+            (b"PK\x03\x04".to_vec(), "it ends too early"),
             (b"hello".to_vec(), "cannot be read"),
         ] {
             let refused = committed(archive).await.expect_err(why);

@@ -17,6 +17,19 @@ const PACKED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd
 /// After how many bytes the disk is looked at again.
 const LOOK_EVERY_BYTES: usize = 64 << 20;
 
+/// How zip archives begin (APPNOTE.TXT, 4.3.7 and 4.3.16).
+const ZIPPED: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
+
+/// What a command takes.
+pub(super) struct Expected<'a> {
+    /// What writes such an archive.
+    pub(super) what: &'a str,
+    /// The whole of what is typed.
+    pub(super) line: &'a str,
+    /// Whether a zip archive will do as well.
+    pub(super) is_zip_read: bool,
+}
+
 /// An archive of which the beginning is there.
 pub(super) struct Incoming {
     head: Bytes,
@@ -24,16 +37,16 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Waits for the beginning. `what` writes such an archive, and `line` is the whole of what is typed.
+    /// Waits for the beginning.
     ///
     /// # Errors
     /// Nothing is sent, it is no archive, or the disk of the server is nearly full.
     pub(super) async fn begin(
         platform: &Platform,
         dialog: &mut Dialog,
-        what: &str,
-        line: &str,
+        expected: Expected<'_>,
     ) -> Result<Self, Problem> {
+        let Expected { what, line, .. } = expected;
         let next = format!("Send what `{what}` writes: `{line}`");
         let refused =
             |title: &str, why: String| Problem::new(Kind::Invalid, title, why, next.clone());
@@ -61,8 +74,13 @@ impl Incoming {
             let why = "nothing came on standard input".to_owned();
             return Err(refused("There is no archive", why));
         }
-        if !is_archive(&head) {
-            let why = "what came is neither a tar archive nor a packed one".to_owned();
+        let is_zip = ZIPPED.iter().any(|magic| head.starts_with(magic));
+        if !is_archive(&head) && !(is_zip && expected.is_zip_read) {
+            let why = match expected.is_zip_read {
+                true => "what came is neither a tar archive, packed or not, nor a zip archive",
+                false => "what came is neither a tar archive nor a packed one",
+            };
+            let why = why.to_owned();
             return Err(refused("That is no archive", why));
         }
         Ok(Self {

@@ -4,16 +4,16 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::Given;
-use super::archive::Incoming;
+use super::archive::{Expected, Incoming};
 use super::given::follow;
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::deploy::GivenArchive;
 use crate::model::{AppName, Kind, Permission, Problem, Timestamp};
 use crate::store::StoreError;
 
-/// Deploy the source in a tar archive: tar cz . | ssh mini git:from-archive blog
+/// Deploy the source in a tar or zip archive: tar cz . | ssh mini git:from-archive blog
 ///
-/// Reads the archive from standard input, packed by gzip or zstd or not. It becomes the next commit of the app and is deployed
+/// Reads the archive from standard input: tar, packed by gzip or zstd or not, or zip. It becomes the next commit of the app and is deployed
 /// as a push is; the same files again do nothing. Where everything is in one folder, as in the archives of GitHub, that folder
 /// is the root; folders named .git stay out. Paths and links that lead out of the archive are refused, and it may have as many
 /// files and bytes as a push.
@@ -70,7 +70,12 @@ impl Command for FromArchive {
             ));
         }
         let line = format!("tar cz . | ssh mini git:from-archive {}", self.app);
-        let incoming = Incoming::begin(platform, dialog, "tar cz .", &line).await?;
+        let expected = Expected {
+            what: "tar cz .",
+            line: &line,
+            is_zip_read: true,
+        };
+        let incoming = Incoming::begin(platform, dialog, expected).await?;
         if self.create && authorized.app().is_err() {
             create(platform, dialog, &self.app).await?;
         }

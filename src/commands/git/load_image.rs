@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::Given;
-use super::archive::Incoming;
+use super::archive::{Expected, Incoming};
 use super::given::follow;
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::deploy::GivenImage;
@@ -48,7 +48,12 @@ impl Command for LoadImage {
             "docker save {} | ssh mini git:load-image {} {}",
             self.image, self.app, self.image
         );
-        let incoming = Incoming::begin(platform, dialog, "docker save IMAGE", &line).await?;
+        let expected = Expected {
+            what: "docker save IMAGE",
+            line: &line,
+            is_zip_read: false,
+        };
+        let incoming = Incoming::begin(platform, dialog, expected).await?;
         dialog
             .header(format!("Loading the image {}", self.image))
             .await;
