@@ -56,6 +56,7 @@ pub(super) async fn build(
         source: given::loaded(&detection.base_images).cloned(),
     };
     let ignored = ignored(&detected)?;
+    deployer.clearing.over().await;
     let source = Source::new(detected.tree.clone(), detection.context.clone(), ignored);
     let limit = detected.terms.limits.timeout;
     // What does not depend on the image is made while it is built.

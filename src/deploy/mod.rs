@@ -5,6 +5,7 @@ mod app_env;
 mod build;
 mod check;
 mod checks;
+mod clearing;
 mod detect;
 mod given;
 mod http_check;
@@ -38,6 +39,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use mini_buildpacks::VersionTable;
 
+use self::clearing::Clearing;
 use self::pipeline::Entry;
 use self::queue::{Place, Queue, Turn};
 use self::run::{Move, Run};
@@ -166,6 +168,7 @@ struct Deployer {
     reconciler: Reconciler,
     settings: DeploySettings,
     queue: Arc<Queue>,
+    clearing: Clearing,
     restorations: restore::Restorations,
     slots: Slots,
     salt: AtomicU16,
@@ -191,6 +194,7 @@ impl Deploys {
             reconciler,
             settings,
             queue: Arc::default(),
+            clearing: Clearing::default(),
             restorations: restore::Restorations::default(),
             slots,
             salt: AtomicU16::new(0),

@@ -35,6 +35,7 @@ impl Deploys {
         let engine = &deployer.engine;
         let failed =
             |error: EngineError| problem::engine("Not everything was removed".to_owned(), &error);
+        let held = deployer.clearing.hold_builds().await;
         // In this order: what a deploy makes meanwhile is in a later list than the releases it is missing from.
         let found = engine.images(app).await.map_err(failed)?;
         let busy: HashSet<AppName> = self.apps_under_way().into_iter().collect();
@@ -58,6 +59,7 @@ impl Deploys {
             }
             pruned.images.retain(|image| removed.contains(&image.id));
         }
+        drop(held);
         if app.is_none() {
             let cache = engine.build_cache().await.map_err(failed)?;
             pruned.cache = Some(cache);

@@ -51,14 +51,20 @@ fn environment() -> [(&'static str, OsString); 5] {
     ]
 }
 
-/// A `git` child without a subcommand yet.
-pub(super) fn git() -> tokio::process::Command {
-    let mut command = tokio::process::Command::new("git");
+/// A child that runs another program of git's kind, with nothing to read.
+pub(super) fn program(name: &str) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(name);
     command
         .env_clear()
         .envs(environment())
         .process_group(0)
         .stdin(Stdio::null());
+    command
+}
+
+/// A `git` child without a subcommand yet.
+pub(super) fn git() -> tokio::process::Command {
+    let mut command = program("git");
     for setting in COMMON {
         command.arg("-c").arg(setting);
     }

@@ -3,7 +3,8 @@
 //! git is given no program, no path and no protocol but those here: the environment is closed, what is fetched is named behind
 //! `--`, and redirects to another protocol are not followed. The token is in the environment of git alone, which only its user
 //! and root can read: in no argument, no file, no address and no configuration. git asks for it when the host does, by a helper
-//! that is in force for that scheme, host and port; where a redirect leads, it is not told.
+//! that is in force for that scheme, host and port; where a redirect leads, it is not told. Over ssh, git runs OpenSSH with our
+//! settings alone: no file of a user, the host keys that were allowed, and our agent in place of a key.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,16 +13,17 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::deploy_key::{Agent, DeployKey};
 use super::intake::Intake;
 use super::repositories::blocking;
-use super::{GitError, Repositories, child};
-use crate::model::{AppName, BranchName, CommitId, GitCredential, GitUrl};
+use super::{GitError, Repositories, child, host_keys};
+use crate::model::{
+    AppName, BranchName, CommitId, GitCredential, GitTransport, GitUrl, HostKey, Secret,
+};
 
 /// Settings of a fetch. What is checked is what is checked of a push.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 11] = [
     "protocol.allow=never",
-    "protocol.https.allow=always",
-    "protocol.http.allow=always",
     // Less than 1 KB/s for a minute is a host that hangs.
     "http.lowSpeedLimit=1000",
     "http.lowSpeedTime=60",
@@ -36,6 +38,15 @@ const SETTINGS: [&str; 13] = [
 ];
 /// What git runs for a password: it prints what is in its environment.
 const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$MINI_GIT_USER" "$MINI_GIT_TOKEN"; }; f"#;
+/// Which protocols a fetch may use, by what it begins with.
+const OVER_HTTP: [&str; 2] = ["protocol.https.allow=always", "protocol.http.allow=always"];
+const OVER_SSH: [&str; 1] = ["protocol.ssh.allow=always"];
+/// How git runs ssh, beside the host (ssh_config(5)). Names are those of files in the intake, where git works.
+const SSH: &str = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=known_hosts -o GlobalKnownHostsFile=none \
+    -o UpdateHostKeys=no -o IdentityFile=none -o PreferredAuthentications=publickey -o ForwardAgent=no -o ConnectTimeout=15 \
+    -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o LogLevel=ERROR";
+const KNOWN_HOSTS: &str = "known_hosts";
+const AGENT: &str = "agent";
 /// What is fetched needs a name until it is known by its id. It stays in the intake.
 const REFERENCE: &str = "refs/mini/fetched";
 /// Bytes of what git says on standard error that are kept.
@@ -48,8 +59,24 @@ pub struct RemoteSource {
     pub url: GitUrl,
     /// A branch, a tag or a commit; else what the repository shows first.
     pub reference: Option<BranchName>,
-    /// What its host is told when it asks.
-    pub credential: Option<GitCredential>,
+    /// How it is let in.
+    pub access: RemoteAccess,
+}
+
+/// How the host of a repository lets us in.
+#[derive(Debug, Clone)]
+pub enum RemoteAccess {
+    /// As everybody.
+    Open,
+    /// By a token, when it asks.
+    Token(GitCredential),
+    /// By our deploy key, once it has shown one of its own.
+    Ssh {
+        /// Ours ([`super::DeployKey::to_secret`]).
+        key: Secret,
+        /// Its own.
+        host: Vec<HostKey>,
+    },
 }
 
 impl Repositories {
@@ -68,7 +95,15 @@ impl Repositories {
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }
-        command.arg("--git-dir").arg(path).args([
+        let over: &[&str] = match source.url.transport() {
+            GitTransport::Http | GitTransport::Https => &OVER_HTTP,
+            GitTransport::Ssh => &OVER_SSH,
+        };
+        for setting in over {
+            command.arg("-c").arg(setting);
+        }
+        command.current_dir(path).args([
+            "--git-dir=.",
             "fetch",
             "--quiet",
             "--no-tags",
@@ -80,9 +115,20 @@ impl Repositories {
             &format!("+{wanted}:{REFERENCE}"),
         ]);
         command.env("GIT_TERMINAL_PROMPT", "0");
-        if let Some(credential) = &source.credential {
-            tell(&mut command, &source.url, credential);
-        }
+        let _agent = match &source.access {
+            RemoteAccess::Open => None,
+            RemoteAccess::Token(credential) => {
+                tell(&mut command, &source.url, credential);
+                None
+            }
+            RemoteAccess::Ssh { key, host } => {
+                let known = host_keys::known_hosts(source.url.host(), host);
+                tokio::fs::write(path.join(KNOWN_HOSTS), known).await?;
+                command.env("GIT_SSH_COMMAND", SSH);
+                command.env("SSH_AUTH_SOCK", AGENT);
+                Some(Agent::listen(path, AGENT, DeployKey::from_secret(key)?)?)
+            }
+        };
         let (is_fetched, said) = run(&mut command).await?;
         if !is_fetched {
             return Err(refused(&source, &said));
@@ -190,9 +236,15 @@ impl Drop for Group {
 /// What git said, without the token whoever may have repeated it.
 fn refused(source: &RemoteSource, said: &str) -> GitError {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines
-        .clone()
-        .find_map(|line| line.strip_prefix("fatal: "))
+    let first = match source.url.transport() {
+        // ssh has its say first; what git says after that is the same whatever it was.
+        GitTransport::Ssh => lines
+            .clone()
+            .find(|line| !line.starts_with('@') && !line.starts_with("fatal: ")),
+        GitTransport::Http | GitTransport::Https => None,
+    };
+    let first = first
+        .or_else(|| lines.clone().find_map(|line| line.strip_prefix("fatal: ")))
         .or_else(|| lines.next())
         .unwrap_or("git gave no reason");
     let mut why: String = first
@@ -200,17 +252,25 @@ fn refused(source: &RemoteSource, said: &str) -> GitError {
         .filter(|c| !c.is_control())
         .take(300)
         .collect();
-    if let Some(credential) = &source.credential {
+    if let RemoteAccess::Token(credential) = &source.access {
         why = why.replace(credential.token.reveal(), "********");
     }
-    let asks = ["could not read Username", "Authentication failed", "403"];
-    let next = if asks.iter().any(|part| why.contains(part)) {
-        format!(
-            "if it is private, give the server a token for it, or a new one: `git:auth {} USER TOKEN`",
-            source.url.host()
-        )
-    } else {
-        "check the address and the branch, and that the server reaches it".to_owned()
+    let host = source.url.host();
+    let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+    let next = match source.url.transport() {
+        GitTransport::Ssh if has(&["HOST IDENTIFICATION HAS CHANGED", "Host key verification"]) => {
+            why = "it shows another key than it is known by".to_owned();
+            format!("find out why; if it is right, have its new keys taken: `git:allow-host {host}`")
+        }
+        GitTransport::Ssh if has(&["Permission denied"]) => {
+            "give the repository the key that `git:public-key` prints, as a deploy key that may read".to_owned()
+        }
+        GitTransport::Http | GitTransport::Https
+            if has(&["could not read Username", "Authentication failed", "403"]) =>
+        {
+            format!("if it is private, give the server a token for it, or a new one: `git:auth {host} USER TOKEN`")
+        }
+        _ => "check the address and the branch, and that the server reaches it".to_owned(),
     };
     GitError::unusable(format!("{} could not be fetched: {why}", source.url), next)
 }

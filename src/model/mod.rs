@@ -37,7 +37,7 @@ pub use certificate::{
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use deploy::{Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, Step, Trigger};
-pub use git_source::{GitCredential, GitHost, GitUrl};
+pub use git_source::{GitCredential, GitHost, GitTransport, GitUrl, HostKey};
 pub use image_name::ImageName;
 pub use name::{
     AppName, BranchName, CommitId, ConfigKey, DomainName, ImageId, InvalidName, KeyName,

@@ -18,6 +18,7 @@
 //! | deploys: add, step, finish, list | `deploys` |
 //! | the rows of a deploy and of its release, together | `pipeline` |
 //! | SSH keys | `keys` |
+//! | what repositories elsewhere ask for | `git_credentials`, `git_ssh` |
 //! | how much there is of everything | `census` |
 //! | settings of the proxy, by app | `proxy_settings` |
 //! | apps that are closed, passwords they ask for, pages of their own | `maintenance`, `http_auth`, `proxy_pages` |
@@ -57,6 +58,7 @@ mod domains;
 mod error;
 mod event_log;
 mod git_credentials;
+mod git_ssh;
 mod http_auth;
 mod keys;
 mod lock;

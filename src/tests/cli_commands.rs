@@ -36,6 +36,8 @@ mod certs;
 mod config;
 #[path = "cli_commands/git.rs"]
 mod git;
+#[path = "cli_commands/git_ssh.rs"]
+mod git_ssh;
 #[path = "cli_commands/git_sync.rs"]
 mod git_sync;
 #[path = "cli_commands/keys.rs"]

@@ -8,19 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::Given;
 use super::given::follow;
 use crate::commands::{Authorized, Command, Dialog, Platform};
-use crate::git::{GitError, RemoteSource};
-use crate::model::{AppName, BranchName, CommitId, GitUrl, Kind, Permission, Problem};
+use crate::git::{GitError, RemoteAccess, RemoteSource};
+use crate::model::{
+    AppName, BranchName, CommitId, GitTransport, GitUrl, Kind, Permission, Problem,
+};
+use crate::store::Store;
 
 /// How often the disk is looked at while a repository comes in.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Deploy a branch, tag or commit of a repository elsewhere: git:sync --build blog https://github.com/me/blog.git main
 ///
-/// The server fetches it over https and deploys it as a push is, the branch it has of the app moves there where that succeeds.
+/// The server fetches it over https or ssh and deploys it as a push is, the branch it has of the app moves there where that succeeds.
 /// Without REF it is the branch that the repository shows first. Without --build or --build-if-changes it is only fetched, to
 /// see that it can be.
 ///
-/// Of a private repository, give the server a token first: git:auth github.com USER TOKEN.
+/// Of a private repository, give the server a token first: git:auth github.com USER TOKEN. Over ssh (git@github.com:me/blog.git)
+/// it shows its deploy key in place of one, to hosts that it may fetch from: git:allow-host github.com, git:generate-deploy-key.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sync {
@@ -80,13 +84,39 @@ impl Command for Sync {
 }
 
 impl Sync {
+    /// What the server has for the host.
+    async fn access(&self, store: &Store) -> Result<RemoteAccess, Problem> {
+        let host = self.url.host();
+        if self.url.transport() != GitTransport::Ssh {
+            let known = store.git_credential(host).await?;
+            let known = known.filter(|_| self.url.is_private());
+            return Ok(known.map_or(RemoteAccess::Open, RemoteAccess::Token));
+        }
+        let refused = |why: String, next: String| {
+            let what = format!("{} was not fetched", self.url);
+            Err(Problem::new(Kind::AppFailed, what, why, next))
+        };
+        let keys = store.git_host_keys(host).await?;
+        if keys.is_empty() {
+            return refused(
+                format!("the server does not know by which keys it is to tell {host} from others"),
+                format!("have it look, and compare what it finds: `git:allow-host {host}`"),
+            );
+        }
+        let Some(key) = store.deploy_key().await? else {
+            return refused(
+                "the server has no key to show".to_owned(),
+                "make one with `git:generate-deploy-key`, and give it to the repository".to_owned(),
+            );
+        };
+        Ok(RemoteAccess::Ssh { key, host: keys })
+    }
+
     async fn fetched(&self, platform: &Platform, dialog: &Dialog) -> Result<CommitId, Problem> {
-        let known = platform.store.git_credential(self.url.host()).await?;
-        let credential = known.filter(|_| self.url.is_private());
         let source = RemoteSource {
             url: self.url.clone(),
             reference: self.reference.clone(),
-            credential,
+            access: self.access(&platform.store).await?,
         };
         tokio::select! {
             fetched = platform.repositories.fetch(&self.app, source) => {

@@ -74,28 +74,8 @@ const INSTEAD: &[(&str, &str)] = &[
         "`builds:list APP` tells of deploys, `proxy:access-logs APP -t` of requests, and `journalctl -u mini` of the server",
     ),
     (
-        "git:allow-host",
-        "`git:sync` fetches over https only, so no host key has to be known; `git:auth HOST USER` takes a token",
-    ),
-    (
-        "git:generate-deploy-key",
-        "`git:sync` fetches over https with a token: `git:auth HOST USER`",
-    ),
-    (
-        "git:public-key",
-        "`git:sync` fetches over https with a token: `git:auth HOST USER`",
-    ),
-    (
-        "git:auth-status",
-        "`git:sync APP URL` without --build tells whether it can be fetched",
-    ),
-    (
         "git:initialize",
         "`apps:create APP` makes the repository as well",
-    ),
-    (
-        "git:report",
-        "`apps:report APP` names the deploy branch, `releases APP` the commits",
     ),
     (
         "git:status",

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Method, Request};
@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 
 use super::Inner;
 use super::errors::{About, refusal, unavailable};
-use super::labels::{self, Kind};
+use super::labels;
 use crate::engine::{AppImage, BuildCacheUse, EngineError};
 use crate::model::{AppName, ImageId};
 
@@ -81,15 +81,7 @@ impl Inner {
     pub(super) async fn images(&self, app: Option<&AppName>) -> Result<Vec<AppImage>, EngineError> {
         let docker = self.connection.client().await?;
         let lost = |error| self.connection.error(error, About::Call);
-        let mut wanted = vec![
-            (labels::INSTANCE, self.instance.as_str()),
-            (labels::KIND, Kind::Image.as_str()),
-        ];
-        wanted.extend(app.map(|app| (labels::APP, app.as_str())));
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&labels::filter(&wanted))
-            .build();
-        let images = docker.list_images(Some(options)).await.map_err(lost)?;
+        let images = self.our_images(&docker, app).await.map_err(lost)?;
         // Containers of others, too: an image that one was made from by hand is in use.
         let options = ListContainersOptionsBuilder::default().all(true).build();
         let containers = docker.list_containers(Some(options)).await.map_err(lost)?;

@@ -4,8 +4,10 @@
 //! What a folder holds is told first, in the order of a walk. BuildKit asks by number for what it has not, is given it in
 //! pieces, an empty one for the end, and says when it is done. The Dockerfile is a folder of its own, so that no image has it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::fsutil::types::packet::PacketType;
@@ -39,6 +41,8 @@ type Packets = BoxStream<'static, Result<Packet, Status>>;
 pub(super) struct Files {
     context: Arc<Folder>,
     dockerfile: Arc<Folder>,
+    /// Whether BuildKit has looked for rules of what to ignore.
+    has_rules: AtomicBool,
     /// Why something could not be sent; BuildKit's own words for that are about the connection.
     unread: Arc<Mutex<Option<String>>>,
 }
@@ -76,6 +80,7 @@ impl Files {
         Self {
             context: folder(listed, context),
             dockerfile: folder(vec![name], Arc::new(alone)),
+            has_rules: AtomicBool::new(false),
             unread,
         }
     }
@@ -83,11 +88,14 @@ impl Files {
     /// The folder that is asked for, if there is one of that name.
     fn asked_for(&self, request: &MetadataMap) -> Option<Arc<Folder>> {
         match request.get("dir-name")?.to_str().ok()? {
-            // What is to be ignored is not among the files: BuildKit is to leave out nothing more.
-            "context" if is_of_rules(request) => Some(Arc::new(Folder {
-                entries: Vec::new(),
-                source: Arc::new(MemoryContext::default()),
-            })),
+            // What is to be ignored is not among the files: BuildKit is to leave out nothing more. It looks once, before all else;
+            // whoever asks for the same after that is a step that copies it.
+            "context" if is_of_rules(request) && !self.has_rules.swap(true, Ordering::Relaxed) => {
+                Some(Arc::new(Folder {
+                    entries: Vec::new(),
+                    source: Arc::new(MemoryContext::default()),
+                }))
+            }
             "context" => Some(Arc::clone(&self.context)),
             "dockerfile" => Some(Arc::clone(&self.dockerfile)),
             _ => None,
@@ -123,9 +131,10 @@ impl FileSync for Files {
         tokio::task::spawn_blocking(move || {
             // Whoever left or fails has reasons of their own.
             let next = || runtime.block_on(asked.message()).ok().flatten();
-            if let Err(why) = send(&folder, next, &sender) {
-                tracing::debug!(%why, "the files of a build were not sent whole");
-                if why.kind() != io::ErrorKind::BrokenPipe {
+            match send(&folder, next, &sender) {
+                Ok(()) | Err(Cut::Left) => {}
+                Err(Cut::Unread(why)) => {
+                    tracing::debug!(%why, "the files of a build were not sent whole");
                     let said = packet(PacketType::PacketErr, 0, why.to_string().as_bytes());
                     unread
                         .lock()
@@ -146,20 +155,22 @@ impl FileSync for Files {
     }
 }
 
+/// Why a folder was not sent whole.
+#[derive(Debug)]
+enum Cut {
+    /// Whoever asked is gone.
+    Left,
+    /// A file cannot be read, or something is asked for that cannot be had.
+    Unread(io::Error),
+}
+
 /// Sends a folder: all that is in it, then what `next` asks for until it says that it is done or is gone.
-///
-/// # Errors
-/// `BrokenPipe` where nobody listens any more; else a file cannot be read, or something is asked for that cannot be had.
 fn send(
     folder: &Folder,
     mut next: impl FnMut() -> Option<Packet>,
     sender: &Sender,
-) -> io::Result<()> {
-    let give = |packet| {
-        sender
-            .blocking_send(Ok(packet))
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    };
+) -> Result<(), Cut> {
+    let give = |packet| sender.blocking_send(Ok(packet)).map_err(|_| Cut::Left);
     for entry in &folder.entries {
         give(Packet {
             stat: Some(entry.clone()),
@@ -170,7 +181,7 @@ fn send(
     let mut reader = folder.source.reader();
     loop {
         let Some(asked) = next() else {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(Cut::Left);
         };
         match asked.r#type() {
             PacketType::PacketReq => {
@@ -178,21 +189,30 @@ fn send(
                 let wanted = wanted.and_then(|at| folder.entries.get(at));
                 let wanted = wanted.filter(|entry| entry.mode & (FOLDER | SYMLINK) == 0);
                 let Some(entry) = wanted else {
-                    return Err(io::Error::other(format!(
-                        "the builder asked for file {} of {}",
-                        asked.id,
-                        folder.entries.len()
-                    )));
+                    let (id, count) = (asked.id, folder.entries.len());
+                    let why = format!("the builder asked for file {id} of {count}");
+                    return Err(Cut::Unread(io::Error::other(why)));
                 };
-                reader.read(&entry.path, &mut |content| {
-                    content
-                        .chunks(PIECE_BYTES)
-                        .try_for_each(|piece| give(packet(PacketType::PacketData, asked.id, piece)))
+                // What reads may have a broken pipe of its own.
+                let has_left = Cell::new(false);
+                let read = reader.read(&entry.path, &mut |content| {
+                    let mut pieces = content.chunks(PIECE_BYTES);
+                    let given = pieces.try_for_each(|piece| {
+                        give(packet(PacketType::PacketData, asked.id, piece))
+                    });
+                    given.map_err(|_| {
+                        has_left.set(true);
+                        io::ErrorKind::BrokenPipe.into()
+                    })
+                });
+                read.map_err(|why| match has_left.get() {
+                    true => Cut::Left,
+                    false => Cut::Unread(why),
                 })?;
                 give(packet(PacketType::PacketData, asked.id, &[]))?;
             }
             PacketType::PacketFin => return give(packet(PacketType::PacketFin, 0, &[])),
-            PacketType::PacketErr => return Err(io::ErrorKind::BrokenPipe.into()),
+            PacketType::PacketErr => return Err(Cut::Left),
             PacketType::PacketStat | PacketType::PacketData => {}
         }
     }
@@ -250,6 +270,7 @@ fn stat(path: String, mode: u32, modified_at: u64) -> Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{ContextReader, ContextStream, Take};
 
     fn file(path: &str, content: &str) -> (String, Vec<u8>) {
         (path.to_owned(), content.as_bytes().to_vec())
@@ -269,7 +290,7 @@ mod tests {
     }
 
     /// What is sent to one who asks so, and how it ends.
-    fn sent(folder: &Folder, asks: &[(PacketType, u32)]) -> (Vec<Packet>, io::Result<()>) {
+    fn sent(folder: &Folder, asks: &[(PacketType, u32)]) -> (Vec<Packet>, Result<(), Cut>) {
         let (sender, mut packets) = mpsc::channel(1000);
         let mut asks = asks.iter();
         let next = || asks.next().map(|(kind, id)| packet(*kind, *id, &[]));
@@ -352,10 +373,57 @@ mod tests {
             (7, "the builder asked for file 7 of 2"),
         ] {
             let (_, end) = sent(&folder, &[(PacketType::PacketReq, ask)]);
-            assert_eq!(end.unwrap_err().to_string(), expected);
+            assert!(matches!(end, Err(Cut::Unread(why)) if why.to_string() == expected));
         }
         let (_, end) = sent(&folder, &[]);
-        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(matches!(end, Err(Cut::Left)));
+    }
+
+    /// Files that break off as a child does that has ended.
+    struct Broken;
+
+    impl BuildContext for Broken {
+        fn archive(&self, _extra: &[(&str, &str)]) -> ContextStream {
+            futures_util::stream::empty().boxed()
+        }
+
+        fn files(&self) -> io::Result<Option<Vec<SourceFile>>> {
+            Ok(None)
+        }
+
+        fn reader(&self) -> Box<dyn ContextReader + '_> {
+            Box::new(Broken)
+        }
+    }
+
+    impl ContextReader for Broken {
+        fn read(&mut self, _path: &str, take: &mut Take<'_>) -> io::Result<()> {
+            take(b"half")?;
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_is_not_taken_for_a_builder_that_left() {
+        let folder = Folder {
+            source: Arc::new(Broken),
+            ..folder(&[("a", "half and more")])
+        };
+        let (packets, end) = sent(&folder, &[(PacketType::PacketReq, 0)]);
+        assert!(matches!(end, Err(Cut::Unread(_))), "{end:?}");
+        assert_eq!(
+            packets.last().map(|packet| &*packet.data),
+            Some(&b"half"[..])
+        );
+
+        let (sender, receiver) = mpsc::channel(3);
+        let mut receiver = Some(receiver);
+        let next = || {
+            receiver = None;
+            Some(packet(PacketType::PacketReq, 0, &[]))
+        };
+        let end = send(&folder, next, &sender);
+        assert!(matches!(end, Err(Cut::Left)), "{end:?}");
     }
 
     #[test]
@@ -380,6 +448,8 @@ mod tests {
             files.asked_for(&request).map(|folder| folder.entries.len())
         };
         assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 0);
+        // `COPY .dockerignore /` asks for just that, too.
+        assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 1);
         assert_eq!(asked("context", &[".dockerignore", "src"]).unwrap(), 1);
         assert_eq!(asked("context", &[]).unwrap(), 1);
         assert_eq!(asked("dockerfile", &["Dockerfile"]).unwrap(), 1);

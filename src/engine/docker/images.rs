@@ -142,6 +142,24 @@ impl Inner {
         Ok(self.remove_images_that(app, is_old).await?.len())
     }
 
+    /// The images of this installation, of one app or of all. Podman (4.3) finds none by more labels than one.
+    pub(super) async fn our_images(
+        &self,
+        docker: &Docker,
+        app: Option<&AppName>,
+    ) -> Result<Vec<ImageSummary>, Error> {
+        let options = ListImagesOptionsBuilder::default()
+            .filters(&labels::filter(&[(labels::INSTANCE, &self.instance)]))
+            .build();
+        let mut images = docker.list_images(Some(options)).await?;
+        images.retain(|image| {
+            let has = |label, value| image.labels.get(label).is_some_and(|found| found == value);
+            has(labels::KIND, Kind::Image.as_str())
+                && app.is_none_or(|app| has(labels::APP, app.as_str()))
+        });
+        Ok(images)
+    }
+
     /// Removes the images of an app that `is_wanted` chooses by their ids, and gives those that are gone.
     pub(super) async fn remove_images_that(
         &self,
@@ -149,18 +167,8 @@ impl Inner {
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<ImageId>, EngineError> {
         let docker = self.connection.client().await?;
-        let filters = labels::filter(&[
-            (labels::INSTANCE, &self.instance),
-            (labels::APP, app.as_str()),
-            (labels::KIND, Kind::Image.as_str()),
-        ]);
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let images = docker
-            .list_images(Some(options))
-            .await
-            .map_err(|error| self.connection.error(error, About::Call))?;
+        let images = self.our_images(&docker, Some(app)).await;
+        let images = images.map_err(|error| self.connection.error(error, About::Call))?;
         let mut removed = Vec::new();
         let mut sources = BTreeSet::new();
         for image in images.iter().filter(|image| is_wanted(&image.id)) {

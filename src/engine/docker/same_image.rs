@@ -4,12 +4,10 @@
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ImageConfig, ImageInspect};
-use bollard::query_parameters::{
-    ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
-};
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 
 use super::Inner;
-use super::labels::{self, Kind};
+use super::labels;
 use crate::engine::BuildSpec;
 use crate::model::ImageId;
 
@@ -55,15 +53,7 @@ impl Inner {
         built: &ImageId,
     ) -> Result<Option<ImageId>, Error> {
         let content = content(docker.inspect_image(built.as_str()).await?);
-        let filters = labels::filter(&[
-            (labels::INSTANCE, &self.instance),
-            (labels::APP, spec.app.as_str()),
-            (labels::KIND, Kind::Image.as_str()),
-        ]);
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        for image in docker.list_images(Some(options)).await? {
+        for image in self.our_images(docker, Some(&spec.app)).await? {
             if image.id != built.as_str()
                 && content == self::content(docker.inspect_image(&image.id).await?)
                 && let Ok(older) = image.id.parse()

@@ -120,7 +120,7 @@ impl Inner {
                         info.stream
                             .iter()
                             .flat_map(|text| text.lines())
-                            .filter_map(read),
+                            .flat_map(read),
                     );
                 }
                 Err(error) => {
@@ -229,15 +229,15 @@ impl Inner {
     }
 }
 
-/// A line of the answer: `Loaded image: shop:1`, `Loaded image ID: sha256:...`.
-fn read(line: &str) -> Option<Loaded> {
+/// A line of the answer: `Loaded image: shop:1`, `Loaded image ID: sha256:...`; Podman has all names in one, with commas between.
+fn read(line: &str) -> Vec<Loaded> {
     let line = line.trim();
-    match line.strip_prefix("Loaded image ID: ") {
-        Some(id) => Some(Loaded::Id(id.to_owned())),
-        None => line
-            .strip_prefix("Loaded image: ")
-            .map(|name| Loaded::Name(name.to_owned())),
+    if let Some(id) = line.strip_prefix("Loaded image ID: ") {
+        return vec![Loaded::Id(id.to_owned())];
     }
+    let names = line.strip_prefix("Loaded image: ").into_iter();
+    let names = names.flat_map(|names| names.split(','));
+    names.map(|name| Loaded::Name(name.to_owned())).collect()
 }
 
 /// Whether `wanted` is the beginning of an id, as `docker images` shows it, or the whole.
@@ -283,18 +283,19 @@ mod tests {
 
     #[test]
     fn the_answer_names_what_was_loaded() {
-        let said = "Loaded image: shop:1\nLoaded image ID: sha256:12ab\nother\n";
-        let loaded: Vec<Loaded> = said.lines().filter_map(read).collect();
+        let said = "Loaded image: shop:1,localhost/blog:1\nLoaded image ID: sha256:12ab\nother\n";
+        let loaded: Vec<Loaded> = said.lines().flat_map(read).collect();
         assert_eq!(
             loaded,
             [
                 Loaded::Name("shop:1".to_owned()),
+                Loaded::Name("localhost/blog:1".to_owned()),
                 Loaded::Id("sha256:12ab".to_owned())
             ]
         );
         assert_eq!(
             without("shop:2", &loaded),
-            "it holds shop:1, sha256:12ab, and not shop:2"
+            "it holds shop:1, localhost/blog:1, sha256:12ab, and not shop:2"
         );
         assert_eq!(without("shop:2", &[]), "there is no image in it");
     }

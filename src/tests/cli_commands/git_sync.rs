@@ -76,7 +76,7 @@ impl Drop for Host {
     }
 }
 
-fn git(folder: &Path, words: &[&str]) {
+pub(crate) fn git(folder: &Path, words: &[&str]) {
     let mut command = Command::new("git");
     let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
     let ran = command
@@ -89,7 +89,7 @@ fn git(folder: &Path, words: &[&str]) {
 }
 
 /// Whether any file below has these bytes.
-fn has(folder: &Path, bytes: &[u8]) -> bool {
+pub(crate) fn has(folder: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -185,7 +185,7 @@ async fn a_repository_elsewhere_is_deployed_and_only_when_it_has_changed() {
 }
 
 /// The files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let files = entries.flat_map(|entry| {
         let path = entry.unwrap().path();

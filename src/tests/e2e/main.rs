@@ -33,6 +33,7 @@ mod keys;
 mod languages;
 mod load;
 mod moto;
+mod own_docker;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod php;
