@@ -75,7 +75,7 @@ impl Incoming {
             return Err(refused("There is no archive", why));
         }
         let is_zip = ZIPPED.iter().any(|magic| head.starts_with(magic));
-        if !is_archive(&head) && !(is_zip && expected.is_zip_read) {
+        if !(is_archive(&head) || is_zip && expected.is_zip_read) {
             let why = match expected.is_zip_read {
                 true => "what came is neither a tar archive, packed or not, nor a zip archive",
                 false => "what came is neither a tar archive nor a packed one",

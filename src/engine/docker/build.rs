@@ -58,11 +58,11 @@ struct Prepared {
 #[derive(Clone, Copy)]
 enum Sent<'a> {
     /// All over the session of this name.
-    OverSession(&'a str),
-    /// The files beside it, in an archive.
-    BesideSession(&'a str),
+    Over(&'a str),
+    /// The files beside the session, in an archive.
+    Beside(&'a str),
     /// All in an archive, to an engine that has no sessions.
-    WithoutSession,
+    Alone,
 }
 
 impl Inner {
@@ -185,22 +185,20 @@ impl Inner {
             return Err(EngineError::NoSecrets { ids });
         }
         let sent = match (is_open, is_listed) {
-            (true, true) => Sent::OverSession(&session),
-            (true, false) => Sent::BesideSession(&session),
-            (false, _) => Sent::WithoutSession,
+            (true, true) => Sent::Over(&session),
+            (true, false) => Sent::Beside(&session),
+            (false, _) => Sent::Alone,
         };
         let dockerfile = (IN_ARCHIVE, spec.dockerfile.as_str());
         let archive = match sent {
-            Sent::OverSession(_) => None,
-            Sent::BesideSession(_) => Some(archive(&*context, &[dockerfile], &unread)),
-            Sent::WithoutSession => Some(archive(&*context, &[dockerfile, RULES], &unread)),
+            Sent::Over(_) => None,
+            Sent::Beside(_) => Some(archive(&*context, &[dockerfile], &unread)),
+            Sent::Alone => Some(archive(&*context, &[dockerfile, RULES], &unread)),
         };
         let memory_limit_bytes = spec.memory_limit_bytes;
         let (builder, limit_bytes) = match sent {
-            Sent::OverSession(_) | Sent::BesideSession(_) => {
-                (Builder::BuildKit, memory_limit_bytes)
-            }
-            Sent::WithoutSession => (Builder::Own { memory_limit_bytes }, None),
+            Sent::Over(_) | Sent::Beside(_) => (Builder::BuildKit, memory_limit_bytes),
+            Sent::Alone => (Builder::Own { memory_limit_bytes }, None),
         };
         Ok(Prepared {
             docker: self.connection.build_client(UPLOAD_LIMIT, builder).await?,
@@ -265,12 +263,12 @@ impl Inner {
             labels.insert(labels::SOURCE.into(), source.clone());
         }
         let options = match sent {
-            Sent::OverSession(session) => options
+            Sent::Over(session) => options
                 .remote("client-session")
                 .dockerfile(DOCKERFILE)
                 .session(session),
-            Sent::BesideSession(session) => options.dockerfile(IN_ARCHIVE).session(session),
-            Sent::WithoutSession => options.dockerfile(IN_ARCHIVE),
+            Sent::Beside(session) => options.dockerfile(IN_ARCHIVE).session(session),
+            Sent::Alone => options.dockerfile(IN_ARCHIVE),
         };
         options
             .t(&spec.tag)
