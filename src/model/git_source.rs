@@ -234,7 +234,7 @@ impl FromStr for GitUrl {
         let host: GitHost = host.parse()?;
         let scheme = match transport {
             GitTransport::Https => "https",
-            _ => "http",
+            GitTransport::Http | GitTransport::Ssh => "http",
         };
         Ok(Self {
             text: format!("{scheme}://{host}/{path}"),
