@@ -293,7 +293,9 @@ impl DetectError {
             }
             Self::NoStartCommand { add, .. } => add.clone(),
             Self::EmptyDockerfile { path } => {
-                format!("write {path}, or remove it and add the manifest of your language; commit, and push again")
+                format!(
+                    "write {path}, or remove it and add the manifest of your language; commit, and push again"
+                )
             }
             Self::FileTooLarge { file, .. } => {
                 format!("check whether {file} is the file you meant to commit")

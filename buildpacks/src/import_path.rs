@@ -48,7 +48,10 @@ fn is_installed(
     };
     let is_package = repository.has(&format!("{SOURCES}/{package}/__init__.py"))
         && !repository.has(&format!("{SOURCES}/__init__.py"))
-        && !source.lines().filter_map(imported).any(|name| name == SOURCES);
+        && !source
+            .lines()
+            .filter_map(imported)
+            .any(|name| name == SOURCES);
     if !is_package {
         return Ok(false);
     }
