@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::fsutil::types::packet::PacketType;
@@ -41,8 +40,6 @@ type Packets = BoxStream<'static, Result<Packet, Status>>;
 pub(super) struct Files {
     context: Arc<Folder>,
     dockerfile: Arc<Folder>,
-    /// Whether BuildKit has looked for rules of what to ignore.
-    has_rules: AtomicBool,
     /// Why something could not be sent; BuildKit's own words for that are about the connection.
     unread: Arc<Mutex<Option<String>>>,
 }
@@ -80,7 +77,6 @@ impl Files {
         Self {
             context: folder(listed, context),
             dockerfile: folder(vec![name], Arc::new(alone)),
-            has_rules: AtomicBool::new(false),
             unread,
         }
     }
@@ -88,14 +84,11 @@ impl Files {
     /// The folder that is asked for, if there is one of that name.
     fn asked_for(&self, request: &MetadataMap) -> Option<Arc<Folder>> {
         match request.get("dir-name")?.to_str().ok()? {
-            // What is to be ignored is not among the files: BuildKit is to leave out nothing more. It looks once, before all else;
-            // whoever asks for the same after that is a step that copies it.
-            "context" if is_of_rules(request) && !self.has_rules.swap(true, Ordering::Relaxed) => {
-                Some(Arc::new(Folder {
-                    entries: Vec::new(),
-                    source: Arc::new(MemoryContext::default()),
-                }))
-            }
+            // What is to be ignored is not among the files: BuildKit is to leave out nothing more.
+            "context" if is_of_rules(request) => Some(Arc::new(Folder {
+                entries: Vec::new(),
+                source: Arc::new(MemoryContext::default()),
+            })),
             "context" => Some(Arc::clone(&self.context)),
             "dockerfile" => Some(Arc::clone(&self.dockerfile)),
             _ => None,
@@ -448,8 +441,6 @@ mod tests {
             files.asked_for(&request).map(|folder| folder.entries.len())
         };
         assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 0);
-        // `COPY .dockerignore /` asks for just that, too.
-        assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 1);
         assert_eq!(asked("context", &[".dockerignore", "src"]).unwrap(), 1);
         assert_eq!(asked("context", &[]).unwrap(), 1);
         assert_eq!(asked("dockerfile", &["Dockerfile"]).unwrap(), 1);

@@ -160,7 +160,7 @@ async fn a_repository_is_fetched_over_ssh_from_a_host_that_is_known_with_a_key_t
     let mut head = Command::new("git");
     head.arg("-C").arg(host.path().join("work"));
     let head = output(head.args(["rev-parse", "HEAD"]));
-    assert_eq!(text.trim(), head.trim());
+    assert!(text.contains(head.trim()), "{text}");
     let text = said(&mut house, &sync, b"", 0).await;
     assert!(text.contains("No changes detected"), "{text}");
     // What ssh was given for the time of the fetch is removed behind the answer.

@@ -268,26 +268,6 @@ async fn an_image_that_copies_all_files_has_all_but_the_dockerfile() -> Result<(
 }
 
 #[tokio::test]
-async fn the_rules_of_what_is_ignored_can_be_copied_by_themselves() -> Result<()> {
-    on_docker("rules", async |site, bench| {
-        let lines = format!(
-            "COPY .dockerignore /rules\nRUN echo {}; cat /rules",
-            site.instance
-        );
-        let spec = bench.build_spec("rules", &lines)?;
-        let context = MemoryContext(vec![(".dockerignore".to_owned(), b"a-b\n".to_vec())]);
-        let (said, end) = bench.build_of(&spec, context).await?;
-        end?;
-        ensure!(
-            said.contains(&BuildEvent::Line("a-b".to_owned())),
-            "{said:?}"
-        );
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
 async fn files_of_equal_size_are_told_apart() -> Result<()> {
     on_docker("equal-size", async |site, bench| {
         let lines = format!("COPY a /a\nRUN echo {} is $(cat /a)", site.instance);

@@ -4,11 +4,9 @@ use std::process::Command;
 
 use crate::docker::docker;
 use crate::gate::Gate;
-use crate::own_docker::OwnDocker;
 use crate::process::{Ran, run, run_with_input};
 use crate::repository::Repository;
 use crate::server::Server;
-use crate::wait::wait_until;
 
 const START: &str = r#"CMD ["python3", "-S", "-E", "-u", "app.py"]"#;
 
@@ -227,64 +225,4 @@ fn pruning_leaves_what_can_serve_again_and_what_is_not_ours() {
     assert_eq!(server.body("pruned", "/"), "version one\n");
     let nothing = server.ssh(&["builds:prune", "pruned"]);
     nothing.says(&["No image is without a release"]).succeeds();
-}
-
-#[test]
-fn a_budget_of_the_build_cache_costs_no_rollback_and_nothing_that_is_not_ours() {
-    const BUDGET: u64 = 8 << 20;
-    let Some(docker) = OwnDocker::start() else {
-        return;
-    };
-    docker.lend("python:3.13-slim");
-    let theirs = ["tag", "python:3.13-slim", "theirs:1"];
-    docker.docker(&theirs).succeeds();
-    docker
-        .docker(&["create", "--name", "theirs", "theirs:1"])
-        .succeeds();
-    docker.docker(&["volume", "create", "theirs"]).succeeds();
-    let server = Server::start_with(&[
-        ("DOCKER_HOST", &docker.host()),
-        ("MINI_BUILD_CACHE_BUDGET", "8MiB"),
-        // Not that of the machine's Docker, which has the same host.
-        ("MINI_NETWORK_POOL", "10.213.0.0/16"),
-    ]);
-    let repository = Repository::empty(&server, "kept");
-    repository.write("app.py", include_str!("app.py"));
-    // More than the budget, and in no image.
-    repository.write(
-        "Dockerfile",
-        format!("FROM python:3.13-slim AS made\nCOPY . /made\nFROM python:3.13-slim\nWORKDIR /app\nCOPY --from=made /made/app.py /made/version.txt ./\n{START}\n"),
-    );
-    let mut kept = Vec::new();
-    for (number, version) in ["one", "two"].into_iter().enumerate() {
-        repository.write(
-            "large",
-            vec![b'0' + u8::try_from(number).unwrap(); 32 << 20],
-        );
-        repository.set_version(version);
-        repository.push().succeeds();
-        assert_eq!(server.body("kept", "/"), format!("version {version}\n"));
-        wait_until("the cache to be shrunk", || {
-            let shrunk = "the build cache was shrunk to its budget";
-            server.log().matches(shrunk).count() == number + 1
-        });
-        kept = docker.images("mini.app=kept");
-        assert_eq!(kept.len(), number + 1, "{kept:?}");
-    }
-    let told = server.json(&["builds:prune"]);
-    let cache = &told["build_cache"];
-    assert_eq!(cache["budget_bytes"], BUDGET, "{told}");
-    assert!(cache["bytes"].as_u64().unwrap() <= BUDGET, "{told}");
-    assert_eq!(told["images"].as_array().unwrap().len(), 0, "{told}");
-    assert_eq!(docker.images("mini.app=kept"), kept);
-    for words in [
-        &["image", "inspect", "theirs:1"][..],
-        &["image", "inspect", "python:3.13-slim"],
-        &["container", "inspect", "theirs"],
-        &["volume", "inspect", "theirs"],
-    ] {
-        docker.docker(words).succeeds();
-    }
-    server.ssh(&["rollback", "kept"]).succeeds();
-    assert_eq!(server.body("kept", "/"), "version one\n");
 }

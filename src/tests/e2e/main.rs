@@ -33,7 +33,6 @@ mod keys;
 mod languages;
 mod load;
 mod moto;
-mod own_docker;
 #[path = "../../../proxy/tests/acme/pebble.rs"]
 mod pebble;
 mod php;
