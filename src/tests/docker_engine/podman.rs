@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -60,7 +60,7 @@ impl Podman {
 
     /// The builds that were asked for.
     fn builds(&self) -> Vec<(String, Bytes)> {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let builds = asked.iter().filter(|(path, _)| path.contains("/build?"));
         builds.cloned().collect()
     }
@@ -92,19 +92,22 @@ async fn answer(
     let path = request.uri().to_string();
     let body = request.into_body().collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    asked.lock().unwrap().push((path.clone(), body));
+    asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push((path.clone(), body));
     let (status, text) = match path.split('?').next().unwrap_or_default() {
         "/version" => (
-            200,
+            StatusCode::OK,
             r#"{"ApiVersion": "1.41", "Version": "4.3.1", "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}"#,
         ),
-        "/v1.41/build" => (200, built),
-        "/v1.41/images/json" => (200, "[]"),
-        path if path.starts_with("/v1.41/images/") => (200, r#"{"Config": {}}"#),
-        _ => (404, "Not Found"),
+        "/v1.41/build" => (StatusCode::OK, built),
+        "/v1.41/images/json" => (StatusCode::OK, "[]"),
+        path if path.starts_with("/v1.41/images/") => (StatusCode::OK, r#"{"Config": {}}"#),
+        _ => (StatusCode::NOT_FOUND, "Not Found"),
     };
     let mut response = Response::new(Full::from(text));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    *response.status_mut() = status;
     Ok(response)
 }
 
