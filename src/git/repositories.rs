@@ -146,6 +146,42 @@ impl Repositories {
         }
     }
 
+    /// Gives an app that has none a copy of another one's repository: its branches and tags, and the objects, which both
+    /// share as hard links until one of them is packed anew. Makes an empty one where there is nothing to copy. Whatever stood
+    /// in its place is replaced. If cancelled, at most a folder whose name begins with a dot is left.
+    pub async fn copy(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
+        let source = self.path(from);
+        self.remove(to).await?;
+        if !tokio::fs::try_exists(source.join("HEAD")).await? {
+            return self.create(to).await;
+        }
+        let beside = self.beside(to, "copy")?;
+        let made = async {
+            child::output(
+                None,
+                [
+                    "clone".as_ref(),
+                    "--bare".as_ref(),
+                    "--local".as_ref(),
+                    "--quiet".as_ref(),
+                    "--template=".as_ref(),
+                    source.as_os_str(),
+                    beside.as_os_str(),
+                ],
+            )
+            .await?;
+            // It is nobody's clone: no address of this server stays in it.
+            let words = ["config", "--remove-section", "remote.origin"];
+            child::output(Some(&beside), words).await?;
+            Ok(tokio::fs::rename(&beside, self.path(to)).await?)
+        };
+        let made: Result<(), GitError> = made.await;
+        if made.is_err() {
+            let _ = tokio::fs::remove_dir_all(&beside).await;
+        }
+        made
+    }
+
     /// Removes the repository of an app. Fine when there is none. If cancelled, it is gone under its name, and what is
     /// left of it has a name that begins with a dot.
     pub async fn remove(&self, app: &AppName) -> Result<(), GitError> {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::at_once::{self, Parallel};
 use crate::commands::progress::left;
 use crate::commands::{Authorized, Dialog, Platform};
 use crate::model::{App, AppName, InvalidName, Kind, Permission, Problem};
@@ -41,10 +42,11 @@ impl Which {
         }
     }
 
-    /// Acts on the app, or on each that is deployed, one after the other. One that fails keeps no other from it.
+    /// Acts on the app, or on each that is deployed, so many at once. One that fails keeps no other from it.
     pub(super) async fn each(
         &self,
         act: &impl Act,
+        at_once: Parallel,
         platform: &Platform,
         authorized: &Authorized,
         dialog: &mut Dialog,
@@ -52,20 +54,12 @@ impl Which {
         if matches!(self, Which::App(_)) {
             return act.act(platform, authorized.app()?, dialog).await;
         }
-        let mut failed = Vec::new();
-        for app in authorized.visible_apps(platform).await? {
-            if app.current.is_none() {
-                continue;
-            }
-            if let Err(problem) = act.act(platform, &app, dialog).await {
-                dialog.warning(format!("{}: {problem}", app.name)).await;
-                failed.push(app.name.to_string());
-            }
-            // Without one who waits, all that are left would be begun at once.
-            if dialog.is_gone() {
-                return Err(left());
-            }
-        }
+        let mut apps = authorized.visible_apps(platform).await?;
+        apps.retain(|app| app.current.is_some());
+        let failed = match at_once.number() {
+            1 => in_turn(act, platform, apps, dialog).await?,
+            number => at_once::all(act, number, platform, apps, dialog).await?,
+        };
         if failed.is_empty() {
             return Ok(());
         }
@@ -76,6 +70,27 @@ impl Which {
             "`ps:report APP` and `logs APP` say more",
         ))
     }
+}
+
+/// One after the other, each heard while it works. The names of those that failed.
+async fn in_turn(
+    act: &impl Act,
+    platform: &Platform,
+    apps: Vec<App>,
+    dialog: &mut Dialog,
+) -> Result<Vec<String>, Problem> {
+    let mut failed = Vec::new();
+    for app in apps {
+        if let Err(problem) = act.act(platform, &app, dialog).await {
+            dialog.warning(format!("{}: {problem}", app.name)).await;
+            failed.push(app.name.to_string());
+        }
+        // Without one who waits, all that are left would be begun at once.
+        if dialog.is_gone() {
+            return Err(left());
+        }
+    }
+    Ok(failed)
 }
 
 impl FromStr for Which {
