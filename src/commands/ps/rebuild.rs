@@ -3,8 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::problems::not_deployed;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{App, Permission, Problem};
@@ -37,6 +38,8 @@ impl Command for Rebuild {
 }
 
 impl Act for Rebuild {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,

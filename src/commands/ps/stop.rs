@@ -3,8 +3,9 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{App, Permission, Problem};
 
@@ -38,6 +39,8 @@ impl Command for Stop {
 }
 
 impl Act for Stop {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,

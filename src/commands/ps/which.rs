@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::commands::progress::left;
+use crate::commands::each::{Act, each};
 use crate::commands::{Authorized, Dialog, Platform};
-use crate::model::{App, AppName, InvalidName, Kind, Permission, Problem};
+use crate::model::{AppName, InvalidName, Permission, Problem};
 
 const ALL: &str = "--all";
 
@@ -19,17 +19,6 @@ pub enum Which {
     All,
     /// An app.
     App(AppName),
-}
-
-/// What is done to an app.
-pub(super) trait Act: Sync {
-    /// Does it to one that is deployed, or refuses one that is not.
-    fn act(
-        &self,
-        platform: &Platform,
-        app: &App,
-        dialog: &mut Dialog,
-    ) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
 impl Which {
@@ -44,37 +33,19 @@ impl Which {
     /// Acts on the app, or on each that is deployed, one after the other. One that fails keeps no other from it.
     pub(super) async fn each(
         &self,
-        act: &impl Act,
+        act: &impl Act<Done = ()>,
         platform: &Platform,
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<(), Problem> {
-        if matches!(self, Which::App(_)) {
-            return act.act(platform, authorized.app()?, dialog).await;
-        }
-        let mut failed = Vec::new();
-        for app in authorized.visible_apps(platform).await? {
-            if app.current.is_none() {
-                continue;
-            }
-            if let Err(problem) = act.act(platform, &app, dialog).await {
-                dialog.warning(format!("{}: {problem}", app.name)).await;
-                failed.push(app.name.to_string());
-            }
-            // Without one who waits, all that are left would be begun at once.
-            if dialog.is_gone() {
-                return Err(left());
+        match self {
+            Which::App(_) => act.act(platform, authorized.app()?, dialog).await?,
+            Which::All => {
+                let apps = authorized.visible_apps(platform).await?;
+                each(act, apps, platform, dialog).await?;
             }
         }
-        if failed.is_empty() {
-            return Ok(());
-        }
-        Err(Problem::new(
-            Kind::AppFailed,
-            format!("It failed for {}", failed.join(", ")),
-            "what each said is above; all others are done",
-            "`ps:report APP` and `logs APP` say more",
-        ))
+        Ok(())
     }
 }
 
