@@ -110,7 +110,7 @@ impl History {
 
     /// Forgets how often processes of these apps have ended: they are started again at once.
     pub(super) fn forgive(&mut self, processes: &[Process], apps: &[AppName]) {
-        let mut own = processes
+        let own = processes
             .iter()
             .filter(|process| apps.contains(&process.app));
         self.ends

@@ -123,7 +123,7 @@ async fn a_container_that_cannot_be_stopped_is_named_and_waited_for_no_longer() 
     let worker = house.process("blog", "worker", 1).await;
     house.engine.hold_fast(&worker.id);
     let stuck = format!(
-        "worker.1 of v1 (container {0}) could not be stopped: the container {0} is stuck",
+        "worker.1 of v1 (container {0}) could not be stopped: Docker refused: the container {0} is stuck",
         worker.id.short()
     );
     let text = said(&mut house, "ps:scale blog worker=0", b"", 1).await;

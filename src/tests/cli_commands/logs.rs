@@ -5,7 +5,6 @@ use std::time::Duration;
 use mini::engine::Stream;
 
 use super::House;
-use super::house::next_said;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_are_printed_and_followed_across_a_restart_without_repeating() {

@@ -1,6 +1,7 @@
 //! A caller who types lines at a platform, and the transcript of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mini::commands::{self, Cut, Session};
