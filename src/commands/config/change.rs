@@ -56,6 +56,13 @@ pub(super) async fn in_force(
 }
 
 impl Change {
+    /// Refuses what no process could be given.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let mut set = self.set.iter();
+        let too_long = set.find(|(key, value)| is_too_long(key, value));
+        too_long.map_or(Ok(()), |(key, _)| Err(refusal(key)))
+    }
+
     /// Stores it, and deploys what it is about.
     pub(super) async fn carry_out(
         self,
@@ -66,9 +73,6 @@ impl Change {
         let keys: BTreeSet<ConfigKey> = self.set.keys().chain(&self.unset).cloned().collect();
         if keys.is_empty() {
             return Ok(Deployed::default());
-        }
-        if let Some((key, _)) = self.set.iter().find(|(key, value)| is_too_long(key, value)) {
-            return Err(too_long(key));
         }
         let description = self.description();
         match &self.scope {
@@ -137,7 +141,7 @@ fn is_too_long(key: &ConfigKey, value: &Secret) -> bool {
     key.as_str().len() + "=".len() + value.reveal().len() > LONGEST_BYTES
 }
 
-fn too_long(key: &ConfigKey) -> Problem {
+fn refusal(key: &ConfigKey) -> Problem {
     Problem::new(
         Kind::Invalid,
         format!("No config var was set: the value of {key} is too long"),
