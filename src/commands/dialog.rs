@@ -13,6 +13,8 @@ use crate::model::{Caller, Kind, Problem, Secret};
 
 /// Longest line a prompt takes, bytes.
 const LINE_LIMIT: usize = 4096;
+/// Pieces of a dialog aside that wait to be collected.
+const ASIDE_PIECES: usize = 16;
 /// How long somebody may be left wondering what a command waits for.
 const HINT_AFTER: Duration = Duration::from_secs(3);
 /// What the Backspace key sends; a door's line terminal passes it on.
@@ -127,6 +129,25 @@ impl Dialog {
     pub async fn warning(&self, text: impl AsRef<str>) {
         self.write(Stream::Stderr, page::warning(text.as_ref()))
             .await;
+    }
+
+    /// A dialog of the same caller, without input, whose words are collected to be said later: for several things that are
+    /// done at once. What was said ends when it is dropped.
+    pub fn aside(&self) -> (Dialog, mpsc::Receiver<(Stream, Bytes)>) {
+        let (output, said) = mpsc::channel(ASIDE_PIECES);
+        let session = Session {
+            caller: self.session.caller.clone(),
+            stdin: mpsc::channel(1).1,
+            cut: Cut::default(),
+            output,
+            terminal: watch::channel(None).1,
+            hidden: None,
+        };
+        let options = Options {
+            colour: self.has_colour(),
+            ..self.options
+        };
+        (Dialog::new(session, options), said)
     }
 
     /// Sends a page.

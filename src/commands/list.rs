@@ -117,6 +117,7 @@ macro_rules! commands {
 commands! {
     "help" => Help(help::Help),
     "version" => Version(version::Version),
+    "apps:clone" => AppsClone(apps::Clone),
     "apps:create" => AppsCreate(apps::Create),
     "apps:destroy" => AppsDestroy(apps::Destroy),
     "apps:exists" => AppsExists(apps::Exists),
@@ -125,6 +126,7 @@ commands! {
     "apps:locked" => AppsLocked(apps::Locked),
     "apps:rename" => AppsRename(apps::Rename),
     "apps:report" => AppsReport(apps::Report),
+    "apps:set" => AppsSet(apps::Set),
     "apps:unlock" or "git:unlock" => AppsUnlock(apps::Unlock),
     "backup:create" => BackupCreate(backup::Create),
     "backup:list" => BackupList(backup::List),
@@ -151,6 +153,7 @@ commands! {
     "certs:report" or "certs" => CertsReport(certs::Report),
     "certs:show" => CertsShow(certs::Show),
     "checks:report" => ChecksReport(checks::Report),
+    "config:bundle" => ConfigBundle(config::Bundle),
     "config:clear" => ConfigClear(config::Clear),
     "config:export" => ConfigExport(config::Export),
     "config:get" => ConfigGet(config::Get),

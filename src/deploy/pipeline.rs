@@ -11,7 +11,7 @@ use super::{BuildLimits, Deployer, build, check, detect, redeploy, release, rest
 use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
-    BuildCache, Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release,
+    AppName, BuildCache, Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release,
     ReleaseVersion, Secret, Step,
 };
 
@@ -78,6 +78,8 @@ pub(super) enum Entry {
     Restart(String),
     /// `rollback`: an old release, or the newest with another image than the present one.
     Rollback(Option<ReleaseVersion>),
+    /// `apps:clone`: what the app runs that this one is a copy of.
+    Clone(AppName),
     /// The image of the current release is gone: only that is made.
     Restore(ReleaseVersion),
 }
@@ -136,6 +138,13 @@ async fn prepare(
         }
         Entry::Reconfigure(description) => {
             let built = redeploy::deployed(deployer, &run.app, description).await?;
+            (
+                restore::with_image(deployer, run, built, next).await?,
+                release::Command::Run,
+            )
+        }
+        Entry::Clone(of) => {
+            let built = redeploy::deployed_of(deployer, &of).await?;
             (
                 restore::with_image(deployer, run, built, next).await?,
                 release::Command::Run,

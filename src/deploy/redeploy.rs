@@ -69,6 +69,20 @@ impl Deploys {
             .await
     }
 
+    /// The first deploy of an app that is a copy of another one (`apps:clone`): of the image that runs there, with the config
+    /// of its own.
+    pub async fn deploy_clone(
+        &self,
+        app: &AppName,
+        caller: &Caller,
+        of: &AppName,
+    ) -> Result<Attached, Problem> {
+        let app = self.deployer.app(app).await?;
+        deployed_of(&self.deployer, of).await?;
+        self.begin(app, caller, Trigger::Rebuild, Entry::Clone(of.clone()))
+            .await
+    }
+
     async fn begin(
         &self,
         app: App,
@@ -103,6 +117,14 @@ pub(super) async fn deployed(
     description: String,
 ) -> Result<Built, Problem> {
     Ok(built(current(deployer, app).await?, description))
+}
+
+/// The image that runs as another app.
+pub(super) async fn deployed_of(deployer: &Deployer, of: &AppName) -> Result<Built, Problem> {
+    let app = deployer.app(of).await?;
+    let release = current(deployer, &app).await?;
+    let description = format!("Clone of {of} {}", release.version);
+    Ok(built(release, description))
 }
 
 /// The image of an old release.

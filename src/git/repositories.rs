@@ -146,6 +146,44 @@ impl Repositories {
         }
     }
 
+    /// Gives an app that has none a copy of another one's repository: its branches and tags, and the objects, which both
+    /// share as hard links until one of them is packed anew. Makes an empty one where there is nothing to copy. Whatever stood
+    /// in its place is replaced. If cancelled, at most a folder whose name begins with a dot is left.
+    pub async fn copy(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
+        let source = self.path(from);
+        if let Some(aside) = self.set_aside(to).await? {
+            aside.remove().await?;
+        }
+        if !tokio::fs::try_exists(source.join("HEAD")).await? {
+            return self.create(to).await;
+        }
+        let beside = self.beside(to, "copy")?;
+        let made = async {
+            child::output(
+                None,
+                [
+                    "clone".as_ref(),
+                    "--bare".as_ref(),
+                    "--local".as_ref(),
+                    "--quiet".as_ref(),
+                    "--template=".as_ref(),
+                    source.as_os_str(),
+                    beside.as_os_str(),
+                ],
+            )
+            .await?;
+            // It is nobody's clone: no address of this server stays in it.
+            let words = ["config", "--remove-section", "remote.origin"];
+            child::output(Some(&beside), words).await?;
+            Ok(tokio::fs::rename(&beside, self.path(to)).await?)
+        };
+        let made: Result<(), GitError> = made.await;
+        if made.is_err() {
+            let _ = tokio::fs::remove_dir_all(&beside).await;
+        }
+        made
+    }
+
     /// Takes the repository of an app away, for good where nothing follows: no app of the name finds it, also after a loss of
     /// power, and what is left of it goes with the next start of the server. `None` when there is none.
     pub async fn set_aside(&self, app: &AppName) -> Result<Option<SetAside>, GitError> {

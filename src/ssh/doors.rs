@@ -46,7 +46,7 @@ pub trait Registry: Send + Sync + 'static {
     fn key_removals(&self) -> watch::Receiver<u64>;
     /// Whether an app exists.
     async fn has_app(&self, name: &AppName) -> Result<bool, Problem>;
-    /// Creates an app; fine when it exists.
+    /// Creates an app; fine when it exists. Refused where pushes create none.
     async fn create_app(&self, name: &AppName) -> Result<(), Problem>;
 }
 
@@ -102,6 +102,9 @@ impl Registry for Store {
     }
 
     async fn create_app(&self, name: &AppName) -> Result<(), Problem> {
+        if self.is_autocreation_disabled().await? {
+            return Err(no_such_app(name));
+        }
         match Store::create_app(self, name, Timestamp::now()).await {
             Ok(_) => Ok(()),
             // Two first pushes at once: the other one was faster.
@@ -117,5 +120,13 @@ impl Registry for Store {
             )),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// A push to an app that does not exist, and is not to be created by it.
+pub(super) fn no_such_app(app: &AppName) -> Problem {
+    Problem {
+        next: format!("create it with `apps:create {app}`, or see the names with `apps:list`"),
+        ..Problem::no_such_app(app)
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::refuse;
 use super::child_output;
+use super::doors::no_such_app;
 use super::outbox::Outbox;
 use super::pushes::{self, Registered};
 use super::server::Shared;
@@ -221,13 +222,6 @@ async fn feed(mut input: mpsc::Receiver<Bytes>, stdin: Option<ChildStdin>) {
 fn widen(pipe: Option<&impl std::os::fd::AsFd>) {
     if let Some(pipe) = pipe {
         let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
-    }
-}
-
-fn no_such_app(app: &AppName) -> Problem {
-    Problem {
-        next: format!("create it with `apps:create {app}`, or see the names with `apps:list`"),
-        ..Problem::no_such_app(app)
     }
 }
 

@@ -16,20 +16,7 @@ impl Store {
     /// `Taken` if an app has that name.
     pub async fn create_app(&self, name: &AppName, at: Timestamp) -> Result<App, StoreError> {
         let name = name.clone();
-        self.write(move |tx| {
-            refuse_taken(tx, &name)?;
-            tx.prepare_cached("INSERT INTO apps (name, created_at) VALUES (?1, ?2)")?
-                .execute(params![name.as_str(), row::micros(at)])?;
-            Ok(App {
-                id: AppId(tx.last_insert_rowid()),
-                name,
-                created_at: row::rounded(at),
-                deploy_branch: None,
-                is_stopped: false,
-                current: None,
-            })
-        })
-        .await
+        self.write(move |tx| add(tx, &name, at)).await
     }
 
     /// All apps in the order of their names.
@@ -114,6 +101,29 @@ impl Store {
         })
         .await
     }
+}
+
+/// See [`Store::create_app`].
+pub(super) fn add(tx: &Transaction<'_>, name: &AppName, at: Timestamp) -> Result<App, StoreError> {
+    refuse_taken(tx, name)?;
+    tx.prepare_cached("INSERT INTO apps (name, created_at) VALUES (?1, ?2)")?
+        .execute(params![name.as_str(), row::micros(at)])?;
+    Ok(App {
+        id: AppId(tx.last_insert_rowid()),
+        name: name.clone(),
+        created_at: row::rounded(at),
+        deploy_branch: None,
+        is_stopped: false,
+        current: None,
+    })
+}
+
+/// The deploy branch of an app, if it has one.
+pub(super) fn branch(tx: &Transaction<'_>, id: AppId) -> Result<Option<BranchName>, StoreError> {
+    tx.prepare_cached("SELECT deploy_branch FROM apps WHERE id = ?1")?
+        .query_and_then([id.0], |found| row::optional_text(found, "deploy_branch"))?
+        .next()
+        .unwrap_or_else(|| Err(missing()))
 }
 
 /// All apps in the order of their names.

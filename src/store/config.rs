@@ -74,11 +74,7 @@ impl Store {
                 tx.prepare_cached("DELETE FROM config_vars WHERE app_id = ?1 AND key = ?2")?
                     .execute(params![app.0, key.as_str()])?;
             }
-            for (key, value) in &set {
-                let sealed = seal.close(place(app, key), value.reveal().as_bytes())?;
-                put(tx, app, key, &sealed)?;
-            }
-            Ok(())
+            self::set(tx, &seal, app, &set)
         })
         .await
     }
@@ -112,7 +108,26 @@ impl Store {
     }
 }
 
-fn of_app(tx: &Transaction<'_>, seal: &Seal, app: AppId) -> Result<ConfigVars, StoreError> {
+/// Seals and sets config vars of an app.
+pub(super) fn set(
+    tx: &Transaction<'_>,
+    seal: &Seal,
+    app: AppId,
+    vars: &ConfigVars,
+) -> Result<(), StoreError> {
+    for (key, value) in vars {
+        let sealed = seal.close(place(app, key), value.reveal().as_bytes())?;
+        put(tx, app, key, &sealed)?;
+    }
+    Ok(())
+}
+
+/// See [`Store::config`].
+pub(super) fn of_app(
+    tx: &Transaction<'_>,
+    seal: &Seal,
+    app: AppId,
+) -> Result<ConfigVars, StoreError> {
     tx.prepare_cached("SELECT key, value FROM config_vars WHERE app_id = ?1")?
         .query_and_then([app.0], |found| opened(seal, found, |key| place(app, key)))?
         .collect()

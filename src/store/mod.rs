@@ -39,6 +39,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use tokio::sync::watch;
 
+mod app_creation;
 mod app_locks;
 mod apps;
 mod automatic;
@@ -47,6 +48,7 @@ mod builder;
 mod census;
 mod certificates;
 mod changes;
+mod clone;
 mod config;
 mod connection;
 mod copies;

@@ -42,7 +42,12 @@ impl Store {
     }
 }
 
-fn add(tx: &Transaction<'_>, app: AppId, mapping: PortMapping) -> Result<(), StoreError> {
+/// Adds a mapping to an app; see [`Store::set_ports`].
+pub(super) fn add(
+    tx: &Transaction<'_>,
+    app: AppId,
+    mapping: PortMapping,
+) -> Result<(), StoreError> {
     let other: Option<AppName> = tx
         .prepare_cached(
             "SELECT apps.name FROM ports JOIN apps ON apps.id = ports.app_id \

@@ -1,5 +1,6 @@
 //! `apps:*`: apps themselves.
 
+mod clone;
 mod create;
 mod destroy;
 mod exists;
@@ -8,8 +9,10 @@ mod lock;
 mod locked;
 mod rename;
 mod report;
+mod set;
 mod unlock;
 
+pub use clone::Clone;
 pub use create::Create;
 pub use destroy::Destroy;
 pub use exists::Exists;
@@ -18,6 +21,7 @@ pub use lock::Lock;
 pub use locked::Locked;
 pub use rename::Rename;
 pub use report::Report;
+pub use set::Set;
 pub use unlock::Unlock;
 
 use crate::model::{AppName, Kind, Problem};

@@ -1,6 +1,7 @@
 //! `config:*`: config vars, the environment an app is given.
 
 mod assignment;
+mod bundle;
 mod change;
 mod clear;
 mod envfile;
@@ -15,6 +16,7 @@ mod templates;
 mod unset;
 
 pub use assignment::Assignment;
+pub use bundle::Bundle;
 pub use clear::Clear;
 pub use export::Export;
 pub use get::Get;

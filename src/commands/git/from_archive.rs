@@ -89,7 +89,8 @@ impl Command for FromArchive {
 
 /// Creates the app, where the server does so for a push.
 async fn create(platform: &Platform, dialog: &Dialog, app: &AppName) -> Result<(), Problem> {
-    if !platform.facts.creates_apps {
+    let is_disabled = platform.store.is_autocreation_disabled().await?;
+    if is_disabled || !platform.facts.creates_apps {
         return Err(Problem {
             next: format!("Create it with `apps:create {app}`, or see the names with `apps:list`"),
             ..Problem::no_such_app(app)

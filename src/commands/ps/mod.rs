@@ -1,5 +1,6 @@
 //! `ps:*`: the processes of an app.
 
+mod at_once;
 mod rebuild;
 pub(in crate::commands) mod report;
 mod restart;

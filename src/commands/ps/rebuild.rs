@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::at_once::Parallel;
 use super::which::Which;
 use crate::commands::command::Done;
 use crate::commands::each::Act;
@@ -17,6 +18,15 @@ pub struct Rebuild {
     /// The app, or --all for every app that is deployed
     #[arg(allow_hyphen_values = true, value_name = "APP|--all")]
     pub app: Which,
+    /// With --all, how many apps at once; -1 for as many as the server has processors
+    #[arg(
+        long,
+        value_name = "COUNT",
+        allow_hyphen_values = true,
+        default_value_t
+    )]
+    #[serde(default)]
+    pub parallel: Parallel,
 }
 
 impl Command for Rebuild {
@@ -32,7 +42,9 @@ impl Command for Rebuild {
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<Done, Problem> {
-        self.app.each(&self, platform, authorized, dialog).await?;
+        self.app
+            .each(&self, self.parallel, platform, authorized, dialog)
+            .await?;
         Ok(Done::new())
     }
 }

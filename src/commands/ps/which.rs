@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::at_once::{self, Parallel};
 use crate::commands::each::{Act, each};
 use crate::commands::{Authorized, Dialog, Platform};
 use crate::model::{AppName, InvalidName, Permission, Problem};
@@ -30,22 +31,30 @@ impl Which {
         }
     }
 
-    /// Acts on the app, or on each that is deployed, one after the other. One that fails keeps no other from it.
+    /// Acts on the app, or on each that is deployed, so many at once. One that fails keeps no other from it.
     pub(super) async fn each(
         &self,
         act: &impl Act<Done = ()>,
+        at_once: Parallel,
         platform: &Platform,
         authorized: &Authorized,
         dialog: &mut Dialog,
     ) -> Result<(), Problem> {
-        match self {
-            Which::App(_) => act.act(platform, authorized.app()?, dialog).await?,
-            Which::All => {
-                let apps = authorized.visible_apps(platform).await?;
-                each(act, apps, platform, dialog).await?;
-            }
+        if matches!(self, Which::App(_)) {
+            return act.act(platform, authorized.app()?, dialog).await;
         }
-        Ok(())
+        let mut apps = authorized.visible_apps(platform).await?;
+        let failed = match at_once.number() {
+            1 => return each(act, apps, platform, dialog).await.map(drop),
+            number => {
+                apps.retain(|app| app.current.is_some());
+                at_once::all(act, number, platform, apps, dialog).await?
+            }
+        };
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(act.failed_for(failed.join(", ")))
     }
 }
 

@@ -9,14 +9,6 @@ const DATABASES: &str = "There are no databases by a command yet: run one beside
 /// first that fits counts.
 const INSTEAD: &[(&str, &str)] = &[
     (
-        "apps:clone",
-        "Push the source to the other name, and take the config vars along: `config:export APP --format envfile`, then `config:import OTHER`",
-    ),
-    (
-        "apps:set",
-        "Whether a push creates an app is said by `create-apps` in the settings of the server",
-    ),
-    (
         "app-json:",
         "Checks of app.json are honoured: `checks:report APP`",
     ),
@@ -44,10 +36,6 @@ const INSTEAD: &[(&str, &str)] = &[
     (
         "cleanup",
         "Images that no release needs are removed by themselves, and by `builds:prune`",
-    ),
-    (
-        "config:bundle",
-        "`config:export APP --format envfile` prints all config vars",
     ),
     (
         "cron:",

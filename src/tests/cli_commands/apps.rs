@@ -133,3 +133,132 @@ async fn an_answer_that_is_not_finished_destroys_nothing() {
     assert_eq!(house.leaves("apps:destroy shop", b"shop\n").await, 0);
     assert_ne!(house.types("apps:exists shop").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_cloned_with_its_settings_and_answers_at_an_address_of_its_own() {
+    let mut house = House::new();
+    let dockerfile = format!("FROM base\nEXPOSE {}\nCMD sleep\n", house.port);
+    house
+        .deploy_source("blog", &[("Dockerfile", dockerfile.as_str())])
+        .await;
+    house
+        .engine
+        .set_address(&"shop".parse().unwrap(), [127, 0, 0, 1].into());
+    for line in [
+        "config:set blog 'A=one two' --no-restart",
+        "domains:add blog blog.test",
+        "ports:add blog http:9999:5000",
+        "storage:mount blog data:/data",
+        "proxy:set blog first-byte-timeout 5s",
+        "builder:set blog build-timeout 3m",
+        "docker-options:add blog build '--build-arg A=1'",
+        "apps:lock blog",
+    ] {
+        house.types(line).await;
+    }
+    house.transcript();
+    transcript!(
+        "cloned",
+        house,
+        [
+            "apps:clone blog shop",
+            "apps:clone blog shop",
+            "apps:clone blog shop --ignore-existing",
+            "--format json apps:clone blog shop --ignore-existing",
+            "apps:clone nope other",
+            "apps:clone blog 'Not good'",
+            "config:export shop",
+            "domains:report shop",
+            "ports:report shop --ports-map",
+            "storage:list shop",
+            "proxy:report shop --proxy-first-byte-timeout",
+            "builder:report shop --builder-build-timeout",
+            "docker-options:list shop",
+            "apps:locked shop",
+            "releases shop",
+            "ps:report shop --running",
+            "apps:clone shop third --skip-deploy --format json",
+            "ps:report third --deployed",
+            "config:get third A",
+        ]
+    );
+    // What is set of one is not set of the other.
+    house.types("config:set shop A=2 --no-restart").await;
+    house.types("config:get blog A").await;
+    assert!(house.transcript().ends_with("one two\n"));
+    // It has the source, and is built by itself.
+    house.retires("shop").await;
+    assert_eq!(house.types("ps:rebuild shop").await, 0);
+    // Its image was that of the other, which goes without it.
+    house.retires("shop").await;
+    assert_eq!(
+        house.types("rollback shop").await,
+        0,
+        "{}",
+        house.transcript()
+    );
+    assert_eq!(house.types("apps:destroy blog --force").await, 0);
+    house.types("ps:report shop --running").await;
+    assert!(house.transcript().ends_with("true\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_apps_are_restarted_at_once_and_each_is_heard_in_one_piece() {
+    let mut house = House::new();
+    for name in ["blog", "shop", "news"] {
+        house.deploy(name, &[("web", "sleep")]).await;
+    }
+    let script = "echo no database; exit 1";
+    house.engine.set_script(&"news".parse().unwrap(), script);
+    assert_eq!(house.types("ps:restart --all --parallel 3").await, 1);
+    let text = house.transcript();
+    for app in ["blog", "shop"] {
+        let begin = text.find(&format!("http://{app}.localhost")).unwrap();
+        let before = &text[..begin];
+        let own = &before[before.rfind("Starting web").unwrap()..];
+        assert!(own.contains("Application deployed"), "{app}: {text}");
+    }
+    assert!(text.contains("It failed for news"), "{text}");
+    transcript!(
+        "parallel",
+        house,
+        [
+            "ps:stop --all --parallel -1 --quiet",
+            "ps:report blog --running",
+            "ps:start blog --parallel 2",
+            "ps:stop --all --parallel 0",
+            "ps:rebuild --all --parallel many",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn source_for_an_unknown_name_makes_no_app_where_that_was_said() {
+    let mut house = House::new();
+    transcript!(
+        "autocreation",
+        house,
+        [
+            "apps:set --global disable-autocreation true",
+            "apps:set --global disable-autocreation true --format json",
+            "apps:set --global disable-autocreation maybe",
+            "apps:set --global autocreation true",
+            "apps:set blog disable-autocreation true",
+        ]
+    );
+    let name = "blog".parse().unwrap();
+    let door: &dyn mini::ssh::Registry = &house.platform.store;
+    let refused = door.create_app(&name).await.unwrap_err();
+    assert!(refused.next.contains("apps:create blog"), "{refused:?}");
+    house.types("apps:create blog").await;
+    house.types("apps:set --global disable-autocreation").await;
+    let name = "shop".parse().unwrap();
+    let door: &dyn mini::ssh::Registry = &house.platform.store;
+    door.create_app(&name).await.unwrap();
+    let facts = std::sync::Arc::make_mut(&mut house.platform.facts);
+    facts.creates_apps = false;
+    house
+        .types("apps:set --global disable-autocreation false")
+        .await;
+    insta::assert_snapshot!("autocreation_unset", house.transcript());
+}

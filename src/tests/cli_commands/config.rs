@@ -264,3 +264,35 @@ async fn a_file_that_is_cut_short_changes_nothing() {
     house.types("config:keys blog").await;
     assert_eq!(house.transcript(), "$ config:keys blog\nOLD\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_an_archive_with_a_file_for_each_config_var() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    let value = "a b=c\n\"d\" 'e' $F `g` \\h #i \u{fc}\r\n\t";
+    let json = serde_json::json!({"VALUE": value, "EMPTY": ""}).to_string();
+    house
+        .types_with("config:import blog --no-restart", &json)
+        .await;
+    house.types("config:set --global ALL=1 --no-restart").await;
+    house.verbatim();
+    assert_eq!(house.types("config:bundle blog --merged").await, 0);
+    let said = house.verbatim();
+    let (_, archive) = said.split_once('\n').unwrap();
+    // The last line feed is that of the transcript, behind the end of the archive.
+    let mut found = std::collections::BTreeMap::new();
+    for entry in tar::Archive::new(archive.as_bytes()).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut value = String::new();
+        std::io::Read::read_to_string(&mut entry, &mut value).unwrap();
+        found.insert(entry.path().unwrap().display().to_string(), value);
+    }
+    let expected = [("ALL", "1"), ("EMPTY", ""), ("VALUE", value)];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(found, expected.into());
+    transcript!(
+        "bundle",
+        house,
+        ["--format json config:bundle blog", "config:bundle nope"]
+    );
+}

@@ -1,0 +1,172 @@
+//! `apps:clone`
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
+use crate::model::{App, AppName, Permission, PortMapping, Problem, ReleaseVersion, Timestamp};
+use crate::store::StoreError;
+
+/// Make an app with the settings and the source of another one, and deploy it
+///
+/// It gets the repository, the config vars, the scale, and what was set of builds, checks, the proxy, passwords and storage. It
+/// answers at an address of its own: domains and certificates stay where they are, and so do ports of the host, releases and
+/// what was decided for a while (stop, lock, maintenance). What runs is the image that the other app runs, without a build.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clone {
+    /// The app
+    pub app: AppName,
+    /// The name of the new one
+    pub new_name: AppName,
+    /// Deploy nothing; the first push to it does
+    #[arg(long)]
+    #[serde(default)]
+    pub skip_deploy: bool,
+    /// Leave an app that has the name already as it is, without an error
+    #[arg(long)]
+    #[serde(default)]
+    pub ignore_existing: bool,
+}
+
+/// The app that was made.
+#[derive(Debug, Serialize)]
+pub struct Cloned {
+    name: AppName,
+    clone_of: AppName,
+    /// Whether it was made now; not where an existing one was to be ignored.
+    is_new: bool,
+    /// What it runs.
+    release: Option<ReleaseVersion>,
+}
+
+impl Command for Clone {
+    type Output = Cloned;
+
+    fn permission(&self) -> Permission {
+        // Whoever may clone an app reads its config vars in the other one.
+        Permission::ChangeApp(self.app.clone())
+    }
+
+    async fn run(
+        self,
+        platform: &Platform,
+        authorized: &Authorized,
+        dialog: &mut Dialog,
+    ) -> Result<Cloned, Problem> {
+        let app = authorized.app()?;
+        let mut cloned = Cloned {
+            name: self.new_name.clone(),
+            clone_of: app.name.clone(),
+            is_new: true,
+            release: None,
+        };
+        if platform.store.app(&self.new_name).await?.is_some() {
+            if !self.ignore_existing {
+                return Err(super::taken(&self.new_name));
+            }
+            dialog.warning("Name is already taken").await;
+            cloned.is_new = false;
+            return Ok(cloned);
+        }
+        dialog
+            .header(format!("Cloning {} to {}", app.name, self.new_name))
+            .await;
+        let standard = &platform.reconciler.rules().standard;
+        let (shared, held): (Vec<PortMapping>, Vec<PortMapping>) = platform
+            .store
+            .ports(app.id)
+            .await?
+            .into_iter()
+            .partition(|mapping| standard.has(*mapping));
+        make(platform, app, &self.new_name, &shared).await?;
+        tell(platform, app, &self.new_name, &held, dialog).await?;
+        if self.skip_deploy || app.current.is_none() {
+            // Whoever is told that it is there may visit it at once.
+            platform.reconciler.wait_for(|_| true).await;
+            return Ok(cloned);
+        }
+        let deployed = async {
+            let attached = platform
+                .deploys
+                .deploy_clone(&self.new_name, dialog.caller(), &app.name)
+                .await?;
+            progress::follow(dialog, attached).await
+        }
+        .await;
+        if let Err(problem) = deployed {
+            dialog
+                .warning(format!(
+                    "{} is there with the settings of {}, and is not deployed",
+                    self.new_name, app.name
+                ))
+                .await;
+            return Err(problem);
+        }
+        let app = platform.store.app(&self.new_name).await?;
+        cloned.release = app.and_then(|app| app.current);
+        Ok(cloned)
+    }
+}
+
+/// The row first, so that the name is taken, and then the repository; where that fails nothing is left.
+async fn make(
+    platform: &Platform,
+    app: &App,
+    new_name: &AppName,
+    mappings: &[PortMapping],
+) -> Result<(), Problem> {
+    let _lock_out = platform.deploys.lock_out(new_name).await?;
+    let store = &platform.store;
+    let made = store
+        .clone_app(app.id, new_name, mappings, Timestamp::now())
+        .await
+        .map_err(|error| match error {
+            StoreError::Taken { by: None, .. } => super::taken(new_name),
+            error => error.into(),
+        })?;
+    if let Err(error) = platform.repositories.copy(&app.name, new_name).await {
+        store.destroy_app(made.id).await?;
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+/// Says what stays behind, and what both have now.
+async fn tell(
+    platform: &Platform,
+    app: &App,
+    new_name: &AppName,
+    held: &[PortMapping],
+    dialog: &mut Dialog,
+) -> Result<(), Problem> {
+    let domains = platform.store.domains(app.id).await?;
+    let domains: Vec<&str> = domains.iter().map(|domain| domain.as_str()).collect();
+    if !domains.is_empty() {
+        dialog
+            .detail(format!("{} stays with {}", domains.join(" "), app.name))
+            .await;
+    }
+    for mapping in held {
+        dialog
+            .detail(format!(
+                "Port {} stays with {}; for both: ports:add {new_name} {mapping}",
+                mapping.host_port, app.name
+            ))
+            .await;
+    }
+    for mount in platform.store.storage_mounts(app.id).await? {
+        dialog
+            .warning(format!(
+                "{new_name} and {} share the folder {} of the storage; to have one of its own: \
+                 storage:unmount {new_name} {mount}, storage:mount {new_name} {new_name}:{}",
+                app.name, mount.name, mount.target
+            ))
+            .await;
+    }
+    Ok(())
+}
+
+impl Output for Cloned {
+    fn print(&self, _page: &mut Page) {}
+}
