@@ -10,7 +10,7 @@ use super::local::Remote;
 use super::settings::{DATA_DIR, home_data_dir};
 use super::{backups, local, say, terminal, unserved};
 use crate::backup::BackupError;
-use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
+use crate::commands::{AnyCommand, Cut, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
 use crate::http::{self, Ends, Invocation, NotAnswering};
 use crate::model::{Caller, Kind, Problem};
@@ -63,7 +63,7 @@ pub(super) fn run(
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
             if let Some(remote) = Remote::of(host, data_dir.as_deref(), &command)? {
-                return Err(remote.run(&words, &command));
+                return remote.run(&words, &command);
             }
             let target = match &command {
                 AnyCommand::BackupCreate(create) if !create.is_for_bucket() => {
@@ -305,6 +305,7 @@ async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result
         } else {
             mpsc::channel(1).1
         },
+        cut: Cut::default(),
         output,
         terminal: watch::channel(None).1,
         hidden: None,
