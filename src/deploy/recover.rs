@@ -166,6 +166,8 @@ mod tests {
             commit: None,
             processes: Default::default(),
             release_command: None,
+            postdeploy_command: None,
+            formation: None,
             port: 5000,
             checks: Default::default(),
             config: Default::default(),

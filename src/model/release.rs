@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deploy::text_enum;
 use super::{
-    AppId, Check, CommitId, ConfigVars, ImageId, ProcessType, ReleaseVersion, Timestamp, Trigger,
+    AppId, Check, CommitId, ConfigVars, ImageId, ProcessType, ReleaseVersion, Scale, Timestamp,
+    Trigger,
 };
 
 text_enum!(
@@ -47,6 +48,10 @@ pub struct Release {
     pub processes: BTreeMap<ProcessType, ProcessCommand>,
     /// The command run once before the release starts (Procfile `release`).
     pub release_command: Option<String>,
+    /// The command run once after the release serves (app.json `scripts.dokku.postdeploy`).
+    pub postdeploy_command: Option<String>,
+    /// How many processes run of each type, where app.json says so: the scale of the app as soon as the release serves.
+    pub formation: Option<Scale>,
     /// The port `web` listens on, given to it as `PORT`.
     pub port: u16,
     /// The checks each process type must pass; a type that is not named has the default one.

@@ -282,11 +282,21 @@ pub fn wanted_quantities(
         return Vec::new();
     }
     let unscaled = Scale::default();
-    let scale = desired
+    let of_app = desired
         .scales
         .iter()
         .find(|(id, _)| *id == app.id)
         .map_or(&unscaled, |(_, scale)| scale);
+    // What a release brings is the scale of the app once it is current, and may be scaled on from there.
+    let scale = match release.status {
+        ReleaseStatus::Candidate | ReleaseStatus::Prepared => {
+            release.formation.as_ref().unwrap_or(of_app)
+        }
+        ReleaseStatus::Current
+        | ReleaseStatus::Draining
+        | ReleaseStatus::Retired
+        | ReleaseStatus::Failed => of_app,
+    };
     release
         .processes
         .keys()

@@ -48,7 +48,8 @@ impl Store {
             let mut app = apps::add(tx, &name, at)?;
             let copied = tx
                 .prepare_cached(
-                    "UPDATE apps SET deploy_branch = (SELECT deploy_branch FROM apps WHERE id = ?1) \
+                    "UPDATE apps SET (deploy_branch, is_set_up) = \
+                     (SELECT deploy_branch, is_set_up FROM apps WHERE id = ?1) \
                      WHERE id = ?2 AND EXISTS (SELECT 1 FROM apps WHERE id = ?1)",
                 )?
                 .execute(params![from.0, app.id.0])?;

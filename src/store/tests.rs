@@ -83,6 +83,8 @@ fn release(app: AppId, image_number: u32) -> Release {
             (parse("worker"), Some("npm run worker".to_owned())),
         ]),
         release_command: Some("npm run migrate".to_owned()),
+        postdeploy_command: Some("npm run tell".to_owned()),
+        formation: None,
         port: 5000,
         checks: BTreeMap::from([(parse("web"), vec![check])]),
         config: vars(&[("TOKEN", "hunter2"), ("EMPTY", "")]),

@@ -24,6 +24,8 @@ macro_rules! transcript {
 
 #[path = "cli_commands/api.rs"]
 mod api;
+#[path = "cli_commands/app_json.rs"]
+mod app_json;
 #[path = "cli_commands/apps.rs"]
 mod apps;
 #[path = "cli_commands/at_once.rs"]

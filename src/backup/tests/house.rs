@@ -138,6 +138,8 @@ impl House {
             commit,
             processes: Default::default(),
             release_command: None,
+            postdeploy_command: None,
+            formation: None,
             port: 5000,
             checks: Default::default(),
             config: Default::default(),

@@ -227,6 +227,8 @@ impl House {
                 .map(|(kind, line)| (kind.parse().unwrap(), Some((*line).to_owned())))
                 .collect(),
             release_command: None,
+            postdeploy_command: None,
+            formation: None,
             port: self.port,
             checks: BTreeMap::new(),
             config: store.config(app.id).await.unwrap(),
