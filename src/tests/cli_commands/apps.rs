@@ -117,7 +117,7 @@ async fn an_app_is_cloned_with_its_settings_and_answers_at_an_address_of_its_own
             "apps:clone blog 'Not good'",
             "config:export shop",
             "domains:report shop",
-            "ports:report shop",
+            "ports:report shop --ports-map",
             "storage:list shop",
             "proxy:report shop --proxy-first-byte-timeout",
             "builder:report shop --builder-build-timeout",
