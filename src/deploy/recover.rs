@@ -168,6 +168,7 @@ mod tests {
             release_command: None,
             postdeploy_command: None,
             formation: None,
+            start_command: None,
             port: 5000,
             checks: Default::default(),
             config: Default::default(),

@@ -8,7 +8,8 @@ use super::tasks::{self, Task};
 use super::{Deployer, problem};
 use crate::engine::ImageFacts;
 use crate::model::{
-    App, ConfigVars, DEFAULT_PORT, Kind, Problem, Release, ReleaseStatus, ReleaseVersion, Timestamp,
+    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessSetting, Release, ReleaseStatus,
+    ReleaseVersion, Timestamp,
 };
 use crate::reconcile::View;
 
@@ -27,10 +28,11 @@ pub(super) async fn release(
 ) -> Result<Released, Problem> {
     let app = run.app.name.clone();
     let what = format!("{app} was not deployed: its image is missing");
-    let (facts, config, mappings) = tokio::join!(
+    let (facts, config, mappings, settings) = tokio::join!(
         deployer.engine.image(built.image.as_str()),
         deployer.store.merged_config(run.app.id),
         deployer.store.ports(run.app.id),
+        deployer.store.process_settings(run.app.id),
     );
     let facts = facts
         .map_err(|error| problem::engine(what.clone(), &error))?
@@ -55,6 +57,9 @@ pub(super) async fn release(
         processes: built.runnable.processes,
         release_command: built.runnable.release_command,
         postdeploy_command: built.runnable.postdeploy_command,
+        start_command: settings?
+            .get(ProcessSetting::StartCommand)
+            .map(str::to_owned),
         formation: built.runnable.formation,
         port: port(&facts, &config, mapped),
         checks: built.runnable.checks,
@@ -65,7 +70,8 @@ pub(super) async fn release(
         created_at: Timestamp::now(),
         drain_until: None,
     };
-    if release.processes.values().any(Option::is_none) && !facts.has_command {
+    let mut types = release.processes.keys();
+    if types.any(|process_type| release.command(process_type).is_none()) && !facts.has_command {
         return Err(Problem::new(
             Kind::AppFailed,
             format!("{app} was not deployed: nothing says what to run"),

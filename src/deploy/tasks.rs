@@ -15,7 +15,7 @@ use super::checks::{read, wrong_app_json};
 use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::{Lines, OneOffIo, OneOffSpec, Stream};
-use crate::model::{Kind, Problem, ProcessType, Release, Scale};
+use crate::model::{ContainerPhase, Kind, Problem, ProcessType, Release, Scale};
 use crate::reconcile::environment;
 
 /// Most processes of one type, as `ps:scale` has it.
@@ -218,6 +218,10 @@ pub(super) async fn run(
         terminal: None,
         has_stdin: false,
         mounts: deployer.store.storage_mounts(run.app.id).await?,
+        options: deployer
+            .store
+            .container_options_of(run.app.id, ContainerPhase::Deploy)
+            .await?,
     };
     let (_stdin, stdin) = mpsc::channel(1);
     let (output, lines) = mpsc::channel(64);

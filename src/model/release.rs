@@ -50,6 +50,8 @@ pub struct Release {
     pub release_command: Option<String>,
     /// The command run once after the release serves (app.json `scripts.dokku.postdeploy`).
     pub postdeploy_command: Option<String>,
+    /// What `web` runs in place of its own command (`ps:set APP start-cmd`).
+    pub start_command: Option<String>,
     /// How many processes run of each type, where app.json says so: the scale of the app as soon as the release serves.
     pub formation: Option<Scale>,
     /// The port `web` listens on, given to it as `PORT`.
@@ -72,6 +74,14 @@ pub struct Release {
 }
 
 impl Release {
+    /// What the processes of a type run: a line for a shell, or none for the image's own command.
+    pub fn command(&self, process_type: &ProcessType) -> ProcessCommand {
+        let instead = self.start_command.clone();
+        instead
+            .filter(|_| process_type.is_web())
+            .or_else(|| self.processes.get(process_type).cloned().flatten())
+    }
+
     /// Whether serving it starts an app that was stopped: new code does, a changed config var does not.
     pub fn starts_app(&self) -> bool {
         matches!(self.trigger, Trigger::Push | Trigger::Rebuild)

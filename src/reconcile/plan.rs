@@ -246,13 +246,12 @@ pub fn plan(
                     Some(_) | None => plan.actions.push(Action::Start {
                         group: {
                             let takes_requests = takes_requests(desired, app.id, &process_type);
-                            let mounts = &desired.mounts;
                             Box::new(group_spec(
                                 app,
                                 release,
                                 &key,
                                 takes_requests,
-                                mounts,
+                                desired,
                                 rules,
                             ))
                         },

@@ -71,6 +71,7 @@ fn release(app: i64, version: u32, status: ReleaseStatus, types: &[&str]) -> Rel
         release_command: None,
         postdeploy_command: None,
         formation: None,
+        start_command: None,
         port: 5000,
         checks: BTreeMap::new(),
         config: ConfigVars::new(),

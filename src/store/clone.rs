@@ -20,6 +20,8 @@ const COPIED: &[(&str, &[&str], &str)] = &[
     ("build_secrets", &["name", "value"], "1"),
     ("storage_mounts", &["target", "name", "is_read_only"], "1"),
     ("automatic_certificates", &["is_on"], "1"),
+    ("process_settings", &["name", "value"], "1"),
+    ("container_options", &["phase", "option"], "1"),
     (
         "redirects",
         &["domain", "path", "destination", "code"],

@@ -30,6 +30,7 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/016_failure_reasons.sql"),
     include_str!("migrations/017_app_creation.sql"),
     include_str!("migrations/018_deploy_tasks.sql"),
+    include_str!("migrations/019_process_settings.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

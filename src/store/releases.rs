@@ -383,8 +383,8 @@ fn missing(version: ReleaseVersion) -> StoreError {
 fn insert(tx: &Transaction<'_>, seal: &Seal, release: &Release) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO releases (app_id, version, status, image, commit_id, processes, release_command, port, checks, \
-         config, origin, description, actor, created_at, drain_until, postdeploy_command, formation) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         config, origin, description, actor, created_at, drain_until, postdeploy_command, formation, start_command) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         release.app.0,
@@ -404,6 +404,7 @@ fn insert(tx: &Transaction<'_>, seal: &Seal, release: &Release) -> Result<(), St
         release.drain_until.map(row::micros),
         release.postdeploy_command,
         release.formation.as_ref().map(row::to_json).transpose()?,
+        release.start_command,
     ])?;
     Ok(())
 }
@@ -430,6 +431,7 @@ fn read_with(found: &Row<'_>, config: ConfigVars) -> Result<Release, StoreError>
         release_command: found.get("release_command")?,
         postdeploy_command: found.get("postdeploy_command")?,
         formation: formation(found)?,
+        start_command: found.get("start_command")?,
         port: found.get("port")?,
         checks: row::json(found, "checks")?,
         config,

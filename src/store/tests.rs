@@ -85,6 +85,7 @@ fn release(app: AppId, image_number: u32) -> Release {
         release_command: Some("npm run migrate".to_owned()),
         postdeploy_command: Some("npm run tell".to_owned()),
         formation: None,
+        start_command: None,
         port: 5000,
         checks: BTreeMap::from([(parse("web"), vec![check])]),
         config: vars(&[("TOKEN", "hunter2"), ("EMPTY", "")]),

@@ -140,6 +140,7 @@ impl House {
             release_command: None,
             postdeploy_command: None,
             formation: None,
+            start_command: None,
             port: 5000,
             checks: Default::default(),
             config: Default::default(),

@@ -9,7 +9,7 @@ use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::deploy::Restoration;
 use crate::engine::{LogQuery, Process, ProcessState};
-use crate::model::{App, AppName, Permission, Problem, size_in_words};
+use crate::model::{App, AppName, Permission, Problem, ProcessSetting, size_in_words};
 use crate::reconcile::Trouble;
 
 const TOPIC: &str = "ps";
@@ -54,6 +54,11 @@ impl Command for Report {
             // With a formation in app.json that has the say.
             let can_scale = release.is_none_or(|release| release.formation.is_none());
             let mut report = of(&app, &own, &troubles, limit, can_scale);
+            let settings = platform.store.process_settings(app.id).await?;
+            for setting in ProcessSetting::ALL {
+                let value = settings.get(setting).unwrap_or_default();
+                report.fact(&format!("ps-{setting}"), value);
+            }
             for process in own.iter().filter(|process| has_ended(process)) {
                 if let Some(line) = last_line(platform, process).await {
                     let name = format!("{}-{}", process.process_type, process.index);

@@ -20,6 +20,7 @@ mod logs;
 mod networks;
 mod observed;
 mod one_off;
+mod options;
 mod processes;
 mod same_image;
 mod seen;
@@ -177,6 +178,10 @@ impl ContainerEngine for DockerEngine {
 
     async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError> {
         self.inner.listening(id).await
+    }
+
+    async fn inspect(&self, id: &ProcessId) -> Result<serde_json::Value, EngineError> {
+        self.inner.inspect(id).await
     }
 
     async fn build(

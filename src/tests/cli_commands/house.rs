@@ -229,6 +229,7 @@ impl House {
             release_command: None,
             postdeploy_command: None,
             formation: None,
+            start_command: None,
             port: self.port,
             checks: BTreeMap::new(),
             config: store.config(app.id).await.unwrap(),
