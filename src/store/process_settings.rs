@@ -10,9 +10,6 @@ use crate::model::{AppId, ContainerOption, ContainerPhase, ProcessSetting, Proce
 
 const SETTINGS: NamedValues = NamedValues("process_settings");
 
-/// The options of the containers of an app, by their phase and text.
-pub type ContainerOptions = Vec<(ContainerPhase, ContainerOption)>;
-
 impl Store {
     /// What was set of the processes of an app.
     ///
@@ -41,7 +38,10 @@ impl Store {
     ///
     /// # Errors
     /// `Damaged` if a row does not read.
-    pub async fn container_options(&self, app: AppId) -> Result<ContainerOptions, StoreError> {
+    pub async fn container_options(
+        &self,
+        app: AppId,
+    ) -> Result<Vec<(ContainerPhase, ContainerOption)>, StoreError> {
         self.read(move |tx| {
             tx.prepare_cached(
                 "SELECT phase, option FROM container_options WHERE app_id = ?1 ORDER BY phase, option",

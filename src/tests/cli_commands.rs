@@ -44,6 +44,8 @@ mod git_sync;
 mod keys;
 #[path = "cli_commands/ports.rs"]
 mod ports;
+#[path = "cli_commands/processes.rs"]
+mod processes;
 #[path = "cli_commands/proxy.rs"]
 mod proxy;
 #[path = "cli_commands/pushes.rs"]
