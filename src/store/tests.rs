@@ -83,7 +83,7 @@ fn release(app: AppId, image_number: u32) -> Release {
             (parse("worker"), Some("npm run worker".to_owned())),
         ]),
         release_command: Some("npm run migrate".to_owned()),
-        postdeploy_command: Some("npm run tell".to_owned()),
+        postdeploy_command: None,
         formation: None,
         start_command: None,
         port: 5000,
