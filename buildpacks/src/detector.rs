@@ -114,6 +114,20 @@ pub(crate) fn inside(said: &Said) -> Result<String, DetectError> {
     Ok(path)
 }
 
+/// A warning about what was recognised before `taken`, but could not be run.
+fn passed_over(incomplete: Option<&DetectError>, taken: &Buildpack) -> Option<String> {
+    match incomplete {
+        Some(DetectError::NoStartCommand { title, .. }) => Some(format!(
+            "this is also a {title} app, but without anything to start; it is built as {}",
+            taken.title
+        )),
+        Some(DetectError::EmptyDockerfile { path }) => {
+            Some(format!("{path} is empty; it is built as {}", taken.title))
+        }
+        _ => None,
+    }
+}
+
 /// What all buildpacks are asked with.
 pub(crate) struct Detector<'a> {
     pub(crate) catalogue: &'a Catalogue,
@@ -149,13 +163,9 @@ impl<'a> Detector<'a> {
             match planned {
                 Ok(None) => {}
                 Ok(Some(mut detection)) => {
-                    if let Some(DetectError::NoStartCommand { title, .. }) = &incomplete {
-                        let text = format!(
-                            "this is also a {title} app, but without anything to start; it is built as {}",
-                            buildpack.title
-                        );
-                        detection.warnings.push(text);
-                    }
+                    detection
+                        .warnings
+                        .extend(passed_over(incomplete.as_ref(), buildpack));
                     if buildpack.own_dockerfile.is_none() {
                         let named = called.by(buildpack).filter(|_| self.is_preceded(buildpack));
                         match named {
@@ -168,8 +178,11 @@ impl<'a> Detector<'a> {
                     }
                     return Ok(detection);
                 }
+                Err(error @ DetectError::EmptyDockerfile { .. }) => incomplete = Some(error),
                 Err(error @ DetectError::NoStartCommand { .. }) => {
-                    incomplete.get_or_insert(error);
+                    if !matches!(incomplete, Some(DetectError::NoStartCommand { .. })) {
+                        incomplete = Some(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -57,6 +57,13 @@ pub enum DetectError {
         /// What was found until then.
         evidence: Vec<String>,
     },
+    /// The app's own Dockerfile has nothing in it, and nothing else says how to run the app. A shell makes an empty one before
+    /// it starts the command whose output goes there: `mini buildpacks:dockerfile . > Dockerfile`.
+    #[error("{path} is empty")]
+    EmptyDockerfile {
+        /// The path, from the root of the repository.
+        path: String,
+    },
     /// A file that has to be read is larger than any real one.
     #[error("{file} is too large to be read")]
     FileTooLarge {
@@ -209,6 +216,9 @@ impl DetectError {
                 "there is no Procfile with `web:`, and no convention applies ({})",
                 evidence.join("; ")
             ),
+            Self::EmptyDockerfile { path } => {
+                format!("nothing is written in {path}, and nothing else says how to run this app")
+            }
             Self::FileTooLarge {
                 file,
                 size_bytes,
@@ -282,6 +292,11 @@ impl DetectError {
                 origin.correction(&format!("to one of {known}"))
             }
             Self::NoStartCommand { add, .. } => add.clone(),
+            Self::EmptyDockerfile { path } => {
+                format!(
+                    "write {path}, or remove it and add the manifest of your language; commit, and push again"
+                )
+            }
             Self::FileTooLarge { file, .. } => {
                 format!("check whether {file} is the file you meant to commit")
             }
@@ -320,7 +335,9 @@ impl DetectError {
             | Self::UnknownBuildpack { origin, .. }
             | Self::MissingTarget { origin, .. }
             | Self::Unusable { origin, .. } => origin.location(),
-            Self::FileTooLarge { file, .. } | Self::Refused { file, .. } => Some((file, None)),
+            Self::FileTooLarge { file, .. }
+            | Self::Refused { file, .. }
+            | Self::EmptyDockerfile { path: file } => Some((file, None)),
             Self::Unrecognised { .. }
             | Self::NoStartCommand { .. }
             | Self::InvalidOption { .. }

@@ -6,14 +6,18 @@ use crate::error::DetectError;
 use crate::repository::Repository;
 
 /// `{file, name, module, root}` for a name defined in `file`. `root` is `.` unless the file imports its neighbours as top-level
-/// modules (`from models import x` with a `models.py` beside it and none at the root), as it can when started in its folder.
+/// modules (`from models import x` with a `models.py` beside it and none at the root), as it can when started in its folder; or
+/// it is of a package that is installed from `src/`: its other files call that by its name, which `src.name` is not.
 pub(crate) fn definition(
     repository: &Repository<'_>,
     file: &str,
     name: &str,
 ) -> Result<Value, DetectError> {
     let source = repository.source(file)?;
-    let root = root(repository, file, &source);
+    let root = match root(repository, file, &source) {
+        "" if is_installed(repository, file, &source)? => SOURCES,
+        root => root,
+    };
     let inside = file
         .strip_prefix(root)
         .map_or(file, |rest| rest.trim_start_matches('/'));
@@ -27,6 +31,32 @@ pub(crate) fn module(path: &str) -> String {
     path.strip_suffix("/__init__")
         .unwrap_or(path)
         .replace('/', ".")
+}
+
+/// Where packages are that are installed under their own name ("src layout" of the Python Packaging User Guide).
+const SOURCES: &str = "src";
+
+/// Whether `file` is of a package in `src/` that the repository installs.
+fn is_installed(
+    repository: &Repository<'_>,
+    file: &str,
+    source: &str,
+) -> Result<bool, DetectError> {
+    let mut parts = file.split('/');
+    let (Some(SOURCES), Some(package), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return Ok(false);
+    };
+    let is_package = repository.has(&format!("{SOURCES}/{package}/__init__.py"))
+        && !repository.has(&format!("{SOURCES}/__init__.py"))
+        && !source
+            .lines()
+            .filter_map(imported)
+            .any(|name| name == SOURCES);
+    if !is_package {
+        return Ok(false);
+    }
+    let manifest = repository.text("pyproject.toml")?;
+    Ok(repository.has("setup.py") || manifest.is_some_and(|text| text.contains("[build-system]")))
 }
 
 /// The folder the imports of `file` start from; empty for the root of the repository.
@@ -84,6 +114,34 @@ mod tests {
             (found["root"].as_str(), found["module"].as_str()),
             (Some(expected.0), Some(expected.1)),
             "{file} {source}"
+        );
+    }
+
+    #[test]
+    fn a_package_that_is_installed_from_src_goes_by_its_own_name() {
+        let bare = [
+            ("src/shop/__init__.py", ""),
+            ("src/shop/views.py", "from shop import app"),
+        ];
+        let build = ("pyproject.toml", "[build-system]\n");
+        let module = |source: &str, more: &[(&str, &str)]| {
+            let mut tree = MapTree::new().with("src/shop/web.py", source);
+            for &(path, text) in bare.iter().chain(more) {
+                tree = tree.with(path, text);
+            }
+            let repository = Repository::new(&tree).unwrap();
+            let found = definition(&repository, "src/shop/web.py", "app").unwrap();
+            found["module"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(module("from . import views", &[build]), "shop.web");
+        assert_eq!(module("from . import views", &[]), "src.shop.web");
+        assert_eq!(
+            module("from src.shop import views", &[build]),
+            "src.shop.web"
+        );
+        assert_eq!(
+            module("from . import views", &[build, ("src/__init__.py", "")]),
+            "src.shop.web"
         );
     }
 

@@ -32,6 +32,11 @@ impl Detector<'_> {
                 origin: said.origin.clone(),
             });
         };
+        let is_by_convention =
+            self.overrides.dockerfile.is_none() && self.overrides.buildpack.is_none();
+        if is_by_convention && text.trim().is_empty() {
+            return Err(DetectError::EmptyDockerfile { path: place });
+        }
         let facts = dockerfile::read(&text);
         if !facts.has_stage {
             let problem = "there is no FROM in it".to_owned();

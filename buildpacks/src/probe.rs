@@ -279,7 +279,7 @@ impl Probe {
                 Some(package) => {
                     let mut commands: Vec<Vec<String>> = scripts
                         .iter()
-                        .flat_map(|name| script::commands(&package, name))
+                        .flat_map(|name| script::whole_commands(&package, name))
                         .collect();
                     let lines = if *procfile {
                         repository.beginning("Procfile")?

@@ -66,6 +66,16 @@ pub(super) fn git(app: &AppName, error: &GitError) -> Problem {
     }
 }
 
+/// What helps after a build that failed. Docker before 23 (Debian 12 has 20.10) reads the lines of a here-document as instructions,
+/// unless the Dockerfile asks for a newer grammar by itself.
+fn after_build(said: &str) -> &'static str {
+    if said.contains("unknown instruction") {
+        "correct it; or, if that line is in a here-document (`<<EOF`), which this Docker is too old for, begin the Dockerfile with `# syntax=docker/dockerfile:1`; then commit, and push again"
+    } else {
+        "the lines above say more; correct it, commit, and push again"
+    }
+}
+
 /// A failure of the engine, with the sentence that says what did not happen.
 pub(super) fn engine(what: String, error: &EngineError) -> Problem {
     match error {
@@ -94,7 +104,7 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
                 Some(step) => format!("the step `{step}` failed: {said}"),
                 None => said.clone(),
             },
-            "the lines above say more; correct it, commit, and push again",
+            after_build(said),
         ),
         EngineError::CacheLost { said } => Problem::new(
             Kind::Unavailable,

@@ -29,11 +29,16 @@ const MAX_COMMANDS: usize = 64;
 
 /// The commands a script comes down to, in order, each as its words without assignments and wrappers.
 pub(crate) fn commands(package: &Value, name: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    if let Some(text) = script(package, name) {
-        expand(package, text, MAX_DEPTH, &mut found);
-    }
-    found
+    let whole = whole_commands(package, name);
+    let bare = whole.iter().map(|words| unwrapped(words).to_vec());
+    bare.filter(|words| !words.is_empty()).collect()
+}
+
+/// The same with assignments and wrappers, which have to be installed too: `cross-env`, `dotenv`.
+pub(crate) fn whole_commands(package: &Value, name: &str) -> Vec<Vec<String>> {
+    script(package, name)
+        .map(|text| commands_of_line(package, text))
+        .unwrap_or_default()
 }
 
 /// `{name, commands}` of the first of `names` that the package has, and true for each of `kinds` that its last command is like.
@@ -58,7 +63,7 @@ pub(crate) fn value(
     Some(value.into())
 }
 
-/// The same for a command line that may call scripts: one of a Procfile.
+/// [`whole_commands`] of a command line that may call scripts: one of a Procfile.
 pub(crate) fn commands_of_line(package: &Value, line: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     expand(package, line, MAX_DEPTH, &mut found);
@@ -123,11 +128,17 @@ fn expand(package: &Value, text: &str, depth: usize, found: &mut Vec<Vec<String>
         let called = called_script(words).filter(|name| script(package, name).is_some());
         match called {
             Some(name) if depth > 0 => {
+                let wrappers = command.len().saturating_sub(words.len());
+                found.extend(
+                    command
+                        .get(..wrappers)
+                        .filter(|words| !words.is_empty())
+                        .map(<[String]>::to_vec),
+                );
                 let text = script(package, name).unwrap_or_default();
                 expand(package, text, depth - 1, found);
             }
-            _ if words.is_empty() => {}
-            _ => found.push(words.to_vec()),
+            _ => found.push(command),
         }
     }
 }
@@ -275,9 +286,11 @@ mod tests {
             "scripts": {
                 "start": "node -r ts-node/register src/a.ts", "tool": "tsc -p .", "both": "concurrently \"tsx a.ts\" 'npm:b'",
                 "scoped": "node --import=@swc-node/register/esm-register a.ts", "plain": "node a.js",
+                "wrapped": "cross-env NODE_ENV=production npm run plain", "wrapping": "NODE_ENV=production cross-env A=b node a.js",
             },
             "devDependencies": {
                 "ts-node": "1", "typescript": "5", "tsx": "4", "concurrently": "1", "nodemon": "1", "@swc-node/register": "1",
+                "cross-env": "7",
             },
             "dependencies": {"nodemon": "1"},
         });
@@ -287,8 +300,10 @@ mod tests {
             ("both", &["concurrently", "tsx"]),
             ("scoped", &["@swc-node/register"]),
             ("plain", &[]),
+            ("wrapped", &["cross-env"]),
+            ("wrapping", &["cross-env"]),
         ] {
-            let found = packages_for_development(&package, &commands(&package, script));
+            let found = packages_for_development(&package, &whole_commands(&package, script));
             assert!(
                 found
                     .iter()

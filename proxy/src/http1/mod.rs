@@ -28,13 +28,13 @@ use crate::taken::Taken;
 use answer_head::{Asked, Known};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use request_head::RequestHead;
 use sending::Sending;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, Write as _};
+use std::io;
 use std::mem::take;
 use std::pin::pin;
 use std::rc::Rc;
@@ -219,17 +219,16 @@ impl Connection<'_> {
 
     /// Says why nothing more is read, and closes.
     async fn refuse(&self, status: StatusCode) -> io::Result<()> {
+        let asked = Asked {
+            version: Version::HTTP_11,
+            is_head: false,
+            may_be_kept: false,
+        };
+        let mut response = Response::new(());
+        *response.status_mut() = status;
         let mut answer = Vec::new();
-        let reason = status.canonical_reason().unwrap_or_default();
-        let date = self.client.worker.stamps.date();
-        // Writing to a vector does not fail.
-        let _ = write!(
-            answer,
-            "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-length: 0\r\ndate: ",
-            status.as_str()
-        );
-        answer.extend_from_slice(date.as_bytes());
-        answer.extend_from_slice(b"\r\n\r\n");
+        let stamps = &self.client.worker.stamps;
+        answer_head::write((&response, None), Known::None, asked, stamps, &mut answer);
         let mut rest = &*answer;
         while !rest.is_empty() {
             let written =

@@ -1,8 +1,9 @@
 //! The head of an answer (RFC 9112 sections 4 and 5), read by `httparse` and judged here.
 
 use super::Malformed;
-use super::answer_lines::{Lines, Takes, is, lines};
+use super::answer_lines::{Lines, Takes, lines};
 use super::body_length::{BodyLength, Said};
+use super::known_name::is;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};

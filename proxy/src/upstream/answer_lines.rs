@@ -4,6 +4,7 @@
 use super::Malformed;
 use super::answer_head::Asks;
 use super::body_length::Said;
+use super::known_name::is;
 use crate::packing::is_compressible;
 use std::mem::take;
 use std::ops::Range;
@@ -57,15 +58,6 @@ impl Kind {
             _ => Kind::Other,
         }
     }
-}
-
-/// Whether these are the same letters, large or small. The length is known when this is compiled, which makes of it a few
-/// instructions in place of a dozen for each letter.
-pub(super) fn is<const N: usize>(word: &[u8], known: &[u8; N]) -> bool {
-    <[u8; N]>::try_from(word).is_ok_and(|mut word| {
-        word.make_ascii_lowercase();
-        word == *known
-    })
 }
 
 /// The lines of the head that these bytes begin with, if lines will do; what they say of the body and of the connection is noted.

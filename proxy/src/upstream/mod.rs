@@ -11,6 +11,7 @@ mod answer_lines;
 mod body_length;
 mod call;
 mod connection;
+mod known_name;
 mod reading;
 mod request_head;
 mod sending;
