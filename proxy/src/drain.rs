@@ -10,6 +10,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+/// How long a new connection may take to begin its first request when its thread stops. Its client has just connected, and what it
+/// came for is on the way; it would take a connection that is closed without an answer for a failure, unlike on one that was kept.
+pub(crate) const LAST_CALL: Duration = Duration::from_secs(2);
+
 /// The listener that connections came in by. One that is closed while its thread goes on asks them to finish.
 #[derive(Debug, Default)]
 pub(crate) struct Entrance {

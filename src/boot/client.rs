@@ -10,7 +10,7 @@ use super::local::Remote;
 use super::settings::{DATA_DIR, home_data_dir};
 use super::{backups, local, say, terminal, unserved};
 use crate::backup::BackupError;
-use crate::commands::{AnyCommand, Dialog, Options, Output, Parsed, Session, parse, version};
+use crate::commands::{AnyCommand, Cut, Dialog, Options, Output, Parsed, Session, parse, version};
 use crate::engine::Stream;
 use crate::http::{self, Ends, Invocation, NotAnswering};
 use crate::model::{Caller, Kind, Problem};
@@ -305,6 +305,7 @@ async fn alone(data_dir: &Path, command: AnyCommand, options: Options) -> Result
         } else {
             mpsc::channel(1).1
         },
+        cut: Cut::default(),
         output,
         terminal: watch::channel(None).1,
         hidden: None,

@@ -28,8 +28,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::commands::Options;
 use crate::commands::buildpacks::{Local, local};
+use crate::commands::{Options, take_flags};
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
 use crate::ssh::hook_client;
@@ -91,8 +91,11 @@ fn run(words: Vec<OsString>) -> Result<u8, Problem> {
                 "mini reads words in UTF-8 only",
             )
         })?;
-    let (words, data_dir) = take_flag(words, "--data-dir", "a folder")?;
-    let (mut words, host) = take_flag(words, "--host", "a host, such as ssh://mini@SERVER:2222")?;
+    let flags = [
+        ("--data-dir", "a folder"),
+        ("--host", "a host, such as ssh://mini@SERVER:2222"),
+    ];
+    let (mut words, [data_dir, host]) = take_flags(words, flags)?;
     if host.is_some() && data_dir.is_some() {
         return Err(Problem::new(
             Kind::Usage,
@@ -196,57 +199,6 @@ fn is_of_this_machine(name: &str) -> bool {
     }
 }
 
-/// Flags whose value is no word of the command.
-const VALUED: [&str; 4] = ["--app", "--format", "--data-dir", "--host"];
-
-/// Takes `FLAG VALUE` out of the words. What stands behind the command of `run` belongs to that command.
-fn take_flag(
-    words: Vec<String>,
-    flag: &str,
-    needed: &str,
-) -> Result<(Vec<String>, Option<String>), Problem> {
-    let mut rest = Vec::new();
-    let mut value = None;
-    let mut words = words.into_iter();
-    // `run`, the app, the command.
-    let mut plain_words = 0;
-    let mut is_run = false;
-    let mut has_app = false;
-    while let Some(word) = words.next() {
-        if word == flag {
-            value = Some(words.next().ok_or_else(|| {
-                Problem::new(Kind::Usage, format!("`{flag}` needs {needed}"), "", "")
-            })?);
-            continue;
-        }
-        if let Some(given) = word
-            .strip_prefix(flag)
-            .and_then(|rest| rest.strip_prefix('='))
-        {
-            value = Some(given.to_owned());
-            continue;
-        }
-        has_app |= word == "--app" || word.starts_with("--app=");
-        if VALUED.contains(&word.as_str()) {
-            rest.push(word);
-            rest.extend(words.next());
-            continue;
-        }
-        if !word.starts_with('-') {
-            is_run = is_run || (plain_words == 0 && word == "run");
-            plain_words += 1;
-        }
-        let before_command = if has_app { 2 } else { 3 };
-        let is_end = word == "--" || (is_run && plain_words >= before_command);
-        rest.push(word);
-        if is_end {
-            rest.extend(words);
-            break;
-        }
-    }
-    Ok((rest, value))
-}
-
 /// Prints; where nobody reads, nothing is lost.
 fn say(stream: Stream, text: &str) {
     let _ = terminal::write(stream, text.as_bytes());
@@ -257,40 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_directory_is_taken_from_where_it_stands() {
-        let check = |line: &str, rest: &str, dir: Option<&str>| {
-            let words = line.split(' ').map(str::to_owned).collect();
-            let (words, data_dir) = take_flag(words, "--data-dir", "a folder").unwrap();
-            assert_eq!(
-                (words.join(" ").as_str(), data_dir.as_deref()),
-                (rest, dir),
-                "{line}"
-            );
-        };
-        check("--data-dir d apps:list", "apps:list", Some("d"));
-        check("apps:list --data-dir=d", "apps:list", Some("d"));
-        check("run blog --data-dir d ls", "run blog ls", Some("d"));
-        check("run blog ls --data-dir d", "run blog ls --data-dir d", None);
-        for line in [
-            "--app blog run ls --data-dir d",
-            "--app=blog run ls --data-dir d",
-            "run --app blog ls --data-dir d",
-            "--format json run blog ls --data-dir d",
-            "--host h run blog ls --data-dir d",
-        ] {
-            check(line, line, None);
-        }
-        check(
-            "--app blog run --data-dir d ls",
-            "--app blog run ls",
-            Some("d"),
-        );
-        check(
-            "apps:list -- --data-dir d",
-            "apps:list -- --data-dir d",
-            None,
-        );
-        assert!(take_flag(vec!["--data-dir".to_owned()], "--data-dir", "a folder").is_err());
+    fn what_works_on_this_machine_only_is_known() {
         assert!(is_of_this_machine("upgrade") && !is_of_this_machine("deploy"));
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::options::{Format, Options};
 use super::page::{self, Page};
-use super::session::Session;
+use super::session::{Cut, Session};
 use crate::engine::{OneOffIo, Stream, TerminalSize};
 use crate::model::{Caller, Kind, Problem, Secret};
 
@@ -19,6 +19,30 @@ const ASIDE_PIECES: usize = 16;
 const HINT_AFTER: Duration = Duration::from_secs(3);
 /// What the Backspace key sends; a door's line terminal passes it on.
 const BACKSPACE: [u8; 2] = [0x7f, 0x08];
+
+/// The connection broke, or the caller pressed Ctrl-C, before all of the input was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the connection ended before the input did, so it may not be whole")]
+pub struct CutShort;
+
+/// What a caller sends, to its end.
+pub struct Input {
+    stdin: mpsc::Receiver<Bytes>,
+    cut: Cut,
+}
+
+impl Input {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// In place of an end that is none; nothing comes after it.
+    pub async fn next(&mut self) -> Option<Result<Bytes, CutShort>> {
+        match self.stdin.recv().await {
+            Some(bytes) => Some(Ok(bytes)),
+            None => self.cut.is_set().then_some(Err(CutShort)),
+        }
+    }
+}
 
 /// A running command's talk with its caller.
 pub struct Dialog {
@@ -114,6 +138,7 @@ impl Dialog {
         let session = Session {
             caller: self.session.caller.clone(),
             stdin: mpsc::channel(1).1,
+            cut: Cut::default(),
             output,
             terminal: watch::channel(None).1,
             hidden: None,
@@ -138,6 +163,7 @@ impl Dialog {
         self.line().await
     }
 
+    /// None also where it was cut short.
     async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         while let Some(chunk) = self.session.stdin.recv().await {
@@ -154,7 +180,7 @@ impl Dialog {
         }
         // The last line of a file need not end with a line feed.
         Some(line)
-            .filter(|line| !line.is_empty())
+            .filter(|line| !line.is_empty() && !self.session.cut.is_set())
             .and_then(|line| String::from_utf8(line).ok())
     }
 
@@ -200,9 +226,21 @@ impl Dialog {
     }
 
     /// Reads the whole input, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// It is longer, or the caller has left before its end.
     pub async fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
         let mut all = Vec::new();
-        while let Some(chunk) = self.session.stdin.recv().await {
+        let mut input = self.input();
+        while let Some(chunk) = input.next().await {
+            let chunk = chunk.map_err(|cut| {
+                Problem::new(
+                    Kind::Canceled,
+                    "Nothing was done with the input",
+                    cut.to_string(),
+                    "Send it again",
+                )
+            })?;
             if all.len() + chunk.len() > limit {
                 return Err(Problem::new(
                     Kind::Invalid,
@@ -217,7 +255,14 @@ impl Dialog {
     }
 
     /// The input itself, for a command that passes it on. Afterwards that of this dialog is at its end.
-    pub fn input(&mut self) -> mpsc::Receiver<Bytes> {
+    pub fn input(&mut self) -> Input {
+        Input {
+            stdin: self.stdin(),
+            cut: self.session.cut.clone(),
+        }
+    }
+
+    fn stdin(&mut self) -> mpsc::Receiver<Bytes> {
         let (_, empty) = mpsc::channel(1);
         std::mem::replace(&mut self.session.stdin, empty)
     }
@@ -240,7 +285,7 @@ impl Dialog {
             watch::channel(None).1
         };
         OneOffIo {
-            stdin: self.input(),
+            stdin: self.stdin(),
             output: self.session.output.clone(),
             resize,
         }

@@ -16,6 +16,7 @@ pub mod docker_options;
 pub mod doctor;
 pub mod domains;
 mod door;
+mod each;
 pub mod git;
 pub mod help;
 mod html_page;
@@ -51,16 +52,16 @@ mod words;
 
 pub use authorize::Authorized;
 pub use command::{Command, Output};
-pub use dialog::Dialog;
+pub use dialog::{CutShort, Dialog, Input};
 pub use door::{answer, problem_json, run_command, run_words, takes_terminal};
 pub use list::AnyCommand;
 pub use options::{Format, Options};
 pub use page::Page;
 pub use program::{NEXT, own_program, place_of, program_of};
 pub use scope::Scope;
-pub use session::Session;
+pub use session::{Cut, Session};
 pub use suggest::nearest;
-pub use words::{Line, Parsed, parse, refused, words};
+pub use words::{Line, Parsed, parse, refused, take_flags, words};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,10 +4,9 @@ use futures_util::StreamExt;
 
 use super::{Dialog, Platform};
 use crate::deploy::Attached;
-use crate::engine::{Process, ProcessState, Stream};
+use crate::engine::Stream;
 use crate::events::{Event, EventBody, render};
 use crate::model::{AppName, Kind, Problem};
-use crate::reconcile::View;
 
 /// Prints the events of a deploy as they come and returns how it ended. A caller that leaves stops watching; the deploy
 /// goes on.
@@ -57,16 +56,9 @@ pub(super) async fn settle(
     app: &AppName,
     dialog: &mut Dialog,
 ) -> Result<(), Problem> {
-    platform.reconciler.wake();
+    let what = "does not run as it was asked to";
     tokio::select! {
-        settled = platform.reconciler.settled(app) => settled.map_err(|why| {
-            Problem::new(
-                Kind::AppFailed,
-                format!("{app} does not run as it was asked to"),
-                why,
-                format!("See `ps:report {app}` and `logs {app}`; the wish is kept and tried again"),
-            )
-        }),
+        settled = platform.reconciler.settled(app) => settled.map_err(|why| unmet(app, what, why)),
         () = dialog.gone() => Err(left()),
     }
 }
@@ -77,16 +69,23 @@ pub(super) async fn stopped(
     app: &AppName,
     dialog: &mut Dialog,
 ) -> Result<(), Problem> {
-    settle(platform, app, dialog).await?;
-    let is_over = |view: &View| {
-        let runs =
-            |process: &Process| process.app == *app && process.state == ProcessState::Running;
-        view.engine_problem.is_some() || !view.processes.iter().any(runs)
+    let over = async {
+        platform.reconciler.settled(app).await?;
+        platform.reconciler.ended(app).await
     };
     tokio::select! {
-        _ = platform.reconciler.wait_for(is_over) => Ok(()),
+        ended = over => ended.map_err(|why| unmet(app, "is not stopped yet", why)),
         () = dialog.gone() => Err(left()),
     }
+}
+
+fn unmet(app: &AppName, what: &str, why: String) -> Problem {
+    Problem::new(
+        Kind::AppFailed,
+        format!("{app} {what}"),
+        why,
+        format!("See `ps:report {app}` and `logs {app}`; the wish is kept and tried again"),
+    )
 }
 
 /// The caller has left before the end.

@@ -6,13 +6,17 @@
 pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     // One slip in a short name, two in one of middle length, three in a long one.
-    let limit = (typed.chars().count() / 4).clamp(1, 3);
+    let length = typed.chars().count();
+    let limit = (length / 4).clamp(1, 3);
     let mut best: Option<(usize, &str)> = None;
     let mut parts = Vec::new();
     for name in known {
-        let distance = distance(&typed, name);
-        if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, name));
+        // A whole command line may have come as one word: comparing it letter by letter takes seconds.
+        if name.chars().count().abs_diff(length) <= limit {
+            let distance = distance(&typed, name);
+            if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, name));
+            }
         }
         let is_verb = name.split_once(':').is_some_and(|(_, verb)| verb == typed);
         let is_begun = name
@@ -87,6 +91,12 @@ mod tests {
         check("foo", None);
         check("", None);
         check("xyzzy:plugh", None);
+    }
+
+    /// A line of a hundred thousand letters kept the server busy for seconds; this one took minutes.
+    #[test]
+    fn what_is_much_too_long_is_not_compared() {
+        check(&"a".repeat(1 << 23), None);
     }
 
     #[test]

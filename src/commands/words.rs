@@ -2,6 +2,7 @@
 
 mod arrange;
 mod elsewhere;
+mod reader;
 mod refusal;
 
 use std::iter;
@@ -10,6 +11,7 @@ use clap::{ColorChoice, CommandFactory, Parser};
 
 use self::arrange::{Arranged, Refusal, arrange};
 use self::elsewhere::{instead, instead_of_group};
+use self::reader::{Item, read};
 pub use self::refusal::refused;
 use super::door::problem_json;
 use super::list::AnyCommand;
@@ -131,6 +133,42 @@ pub fn parse(words: Vec<String>, screen: Options) -> Parsed {
         },
         exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
     }
+}
+
+/// Takes flags of the program itself, each with a value, out of the words of a line: `--host HOST`, `--host=HOST`. Where one
+/// stands twice, the last counts. Each comes with what its value is, for who leaves that out. What stands behind the command of
+/// `run` belongs to that command.
+pub fn take_flags<const N: usize>(
+    words: Vec<String>,
+    flags: [(&str, &str); N],
+) -> Result<(Vec<String>, [Option<String>; N]), Problem> {
+    let mut values = [const { None }; N];
+    let mut rest = Vec::new();
+    for item in read(words, &Line::command(), &flags.map(|(name, _)| name)) {
+        let asked = match &item {
+            Item::Flag(flag) => flags
+                .iter()
+                .zip(&mut values)
+                .find_map(|((name, what), place)| {
+                    (*name == flag.name).then_some((flag.value.clone(), what, place))
+                }),
+            Item::Command(_) | Item::Own(_) => None,
+        };
+        match asked {
+            Some((Some(value), _, place)) => *place = Some(value),
+            Some((None, what, _)) => {
+                let words = item.into_words().concat();
+                return Err(Problem::new(
+                    Kind::Usage,
+                    format!("`{words}` needs {what}"),
+                    "",
+                    "",
+                ));
+            }
+            None => rest.extend(item.into_words()),
+        }
+    }
+    Ok((rest, values))
 }
 
 fn asks_for_json(words: &[String]) -> bool {

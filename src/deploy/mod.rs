@@ -435,9 +435,10 @@ impl Deployer {
         };
         // One that has ended only clears away what it has replaced.
         if !ahead.is_ended() {
-            let of = ahead.commit.as_ref().map_or("", |commit| commit.short());
+            let commit = ahead.commit.as_ref();
+            let commit = commit.map_or_else(String::new, |commit| format!(" {}", commit.short()));
             run.header(format!(
-                "Waiting for build {} {of} of {}, which is going on",
+                "Waiting for build {}{commit} of {}, which is going on",
                 ahead.id, ahead.actor
             ))
             .await;

@@ -23,6 +23,6 @@ pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use error::GitError;
 pub use fetched::RemoteSource;
 pub use made::{CommitNote, CommitWriter};
-pub use repositories::{Repositories, TreeLimits};
+pub use repositories::{Repositories, SetAside, TreeLimits};
 pub use tree::CommitTree;
 pub use tree_reader::TreeReader;

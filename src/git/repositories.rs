@@ -151,7 +151,9 @@ impl Repositories {
     /// in its place is replaced. If cancelled, at most a folder whose name begins with a dot is left.
     pub async fn copy(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
         let source = self.path(from);
-        self.remove(to).await?;
+        if let Some(aside) = self.set_aside(to).await? {
+            aside.remove().await?;
+        }
         if !tokio::fs::try_exists(source.join("HEAD")).await? {
             return self.create(to).await;
         }
@@ -182,15 +184,25 @@ impl Repositories {
         made
     }
 
-    /// Removes the repository of an app. Fine when there is none. If cancelled, it is gone under its name, and what is
-    /// left of it has a name that begins with a dot.
-    pub async fn remove(&self, app: &AppName) -> Result<(), GitError> {
-        let beside = self.beside(app, "old")?;
-        match tokio::fs::rename(self.path(app), &beside).await {
-            Ok(()) => Ok(tokio::fs::remove_dir_all(&beside).await?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Takes the repository of an app away, for good where nothing follows: no app of the name finds it, also after a loss of
+    /// power, and what is left of it goes with the next start of the server. `None` when there is none.
+    pub async fn set_aside(&self, app: &AppName) -> Result<Option<SetAside>, GitError> {
+        let (path, beside) = (self.path(app), self.beside(app, "old")?);
+        match tokio::fs::rename(&path, &beside).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
+        let aside = SetAside { path, beside };
+        let synced = match tokio::fs::File::open(&self.root).await {
+            Ok(root) => root.sync_all().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = synced {
+            aside.put_back().await?;
+            return Err(error.into());
+        }
+        Ok(Some(aside))
     }
 
     /// The commit a branch is at.
@@ -316,6 +328,26 @@ impl Repositories {
     fn beside(&self, app: &AppName, what: &str) -> Result<PathBuf, GitError> {
         let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
         Ok(self.root.join(format!(".{app}.{what}.{number:016x}")))
+    }
+}
+
+/// A repository that was taken away from its app.
+#[derive(Debug)]
+#[must_use = "what is left of it stays on the disk until the next start"]
+pub struct SetAside {
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl SetAside {
+    /// Gives it back to its app.
+    pub async fn put_back(self) -> Result<(), GitError> {
+        Ok(tokio::fs::rename(&self.beside, &self.path).await?)
+    }
+
+    /// Removes what is left of it.
+    pub async fn remove(self) -> Result<(), GitError> {
+        Ok(tokio::fs::remove_dir_all(&self.beside).await?)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::server::{Door, Reached};
 use super::{exposition, metrics, session};
-use crate::commands::{self, AnyCommand, Platform, Session, problem_json};
+use crate::commands::{self, AnyCommand, Cut, Platform, Session, problem_json};
 use crate::model::{Kind, Problem};
 
 /// What the `mini` program upgrades to.
@@ -183,6 +183,7 @@ fn deaf_session(door: Door) -> (Session, mpsc::Receiver<(crate::engine::Stream, 
     let session = Session {
         caller: door.caller(),
         stdin: mpsc::channel(1).1,
+        cut: Cut::default(),
         output,
         terminal: watch::channel(None).1,
         hidden: None,

@@ -13,7 +13,7 @@ use tokio_util::codec::Framed;
 
 use super::frame::{Frame, FrameCodec};
 use super::server::Reached;
-use crate::commands::{self, AnyCommand, Options, Session};
+use crate::commands::{self, AnyCommand, Cut, Options, Session};
 use crate::engine::{Stream, TerminalSize};
 use crate::model::{Kind, Problem};
 
@@ -88,12 +88,14 @@ where
     };
 
     let (typed, stdin) = mpsc::channel(WAITING_INPUT);
+    let cut = Cut::default();
     let (output, mut said) = mpsc::channel(WAITING_OUTPUT);
     let (resized, terminal) = watch::channel(start.terminal);
     let (hiding, mut hidden) = watch::channel(false);
     let session = Session {
         caller: reached.door.caller(),
         stdin,
+        cut: cut.clone(),
         output,
         terminal,
         hidden: start.is_typed.then_some(hiding),
@@ -101,8 +103,8 @@ where
     let command = tokio::spawn(async move {
         commands::run_command(&reached.platform, start.command, start.options, session).await
     });
-    let listening = async move {
-        let mut typed = Some(typed);
+    let mut typed = Some(typed);
+    let listening = async {
         while let Some(Ok(frame)) = incoming.next().await {
             match frame {
                 Frame::Stdin(bytes) => {
@@ -143,6 +145,10 @@ where
     };
     // The command learns from this that its caller has gone; what it does about that is its own matter, and waited for.
     drop(said);
+    if typed.is_some() {
+        cut.set();
+    }
+    drop(typed);
     let code = command.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a command ended with a panic");
         1

@@ -46,6 +46,15 @@ struct Vain {
     /// How often in a row, from 1.
     count: u32,
     until: Instant,
+    /// What the engine or the store said.
+    why: String,
+}
+
+impl Vain {
+    /// Whether it is too early to try again.
+    fn is_waiting(&self) -> bool {
+        self.until > Instant::now()
+    }
 }
 
 /// What one look has found, for the actions that follow from it.
@@ -98,6 +107,15 @@ impl Actions {
         });
     }
 
+    /// Why nothing is done about a process now that something should be done about: it was in vain a moment ago. None where
+    /// it is under way.
+    pub(super) fn in_vain(&self, id: &ProcessId) -> Option<&str> {
+        let target = Target::Id(id.clone());
+        let vain = self.vain.get(&target).filter(|vain| vain.is_waiting());
+        vain.filter(|_| !self.busy.contains_key(&target))
+            .map(|vain| vain.why.as_str())
+    }
+
     /// Waits until an action has ended; for ever while none is under way.
     pub(super) async fn finish_one(&mut self, history: &mut History) {
         match self.tasks.join_next().await {
@@ -118,7 +136,8 @@ impl Actions {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Begins an action unless its target has one under way; returns the app it concerns.
+    /// Begins an action unless its target has one under way, or had one in vain a moment ago; returns the app for which
+    /// one is under way.
     pub(super) fn begin(&mut self, action: Action, seen: &Seen<'_>) -> Option<AppName> {
         let app_of = |id: &ProcessId| {
             seen.observed
@@ -154,41 +173,37 @@ impl Actions {
                 let starts = self.starts.clone();
                 let (readiness, desired) = (seen.readiness.clone(), seen.desired.clone());
                 let target = Target::Key(key);
-                self.spawn(target, app.clone(), async move {
+                self.spawn(target, app, async move {
                     let _permit = starts.acquire().await;
                     let process = engine.start(&group, index).await?;
                     // Now, and not after the next look, which has to ask the engine for everything.
                     readiness.probe_requested(&desired, &process);
                     Ok(())
-                });
-                Some(app)
+                })
             }
             Action::Restart(id) => {
                 let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                self.spawn(Target::Id(id.clone()), app, async move {
                     let restarted = engine.restart(&id).await;
                     if let Err(EngineError::CannotStart { .. }) = &restarted {
                         // Something that it was made with is gone, and that a new one is made with again.
                         engine.remove(&id).await?;
                     }
                     Ok(restarted?)
-                });
-                Some(app)
+                })
             }
             Action::Stop(id) => {
                 let app = app_of(&id)?;
                 let grace = grace_of(&app);
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                self.spawn(Target::Id(id.clone()), app, async move {
                     Ok(engine.stop(&id, grace).await?)
-                });
-                Some(app)
+                })
             }
             Action::Remove(id) => {
                 let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app.clone(), async move {
+                self.spawn(Target::Id(id.clone()), app, async move {
                     Ok(engine.remove(&id).await?)
-                });
-                Some(app)
+                })
             }
             Action::Retire(app, version) => {
                 let store = seen.parts.store.clone();
@@ -202,6 +217,7 @@ impl Actions {
                         recorded => Ok(recorded?),
                     }
                 });
+                // Nobody waits for that.
                 None
             }
         }
@@ -212,13 +228,16 @@ impl Actions {
         target: Target,
         app: AppName,
         work: impl Future<Output = Result<(), Failure>> + Send + 'static,
-    ) {
-        let is_vain = |vain: &Vain| vain.until > Instant::now();
-        if self.busy.contains_key(&target) || self.vain.get(&target).is_some_and(is_vain) {
-            return;
+    ) -> Option<AppName> {
+        if self.busy.contains_key(&target) {
+            return Some(app);
         }
-        self.busy.insert(target.clone(), app);
+        if self.vain.get(&target).is_some_and(Vain::is_waiting) {
+            return None;
+        }
+        self.busy.insert(target.clone(), app.clone());
         self.tasks.spawn(async move { (target, work.await) });
+        Some(app)
     }
 
     fn finish(&mut self, finished: Result<Finished, JoinError>, history: &mut History) {
@@ -239,7 +258,8 @@ impl Actions {
                         let wait = wait_before(count + 1);
                         tracing::warn!(?target, ?app, %error, ?wait, "a process could not be changed; it is tried again");
                         let until = Instant::now() + wait;
-                        self.vain.insert(target, Vain { count, until });
+                        let why = error.to_string();
+                        self.vain.insert(target, Vain { count, until, why });
                     }
                 }
             }
@@ -262,11 +282,13 @@ mod tests {
     async fn what_fails_is_tried_again_after_a_while_and_not_at_once() {
         let mut actions = Actions::default();
         let mut history = History::default();
-        let target = Target::Id(ProcessId("a".to_owned()));
+        let id = ProcessId("a".to_owned());
+        let target = Target::Id(id.clone());
         let begin = |actions: &mut Actions, result: Result<(), Failure>| {
             let app = "shop".parse().unwrap();
-            actions.spawn(target.clone(), app, async move { result });
-            actions.apps().count() == 1
+            actions
+                .spawn(target.clone(), app, async move { result })
+                .is_some()
         };
         let refused = || -> Result<(), Failure> {
             let said = "no such file".to_owned();
@@ -274,8 +296,10 @@ mod tests {
         };
         for wait in [1, 2, 4] {
             assert!(begin(&mut actions, refused()));
+            assert_eq!(actions.in_vain(&id), None, "under way");
             actions.finish_one(&mut history).await;
             assert!(!begin(&mut actions, refused()), "again at once");
+            assert_eq!(actions.in_vain(&id), Some("no such file"));
             let wait = Duration::from_secs(wait);
             assert_eq!(actions.until_next_try(), Some(wait));
             tokio::time::advance(wait).await;

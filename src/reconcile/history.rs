@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::{Crash, ProcessKey, Refusal, jiff_duration};
 use crate::engine::{Process, ProcessId, ProcessState};
-use crate::model::Timestamp;
+use crate::model::{AppName, Timestamp};
 
 /// A process that ran this long before it ended is taken to have run well: its count begins anew.
 const RAN_WELL: Duration = Duration::from_secs(300);
@@ -106,6 +106,15 @@ impl History {
     /// Forgets a refusal: the start went well.
     pub(super) fn accept(&mut self, key: &ProcessKey) {
         self.refusals.remove(key);
+    }
+
+    /// Forgets how often processes of these apps have ended: they are started again at once.
+    pub(super) fn forgive(&mut self, processes: &[Process], apps: &[AppName]) {
+        let own = processes
+            .iter()
+            .filter(|process| apps.contains(&process.app));
+        self.ends
+            .retain(|id, _| !own.clone().any(|process| process.id == *id));
     }
 
     /// Forgets the refusals of keys nobody wants any more.

@@ -1,6 +1,6 @@
 //! The loop: look at everything, plan, begin what is to be done, look again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ use super::plan::{Action, Observed, Plan, Rules, is_restart_asked, jiff_duration
 use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::Routing;
-use super::settled::{ending, starting, wanted_keys};
-use super::{Reconciler, View};
+use super::settled::{drains, ending, starting, wanted_keys};
+use super::{Reconciler, Stuck, View};
 use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
 use crate::model::{App, AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
 use crate::store::{Desired, Part, Store, StoreError};
@@ -130,7 +130,7 @@ struct Looker {
     remembered: Part<Vec<App>>,
     ports: Ports,
     names_changed: Arc<Notify>,
-    /// Apps whose refusals are to be forgotten.
+    /// Apps whose refusals and ends are to be forgotten.
     forgiven: Arc<Mutex<Vec<AppName>>>,
     actions: Actions,
     /// While set, visitors wait: what runs already is being found.
@@ -225,9 +225,23 @@ impl Looker {
             desired: &desired,
         };
         self.actions.keep_failures(&observed.processes);
+        let mut stuck = BTreeMap::new();
         for action in plan.actions {
+            let change = action.change().map(|(id, change)| (id.clone(), change));
             if let Some(app) = self.actions.begin(action, &seen) {
                 unsettled.insert(app);
+            } else if let Some((id, change)) = change
+                && let Some(why) = self.actions.in_vain(&id)
+                && let Some(process) = observed.processes.iter().find(|process| process.id == id)
+            {
+                let is_draining = drains(&desired, process);
+                let why = why.to_owned();
+                let found = Stuck {
+                    change,
+                    why,
+                    is_draining,
+                };
+                stuck.insert(id, found);
             }
         }
         // After their routes, so that nobody is told that there are none.
@@ -235,7 +249,7 @@ impl Looker {
         self.ports.open_wanted(&desired, rules, proxy).await;
         unsettled.extend(starting(&desired, &observed, now));
         unsettled.extend(ending(&desired, &observed));
-        self.publish(answers, observed, unsettled);
+        self.publish(answers, observed, unsettled, stuck);
         let again = plan.look_again_at.map_or(IDLE, |at| {
             Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
         });
@@ -326,6 +340,13 @@ impl Looker {
             let app = apps.find(|app| app.name == process.app);
             app.is_some_and(|app| is_restart_asked(desired, app.id, process, now))
         };
+        let forgiven: Vec<AppName> = self
+            .forgiven
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
+        self.history.forgive(&processes, &forgiven);
         self.history.note(&processes, &routed, is_asked, now);
         let running: BTreeSet<&ProcessId> = processes
             .iter()
@@ -338,12 +359,6 @@ impl Looker {
         }
         let used_before = self.parts.used_before.borrow();
         let wanted = wanted_keys(desired);
-        let forgiven: Vec<AppName> = self
-            .forgiven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
         self.history
             .keep_refusals(|key| wanted.contains(key) && !forgiven.contains(&key.app));
         Observed {
@@ -368,7 +383,13 @@ impl Looker {
         }
     }
 
-    fn publish(&self, answers: u64, observed: Observed, unsettled: BTreeSet<AppName>) {
+    fn publish(
+        &self,
+        answers: u64,
+        observed: Observed,
+        unsettled: BTreeSet<AppName>,
+        stuck: BTreeMap<ProcessId, Stuck>,
+    ) {
         let routes = self.parts.proxy.table();
         let routed = routes
             .upstream_ids()
@@ -383,6 +404,7 @@ impl Looker {
             refusals: observed.refusals,
             crashes: observed.crashes,
             unsettled,
+            stuck,
             engine_problem: None,
             closed_ports: self.ports.closed(),
         }));

@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
 
-use crate::engine::{Process, ProcessId};
+use crate::engine::{Process, ProcessId, ProcessState};
 use crate::model::{App, AppName, DomainName, Exposure, PortMapping};
 use crate::store::Desired;
 
@@ -69,11 +69,56 @@ pub struct View {
     pub crashes: BTreeMap<ProcessId, Crash>,
     /// Apps for which something is still to be done or under way.
     pub unsettled: std::collections::BTreeSet<AppName>,
+    /// Processes that the engine would not change as they should be; it is tried again.
+    pub stuck: BTreeMap<ProcessId, Stuck>,
     /// Why the engine could not be asked, when it could not.
     pub engine_problem: Option<String>,
     /// Why ports of apps are not open that should be, by port; a clause such as "nginx (process 812) listens there
     /// already".
     pub closed_ports: Arc<BTreeMap<u16, String>>,
+}
+
+/// What the engine would not do with a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// What should have happened to it: "stopped", "removed" or "started again".
+    pub change: &'static str,
+    /// What the engine said.
+    pub why: String,
+    /// Whether it is of a release that has been replaced: what was asked for since does not depend on it.
+    pub is_draining: bool,
+}
+
+impl View {
+    /// Why an app is not as it should be and will not be soon, as a clause; also what is left of releases before the present
+    /// one, if `with_draining`.
+    fn obstacle(&self, app: &AppName, with_draining: bool) -> Option<String> {
+        let refusal = || {
+            let mut refusals = self.refusals.iter();
+            let (_, refusal) = refusals.find(|(key, _)| key.app == *app)?;
+            Some(refusal.why.clone())
+        };
+        let stuck = || {
+            let mut own = self.processes.iter().filter(|process| process.app == *app);
+            own.find_map(|process| {
+                let stuck = self.stuck.get(&process.id)?;
+                (with_draining || !stuck.is_draining).then(|| {
+                    format!(
+                        "{}.{} of {} (container {}) could not be {}: {}",
+                        process.process_type,
+                        process.index,
+                        process.release,
+                        process.id.short(),
+                        stuck.change,
+                        stuck.why
+                    )
+                })
+            })
+        };
+        refusal()
+            .or_else(stuck)
+            .or_else(|| self.engine_problem.clone())
+    }
 }
 
 /// What the reconciler knows of a process beyond what the engine shows.
@@ -85,6 +130,8 @@ pub struct Trouble {
     pub restarts: u32,
     /// Whether it is no longer started again.
     pub is_given_up: bool,
+    /// What the engine would not do with it.
+    pub stuck: Option<Stuck>,
 }
 
 impl Reconciler {
@@ -93,7 +140,8 @@ impl Reconciler {
         self.wake.notify_one();
     }
 
-    /// Has it forget that the engine refused to start processes of an app: what was missing is there now.
+    /// Has it forget that the engine refused to start processes of an app, and how often processes of it have ended: they are
+    /// started again at once.
     pub fn try_again(&self, app: &AppName) {
         self.forgiven
             .lock()
@@ -122,39 +170,59 @@ impl Reconciler {
         found.ok().map(|view| view.clone())
     }
 
-    /// Resolves when it has looked at everything that was written before this call and nothing is left to do for `app`,
-    /// or a start failed (the text says why).
+    /// Resolves when it has looked at everything that was written before this call and nothing is left to do for `app`.
+    ///
+    /// # Errors
+    /// What stands in the way, as a clause: a process that the engine does not start or stop, an engine that does not answer.
+    /// It is tried again.
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
-        let refusal = |view: &View| {
-            view.refusals
-                .iter()
-                .find(|(key, _)| key.app == *app)
-                .map(|(_, refusal)| refusal.why.clone())
-        };
-        let view = self
-            .wait_for(|view| {
-                view.engine_problem.is_some()
-                    || refusal(view).is_some()
-                    || !view.unsettled.contains(app)
-            })
-            .await
-            .ok_or("the server is stopping")?;
-        let why = refusal(&view).or_else(|| view.engine_problem.clone());
-        why.map_or(Ok(()), Err)
+        let is_over = |view: &View| !view.unsettled.contains(app);
+        self.reached(app, false, is_over).await
     }
 
-    /// Processes of an app that ended by themselves.
+    /// Resolves when no process of `app` runs any more, those of releases that have been replaced included.
+    ///
+    /// # Errors
+    /// As those of [`Reconciler::settled`].
+    pub async fn ended(&self, app: &AppName) -> Result<(), String> {
+        let runs =
+            |process: &Process| process.app == *app && process.state == ProcessState::Running;
+        let is_over = |view: &View| !view.processes.iter().any(runs);
+        self.reached(app, true, is_over).await
+    }
+
+    async fn reached(
+        &self,
+        app: &AppName,
+        with_draining: bool,
+        is_over: impl Fn(&View) -> bool,
+    ) -> Result<(), String> {
+        let obstacle = |view: &View| view.obstacle(app, with_draining);
+        let view = self
+            .wait_for(|view| is_over(view) || obstacle(view).is_some())
+            .await
+            .ok_or("the server is stopping")?;
+        obstacle(&view).map_or(Ok(()), Err)
+    }
+
+    /// Processes of an app that ended by themselves, or that the engine would not change.
     pub fn troubles(&self, app: &AppName) -> Vec<Trouble> {
         let view = self.view.borrow();
         view.processes
             .iter()
             .filter(|process| process.app == *app)
             .filter_map(|process| {
-                let crash = view.crashes.get(&process.id)?;
+                let stuck = view.stuck.get(&process.id).cloned();
+                let crash = view.crashes.get(&process.id);
+                if crash.is_none() && stuck.is_none() {
+                    return None;
+                }
+                let restarts = crash.map_or(0, |crash| crash.count);
                 Some(Trouble {
                     id: process.id.clone(),
-                    restarts: crash.count,
-                    is_given_up: crash.count > self.rules.restart_limit,
+                    restarts,
+                    is_given_up: restarts > self.rules.restart_limit,
+                    stuck,
                 })
             })
             .collect()

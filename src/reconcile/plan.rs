@@ -132,6 +132,18 @@ pub enum Action {
     Retire(AppId, ReleaseVersion),
 }
 
+impl Action {
+    /// The process that is there and is to be changed, and what is to happen to it, as in "could not be ...".
+    pub(super) fn change(&self) -> Option<(&ProcessId, &'static str)> {
+        match self {
+            Action::Restart(id) => Some((id, "started again")),
+            Action::Stop(id) => Some((id, "stopped")),
+            Action::Remove(id) => Some((id, "removed")),
+            Action::SetRoutes(_) | Action::Start { .. } | Action::Retire(..) => None,
+        }
+    }
+}
+
 /// What to do now, and when to look again if nothing else happens before.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
@@ -311,8 +323,12 @@ fn is_wanted(desired: &Desired, app: &App, release: &Release, process: &Process)
         })
 }
 
+/// How far the clock of the engine may be ahead of ours.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
+
 /// Whether a process is older than the last request to start its type anew. A request from the future is one from before the
-/// clock was put back: whatever is started now would be older than that, and started again without an end.
+/// clock was put back: whatever is started now would be older than that, and started again without an end. A process from
+/// the future was started before that as well.
 pub(super) fn is_restart_asked(
     desired: &Desired,
     app: AppId,
@@ -327,7 +343,9 @@ pub(super) fn is_restart_asked(
         .filter(|at| *at <= now)
         .max();
     match (asked_at, process.started_at) {
-        (Some(asked_at), Some(started_at)) => started_at < asked_at,
+        (Some(asked_at), Some(started_at)) => {
+            started_at < asked_at || started_at.duration_since(now) > jiff_duration(CLOCKS_APART)
+        }
         (Some(_), None) | (None, _) => false,
     }
 }

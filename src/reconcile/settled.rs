@@ -16,25 +16,27 @@ const STARTING: Duration = Duration::from_secs(30);
 /// Those of a release that drains take their time: what was asked for does not depend on them.
 pub(super) fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
     let wanted = wanted_keys(desired);
-    let drains = |process: &Process| {
-        desired.releases.iter().any(|release| {
-            release.status == ReleaseStatus::Draining
-                && release.version == process.release
-                && desired
-                    .apps
-                    .iter()
-                    .any(|app| app.id == release.app && app.name == process.app)
-        })
-    };
     let processes = observed.processes.iter();
     processes
         .filter(|process| {
             process.state == ProcessState::Running
                 && !wanted.contains(&ProcessKey::of(process))
-                && !drains(process)
+                && !drains(desired, process)
         })
         .map(|process| process.app.clone())
         .collect()
+}
+
+/// Whether a process is of a release that has been replaced.
+pub(super) fn drains(desired: &Desired, process: &Process) -> bool {
+    desired.releases.iter().any(|release| {
+        release.status == ReleaseStatus::Draining
+            && release.version == process.release
+            && desired
+                .apps
+                .iter()
+                .any(|app| app.id == release.app && app.name == process.app)
+    })
 }
 
 /// What is to run, whether it does or not.

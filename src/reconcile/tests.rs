@@ -373,6 +373,24 @@ fn a_restart_that_was_requested_before_the_clock_was_put_back_does_not_go_on_for
     assert_eq!(words(&due), ["stop a"]);
 }
 
+/// `ps:restart` did nothing about a process that was started before the clock was put back.
+#[test]
+fn a_restart_after_the_clock_was_put_back_is_done() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["worker"])],
+    );
+    *world.scales = vec![(AppId(1), Scale([(process_type("worker"), 1)].into()))];
+    *world.restarts = vec![(AppId(1), process_type("worker"), at(5))];
+    let mut worker = process("a", "shop", 3, "worker", 1);
+    worker.started_at = Some(at(3600));
+    check(&world, &seen(vec![worker.clone()]), &["stop a"]);
+    check(&world, &seen(vec![exited(worker.clone())]), &["restart a"]);
+    // An engine whose clock is a little ahead of ours has started it since.
+    worker.started_at = Some(at(11));
+    check(&world, &seen(vec![worker]), &[]);
+}
+
 #[test]
 fn only_ready_processes_get_requests() {
     let mut world = desired(

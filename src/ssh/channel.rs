@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::git_session::Service;
@@ -34,9 +35,13 @@ pub(super) async fn serve(channel: Channel<Msg>, caller: Caller, shared: Arc<Sha
     let asked = tokio::select! {
         biased;
         () = shared.stop.cancelled() => return refuse(outbox, &stopping()).await,
-        asked = gather(&mut read, &mut request) => asked,
+        asked = timeout(shared.settings.login_grace, gather(&mut read, &mut request)) => asked,
     };
-    let Some(asked) = asked else { return };
+    let asked = match asked {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return,
+        Err(_) => return refuse(outbox, &nothing_asked()).await,
+    };
     let mut limits = shared.spool_limits();
     let (service, name) = match asked {
         Asked::Words(line) => {
@@ -126,6 +131,16 @@ fn stopping() -> Problem {
         "The server is stopping",
         "it finishes what it has begun and takes nothing new",
         "try again in a moment",
+    )
+}
+
+/// A session that is for nothing would keep a server that gives way to its successor waiting.
+fn nothing_asked() -> Problem {
+    Problem::new(
+        Kind::Usage,
+        "The session is closed",
+        "it was opened, and no command was sent in it",
+        "open one when there is a command to run",
     )
 }
 

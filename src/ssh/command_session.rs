@@ -42,11 +42,12 @@ pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
         hidden: hidden.subscribe(),
     });
     let over = start.over;
-    let Inbox { input, size } =
+    let Inbox { input, cut, size } =
         inbox::open(start.read, start.limits, start.size, echo, over.clone());
     let session = Session {
         caller: start.caller,
         stdin: input,
+        cut,
         output: sender,
         terminal: size,
         hidden,

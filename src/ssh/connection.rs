@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::admission::Admitted;
@@ -24,6 +24,9 @@ use super::server::Shared;
 
 /// How long clients have to leave by themselves when the server ends or their key is removed.
 const LEAVING: Duration = Duration::from_secs(1);
+
+/// After how long a key is looked up again where the store could not be asked.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a client that is told to leave has for it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -163,8 +166,15 @@ impl Key {
     /// Resolves when it may not log in any more.
     async fn removed(mut self, shared: &Shared) {
         while self.removals.changed().await.is_ok() {
-            if let Ok(None) = shared.doors.registry.key(&self.fingerprint).await {
-                return;
+            loop {
+                match shared.doors.registry.key(&self.fingerprint).await {
+                    Ok(None) => return,
+                    Ok(Some(_)) => break,
+                    Err(problem) => {
+                        tracing::error!(problem = %problem, "a key could not be looked up; it is tried again");
+                        sleep(LOOK_AGAIN).await;
+                    }
+                }
             }
         }
         // The store is being closed.

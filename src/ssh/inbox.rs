@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::spool::{Spool, SpoolLimits};
 use super::terminal::{self, End};
+use crate::commands::Cut;
 use crate::engine::{Stream, TerminalSize};
 
 /// Items between the spool and its reader.
@@ -23,6 +24,8 @@ pub(super) struct Echo {
 pub(super) struct Inbox {
     /// Input; ends with the client's.
     pub(super) input: mpsc::Receiver<Bytes>,
+    /// Set before the input ends where the client's has not.
+    pub(super) cut: Cut,
     /// The size of the client's terminal, if it has one.
     pub(super) size: watch::Receiver<Option<TerminalSize>>,
 }
@@ -39,6 +42,7 @@ pub(super) fn open(
 ) -> Inbox {
     let (sender, input) = mpsc::channel(ITEMS);
     let (size, size_receiver) = watch::channel(size);
+    let cut = Cut::default();
     let pump = Pump {
         read,
         spool: Spool::new(limits),
@@ -46,11 +50,14 @@ pub(super) fn open(
         at_end: false,
         size,
         echo,
+        cut: cut.clone(),
+        is_closed: false,
         over,
     };
     tokio::spawn(pump.run());
     Inbox {
         input,
+        cut,
         size: size_receiver,
     }
 }
@@ -61,6 +68,9 @@ struct Pump {
     /// Gone once the reader is, or has had everything.
     sender: Option<mpsc::Sender<Bytes>>,
     at_end: bool,
+    cut: Cut,
+    /// The client has left.
+    is_closed: bool,
     size: watch::Sender<Option<TerminalSize>>,
     echo: Option<Echo>,
     over: CancellationToken,
@@ -73,6 +83,10 @@ impl Pump {
                 self.sender = None;
             }
             let has_output = self.sender.is_some() && !self.spool.is_empty();
+            // What was sent to its end is still for whoever reads it.
+            if self.is_closed && !has_output {
+                return;
+            }
             let has_room = self.sender.is_none() || self.spool.has_room();
             let sender = self.sender.clone();
             let permit = async {
@@ -82,8 +96,8 @@ impl Pump {
                 }
             };
             tokio::select! {
-                message = self.read.wait(), if has_room => match message {
-                    Some(ChannelMsg::Close) | None => break,
+                message = self.read.wait(), if has_room && !self.is_closed => match message {
+                    Some(ChannelMsg::Close) | None => self.close(),
                     Some(message) => self.take(message).await,
                 },
                 permit = permit, if has_output => match (permit, self.spool.pop().await) {
@@ -98,7 +112,6 @@ impl Pump {
                 },
             }
         }
-        self.over.cancel();
     }
 
     async fn take(&mut self, message: ChannelMsg) {
@@ -142,13 +155,29 @@ impl Pump {
         }
         match typed.end {
             Some(End::Input) => self.at_end = true,
-            Some(End::Command) => self.end(),
+            Some(End::Command) => {
+                self.end();
+                // An answer that was being typed is none.
+                return Bytes::new();
+            }
             None => {}
         }
         typed.input
     }
 
+    fn close(&mut self) {
+        self.is_closed = true;
+        match self.at_end {
+            true => self.over.cancel(),
+            false => self.end(),
+        }
+    }
+
+    /// Ends the input before its end.
     fn end(&mut self) {
+        if !self.at_end || !self.spool.is_empty() {
+            self.cut.set();
+        }
         self.sender = None;
         self.spool.clear();
         self.at_end = true;
@@ -157,6 +186,7 @@ impl Pump {
 
     fn fail(&mut self, error: &std::io::Error) {
         tracing::error!(error = %error, "input of a command could not be spooled");
+        self.cut.set();
         self.end();
     }
 }

@@ -16,7 +16,7 @@ pub struct SshSettings {
     pub connections: ConnectionLimits,
     /// Sessions open at once on one connection.
     pub channels_per_connection: usize,
-    /// How long a client may take to log in.
+    /// How long a client may take to log in, and to say what a session that it has opened is for.
     pub login_grace: Duration,
     /// How long a connection without any session is kept. Also how long one that takes nothing we send is kept.
     pub idle: Duration,

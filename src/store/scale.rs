@@ -31,8 +31,8 @@ impl Store {
         self.write(move |tx| set(tx, app, &scale)).await
     }
 
-    /// Asks for the processes of a type that were started before `at` to be started anew. A later request replaces an
-    /// earlier one.
+    /// Asks for the processes of a type that were started before `at` to be started anew. It replaces the request before, also
+    /// where `at` is earlier: the clock was put back then, and nothing would be done about a request from the future.
     ///
     /// # Errors
     /// `NotFound` if there is no such app.
@@ -47,7 +47,7 @@ impl Store {
             tx.prepare_cached(
                 "INSERT INTO restarts (app_id, process_type, requested_at) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (app_id, process_type) \
-                 DO UPDATE SET requested_at = max(requested_at, excluded.requested_at)",
+                 DO UPDATE SET requested_at = excluded.requested_at",
             )?
             .execute(params![app.0, process_type.as_str(), row::micros(at)])?;
             Ok(())

@@ -10,6 +10,7 @@
 #[path = "ssh/harness.rs"]
 mod harness;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{World, feed, finish, spawn, succeed, text, wait};
@@ -64,6 +65,21 @@ async fn a_key_that_is_removed_has_no_connection_left() {
     assert!(text(&output.stderr).contains("the key was removed"));
     let other = finish(&mut world.ssh("kept", &[], "x")).await;
     assert_eq!(other.status.code(), Some(7));
+}
+
+/// Whoever was logged in stayed so when the store failed at the moment of the removal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_key_has_no_connection_left_where_the_store_fails_for_a_moment() {
+    let world = World::start().await;
+    let mut client = spawn(&mut world.ssh("ed25519", &[], "hold"));
+    let mut line = [0; 8];
+    let stdout = client.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut line).await.unwrap();
+    world.fail_lookups(2);
+    world.remove_key("ed25519");
+    let output = wait(client).await;
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).contains("the key was removed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,6 +330,78 @@ async fn who_does_not_log_in_or_idles_is_sent_away() {
     }
     let idle = finish(&mut world.ssh("ed25519", &["-N"], "")).await;
     assert_eq!(idle.status.code(), Some(255));
+}
+
+/// What had come until Ctrl-C, or until the client was gone, was taken for all there is: `apps:destroy` for its answer, and
+/// `config:import --replace` for the whole file.
+#[tokio::test(flavor = "multi_thread")]
+async fn input_that_is_cut_short_is_not_taken_for_whole() {
+    let world = World::start().await;
+    for (options, is_killed) in [(&["-tt"][..], false), (&[][..], true), (&["-tt"], true)] {
+        world.released.send_replace(false);
+        let mut client = spawn(&mut world.ssh("ed25519", options, "cut"));
+        let stdin = client.stdin.as_mut().unwrap();
+        let mut line = [0; 7];
+        let stdout = client.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut line).await.unwrap();
+        stdin.write_all(b"shop").await.unwrap();
+        if is_killed {
+            client.start_kill().unwrap();
+        } else {
+            stdin.write_all(b"\x03").await.unwrap();
+        }
+        let mut released = world.released.subscribe();
+        let is_told = released.wait_for(|is_released| *is_released);
+        let told = tokio::time::timeout(Duration::from_secs(60), is_told).await;
+        assert!(told.is_ok(), "{options:?} {is_killed}");
+    }
+    // A client that has sent everything is heard.
+    world.released.send_replace(true);
+    let output = feed(&mut world.ssh("ed25519", &[], "cut"), b"shop".to_vec()).await;
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!*world.released.borrow());
+}
+
+/// A session that asked for nothing was waited for without an end, also by a server that gives way to its successor.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_for_nothing_is_closed() {
+    struct Trusting;
+    impl russh::client::Handler for Trusting {
+        type Error = russh::Error;
+        async fn check_server_key(
+            &mut self,
+            _key: &russh::keys::PublicKeyOrCertificate,
+        ) -> Result<bool, russh::Error> {
+            Ok(true)
+        }
+    }
+    let world = World::start_with(|settings| settings.login_grace = Duration::from_secs(4)).await;
+    let key = russh::keys::load_secret_key(world.path("ed25519"), None).unwrap();
+    let key = russh::keys::PrivateKeyWithHashAlg::new(Arc::new(key), None);
+    let stream = TcpStream::connect(world.server.addresses()[0])
+        .await
+        .unwrap();
+    let session = russh::client::connect_stream(Arc::default(), stream, Trusting);
+    let mut session = session.await.unwrap();
+    let login = session.authenticate_publickey("anyone", key).await;
+    assert!(login.unwrap().success());
+    let mut channel = session.channel_open_session().await.unwrap();
+    let mut said = String::new();
+    let mut status = None;
+    let all = async {
+        while let Some(message) = channel.wait().await {
+            match message {
+                russh::ChannelMsg::ExtendedData { data, .. } => said.push_str(&text(&data)),
+                russh::ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), all)
+        .await
+        .expect("it hangs");
+    assert_eq!(status, Some(2));
+    assert!(said.contains("no command was sent in it"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,17 +5,14 @@ use super::wire::Wire;
 use super::{empty_map, give_back};
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::drain::LAST_CALL;
 use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 use std::io;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 /// How a client begins that speaks HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long a new connection may take to begin its first request when its thread stops. Its client has just connected, and what it
-/// came for is on the way; it would take a connection that is closed without an answer for a failure, unlike on one that was kept.
-const LAST_CALL: Duration = Duration::from_secs(2);
 /// Fields that may be added to those of a request.
 const MORE_FIELDS: usize = 2;
 

@@ -12,7 +12,8 @@ pub(crate) use socket::{Opening, StreamSocket};
 pub(crate) use stream_body::StreamBody;
 
 use crate::client::Client;
-use crate::deadline::{Deadline, within};
+use crate::deadline::Deadline;
+use crate::drain::LAST_CALL;
 use crate::gathered::Gathered;
 use crate::settings::ProxySettings;
 use h2::server::{Connection, Handshake};
@@ -61,27 +62,41 @@ where
 {
     let (io, sending) = Gathered::pair(io);
     let handshake = client.worker.http2.handshake(io);
-    let Some(connection) = within(IDLE_LOOK, begun(handshake, &sending)).await else {
+    let Some(connection) = begun(&client, handshake, &sending).await else {
         return Ok(());
     };
     let mut serving = Serving::new(client, connection?, sending);
     poll_fn(|cx| serving.poll(cx)).await
 }
 
-/// The connection, once the client has said that it speaks HTTP/2.
+/// The connection, once the client has said that it speaks HTTP/2; `None` when it does not say so in time.
 async fn begun<IO>(
+    client: &Client,
     handshake: Handshake<Gathered<IO>, Piece>,
     sending: &Gathered<IO>,
-) -> Result<Connection<Gathered<IO>, Piece>, h2::Error>
+) -> Option<Result<Connection<Gathered<IO>, Piece>, h2::Error>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut handshake = pin!(handshake);
+    let late = Deadline::after(IDLE_LOOK);
+    let (mut is_known, mut is_last_call) = (false, false);
     poll_fn(|cx| {
+        if !is_known {
+            is_known = true;
+            client.open.wake_on_stop(cx.waker());
+        }
         let begun = handshake.as_mut().poll(cx);
         // What stands in its way, the handshake meets as well.
         let _ = sending.poll_send(cx);
-        begun
+        if let Poll::Ready(begun) = begun {
+            return Poll::Ready(Some(begun));
+        }
+        if client.open.is_stopping() && !is_last_call {
+            is_last_call = true;
+            late.set_after(LAST_CALL);
+        }
+        late.poll_over(cx).map(|()| None)
     })
     .await
 }
@@ -93,6 +108,10 @@ struct Serving<IO> {
     sending: Gathered<IO>,
     is_known: bool,
     is_finishing: bool,
+    /// It is being closed, whatever the client says to that.
+    is_ending: bool,
+    /// Until when it may begin its first request although its thread stops.
+    last_call: Option<Deadline>,
     /// Requests taken so far.
     served: u64,
     pings: Option<PingPong>,
@@ -117,6 +136,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
             sending,
             is_known: false,
             is_finishing: false,
+            is_ending: false,
+            last_call: None,
             served: 0,
             is_asked: false,
             next_ping: Deadline::after(PING_INTERVAL),
@@ -137,6 +158,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
             // Only now: a request that has arrived already is still answered.
             if self.client.open.is_leaving() && !self.is_finishing {
                 self.finish();
+                continue;
+            }
+            if self.client.open.is_stopping()
+                && !self.is_ending
+                && self.poll_last_call(cx).is_ready()
+            {
+                self.is_ending = true;
+                // A client that does not answer the first word of GOAWAY would keep its thread from stopping.
+                self.connection.abrupt_shutdown(Reason::NO_ERROR);
                 continue;
             }
             // The client has gone; what its requests hold, they let go of with the connection.
@@ -183,6 +213,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
         self.connection.graceful_shutdown();
     }
 
+    /// Resolves when nothing uses it any more that its thread, which stops, would have to wait for.
+    fn poll_last_call(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_idle() {
+            return Poll::Pending;
+        }
+        if self.served > 0 {
+            return Poll::Ready(());
+        }
+        let begin = || Deadline::after(LAST_CALL);
+        self.last_call.get_or_insert_with(begin).poll_over(cx)
+    }
+
+    /// Whether nothing is under way on it. Requests and tunnels have the client as well, and each ends with a word to the
+    /// connection, at which this task wakes.
+    fn is_idle(&self) -> bool {
+        Rc::strong_count(&self.client) <= 1
+    }
+
     /// Whether the client has said nothing although it was asked to. Asks it, if it was silent for long.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let is_heard = self.sending.take_heard();
@@ -206,8 +254,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
     /// Whether it is to be closed at once: it was told at the last look, and has not ended. Tells it, if nothing used it since
     /// the last look.
     fn is_unused(&mut self) -> bool {
-        // Requests and tunnels have the others.
-        let is_idle = Rc::strong_count(&self.client) <= 1 && self.served == self.looked.0;
+        let is_idle = self.is_idle() && self.served == self.looked.0;
         if is_idle && self.looked.1 {
             return true;
         }

@@ -1,6 +1,7 @@
 use super::{IDLE_LOOK, PING_INTERVAL, PING_TIMEOUT, serve};
 use crate::client::{Client, Ends, Seat};
 use crate::deadline::tests::on_paused_time;
+use crate::drain::LAST_CALL;
 use crate::handle::Shared;
 use crate::settings::ProxySettings;
 use crate::tls::Tls;
@@ -17,7 +18,10 @@ use tokio::time::Instant;
 const PIPE_BYTES: usize = 64 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 
 /// A client of a proxy that knows no hosts.
 fn client() -> Rc<Client> {
@@ -54,9 +58,7 @@ fn who_answers_no_pings_is_taken_for_gone() {
         let (near, mut far) = duplex(PIPE_BYTES);
         let begun = Instant::now();
         spawn_local(serve(client(), near));
-        far.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
+        far.write_all(PREFACE).await.unwrap();
         far.write_all(&SETTINGS).await.unwrap();
         let mut pinged = Vec::new();
         let mut head = [0; 9];
@@ -99,6 +101,58 @@ fn who_asks_for_nothing_is_sent_away_however_well_it_answers_pings() {
             "{ended:?}"
         );
         connection.await.unwrap().unwrap();
+    });
+}
+
+/// The frames of a client that has sent this much and says nothing any more, until its connection ends, as (type, code); and how
+/// long after the stop of the thread that was. The stop comes after `before`.
+async fn silent_at_a_stop(sent: &[&[u8]], before: Duration) -> (Vec<(u8, u32)>, Duration) {
+    let (near, mut far) = duplex(PIPE_BYTES);
+    let client = client();
+    let open = Rc::clone(&client.worker.open);
+    spawn_local(serve(client, near));
+    for piece in sent {
+        far.write_all(piece).await.unwrap();
+    }
+    tokio::time::sleep(before).await;
+    let stopped = Instant::now();
+    open.stop();
+    let mut frames = Vec::new();
+    let mut head = [0; 9];
+    while far.read_exact(&mut head).await.is_ok() {
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut content = vec![0; length];
+        far.read_exact(&mut content).await.unwrap();
+        let code = content
+            .get(4..8)
+            .filter(|_| head[3] == GOAWAY)
+            .map_or(0, |code| u32::from_be_bytes(code.try_into().unwrap()));
+        frames.push((head[3], code));
+    }
+    (frames, stopped.elapsed())
+}
+
+/// One client that answered nothing held up the stop of the whole server until the drain was over.
+#[test]
+fn who_says_nothing_holds_up_no_stop() {
+    on_paused_time(|| async {
+        let late = SECOND;
+        // What it asked for is answered: `GET http://nobody/`, in fields of HPACK's static table and one literal.
+        let block = b"\x82\x86\x84\x41\x06nobody";
+        let mut request = vec![0, 0, 11, 1, 5, 0, 0, 0, 1];
+        request.extend_from_slice(block);
+        let (frames, after) = silent_at_a_stop(&[PREFACE, &SETTINGS, &request], SECOND).await;
+        assert_eq!(frames.last(), Some(&(GOAWAY, 0)), "{frames:?}");
+        assert!(
+            frames.iter().any(|(kind, _)| *kind == HEADERS),
+            "{frames:?}"
+        );
+        assert!(after < late, "{after:?}");
+        // One that has just connected may be about to ask.
+        for sent in [&[PREFACE, &SETTINGS[..]][..], &[b"PRI * HTTP/2.0\r\n"], &[]] {
+            let (_, after) = silent_at_a_stop(sent, SECOND).await;
+            assert!(after >= LAST_CALL && after < LAST_CALL + late, "{after:?}");
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, storage};
 use crate::events::Subject;
-use crate::model::{App, AppName, Kind, Permission, Problem};
+use crate::model::{App, AppName, Deploy, Kind, Permission, Problem};
 
 /// How long to wait for processes to end by themselves before their containers are removed.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -66,8 +66,8 @@ impl Command for Destroy {
     }
 }
 
-/// Removes the app. The row goes after the containers and before the repository: a crash before that leaves an app that
-/// can be destroyed again, one after it leaves a folder that no app owns, which a new app of the name takes over empty.
+/// Removes the app. The row goes last of what the next app of the name could take for its own: a crash before leaves an app
+/// without processes, images and repository that can be destroyed again.
 async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     let _lock_out = platform.deploys.lock_out(&app.name).await?;
     // Stopped first, for the reconciler would start again what is removed while the row is there.
@@ -79,12 +79,15 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     let keep = platform.store.images_of_others(app.id).await?;
     if let Err(error) = platform.engine.remove_app(&app.name, &keep).await {
         platform.store.set_stopped(app.id, app.is_stopped).await?;
-        platform.reconciler.wake();
         return Err(error.into());
     }
-    let deploys = platform.store.deploys(app.id, DEPLOYS).await?;
-    platform.store.destroy_app(app.id).await?;
-    platform.repositories.remove(&app.name).await?;
+    let deploys = match forget(platform, app).await {
+        Ok(deploys) => deploys,
+        Err(problem) => {
+            platform.store.set_stopped(app.id, app.is_stopped).await?;
+            return Err(problem);
+        }
+    };
     // Its address answers 404 by the time the caller is told that it is gone.
     platform.reconciler.wait_for(|_| true).await;
     if let Err(error) = platform.access_logs.remove(&app.name).await {
@@ -95,6 +98,28 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
         platform.journal.forget(&Subject::Deploy(deploy.id)).await;
     }
     Ok(())
+}
+
+/// Removes the repository and the row: both or none. Returns the deploys there were.
+async fn forget(platform: &Platform, app: &App) -> Result<Vec<Deploy>, Problem> {
+    let deploys = platform.store.deploys(app.id, DEPLOYS).await?;
+    let aside = platform.repositories.set_aside(&app.name).await?;
+    let destroyed = platform.store.destroy_app(app.id).await;
+    match (destroyed, aside) {
+        (Ok(()), Some(aside)) => {
+            if let Err(error) = aside.remove().await {
+                tracing::warn!(app = %app.name, %error, "a repository could not be removed; the next start does it");
+            }
+        }
+        (Ok(()), None) => {}
+        (Err(error), aside) => {
+            if let Some(aside) = aside {
+                aside.put_back().await?;
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(deploys)
 }
 
 async fn confirm(dialog: &mut Dialog, app: &AppName) -> Result<(), Problem> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::commands::progress::left;
+use crate::commands::each::{Act, each};
 use crate::commands::{Authorized, Dialog, Platform, Scope};
-use crate::model::{App, AppName, ConfigKey, ConfigVars, Kind, Problem, ReleaseVersion};
+use crate::model::{App, AppName, ConfigKey, ConfigVars, Kind, Problem, ReleaseVersion, Secret};
 
 /// Config vars to be set and unset, of one app or of all.
 pub(super) struct Change {
@@ -56,6 +56,13 @@ pub(super) async fn in_force(
 }
 
 impl Change {
+    /// Refuses what no process could be given.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let mut set = self.set.iter();
+        let too_long = set.find(|(key, value)| is_too_long(key, value));
+        too_long.map_or(Ok(()), |(key, _)| Err(refusal(key)))
+    }
+
     /// Stores it, and deploys what it is about.
     pub(super) async fn carry_out(
         self,
@@ -94,7 +101,14 @@ impl Change {
                     return Ok(Deployed::default());
                 }
                 let apps = authorized.visible_apps(platform).await?;
-                deploy_all(platform, apps, &keys, dialog, &description).await
+                let act = WithAll { keys, description };
+                let releases = each(&act, apps, platform, dialog).await?.into_iter();
+                Ok(Deployed {
+                    releases: releases
+                        .filter_map(|(app, release)| Some((app, release?)))
+                        .collect(),
+                    ..Deployed::default()
+                })
             }
         }
     }
@@ -119,57 +133,58 @@ impl Change {
     }
 }
 
-/// Deploys every app that runs and is not without change, one after the other. One that fails keeps no other from it.
-async fn deploy_all(
-    platform: &Platform,
-    apps: Vec<App>,
-    keys: &BTreeSet<ConfigKey>,
-    dialog: &mut Dialog,
-    description: &str,
-) -> Result<Deployed, Problem> {
-    let mut deployed = Deployed::default();
-    let mut failed = Vec::new();
-    for app in apps {
-        if app.current.is_none() {
-            continue;
-        }
+/// The longest `KEY=value` that Linux hands to a program, bytes: 32 pages, a zero at the end included (execve(2),
+/// `MAX_ARG_STRLEN`). With a longer one nothing starts, and what the kernel says then names no variable.
+const LONGEST_BYTES: usize = 32 * 4096 - 1;
+
+fn is_too_long(key: &ConfigKey, value: &Secret) -> bool {
+    key.as_str().len() + "=".len() + value.reveal().len() > LONGEST_BYTES
+}
+
+fn refusal(key: &ConfigKey) -> Problem {
+    Problem::new(
+        Kind::Invalid,
+        format!("No config var was set: the value of {key} is too long"),
+        format!("Linux starts no program with a variable of more than {LONGEST_BYTES} bytes"),
+        "Put it into a file of the app, or into its storage: `help storage:mount`",
+    )
+}
+
+/// The deploy of each app that runs with config vars which all apps have.
+struct WithAll {
+    /// Those that changed.
+    keys: BTreeSet<ConfigKey>,
+    description: String,
+}
+
+impl Act for WithAll {
+    /// None for one that has its own of them all.
+    type Done = Option<ReleaseVersion>;
+
+    async fn act(
+        &self,
+        platform: &Platform,
+        app: &App,
+        dialog: &mut Dialog,
+    ) -> Result<Option<ReleaseVersion>, Problem> {
         let own = platform.store.config(app.id).await?;
-        if keys.iter().all(|key| own.contains_key(key)) {
-            dialog
-                .detail(format!(
-                    "{} has its own of these, and stays as it is",
-                    app.name
-                ))
-                .await;
-            continue;
+        if self.keys.iter().all(|key| own.contains_key(key)) {
+            let text = format!("{} has its own of these, and stays as it is", app.name);
+            dialog.detail(text).await;
+            return Ok(None);
         }
         dialog
             .header(format!("Deploying {} with them", app.name))
             .await;
-        match super::deploy(platform, &app, dialog, description.to_owned()).await {
-            Ok(release) => deployed
-                .releases
-                .extend(release.map(|release| (app.name.clone(), release))),
-            Err(problem) => {
-                dialog.warning(problem.to_string()).await;
-                failed.push(app.name.to_string());
-            }
-        }
-        // Without one who waits, all that are left would be deployed at once.
-        if dialog.is_gone() {
-            return Err(left());
-        }
+        super::deploy(platform, app, dialog, self.description.clone()).await
     }
-    if failed.is_empty() {
-        return Ok(deployed);
+
+    fn failed_for(&self, apps: String) -> Problem {
+        Problem::new(
+            Kind::AppFailed,
+            format!("Not every app runs with the config vars: {apps}"),
+            "they are stored, and the deploys of these apps failed; what each said is above",
+            "Correct what is wrong, then `ps:restart APP`",
+        )
     }
-    Err(Problem::new(
-        Kind::AppFailed,
-        format!(
-            "Not every app runs with the config vars: {}",
-            failed.join(", ")
-        ),
-        "they are stored, and the deploys of these apps failed; what each said is above",
-        "Correct what is wrong, then `ps:restart APP`",
-    ))
 }

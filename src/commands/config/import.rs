@@ -73,15 +73,16 @@ impl Command for Import {
             let present = stored(&self.app, platform, authorized).await?;
             unset.extend(present.into_keys().filter(|key| !vars.contains_key(key)));
         }
-        for key in &unset {
-            dialog.header(format!("Unsetting {key}")).await;
-        }
         let change = Change {
             scope: self.app,
             set: vars,
             unset,
             no_restart: self.no_restart,
         };
+        change.check()?;
+        for key in &change.unset {
+            dialog.header(format!("Unsetting {key}")).await;
+        }
         set(change, false, platform, authorized, dialog).await
     }
 }

@@ -91,6 +91,7 @@ pub(super) async fn set(
         .iter()
         .map(|(key, value)| (key.clone(), shown(value)))
         .collect();
+    change.check()?;
     dialog.header("Setting config vars").await;
     for line in super::show::aligned(&set) {
         dialog.detail(line).await;

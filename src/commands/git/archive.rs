@@ -2,9 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc;
 
-use crate::commands::{Dialog, Platform};
+use crate::commands::{Dialog, Input, Platform};
 use crate::deploy::Deploys;
 use crate::engine::ContextStream;
 use crate::model::{Kind, Problem};
@@ -20,7 +19,7 @@ const LOOK_EVERY_BYTES: usize = 64 << 20;
 /// An archive of which the beginning is there.
 pub(super) struct Incoming {
     head: Bytes,
-    rest: mpsc::Receiver<Bytes>,
+    rest: Input,
 }
 
 impl Incoming {
@@ -52,8 +51,9 @@ impl Incoming {
         let mut rest = dialog.input();
         let mut head = BytesMut::new();
         while head.len() < MAGIC_AT + MAGIC.len() {
-            match rest.recv().await {
-                Some(piece) => head.extend_from_slice(&piece),
+            match rest.next().await {
+                Some(Ok(piece)) => head.extend_from_slice(&piece),
+                Some(Err(cut)) => return Err(refused("There is no archive", cut.to_string())),
                 None => break,
             }
         }
@@ -76,7 +76,14 @@ impl Incoming {
         let head = stream::iter([Ok(self.head)]);
         let state = (self.rest, deploys, 0_usize);
         let rest = stream::unfold(state, async |(mut rest, deploys, mut unwatched)| {
-            let piece = rest.recv().await?;
+            let piece = match rest.next().await? {
+                Ok(piece) => piece,
+                // An archive may look whole where it was cut off between two files.
+                Err(cut) => {
+                    let cut = Err(std::io::Error::other(cut));
+                    return Some((cut, (rest, deploys, unwatched)));
+                }
+            };
             unwatched = unwatched.saturating_add(piece.len());
             if unwatched < LOOK_EVERY_BYTES {
                 return Some((Ok(piece), (rest, deploys, unwatched)));

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::commands::{Platform, ServerFacts};
-use crate::model::{App, AppName, Kind, PortMapping, PortScheme, Problem, StandardPorts};
+use crate::model::{
+    App, AppName, ConfigVars, Kind, PortMapping, PortScheme, Problem, StandardPorts,
+};
 
 /// As many as one app may have: each port costs a socket for each thread and address, and somebody has to know what it is
 /// for.
@@ -134,22 +136,32 @@ async fn refuse_other_port(
     let Some(port) = container_port else {
         return Ok(());
     };
-    let config = platform.store.config(app.id).await?;
-    let own = config.iter().find(|(key, _)| key.as_str() == "PORT");
-    match own {
-        Some((_, value)) if value.reveal().trim() != port.to_string() => Err(Problem::new(
-            Kind::Taken,
-            format!(
-                "The web processes of {} cannot be told to listen on {port}",
-                app.name
-            ),
+    let says_other = |config: &ConfigVars| {
+        let mut vars = config.iter();
+        let var = vars.find(|(key, _)| key.as_str() == "PORT");
+        var.map(|(_, value)| value.reveal().trim() != port.to_string())
+    };
+    let name = &app.name;
+    let refused = |why: &str, next: String| {
+        let what = format!("The web processes of {name} cannot be told to listen on {port}");
+        Err(Problem::new(Kind::Taken, what, why, next))
+    };
+    // What an app has of its own goes before what all have.
+    match says_other(&platform.store.config(app.id).await?) {
+        Some(true) => refused(
             "the config var PORT says another port",
-            format!(
-                "Remove it first: `config:unset {} PORT --no-restart`",
-                app.name
+            format!("Remove it first: `config:unset {name} PORT --no-restart`"),
+        ),
+        Some(false) => Ok(()),
+        None => match says_other(&platform.store.global_config().await?) {
+            Some(true) => refused(
+                "the config var PORT that all apps have says another port",
+                format!(
+                    "Give the app its own, `config:set {name} PORT={port} --no-restart`, or remove that of all apps: `config:unset --global PORT --no-restart`"
+                ),
             ),
-        )),
-        Some(_) | None => Ok(()),
+            Some(false) | None => Ok(()),
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::which::Act;
+use crate::commands::each::Act;
 use crate::commands::progress::left;
 use crate::commands::{Dialog, Platform};
 use crate::engine::Stream;
@@ -83,7 +83,7 @@ struct Acted {
 
 /// Acts on all of them, `number` at once. What each says is said in one piece when it is done, so that the lines of several
 /// do not mix. The names of those that failed.
-pub(super) async fn all<A: Act>(
+pub(super) async fn all<A: Act<Done = ()>>(
     act: &A,
     number: usize,
     platform: &Platform,
@@ -118,7 +118,7 @@ pub(super) async fn all<A: Act>(
     }
 }
 
-async fn one<A: Act>(
+async fn one<A: Act<Done = ()>>(
     act: &A,
     platform: &Platform,
     app: App,

@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::at_once::Parallel;
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::problems::not_deployed;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{App, Permission, Problem};
@@ -49,6 +50,8 @@ impl Command for Rebuild {
 }
 
 impl Act for Rebuild {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,

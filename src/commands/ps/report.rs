@@ -200,6 +200,9 @@ fn status(process: &Process, trouble: Option<&Trouble>, memory_limit: Option<u64
         }
         Some(_) | None => {}
     }
+    if let Some(stuck) = trouble.and_then(|trouble| trouble.stuck.as_ref()) {
+        text.push_str(&format!(", could not be {}: {}", stuck.change, stuck.why));
+    }
     text
 }
 
@@ -247,6 +250,7 @@ mod tests {
             id: processes[1].id.clone(),
             restarts: 4,
             is_given_up: true,
+            stuck: None,
         }];
         let own: Vec<&Process> = processes.iter().collect();
         let report = of(&app, &own, &troubles, Some(64 << 20), true);

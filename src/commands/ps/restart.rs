@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::at_once::Parallel;
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::problems::not_deployed;
 use crate::commands::ps::scale::current_release;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
@@ -55,7 +56,28 @@ impl Command for Restart {
     }
 }
 
+/// Why there is no process of a type that could be restarted, and what would start one.
+async fn nothing_runs(
+    platform: &Platform,
+    app: &App,
+    process_type: &ProcessType,
+) -> Result<Option<String>, Problem> {
+    let name = &app.name;
+    if app.is_stopped {
+        let text = format!("{name} is stopped, so nothing was restarted: `ps:start {name}`");
+        return Ok(Some(text));
+    }
+    let scale = platform.store.scale(app.id).await?;
+    Ok((scale.quantity(process_type) == 0).then(|| {
+        format!(
+            "{name} has no process of the type {process_type}, so nothing was restarted: `ps:scale {name} {process_type}=1`"
+        )
+    }))
+}
+
 impl Act for Restart {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,
@@ -77,6 +99,10 @@ impl Act for Restart {
                         "",
                         format!("See `ps:scale {}` for those it has", app.name),
                     ));
+                }
+                if let Some(why) = nothing_runs(platform, app, process_type).await? {
+                    dialog.warning(why).await;
+                    return Ok(());
                 }
                 dialog
                     .header(format!("Restarting {} of {}", process_type, app.name))

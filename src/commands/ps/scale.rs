@@ -107,7 +107,15 @@ impl Command for Scale {
         let mut asked = model::Scale::default();
         for wanted in &self.scale {
             refuse_unknown(&app.name, wanted, release.as_ref())?;
-            asked.0.insert(wanted.process_type.clone(), wanted.quantity);
+            let process_type = wanted.process_type.clone();
+            if asked.0.insert(process_type, wanted.quantity).is_some() {
+                return Err(Problem::new(
+                    Kind::Usage,
+                    format!("`{}` is given twice", wanted.process_type),
+                    "",
+                    "Give each process type one quantity",
+                ));
+            }
         }
         let words: Vec<String> = self
             .scale

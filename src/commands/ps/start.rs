@@ -4,13 +4,16 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::at_once::Parallel;
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::problems::not_deployed;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{App, Permission, Problem};
 
 /// Start the processes of a stopped app
+///
+/// Of one that is not stopped, processes that have ended are started again at once, also those that were given up.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
@@ -49,6 +52,8 @@ impl Command for Start {
 }
 
 impl Act for Start {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,
@@ -60,6 +65,7 @@ impl Act for Start {
         }
         dialog.header(format!("Starting {}", app.name)).await;
         platform.store.set_stopped(app.id, false).await?;
+        platform.reconciler.try_again(&app.name);
         progress::settle(platform, &app.name, dialog).await?;
         Ok(())
     }

@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::at_once::Parallel;
-use super::which::{Act, Which};
+use super::which::Which;
 use crate::commands::command::Done;
+use crate::commands::each::Act;
 use crate::commands::{Authorized, Command, Dialog, Platform, progress};
 use crate::model::{App, Permission, Problem};
 
@@ -50,6 +51,8 @@ impl Command for Stop {
 }
 
 impl Act for Stop {
+    type Done = ();
+
     async fn act(
         &self,
         platform: &Platform,

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::at_once::{self, Parallel};
-use crate::commands::progress::left;
+use crate::commands::each::{Act, each};
 use crate::commands::{Authorized, Dialog, Platform};
-use crate::model::{App, AppName, InvalidName, Kind, Permission, Problem};
+use crate::model::{AppName, InvalidName, Permission, Problem};
 
 const ALL: &str = "--all";
 
@@ -20,17 +20,6 @@ pub enum Which {
     All,
     /// An app.
     App(AppName),
-}
-
-/// What is done to an app.
-pub(super) trait Act: Sync {
-    /// Does it to one that is deployed, or refuses one that is not.
-    fn act(
-        &self,
-        platform: &Platform,
-        app: &App,
-        dialog: &mut Dialog,
-    ) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
 impl Which {
@@ -45,7 +34,7 @@ impl Which {
     /// Acts on the app, or on each that is deployed, so many at once. One that fails keeps no other from it.
     pub(super) async fn each(
         &self,
-        act: &impl Act,
+        act: &impl Act<Done = ()>,
         at_once: Parallel,
         platform: &Platform,
         authorized: &Authorized,
@@ -55,42 +44,18 @@ impl Which {
             return act.act(platform, authorized.app()?, dialog).await;
         }
         let mut apps = authorized.visible_apps(platform).await?;
-        apps.retain(|app| app.current.is_some());
         let failed = match at_once.number() {
-            1 => in_turn(act, platform, apps, dialog).await?,
-            number => at_once::all(act, number, platform, apps, dialog).await?,
+            1 => return each(act, apps, platform, dialog).await.map(drop),
+            number => {
+                apps.retain(|app| app.current.is_some());
+                at_once::all(act, number, platform, apps, dialog).await?
+            }
         };
         if failed.is_empty() {
             return Ok(());
         }
-        Err(Problem::new(
-            Kind::AppFailed,
-            format!("It failed for {}", failed.join(", ")),
-            "what each said is above; all others are done",
-            "`ps:report APP` and `logs APP` say more",
-        ))
+        Err(act.failed_for(failed.join(", ")))
     }
-}
-
-/// One after the other, each heard while it works. The names of those that failed.
-async fn in_turn(
-    act: &impl Act,
-    platform: &Platform,
-    apps: Vec<App>,
-    dialog: &mut Dialog,
-) -> Result<Vec<String>, Problem> {
-    let mut failed = Vec::new();
-    for app in apps {
-        if let Err(problem) = act.act(platform, &app, dialog).await {
-            dialog.warning(format!("{}: {problem}", app.name)).await;
-            failed.push(app.name.to_string());
-        }
-        // Without one who waits, all that are left would be begun at once.
-        if dialog.is_gone() {
-            return Err(left());
-        }
-    }
-    Ok(failed)
 }
 
 impl FromStr for Which {

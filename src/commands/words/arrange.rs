@@ -1,5 +1,6 @@
 //! Puts the words of a line in order: the command first, the flags of every command taken out.
 
+use super::reader::{Flag, Item, read};
 use crate::commands::list::AnyCommand;
 use crate::commands::options::{Format, Options};
 use crate::model::{Kind, Problem};
@@ -45,34 +46,28 @@ struct Found {
 }
 
 impl Found {
-    /// Takes `word` if it is one of the flags; `rest` gives the value where it is a word of its own.
-    fn take(
-        &mut self,
-        word: &str,
-        rest: &mut dyn Iterator<Item = String>,
-    ) -> Result<bool, Refusal> {
-        let (flag, value) = match word.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (word, None),
+    fn take(&mut self, flag: Flag) -> Result<(), Refusal> {
+        let Flag { name, value, .. } = flag;
+        let needed = |value: Option<String>| match value {
+            Some(value) => Ok(Some(value)),
+            None => Err(usage(format!("`{name}` needs a value"))),
         };
-        let mut value_of = |flag: &str| {
-            value
-                .clone()
-                .or_else(|| rest.next())
-                .ok_or_else(|| usage(format!("`{flag}` needs a value")))
-        };
-        match flag {
-            "--app" => self.app = Some(value_of(flag)?),
-            "--format" => self.format = Some(value_of(flag)?),
+        match name.as_str() {
+            "--app" => self.app = needed(value)?,
+            "--format" => self.format = needed(value)?,
             "--quiet" => self.quiet = true,
             "--trace" => self.trace = true,
             "--force" => self.force = true,
             // Many programs have it; here it is short for `--format json`.
             "--json" => self.json = true,
-            _ => return Ok(false),
+            name => return Err(not_of_mini(name)),
         }
-        Ok(true)
+        Ok(())
     }
+}
+
+fn not_of_mini(word: &str) -> Refusal {
+    usage(format!("`{}` is not a flag of mini", word.escape_debug()))
 }
 
 /// Puts the command first and takes out the flags of every command, which may stand before it or, where the command
@@ -82,61 +77,32 @@ pub(super) fn arrange(
     all: &clap::Command,
     screen: Options,
 ) -> Result<Arranged, Refusal> {
-    let mut words = words.into_iter();
-    let mut before = Found::default();
-    let first = loop {
-        match words.next() {
-            None => break "help".to_owned(),
-            Some(word) if word == "--version" || word == "-v" => break "version".to_owned(),
-            Some(word) if word == "--help" || word == "-h" => break "help".to_owned(),
-            Some(word) if word.starts_with('-') => {
-                if !before.take(&word, &mut words)? {
-                    return Err(usage(format!(
-                        "`{}` is not a flag of mini",
-                        word.escape_debug()
-                    )));
-                }
+    let (mut before, mut found) = (Found::default(), Found::default());
+    let mut resolved = None;
+    let mut own = Vec::new();
+    for item in read(words, all, &[]) {
+        match item {
+            Item::Flag(flag) if resolved.is_none() => before.take(flag)?,
+            Item::Flag(flag) => found.take(flag)?,
+            Item::Command(word) => resolved = Some(command_of(&word, all)?),
+            Item::Own(words) if resolved.is_none() => {
+                let unknown = words.first().map_or("", String::as_str);
+                return Err(not_of_mini(unknown));
             }
-            Some(word) => break word,
-        }
-    };
-    let (name, topic) = resolve(&first, all)?;
-    let command = all
-        .find_subcommand(name)
-        .ok_or_else(|| Refusal::Unknown(first.clone()))?;
-
-    let mut found = Found::default();
-    let mut rest: Vec<String> = topic.into_iter().collect();
-    let takes_the_rest = command
-        .get_positionals()
-        .any(clap::Arg::is_trailing_var_arg_set);
-    while let Some(word) = words.next() {
-        if word == "--" || (takes_the_rest && !word.starts_with('-')) {
-            rest.push(word);
-            rest.extend(words);
-            break;
-        }
-        match own_argument(command, &word) {
-            Some(takes_value) => {
-                rest.push(word);
-                if takes_value {
-                    rest.extend(words.next());
-                }
-            }
-            None => {
-                if !found.take(&word, &mut words)? {
-                    rest.push(word);
-                }
-            }
+            Item::Own(words) => own.extend(words),
         }
     }
+    let (name, topic, command) = match resolved {
+        Some(resolved) => resolved,
+        None => command_of("help", all)?,
+    };
 
     let owns = |long: &str| {
         command
             .get_arguments()
             .any(|arg| arg.get_long() == Some(long))
     };
-    let mut arranged = vec![name.to_owned()];
+    let mut arranged = vec![name.clone()];
     if let Some(app) = found.app.or(before.app) {
         let takes_app = command
             .get_positionals()
@@ -179,7 +145,8 @@ pub(super) fn arrange(
         },
         None => screen.format,
     };
-    arranged.extend(rest);
+    arranged.extend(topic);
+    arranged.extend(own);
     Ok(Arranged {
         words: arranged,
         options: Options {
@@ -191,8 +158,28 @@ pub(super) fn arrange(
     })
 }
 
-/// The command a first word stands for. The name of a group (`apps`, `apps:help`) asks for its help, given as the topic.
-fn resolve<'a>(word: &'a str, all: &clap::Command) -> Result<(&'a str, Option<String>), Refusal> {
+/// The command a first word stands for: its name, the topic where it is the help about one, its description.
+fn command_of<'a>(
+    word: &str,
+    all: &'a clap::Command,
+) -> Result<(String, Option<String>, &'a clap::Command), Refusal> {
+    let (name, topic) = resolve(word, all)?;
+    let command = all.find_subcommand(name);
+    let command = command.ok_or_else(|| Refusal::Unknown(word.to_owned()))?;
+    Ok((name.to_owned(), topic, command))
+}
+
+/// The name of the command a first word stands for. The name of a group (`apps`, `apps:help`) asks for its help, given as the
+/// topic.
+pub(super) fn resolve<'a>(
+    word: &'a str,
+    all: &clap::Command,
+) -> Result<(&'a str, Option<String>), Refusal> {
+    match word {
+        "--version" | "-v" => return Ok(("version", None)),
+        "--help" | "-h" => return Ok(("help", None)),
+        _ => {}
+    }
     if let Some((_, name)) = AnyCommand::ALIASES.iter().find(|(alias, _)| *alias == word) {
         return Ok((name, None));
     }
@@ -209,29 +196,4 @@ fn resolve<'a>(word: &'a str, all: &clap::Command) -> Result<(&'a str, Option<St
     } else {
         Err(Refusal::Unknown(word.to_owned()))
     }
-}
-
-/// Whether `word` is an option that the command declares, and then whether its value is the next word.
-fn own_argument(command: &clap::Command, word: &str) -> Option<bool> {
-    let (name, has_value) = match word.split_once('=') {
-        Some((name, _)) => (name, true),
-        None => (word, false),
-    };
-    let argument = if let Some(long) = name.strip_prefix("--") {
-        command
-            .get_arguments()
-            .find(|arg| arg.get_long() == Some(long))?
-    } else {
-        let mut letters = name.strip_prefix('-')?.chars();
-        let letter = letters.next()?;
-        let argument = command
-            .get_arguments()
-            .find(|arg| arg.get_short() == Some(letter))?;
-        if letters.next().is_some() {
-            // `-n5` and `-tq` hold all they need.
-            return Some(false);
-        }
-        argument
-    };
-    Some(argument.get_action().takes_values() && !has_value)
 }

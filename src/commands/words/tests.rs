@@ -278,3 +278,68 @@ fn help_goes_to_standard_output() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn flags_of_the_program_are_taken_from_where_they_stand() {
+    let take =
+        |words: Vec<String>| take_flags(words, [("--data-dir", "a folder"), ("--host", "h")]);
+    let check = |line: &str, rest: &str, dir: Option<&str>, host: Option<&str>| {
+        let (words, [data_dir, found]) = take(words(line).unwrap()).unwrap();
+        let taken = (words.join(" "), data_dir.as_deref(), found.as_deref());
+        assert_eq!(taken, (rest.to_owned(), dir, host), "{line}");
+    };
+    check("--data-dir d apps:list", "apps:list", Some("d"), None);
+    check("apps:list --data-dir=d", "apps:list", Some("d"), None);
+    check("--host=h --data-dir d x", "x", Some("d"), Some("h"));
+    check("server --data-dir d --dev", "server --dev", Some("d"), None);
+    check("run blog --data-dir d ls", "run blog ls", Some("d"), None);
+    check(
+        "--app blog run --host h ls",
+        "--app blog run ls",
+        None,
+        Some("h"),
+    );
+    check(
+        "--host h run blog ls --host i",
+        "run blog ls --host i",
+        None,
+        Some("h"),
+    );
+    // The value of an option of `run` was taken for the app, and the end of mini's own words was found too early.
+    check(
+        "run -e A=b blog --host h ls",
+        "run -e A=b blog ls",
+        None,
+        Some("h"),
+    );
+    check(
+        "run --env A=b blog --host h ls",
+        "run --env A=b blog ls",
+        None,
+        Some("h"),
+    );
+    for line in [
+        "run blog ls --data-dir d",
+        "--app blog run ls --data-dir d",
+        "--app=blog run ls --data-dir d",
+        "run --app blog ls --data-dir d",
+        "run -e A=b blog ls --data-dir d",
+        "--format json run blog ls --data-dir d",
+        "apps:list -- --data-dir d",
+    ] {
+        check(line, line, None, None);
+    }
+    let problem = take(vec!["--data-dir".to_owned()]).unwrap_err();
+    assert_eq!(problem.what, "`--data-dir` needs a folder");
+}
+
+#[test]
+fn flags_may_stand_between_the_app_and_the_command_of_run() {
+    same("run blog ls -l", "run blog --quiet ls -l");
+    let (run, options) = command("run blog --trace ls --trace");
+    assert_eq!(
+        run["arguments"]["command"],
+        serde_json::json!(["ls", "--trace"])
+    );
+    assert!(options.trace);
+}

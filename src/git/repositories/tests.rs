@@ -147,8 +147,13 @@ async fn a_repository_is_made_once_renamed_and_removed() {
     let other: AppName = "other".parse().unwrap();
     repositories.rename(app, &other).await.unwrap();
     assert!(repositories.path(&other).is_dir());
-    repositories.remove(&other).await.unwrap();
-    repositories.remove(&other).await.unwrap();
+    let aside = repositories.set_aside(&other).await.unwrap().unwrap();
+    assert!(!repositories.path(&other).exists());
+    aside.put_back().await.unwrap();
+    assert!(repositories.path(&other).is_dir());
+    let aside = repositories.set_aside(&other).await.unwrap().unwrap();
+    aside.remove().await.unwrap();
+    assert!(repositories.set_aside(&other).await.unwrap().is_none());
     let left = std::fs::read_dir(fixture.folder.path().join("repos")).unwrap();
     assert_eq!(left.count(), 0);
     assert!(fixture.folder.path().join("hooks/proc-receive").is_file());

@@ -3,6 +3,46 @@
 use super::House;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn apps_are_made_listed_renamed_and_destroyed() {
+    let mut house = House::new();
+    transcript!(
+        "apps",
+        house,
+        [
+            "apps:list",
+            "apps:list --format json",
+            "apps:create blog",
+            "apps:create blog",
+            "apps:create shop --format json",
+            "apps:create 'Test;id'",
+            "apps:create ../x",
+            "apps:list",
+            "--quiet apps:list",
+            "apps:list --format json",
+            "apps:exists blog",
+            "apps:exists nope",
+            "apps:report blog",
+            "apps:report blog --app-stopped",
+            "apps:report blog --nonsense",
+            "apps:report blog --app-stopped --format json",
+            "apps:report --format json",
+            "apps:report nope",
+            "apps:report nope --format json",
+            "apps:rename blog shop",
+            "apps:rename blog news",
+            "apps:rename blog news",
+            "apps:destroy news",
+            "apps:destroy nope --force",
+        ]
+    );
+    house.types_with("apps:destroy news", "nws\n").await;
+    house.types_with("apps:destroy news", "news\n").await;
+    house.types("--force apps:destroy shop --format json").await;
+    house.types("apps:list").await;
+    insta::assert_snapshot!("apps_destroyed", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_locked_app_takes_no_new_source_and_may_be_configured() {
     let mut house = House::new();
     house.deploy("blog", &[("web", "sleep")]).await;
@@ -80,6 +120,18 @@ async fn a_release_tells_what_it_changed() {
     ] {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
+}
+
+/// Whoever had typed the name and then pressed Ctrl-C, or lost the connection, had the app destroyed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_finished_destroys_nothing() {
+    let mut house = House::new();
+    house.types("apps:create shop").await;
+    assert_ne!(house.leaves("apps:destroy shop", b"shop").await, 0);
+    assert_eq!(house.types("apps:exists shop").await, 0);
+    // With Enter it is one, whatever becomes of the connection.
+    assert_eq!(house.leaves("apps:destroy shop", b"shop\n").await, 0);
+    assert_ne!(house.types("apps:exists shop").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

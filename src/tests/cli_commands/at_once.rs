@@ -1,5 +1,6 @@
 //! What happens to a deploy when something else is done to its app at the same time, or has been done before.
 
+use mini::commands;
 use mini::engine::ContainerEngine;
 use mini::engine::contract::within;
 use mini::model::ReleaseVersion;
@@ -109,6 +110,85 @@ async fn processes_of_an_app_with_the_same_name_before_are_not_taken_for_those_o
     let new = house.process("shop", "web", 1).await;
     assert_eq!(new.release, ReleaseVersion(1));
     assert_ne!(new.id, old.id);
+}
+
+/// `ps:stop` and `ps:scale` waited without an end where Docker would not stop a container.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_cannot_be_stopped_is_named_and_waited_for_no_longer() {
+    let mut house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    said(&mut house, "ps:scale blog worker=1", b"", 0).await;
+    let worker = house.process("blog", "worker", 1).await;
+    house.engine.hold_fast(&worker.id);
+    let stuck = format!(
+        "worker.1 of v1 (container {0}) could not be stopped: Docker refused: the container {0} is stuck",
+        worker.id.short()
+    );
+    let text = said(&mut house, "ps:scale blog worker=0", b"", 1).await;
+    assert!(
+        text.contains("blog does not run as it was asked to"),
+        "{text}"
+    );
+    assert!(text.contains(&stuck), "{text}");
+    let text = said(&mut house, "ps:stop blog", b"", 1).await;
+    assert!(text.contains("blog is not stopped yet"), "{text}");
+    assert!(text.contains(&stuck), "{text}");
+    let text = said(&mut house, "ps:report blog --status-worker-1", b"", 0).await;
+    assert!(text.contains("could not be stopped"), "{text}");
+    // Wanted again, there is nothing wrong with it.
+    said(&mut house, "ps:scale blog worker=1", b"", 1).await;
+    said(&mut house, "ps:start blog", b"", 0).await;
+    house.engine.let_loose(&worker.id);
+}
+
+/// What is left of the release before is not waited for either, by those who did not ask for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stuck_of_an_old_release_keeps_nobody_from_scaling() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let old = house.process("blog", "web", 1).await;
+    house.engine.hold_fast(&old.id);
+    said(&mut house, "ps:restart blog", b"", 0).await;
+    said(&mut house, "ps:scale blog web=2", b"", 0).await;
+    let text = said(&mut house, "ps:stop blog", b"", 1).await;
+    assert!(text.contains("web.1 of v1"), "{text}");
+    house.engine.let_loose(&old.id);
+}
+
+/// A server that was killed in the middle of a destruction left a repository that the next app of the name had for its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destruction_that_is_cut_short_leaves_no_repository_for_the_next_app() {
+    let mut house = house_with("shop").await;
+    house.engine.publish("nginx:alpine", &[house.port]);
+    said(&mut house, "git:from-image shop nginx:alpine", b"", 0).await;
+    let before = house.platform.store.app(&name("shop")).await;
+    let before = before.unwrap().unwrap();
+    let ended = {
+        let (session, _said) = house.silent();
+        let destroy = commands::run_words(&house.platform, "--force apps:destroy shop", session);
+        let mut destroy = std::pin::pin!(destroy);
+        let database = rusqlite::Connection::open(house.database()).unwrap();
+        let has_row = || {
+            let count = "SELECT count(*) FROM apps WHERE id = ?1";
+            let count = database.query_row(count, [before.id.0], |row| row.get::<_, i64>(0));
+            count.unwrap() > 0
+        };
+        // Whatever wakes it: it goes on only as long as the row is there.
+        let killed = std::future::poll_fn(|context| match has_row() {
+            true => destroy.as_mut().poll(context).map(Some),
+            false => std::task::Poll::Ready(None),
+        });
+        within("the end of the row", killed).await.unwrap()
+    };
+    assert_eq!(ended, None, "it ended before it was killed");
+    assert!(!house.platform.repositories.path(&name("shop")).exists());
+    said(&mut house, "apps:create shop", b"", 0).await;
+    let branch = "main".parse().unwrap();
+    let repositories = &house.platform.repositories;
+    let tip = repositories.tip(&name("shop"), &branch).await.unwrap();
+    assert_eq!(tip, None);
 }
 
 /// An app was left without the images of its releases when another was destroyed that had got its earlier name.

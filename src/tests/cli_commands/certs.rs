@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mini::commands::{self, AnyCommand, Session};
+use mini::commands::{self, AnyCommand, Cut, Session};
 use mini::model::{Caller, CertificateOrigin, NewCertificate, Secret, Timestamp};
 use mini_proxy::{Certificate, SelfSigned};
 use serde_json::json;
@@ -176,6 +176,7 @@ async fn a_certificate_may_come_as_json() {
         let session = Session {
             caller: Caller::Console,
             stdin: mpsc::channel(1).1,
+            cut: Cut::default(),
             output,
             terminal: watch::channel(None).1,
             hidden: None,

@@ -3,6 +3,100 @@
 use super::House;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn config_vars_are_set_shown_and_unset() {
+    let mut house = House::new();
+    transcript!(
+        "config",
+        house,
+        [
+            "apps:create blog",
+            "config blog",
+            "config:set blog A='b c' TOKEN=x=y",
+            "config:set blog A=d --show --format json",
+            "config:set blog KEY",
+            "config:set blog 1A=x",
+            "config:set blog",
+            "config:set nope A=b",
+            "config:show blog",
+            "config:show blog --show",
+            "config:show blog --format json",
+            "config:keys blog",
+            "config:keys blog --format json",
+            "config:get blog TOKEN",
+            "config:get blog TOKEN --quoted",
+            "config:get blog TOKEN --format json",
+            "config:get blog NOPE",
+            "config:get nope A",
+            "config:export blog",
+            "config:export blog --format json",
+            "config:export blog --format xml",
+            "config:unset blog TOKEN NOPE",
+            "config:unset blog NOPE --format json",
+            "config:show blog --format json",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_app_is_deployed_again_with_new_config() {
+    let mut house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    for line in [
+        "config:set blog A=b --no-restart",
+        "releases blog",
+        "config:set blog SECRET=hunter2",
+        "config:set blog A=c --format json",
+        "config:unset blog A",
+        "releases blog",
+        "ps:restart blog",
+        "rollback blog v1",
+        "rollback blog v99",
+        "releases blog --format json",
+        "builds:list blog",
+    ] {
+        house.retires("blog").await;
+        house.types(line).await;
+    }
+    insta::assert_snapshot!("config_deployed", house.transcript());
+    house.types("builds:output blog").await;
+    house.types("builds:output blog current --quiet").await;
+    let json = house.json("builds:list blog --num 1 --format json").await;
+    assert_eq!(json.as_array().unwrap().len(), 1);
+    assert_eq!(json[0]["status"], "succeeded");
+    assert_eq!(json[0]["trigger"], "rollback");
+    let info = house.json("builds:info blog --format json").await;
+    assert_eq!(info["id"], json[0]["id"]);
+    let output = house.json("builds:output blog --format json").await;
+    assert_eq!(output["status"], "succeeded");
+    assert!(!output["events"].as_array().unwrap().is_empty());
+    insta::assert_snapshot!("builds_output", house.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_redeploy_says_that_the_vars_are_stored_and_the_old_release_runs() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let script = "echo no database; exit 1";
+    house.engine.set_script(&"blog".parse().unwrap(), script);
+    assert_eq!(house.types("config:set blog A=b").await, 1);
+    let text = house.transcript();
+    assert!(
+        text.contains("The config vars are stored, but v1 keeps running"),
+        "{text}"
+    );
+    assert!(text.contains("no database"), "{text}");
+    house.types("ps:report blog --running").await;
+    house.types("config:get blog A").await;
+    let text = house.transcript();
+    assert_eq!(
+        text,
+        "$ ps:report blog --running\ntrue\n$ config:get blog A\nb\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_set_for_all_apps_is_under_what_an_app_has_of_its_own() {
     let mut house = House::new();
     house.deploy("blog", &[("web", "sleep")]).await;
@@ -133,6 +227,42 @@ async fn what_app_json_wants_is_set_once() {
     assert_eq!(house.types("ps:rebuild blog").await, 0);
     assert!(!house.transcript().contains("app.json sets"));
     assert_eq!(house.json("config:export blog --format json").await, first);
+}
+
+/// Nothing started any more, for a reason that named no variable.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_no_program_can_be_given_is_refused() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    let longest = format!("A={}", "x".repeat(131_069));
+    let longer = format!("B=1\n{longest}x");
+    assert_eq!(
+        house.sends("config:import blog", longer.as_bytes()).await,
+        1
+    );
+    let text = house.transcript();
+    assert!(text.contains("the value of A is too long"), "{text}");
+    house.types("config:keys blog").await;
+    assert_eq!(house.transcript(), "$ config:keys blog\n");
+    assert_eq!(
+        house.sends("config:import blog", longest.as_bytes()).await,
+        0
+    );
+}
+
+/// Half of a file was set, and with `--replace` what stood in the other half was unset.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_cut_short_changes_nothing() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    house.types("config:set blog OLD=1").await;
+    let code = house
+        .leaves("config:import --replace blog", b"TOKEN=abc")
+        .await;
+    assert_ne!(code, 0);
+    house.transcript();
+    house.types("config:keys blog").await;
+    assert_eq!(house.transcript(), "$ config:keys blog\nOLD\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,11 @@ async fn source_is_deployed_from_an_archive() {
     let dockerfile = format!("FROM base\nEXPOSE {}\nCMD sleep\n", house.port);
     let source = archive("shop-1.0/Dockerfile", &dockerfile);
     let line = "git:from-archive shop";
+    // Cut off between two files, an archive looks whole.
+    let cut = source.get(..source.len() - 1024).unwrap();
+    assert_ne!(house.leaves(line, cut).await, 0);
+    house.platform.deploys.idle().await;
+    assert_eq!(versions(&house, "shop").await, 0);
     let text = said(&mut house, line, &source, 0).await;
     for part in ["Building shop from Dockerfile", "Application deployed"] {
         assert!(text.contains(part), "{text}");

@@ -1,4 +1,11 @@
-//! A whole platform on the in-memory engine, and a caller who types lines at it.
+//! A whole platform on the in-memory engine.
+
+#[path = "house/steadied.rs"]
+mod steadied;
+#[path = "house/typing.rs"]
+mod typing;
+
+pub(crate) use typing::next_said;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,12 +15,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mini::access_log::AccessLogs;
 use mini::backup::{Backups, S3Access, Source};
-use mini::commands::{self, Platform, ServerFacts, Session};
+use mini::commands::{Platform, ServerFacts};
 use mini::deploy::{DeployParts, DeploySettings, Deploys, DiskFloor};
-use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process, Stream};
+use mini::engine::{ContainerEngine, Limits, MemoryEngine, Process};
 use mini::events::Journal;
 use mini::git::{Repositories, TreeLimits};
 use mini::model::{
@@ -25,7 +31,6 @@ use mini::store::Store;
 use mini_proxy::{AccessLogOptions, Listeners, Network, Proxy, ProxySettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
 
 /// Ends a test that hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
@@ -298,143 +303,6 @@ impl House {
         });
         found.unwrap()
     }
-
-    /// Types a line and writes down what came back.
-    pub(crate) async fn types(&mut self, line: &str) -> u8 {
-        self.types_with(line, "").await
-    }
-
-    /// Types a line with something on standard input.
-    pub(crate) async fn types_with(&mut self, line: &str, input: &str) -> u8 {
-        self.sends(line, input.as_bytes()).await
-    }
-
-    /// The same with any bytes.
-    pub(crate) async fn sends(&mut self, line: &str, input: &[u8]) -> u8 {
-        let (typed, stdin) = mpsc::channel(4);
-        if !input.is_empty() {
-            typed.send(Bytes::from(input.to_vec())).await.unwrap();
-        }
-        drop(typed);
-        let (mut shown, code) = self.session(line, stdin).await;
-        if !shown.is_empty() && !shown.ends_with('\n') {
-            shown.push('\n');
-        }
-        self.transcript.push_str(&format!("$ {line}\n{shown}"));
-        if code != 0 {
-            self.transcript.push_str(&format!("(exit {code})\n"));
-        }
-        code
-    }
-
-    /// Types a line that asks for JSON and reads the answer.
-    pub(crate) async fn json(&self, line: &str) -> serde_json::Value {
-        let (shown, _) = self.session(line, mpsc::channel(1).1).await;
-        serde_json::from_str(&shown).unwrap()
-    }
-
-    /// Types a line as a person at a terminal, and then one of these at each prompt, which has to hide it. Prompts are in
-    /// brackets.
-    pub(crate) async fn types_at_terminal(&mut self, line: &str, answers: &[&str]) -> u8 {
-        let (typed, stdin) = mpsc::channel(4);
-        let mut answers = answers.iter();
-        let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
-        let hidden = watch::Sender::new(false);
-        let mut is_hidden = hidden.subscribe();
-        let session = Session {
-            caller: self.caller.clone(),
-            stdin,
-            output,
-            terminal: watch::channel(None).1,
-            hidden: Some(hidden),
-        };
-        let reading = async {
-            let mut shown = String::new();
-            while let Some((_, bytes)) = said.recv().await {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                if !text.ends_with(": ") {
-                    shown.push_str(&text);
-                    continue;
-                }
-                assert!(*is_hidden.borrow_and_update(), "{text}");
-                shown.push_str(&format!("[{text}]\n"));
-                let answer = answers.next().expect("no prompt was expected");
-                typed
-                    .send(Bytes::from(format!("{answer}\n")))
-                    .await
-                    .unwrap();
-            }
-            assert_eq!(answers.next(), None, "was not asked for");
-            shown
-        };
-        let command = commands::run_words(&self.platform, line, session);
-        let both = async { tokio::join!(reading, command) };
-        let ended = tokio::time::timeout(HANGS_AFTER, both).await;
-        let (shown, code) = ended.expect("the command did not end");
-        assert!(
-            !*is_hidden.borrow(),
-            "the terminal hides what is typed next"
-        );
-        self.transcript.push_str(&format!("$ {line}\n{shown}"));
-        if code != 0 {
-            self.transcript.push_str(&format!("(exit {code})\n"));
-        }
-        code
-    }
-
-    async fn session(&self, line: &str, stdin: mpsc::Receiver<Bytes>) -> (String, u8) {
-        let (output, mut said) = mpsc::channel::<(Stream, Bytes)>(4);
-        let session = Session {
-            caller: self.caller.clone(),
-            stdin,
-            output,
-            terminal: watch::channel(None).1,
-            hidden: None,
-        };
-        let reading = async {
-            let mut shown = String::new();
-            while let Some((_, bytes)) = said.recv().await {
-                shown.push_str(&String::from_utf8_lossy(&bytes));
-            }
-            shown
-        };
-        let both =
-            async { tokio::join!(reading, commands::run_words(&self.platform, line, session)) };
-        tokio::time::timeout(HANGS_AFTER, both)
-            .await
-            .expect("the command did not end")
-    }
-
-    /// Begins a line and leaves it running; what it says arrives on the receiver.
-    pub(crate) fn begins(&self, line: &str) -> mpsc::Receiver<(Stream, Bytes)> {
-        let (output, said) = mpsc::channel(64);
-        let session = Session {
-            caller: self.caller.clone(),
-            stdin: mpsc::channel(1).1,
-            output,
-            terminal: watch::channel(None).1,
-            hidden: None,
-        };
-        let platform = self.platform.clone();
-        let line = line.to_owned();
-        tokio::spawn(async move { commands::run_words(&platform, &line, session).await });
-        said
-    }
-
-    /// What was typed and came back so far, as it came.
-    pub(crate) fn verbatim(&mut self) -> String {
-        std::mem::take(&mut self.transcript)
-    }
-
-    /// What was typed and came back so far, with what differs from run to run replaced.
-    pub(crate) fn transcript(&mut self) -> String {
-        let folder = self.folder.path().display().to_string();
-        let text = self.verbatim();
-        let text = text.replace(&folder, "DIR");
-        text.split_inclusive('\n')
-            .map(|line| steadied(line, self.port))
-            .collect()
-    }
 }
 
 /// Runs git on a bare repository and returns its output.
@@ -461,53 +329,4 @@ fn git(repository: &Path, words: &[&str], input: &str) -> String {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "git {words:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// Replaces moments, ids and durations by words.
-fn steadied(line: &str, port: u16) -> String {
-    let mut out = String::new();
-    let mut word = String::new();
-    let flush = |word: &mut String, out: &mut String| {
-        out.push_str(&steady_word(word, port));
-        word.clear();
-    };
-    for char in line.chars() {
-        if char.is_ascii_alphanumeric() || "-:.T".contains(char) {
-            word.push(char);
-        } else {
-            flush(&mut word, &mut out);
-            out.push(char);
-        }
-    }
-    flush(&mut word, &mut out);
-    out
-}
-
-fn steady_word(word: &str, port: u16) -> String {
-    let digits = word.chars().filter(char::is_ascii_digit).count();
-    let is_moment =
-        word.len() >= 20 && word.starts_with("20") && word.contains('T') && word.contains(':');
-    if word == port.to_string() {
-        "PORT".to_owned()
-    } else if is_moment {
-        "MOMENT".to_owned()
-    } else if word.len() == 10 && digits == 10 {
-        "SECONDS".to_owned()
-    } else if digits > 0
-        && word
-            .strip_suffix('s')
-            .is_some_and(|number| number.len() == digits)
-    {
-        "TIME".to_owned()
-    } else if (9..=11).contains(&word.len())
-        && digits >= 1
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        && word.starts_with(['i', 'j'])
-    {
-        "BUILD-ID".to_owned()
-    } else {
-        word.to_owned()
-    }
 }

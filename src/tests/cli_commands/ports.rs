@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use mini::model::Trigger;
 
 use crate::house::House;
-use crate::next_said;
+use crate::house::next_said;
 
 /// A port that nobody listens on. Below those that the system gives away by itself, so that none takes it meanwhile.
 fn free_port() -> u16 {
@@ -197,6 +197,26 @@ async fn a_port_that_is_held_at_the_start_is_told_and_opened_when_it_is_free() {
     house.types("ports:report shop --ports-closed").await;
     assert!(is_open(port));
     insta::assert_snapshot!("ports_held", shown(&mut house, &[(port, "10001")]));
+}
+
+/// A mapping was taken that had no effect: the release got the PORT that all apps have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_all_apps_have_is_in_the_way_of_a_mapping() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "serve")]).await;
+    let port = house.port;
+    house
+        .types("config:set --global PORT=1 --no-restart --quiet")
+        .await;
+    house.types(&format!("ports:set blog http:80:{port}")).await;
+    // What the app has of its own goes before it.
+    for line in [
+        &format!("config:set blog PORT={port} --no-restart --quiet"),
+        &format!("ports:set blog http:80:{port}"),
+    ] {
+        assert_eq!(house.types(line).await, 0, "{}", house.verbatim());
+    }
+    insta::assert_snapshot!("ports_of_all", shown(&mut house, &[(port, "50001")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

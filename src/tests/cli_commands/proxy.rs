@@ -6,7 +6,7 @@ use mini::commands::AnyCommand;
 use mini::model::{Permission, Timestamp};
 
 use crate::house::House;
-use crate::next_said;
+use crate::house::next_said;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proxy_is_set_for_an_app() {

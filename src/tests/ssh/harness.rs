@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,11 +31,18 @@ pub(crate) struct MemoryRegistry {
     keys: Mutex<HashMap<String, SshKey>>,
     apps: Mutex<HashSet<AppName>>,
     removals: watch::Sender<u64>,
+    /// So often the keys cannot be asked for.
+    failures: AtomicU32,
 }
 
 #[async_trait]
 impl Registry for MemoryRegistry {
     async fn key(&self, fingerprint: &str) -> Result<Option<SshKey>, Problem> {
+        let fewer = |failures: u32| failures.checked_sub(1);
+        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self.failures.fetch_update(set, get, fewer).is_ok() {
+            return Err(Problem::new(Kind::Internal, "no keys", "the disk", ""));
+        }
         Ok(self.keys.lock().unwrap().get(fingerprint).cloned())
     }
 
@@ -237,6 +245,11 @@ impl World {
         }
     }
 
+    /// Has the next questions for a key fail.
+    pub(crate) fn fail_lookups(&self, times: u32) {
+        self.registry.failures.store(times, Ordering::SeqCst);
+    }
+
     /// Lets a key no longer log in.
     pub(crate) fn remove_key(&self, name: &str) {
         let mut keys = self.registry.keys.lock().unwrap();
@@ -402,6 +415,13 @@ async fn command(line: String, mut session: Session, released: watch::Sender<boo
         }
         "release" => {
             released.send_replace(true);
+            0
+        }
+        // Reads to the end, and lets another go on if that was none.
+        "cut" => {
+            say("reading\n".to_owned()).await.unwrap();
+            while session.stdin.recv().await.is_some() {}
+            released.send_replace(session.cut.is_set());
             0
         }
         "until-left" => {
