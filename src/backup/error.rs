@@ -136,14 +136,21 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// With a capital letter, where it begins with a word: `s3://bucket` is a name, and so is `mini.db`.
+fn begun(what: &str) -> String {
+    let word = what.split(' ').next().unwrap_or_default();
+    let mut letters = what.chars();
+    match letters.next() {
+        Some(first) if word.chars().all(char::is_alphabetic) => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        _ => what.to_owned(),
+    }
+}
+
 impl From<BackupError> for Problem {
     fn from(error: BackupError) -> Self {
-        let what = error.to_string();
-        let mut letters = what.chars();
-        let what: String = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect())
-            .unwrap_or_default();
+        let what = begun(&error.to_string());
         let problem = |kind, why: String, next: &str| Problem::new(kind, what.clone(), why, next);
         match error {
             BackupError::NotABackup(_) => problem(
@@ -246,5 +253,22 @@ impl From<BackupError> for Problem {
                 "",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_with_a_capital_letter_but_a_name_stays_as_it_is() {
+        let begins = |what: &str, begun_with: &str| assert_eq!(begun(what), begun_with);
+        begins("the backup is not whole", "The backup is not whole");
+        begins(
+            "s3://bucket/mini could not be used",
+            "s3://bucket/mini could not be used",
+        );
+        begins("mini.db is damaged", "mini.db is damaged");
+        begins("", "");
     }
 }

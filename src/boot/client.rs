@@ -63,7 +63,7 @@ pub(super) fn run(
         AnyCommand::Version(_) => Ok(show(&version::VersionLine::this(), options)),
         command => {
             if let Some(remote) = Remote::of(host, data_dir.as_deref(), &command)? {
-                return Err(remote.run(&words, &command));
+                return remote.run(&words, &command);
             }
             let target = match &command {
                 AnyCommand::BackupCreate(create) if !create.is_for_bucket() => {

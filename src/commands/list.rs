@@ -248,6 +248,17 @@ impl AnyCommand {
         matches!(self, AnyCommand::Run(run) if !run.no_tty)
     }
 
+    /// Whether it may ask for a secret, which no terminal is to show.
+    pub fn asks_secret(&self) -> bool {
+        matches!(
+            self,
+            AnyCommand::BackupCreate(_)
+                | AnyCommand::BackupSchedule(_)
+                | AnyCommand::GitAuth(_)
+                | AnyCommand::HttpAuthAddUser(_)
+        )
+    }
+
     /// Whether it may read what the caller types or pipes into it.
     pub fn reads_input(&self) -> bool {
         match self {

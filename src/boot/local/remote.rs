@@ -5,8 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::host::{Host, no_ssh, of_remote};
-use crate::boot::client;
+use crate::boot::{client, terminal};
 use crate::commands::AnyCommand;
 use crate::model::{Kind, Problem};
 
@@ -14,6 +16,10 @@ use crate::model::{Kind, Problem};
 const VARIABLE: &str = "MINI_HOST";
 /// The remote of a work tree that does, where no server is on this machine.
 const REMOTE: &str = "mini";
+/// As a shell says that SIGTERM has ended something.
+const TERMINATED: u8 = 143;
+/// As ssh says that it failed, for one that a signal has ended.
+const CUT_SHORT: u8 = 255;
 
 /// A server that commands go to over ssh, with one's own key, as Dokku's client does it.
 #[derive(Debug)]
@@ -45,12 +51,20 @@ impl Remote {
         }
     }
 
-    /// Becomes ssh, which runs the command that `words` spell there. Returns only where that cannot be.
-    pub(in crate::boot) fn run(&self, words: &[String], command: &AnyCommand) -> Problem {
+    /// Becomes ssh, which runs the command that `words` spell there; or waits for it, where something is to be hidden meanwhile.
+    ///
+    /// # Errors
+    /// Where ssh cannot be run.
+    pub(in crate::boot) fn run(
+        &self,
+        words: &[String],
+        command: &AnyCommand,
+    ) -> Result<u8, Problem> {
         let line = match shlex::try_join(words.iter().map(String::as_str)) {
             Ok(line) => line,
             Err(_) => {
-                return Problem::new(Kind::Usage, "A word cannot hold a zero byte", "", "");
+                let what = "A word cannot hold a zero byte";
+                return Err(Problem::new(Kind::Usage, what, "", ""));
             }
         };
         let is_typed = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -64,8 +78,36 @@ impl Remote {
             ssh.stdin(Stdio::null());
         }
         // In one word: the server splits it as it was joined.
-        no_ssh(&ssh.arg(line).exec())
+        ssh.arg(line);
+        // A backup goes to a file, so that there is no terminal over there that would hide the passphrase.
+        if !is_typed && io::stdin().is_terminal() && command.asks_secret() {
+            return client::block_on(unseen(ssh));
+        }
+        Err(no_ssh(&ssh.exec()))
     }
+}
+
+/// Runs ssh, while the terminal shows nothing of what is typed. It shows again whatever ends ssh or us.
+async fn unseen(ssh: Command) -> Result<u8, Problem> {
+    // Ctrl-C reaches ssh as well, which ends by it.
+    let _interrupt = signal(SignalKind::interrupt()).ok();
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut terminate {
+            Some(terminate) => terminate.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    let hidden = terminal::Hidden::enter();
+    let mut ssh = tokio::process::Command::from(ssh);
+    let ended = tokio::select! {
+        ended = ssh.kill_on_drop(true).status() => ended,
+        _ = terminated => return Ok(TERMINATED),
+    };
+    drop(hidden);
+    let status = ended.map_err(|error| no_ssh(&error))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.unwrap_or(CUT_SHORT))
 }
 
 fn of_work_tree() -> Option<Host> {

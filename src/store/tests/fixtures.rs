@@ -21,6 +21,7 @@ use crate::store::migrate;
 const FIXTURES: &[(usize, &str)] = &[
     (10, include_str!("fixtures/010.sql")),
     (14, include_str!("fixtures/014.sql")),
+    (17, include_str!("fixtures/017.sql")),
 ];
 /// The same of `events.db`; what is in them is read by `crate::events`, which makes them, too.
 const EVENT_FIXTURES: &[(usize, &str)] = &[
@@ -163,6 +164,9 @@ async fn fill(folder: &Path, schema: usize) -> Store {
     if schema >= 14 {
         fill_since_11(&store, shop).await;
     }
+    if schema >= 17 {
+        fill_since_15(&store, shop).await;
+    }
     store
 }
 
@@ -217,6 +221,24 @@ async fn fill_since_11(store: &Store, shop: AppId) {
         .unwrap();
 }
 
+/// What came with schemas 15 to 17.
+async fn fill_since_15(store: &Store, shop: AppId) {
+    let config = vars(&[("REGION", "north")]);
+    store.set_global_config(config, vec![]).await.unwrap();
+    store.lock_app(shop, "me", at(11)).await.unwrap();
+    store.set_autocreation_disabled(Some(true)).await.unwrap();
+    let slow = deploy(shop, 2);
+    store.add_deploy(&slow).await.unwrap();
+    let failure = Some(DeployFailure {
+        why: "it took too long".to_owned(),
+        reason: Some(FailureReason::Timeout),
+    });
+    store
+        .finish_deploy(&slow.id, DeployStatus::Failed, failure, at(12))
+        .await
+        .unwrap();
+}
+
 /// Everything there is, as text, with what is sealed in the open. The instance id, which is random, is left out.
 async fn read(store: &Store) -> String {
     let mut text = Vec::new();
@@ -251,7 +273,15 @@ async fn read(store: &Store) -> String {
         text.push(format!("{:?}", store.paused_until(id).await.unwrap()));
         text.push(format!("{:?}", store.ports(id).await.unwrap()));
         text.push(format!("{:?}", store.builder(id).await.unwrap()));
+        text.push(format!("{:?}", store.app_lock(id).await.unwrap()));
     }
+    for (key, value) in store.global_config().await.unwrap() {
+        text.push(format!("{key}={}", value.reveal()));
+    }
+    text.push(format!(
+        "{:?}",
+        store.is_autocreation_disabled().await.unwrap()
+    ));
     text.push(format!("{:?}", store.ssh_keys().await.unwrap()));
     text.push(format!("{:?}", store.global_domains().await.unwrap()));
     let certificates = store.server_certificates().await.unwrap();
@@ -457,7 +487,7 @@ async fn a_fixture_is_made_of_a_database_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let store = fill(folder.path(), migrate::STATE.len()).await;
     let expected = read(&store).await;
-    assert!(expected.contains("a long passphrase") && expected.contains("token of a host"));
+    assert!(expected.contains("a long passphrase") && expected.contains("REGION=north"));
     store.close().await.unwrap();
     let connection = Connection::open(folder.path().join("mini.db")).unwrap();
     let sql = dump(&connection);
