@@ -29,6 +29,9 @@ pub struct Detection {
     pub processes: BTreeMap<String, Option<String>>,
     /// What to run once per deploy, before the new processes start.
     pub release_command: Option<String>,
+    /// What to run in the finished image, which keeps what it changes (app.json, `scripts.dokku.predeploy`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predeploy_command: Option<String>,
     /// The directory that is served as it is, `.` for the root.
     pub static_root: Option<String>,
     /// The directory of the app, from the root of the repository; `.` for the root.

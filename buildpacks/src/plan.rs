@@ -50,6 +50,7 @@ impl<'a> Detector<'a> {
             build: None,
             processes: BTreeMap::new(),
             release_command: None,
+            predeploy_command: None,
             static_root: None,
             context: directory.clone(),
             directory,
@@ -95,6 +96,9 @@ impl<'a> Detector<'a> {
             if let Some(text) = self.won("the release command", "release", release) {
                 detection.evidence.push(text);
             }
+        }
+        if let Some(predeploy) = &self.overrides.predeploy {
+            detection.predeploy_command = Some(predeploy.value.clone());
         }
         let declared = &self.overrides.processes;
         let template = buildpack.template.unwrap_or_default();

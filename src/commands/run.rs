@@ -8,7 +8,8 @@ use super::problems::not_deployed;
 use super::{Authorized, Command, Dialog, Output, Page, Platform, page};
 use crate::engine::{OneOffSpec, Stream};
 use crate::model::{
-    App, AppName, ConfigKey, ConfigVars, Permission, Problem, ProcessType, Release, Secret,
+    App, AppName, ConfigKey, ConfigVars, ContainerPhase, Permission, Problem, ProcessType, Release,
+    Secret,
 };
 use crate::reconcile;
 
@@ -92,6 +93,10 @@ impl Command for Run {
             terminal,
             has_stdin: true,
             mounts: platform.store.storage_mounts(app.id).await?,
+            options: platform
+                .store
+                .container_options_of(app.id, ContainerPhase::Run)
+                .await?,
         };
         let io = dialog.lend(terminal.is_some());
         let exit_code = tokio::select! {
@@ -111,7 +116,7 @@ fn resolved(words: Vec<String>, release: &Release) -> (Vec<String>, Option<Proce
     };
     let line = found
         .as_ref()
-        .and_then(|process_type| release.processes.get(process_type).cloned().flatten());
+        .and_then(|process_type| release.command(process_type));
     match line {
         Some(line) => (vec!["/bin/sh".to_owned(), "-c".to_owned(), line], found),
         // One word with blanks in it is a line for a shell: no program is named so.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use mini_buildpacks::dockerignore::{self, Dockerignore};
@@ -12,9 +13,9 @@ use super::pipeline::{Built, Detected};
 use super::run::Run;
 use super::slots::{Next, Slot};
 use super::source::Source;
-use super::{DeploySettings, Deployer, given, problem};
+use super::{DeploySettings, Deployer, given, predeploy, problem};
 use crate::engine::{BuildContext, BuildEvent, BuildSpec, EngineError};
-use crate::model::{ImageId, Kind, Problem, ReleaseVersion};
+use crate::model::{AppName, ImageId, Kind, Problem, ReleaseVersion};
 
 /// How much of a step's instruction is shown.
 const STEP_CHARACTERS: usize = 140;
@@ -61,7 +62,7 @@ pub(super) async fn build(
     let limit = detected.terms.limits.timeout;
     // What does not depend on the image is made while it is built.
     let (built, subject, prepared) = tokio::join!(
-        tokio::time::timeout(limit, image(deployer, run, &spec, Arc::new(source))),
+        tokio::time::timeout(limit, self::image(deployer, run, &spec, Arc::new(source))),
         deployer.repositories.subject(app, &detected.commit),
         deployer.engine.prepare(app),
     );
@@ -69,17 +70,12 @@ pub(super) async fn build(
         // The start needs the same and fails with its reason, where it still cannot be had then.
         tracing::debug!(%app, %error, "the network could not be made ahead");
     }
-    let image = built.unwrap_or_else(|_| {
-        Err(Problem::new(
-            Kind::TimedOut,
-            format!(
-                "{app} was not deployed: the build did not end within {}",
-                problem::in_words(limit)
-            ),
-            "a build has that long (`builder:set APP build-timeout`, else the server's setting of that name)",
-            "see which step hangs in the lines above, correct it, and push again",
-        ))
-    })?;
+    let mut image = built.unwrap_or_else(|_| Err(out_of_time(app, limit)))?;
+    if let Some(line) = &detection.predeploy_command {
+        let predeploy = predeploy::run(deployer, run, &spec, line, &detected.commit);
+        let ran = tokio::time::timeout(limit, predeploy).await;
+        image = ran.unwrap_or_else(|_| Err(out_of_time(app, limit)))?;
+    }
     if detected.terms.cache.is_cold {
         deployer
             .store
@@ -100,6 +96,18 @@ pub(super) async fn build(
         runnable: detected.runnable,
         description,
     })
+}
+
+fn out_of_time(app: &AppName, limit: Duration) -> Problem {
+    Problem::new(
+        Kind::TimedOut,
+        format!(
+            "{app} was not deployed: the build did not end within {}",
+            problem::in_words(limit)
+        ),
+        "a build has that long (`builder:set APP build-timeout`, else the server's setting of that name)",
+        "see which step hangs in the lines above, correct it, and push again",
+    )
 }
 
 /// The image; built once more without the cache, where the cache has lost a part of it.

@@ -30,7 +30,10 @@ pub(super) async fn check(
     if !is_started {
         return Ok(Healthy { release });
     }
-    let scale = deployer.store.scale(release.app).await?;
+    let scale = match &release.formation {
+        Some(formation) => formation.clone(),
+        None => deployer.store.scale(release.app).await?,
+    };
     let routed = deployer.store.routed_types(release.app).await?;
     let mut keys = Vec::new();
     for process_type in release.processes.keys() {

@@ -15,12 +15,7 @@ const ATTEMPTS: u32 = 3;
 const SECONDS: u64 = 5;
 
 /// Parts of `app.json` that are not acted on, and what is to be done instead (RFC 6901 pointers).
-const UNREAD: &[(&str, &str)] = &[
-    ("/formation", "`formation` (say it with `ps:scale`)"),
-    ("/cron", "`cron`"),
-    ("/scripts/postdeploy", "`scripts.postdeploy`"),
-    ("/scripts/dokku/postdeploy", "`scripts.dokku.postdeploy`"),
-];
+const UNREAD: &[(&str, &str)] = &[("/cron", "`cron`")];
 
 /// Checks by process type, and what of the declaration is not acted on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -327,15 +322,13 @@ mod tests {
 
     #[test]
     fn parts_of_app_json_that_change_nothing_are_named() {
-        let text = r#"{"name":"x","formation":{"web":{"quantity":2}},"cron":[],"scripts":{"postdeploy":"rake seed","test":"x"}}"#;
+        let text = r#"{"name":"x","formation":{"web":{"quantity":2}},"cron":[{"command":"x","schedule":"@daily"}],"scripts":{"postdeploy":"rake seed","test":"x"}}"#;
         let tree = MapTree::new().with("app.json", text).with("CHECKS", "/up");
         let found = declared_checks(&tree).unwrap();
         assert_eq!(found.checks.len(), 1);
         assert_eq!(
             found.warnings.last().map(String::as_str),
-            Some(
-                "app.json: not acted on yet: `formation` (say it with `ps:scale`); `scripts.postdeploy`"
-            )
+            Some("app.json: not acted on yet: `cron`")
         );
         assert!(
             declared("app.json", r#"{"cron":[]}"#)

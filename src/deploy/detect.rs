@@ -8,11 +8,12 @@ use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 use super::checks::declared_checks;
 use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
+use super::tasks::Declared;
 use super::{BuildLimits, Deployer, Deploys, app_env, given};
 use crate::git::CommitTree;
 use crate::model::{
     App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
-    Timestamp,
+    Scale, Timestamp,
 };
 
 impl Deploys {
@@ -146,9 +147,9 @@ pub(super) async fn detect(
             .map_or(".", |detection| detection.directory.as_str());
         let directory = Subdirectory::new(&searched, directory);
         let (checks, wanted) = (declared_checks(&directory), app_env::wanted(&directory));
-        (detection, checks, wanted)
+        (detection, checks, wanted, Declared::read(&directory))
     });
-    let (detection, checks, wanted) = found.await.map_err(|_| super::run::lost())?;
+    let (detection, checks, wanted, tasks) = found.await.map_err(|_| super::run::lost())?;
     let detection = detection.map_err(|error| {
         let (what, why) = (error.what(), error.why());
         // Some say all of it in the first line.
@@ -165,7 +166,9 @@ pub(super) async fn detect(
         )
     })?;
     let declared = checks?;
-    for warning in detection.warnings.iter().chain(&declared.warnings) {
+    let tasks = tasks?;
+    let warnings = detection.warnings.iter();
+    for warning in warnings.chain(&declared.warnings).chain(&tasks.warnings) {
         run.warn(warning.clone()).await;
     }
 
@@ -174,11 +177,28 @@ pub(super) async fn detect(
         let process_type: ProcessType = name.parse()?;
         processes.insert(process_type, command.clone());
     }
-    require_web(deployer, run, &processes, commit.short()).await?;
+    for unknown in tasks.unknown(&processes) {
+        run.warn(format!(
+            "app.json: `formation` names `{unknown}`, which the Procfile does not have"
+        ))
+        .await;
+    }
+    let formation = tasks.formation_of(&processes);
+    require_web(
+        deployer,
+        run,
+        &processes,
+        formation.as_ref(),
+        commit.short(),
+    )
+    .await?;
     app_env::apply(deployer, run, wanted?).await?;
     let runnable = Runnable {
         processes,
         release_command: detection.release_command.clone(),
+        postdeploy_command: tasks.postdeploy,
+        setup_command: tasks.setup,
+        formation,
         checks: declared.checks,
     };
     Ok(Detected {
@@ -195,14 +215,18 @@ async fn require_web(
     deployer: &Deployer,
     run: &Run,
     processes: &BTreeMap<ProcessType, Option<String>>,
+    formation: Option<&Scale>,
     commit: &str,
 ) -> Result<(), Problem> {
     let web = ProcessType::web();
     if processes.contains_key(&web) {
         return Ok(());
     }
-    let scale = deployer.store.scale(run.app.id).await?;
-    if scale.quantity(&web) == 0 {
+    let quantity = match formation {
+        Some(formation) => formation.quantity(&web),
+        None => deployer.store.scale(run.app.id).await?.quantity(&web),
+    };
+    if quantity == 0 {
         return Ok(());
     }
     let app = &run.app.name;

@@ -11,6 +11,7 @@ mod given;
 mod http_check;
 mod mask;
 mod pipeline;
+mod predeploy;
 mod problem;
 mod prune;
 mod push;
@@ -23,6 +24,7 @@ mod route;
 mod run;
 mod slots;
 mod source;
+mod tasks;
 
 pub use given::{BranchTip, GivenArchive, GivenImage};
 pub use prune::Pruned;

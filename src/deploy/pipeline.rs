@@ -12,7 +12,7 @@ use crate::events::EventBody;
 use crate::git::CommitTree;
 use crate::model::{
     AppName, BuildCache, Check, CommitId, ImageId, Problem, ProcessCommand, ProcessType, Release,
-    ReleaseVersion, Secret, Step,
+    ReleaseVersion, Scale, Secret, Step,
 };
 
 /// A commit that was pushed.
@@ -42,6 +42,12 @@ pub(super) struct BuildTerms {
 pub(super) struct Runnable {
     pub(super) processes: BTreeMap<ProcessType, ProcessCommand>,
     pub(super) release_command: Option<String>,
+    /// Run once the release serves.
+    pub(super) postdeploy_command: Option<String>,
+    /// Run at the first deploy of the app only, before its processes start.
+    pub(super) setup_command: Option<String>,
+    /// How many processes run of each type, where the repository says so.
+    pub(super) formation: Option<Scale>,
     pub(super) checks: BTreeMap<ProcessType, Vec<Check>>,
 }
 

@@ -194,6 +194,9 @@ fn built(release: Release, description: String) -> Built {
         runnable: Runnable {
             processes: release.processes,
             release_command: release.release_command,
+            postdeploy_command: release.postdeploy_command,
+            setup_command: None,
+            formation: release.formation,
             checks: release.checks,
         },
         description,

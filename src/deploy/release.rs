@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
-
 use super::pipeline::{Built, Healthy, Released};
 use super::run::Run;
+use super::tasks::{self, Task};
 use super::{Deployer, problem};
-use crate::engine::{ImageFacts, Lines, OneOffIo, OneOffSpec, Stream};
+use crate::engine::ImageFacts;
 use crate::model::{
-    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessType, Release, ReleaseStatus,
+    App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessSetting, Release, ReleaseStatus,
     ReleaseVersion, Timestamp,
 };
-use crate::reconcile::{View, environment};
+use crate::reconcile::View;
 
 /// Whether the release command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +28,11 @@ pub(super) async fn release(
 ) -> Result<Released, Problem> {
     let app = run.app.name.clone();
     let what = format!("{app} was not deployed: its image is missing");
-    let (facts, config, mappings) = tokio::join!(
+    let (facts, config, mappings, settings) = tokio::join!(
         deployer.engine.image(built.image.as_str()),
         deployer.store.merged_config(run.app.id),
         deployer.store.ports(run.app.id),
+        deployer.store.process_settings(run.app.id),
     );
     let facts = facts
         .map_err(|error| problem::engine(what.clone(), &error))?
@@ -57,6 +56,11 @@ pub(super) async fn release(
         commit: built.commit,
         processes: built.runnable.processes,
         release_command: built.runnable.release_command,
+        postdeploy_command: built.runnable.postdeploy_command,
+        start_command: settings?
+            .get(ProcessSetting::StartCommand)
+            .map(str::to_owned),
+        formation: built.runnable.formation,
         port: port(&facts, &config, mapped),
         checks: built.runnable.checks,
         config,
@@ -66,7 +70,8 @@ pub(super) async fn release(
         created_at: Timestamp::now(),
         drain_until: None,
     };
-    if release.processes.values().any(Option::is_none) && !facts.has_command {
+    let mut types = release.processes.keys();
+    if types.any(|process_type| release.command(process_type).is_none()) && !facts.has_command {
         return Err(Problem::new(
             Kind::AppFailed,
             format!("{app} was not deployed: nothing says what to run"),
@@ -75,9 +80,16 @@ pub(super) async fn release(
         ));
     }
     if command == Command::Run
-        && let Some(line) = release.release_command.clone()
+        && let Some(line) = &release.release_command
     {
-        run_release_command(deployer, run, &release, &line).await?;
+        tasks::run(deployer, run, &release, Task::Release, line).await?;
+    }
+    if let Some(line) = &built.runnable.setup_command
+        && run.app.current.is_none()
+        // Noted before: one that fails in the middle may have done half of it, and is not run again by itself.
+        && deployer.store.begin_set_up(run.app.id).await?
+    {
+        tasks::run(deployer, run, &release, Task::SetUp, line).await?;
     }
     namesakes_gone(deployer, run, release.version).await?;
     let release = deployer.store.add_candidate(&run.id, release).await?;
@@ -128,82 +140,6 @@ fn port(facts: &ImageFacts, config: &ConfigVars, mapped: Option<u16>) -> u16 {
     configured.or(mapped).or(exposed).unwrap_or(DEFAULT_PORT)
 }
 
-async fn run_release_command(
-    deployer: &Deployer,
-    run: &Run,
-    release: &Release,
-    line: &str,
-) -> Result<(), Problem> {
-    let app = &run.app.name;
-    run.header(format!("Running the release command: {line}"))
-        .await;
-    let process_type: ProcessType = "release".parse()?;
-    let spec = OneOffSpec {
-        app: app.clone(),
-        release: release.version,
-        purpose: "release",
-        image: release.image.clone(),
-        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
-        environment: environment(
-            &run.app,
-            release,
-            release.version,
-            &process_type,
-            "release.1",
-        ),
-        limits: deployer.settings.limits,
-        terminal: None,
-        has_stdin: false,
-        mounts: deployer.store.storage_mounts(run.app.id).await?,
-    };
-    let (_stdin, stdin) = mpsc::channel(1);
-    let (output, lines) = mpsc::channel(64);
-    let (_size, resize) = watch::channel(None);
-    let io = OneOffIo {
-        stdin,
-        output,
-        resize,
-    };
-    let limit = deployer.settings.build_limits.timeout;
-    let ran = tokio::time::timeout(limit, async {
-        tokio::join!(deployer.engine.run(&spec, io), relay(run, lines)).0
-    });
-    let failed = format!("{app} was not deployed: its release command failed");
-    match ran.await {
-        Ok(Ok(0)) => Ok(()),
-        Ok(Ok(code)) => Err(Problem::new(
-            Kind::AppFailed,
-            failed,
-            format!("`{line}` ended with status {code}"),
-            "the lines above say more; correct it, commit, and push again",
-        )),
-        Ok(Err(error)) => Err(problem::engine(failed, &error)),
-        Err(_) => Err(Problem::new(
-            Kind::TimedOut,
-            failed,
-            format!("`{line}` did not end within {}", problem::in_words(limit)),
-            "see what it waits for, correct it, and push again",
-        )),
-    }
-}
-
-/// Turns chunks of output into lines of the journal.
-async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
-    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    while let Some((stream, chunk)) = chunks.recv().await {
-        let lines = match stream {
-            Stream::Stdout => &mut stdout,
-            Stream::Stderr => &mut stderr,
-        };
-        for line in lines.push(&chunk) {
-            run.line(line.trim_end()).await;
-        }
-    }
-    for line in [stdout.finish(), stderr.finish()].into_iter().flatten() {
-        run.line(line.trim_end()).await;
-    }
-}
-
 /// Healthy, with a push: the release is promised, and this waits until the branch has moved. When whoever pushed is gone,
 /// the branch is moved here, for the deploy belongs to the server.
 pub(super) async fn promise(
@@ -250,54 +186,4 @@ pub(super) async fn abandon(deployer: &Deployer, app: &App) {
         tracing::error!(app = %app.name, %error, "cannot mark a failed release");
     }
     deployer.reconciler.wake();
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::StreamExt;
-
-    use super::*;
-    use crate::events::{EventBody, Journal};
-    use crate::model::{AppId, DeployId, Trigger};
-
-    /// A progress bar without line feeds was gathered in memory, and all of it searched for one at each piece.
-    #[tokio::test]
-    async fn what_a_release_command_says_without_line_feeds_is_not_held_to_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path()).unwrap();
-        let app = App {
-            id: AppId(1),
-            name: "shop".parse().unwrap(),
-            created_at: Timestamp::UNIX_EPOCH,
-            deploy_branch: None,
-            is_stopped: false,
-            current: None,
-        };
-        let id = DeployId::new(Timestamp::UNIX_EPOCH, 1);
-        let actor = "me".to_owned();
-        let run = Run::new(id, app, Trigger::Push, actor, None, journal.clone());
-        let (output, lines) = mpsc::channel(8);
-        for (stream, piece) in [
-            (Stream::Stdout, "10 %\r".repeat(10_000)),
-            (Stream::Stderr, "x".repeat(100_000)),
-            (Stream::Stdout, "100 %\nmigrated".to_owned()),
-        ] {
-            output.send((stream, Bytes::from(piece))).await.unwrap();
-        }
-        drop(output);
-        relay(&run, lines).await;
-        run.set_ended(Ok(())).await;
-        let events: Vec<_> = journal.follow(&run.subject(), 1).collect().await;
-        let said: Vec<String> = events
-            .into_iter()
-            .filter_map(|event| match event.body {
-                EventBody::Line { text } => Some(text),
-                _ => None,
-            })
-            .collect();
-        let lengths: Vec<usize> = said.iter().map(String::len).collect();
-        let cut = 16 * 1024;
-        let rest = 100_000 - 6 * cut;
-        assert_eq!(lengths, [cut, cut, cut, cut, cut, cut, 5, 8, rest]);
-    }
 }

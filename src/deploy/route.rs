@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::pipeline::Healthy;
 use super::run::Run;
+use super::tasks::{self, Task};
 use super::{Deployer, problem};
 use crate::engine::ProcessState;
 use crate::events::EventBody;
-use crate::model::{App, Problem, ProcessType, Step, Timestamp};
+use crate::model::{App, Problem, ProcessType, Release, Step, Timestamp, Trigger};
 
 /// Makes the release current and resolves when requests go to it.
 pub(super) async fn route(
@@ -54,7 +55,28 @@ pub(super) async fn route(
     } else {
         deployer.reconciler.wake();
     }
+    postdeploy(deployer, run, &healthy.release).await;
     announce(deployer, run, version, is_routed).await
+}
+
+/// Runs what is to be run once a release serves. Where it fails the release serves all the same: that is said, and no deploy
+/// fails by it. A restart and a rollback bring nothing new that it would be about.
+async fn postdeploy(deployer: &Deployer, run: &Run, release: &Release) {
+    let is_new = matches!(
+        run.trigger,
+        Trigger::Push | Trigger::Rebuild | Trigger::Config
+    );
+    let Some(line) = release.postdeploy_command.as_ref().filter(|_| is_new) else {
+        return;
+    };
+    let ran = tasks::run(deployer, run, release, Task::Postdeploy, line).await;
+    if let Err(problem) = ran {
+        run.warn(format!(
+            "{}: {}; {} serves all the same",
+            problem.what, problem.why, release.version
+        ))
+        .await;
+    }
 }
 
 async fn announce(

@@ -71,6 +71,12 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// when it is not where it should. Empty where it cannot be found out.
     async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError>;
 
+    /// All that is known of a process, as `docker inspect` prints it; with the values of its environment.
+    ///
+    /// # Errors
+    /// `Gone`.
+    async fn inspect(&self, id: &ProcessId) -> Result<serde_json::Value, EngineError>;
+
     /// Builds an image from `context`. The stream ends with `Done` or an error; dropping it cancels the build.
     async fn build(
         &self,

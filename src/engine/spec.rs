@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{
-    AppName, ConfigVars, DeployId, ImageId, ProcessCommand, ProcessType, ReleaseVersion, Secret,
-    StorageMount, Timestamp,
+    AppName, ConfigVars, ContainerOption, DeployId, ImageId, ProcessCommand, ProcessType,
+    ReleaseVersion, Secret, StorageMount, Timestamp,
 };
 
 /// Why the engine did not do what was asked.
@@ -192,6 +192,8 @@ pub struct GroupSpec {
     pub stop_grace: Duration,
     /// The folders of the storage it sees.
     pub mounts: Vec<StorageMount>,
+    /// What its containers have beside, or in place of, what all have.
+    pub options: Vec<ContainerOption>,
 }
 
 /// A build.
@@ -384,6 +386,8 @@ pub struct OneOffSpec {
     pub has_stdin: bool,
     /// The folders of the storage it sees.
     pub mounts: Vec<StorageMount>,
+    /// What its container has beside, or in place of, what all have.
+    pub options: Vec<ContainerOption>,
 }
 
 /// The ends of a one-off process.

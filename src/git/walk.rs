@@ -187,8 +187,9 @@ fn refuse_submodules(
     Err(GitError::unusable(
         format!("`{first}`{from}{more} is a git submodule, whose files are not part of a push"),
         format!(
-            "put its files into this repository (`git rm --cached {first}; rm -rf {first}/.git; git add {first}`) or remove \
-             it, commit, and push again"
+            "send its files along: `git submodule update --init --recursive`, then `mini deploy`, or \
+             `tar cz . | ssh mini git:from-archive APP`; or put them into this repository \
+             (`git rm --cached {first}; rm -rf {first}/.git; git add {first}`), commit, and push again"
         ),
     ))
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deploy::text_enum;
 use super::{
-    AppId, Check, CommitId, ConfigVars, ImageId, ProcessType, ReleaseVersion, Timestamp, Trigger,
+    AppId, Check, CommitId, ConfigVars, ImageId, ProcessType, ReleaseVersion, Scale, Timestamp,
+    Trigger,
 };
 
 text_enum!(
@@ -47,6 +48,12 @@ pub struct Release {
     pub processes: BTreeMap<ProcessType, ProcessCommand>,
     /// The command run once before the release starts (Procfile `release`).
     pub release_command: Option<String>,
+    /// The command run once after the release serves (app.json `scripts.dokku.postdeploy`).
+    pub postdeploy_command: Option<String>,
+    /// What `web` runs in place of its own command (`ps:set APP start-cmd`).
+    pub start_command: Option<String>,
+    /// How many processes run of each type, where app.json says so: the scale of the app as soon as the release serves.
+    pub formation: Option<Scale>,
     /// The port `web` listens on, given to it as `PORT`.
     pub port: u16,
     /// The checks each process type must pass; a type that is not named has the default one.
@@ -67,6 +74,14 @@ pub struct Release {
 }
 
 impl Release {
+    /// What the processes of a type run: a line for a shell, or none for the image's own command.
+    pub fn command(&self, process_type: &ProcessType) -> ProcessCommand {
+        let instead = self.start_command.clone();
+        instead
+            .filter(|_| process_type.is_web())
+            .or_else(|| self.processes.get(process_type).cloned().flatten())
+    }
+
     /// Whether serving it starts an app that was stopped: new code does, a changed config var does not.
     pub fn starts_app(&self) -> bool {
         matches!(self.trigger, Trigger::Push | Trigger::Rebuild)

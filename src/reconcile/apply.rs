@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::group::stop_grace;
 use super::history::{History, wait_before};
 use super::look::Parts;
 use super::plan::{Action, Observed, ProcessKey};
@@ -146,7 +147,14 @@ impl Actions {
                 .map(|process| process.app.clone())
         };
         let engine = seen.parts.engine.clone();
-        let grace = seen.parts.rules.stop_grace;
+        let grace_of = |app: &AppName| {
+            let rules = &seen.parts.rules;
+            let mut apps = seen.desired.apps.iter();
+            match apps.find(|candidate| candidate.name == *app) {
+                Some(app) => stop_grace(seen.desired, app.id, rules),
+                None => rules.stop_grace,
+            }
+        };
         match action {
             Action::SetRoutes(table) => {
                 seen.parts.proxy.set_table(table);
@@ -186,6 +194,7 @@ impl Actions {
             }
             Action::Stop(id) => {
                 let app = app_of(&id)?;
+                let grace = grace_of(&app);
                 self.spawn(Target::Id(id.clone()), app, async move {
                     Ok(engine.stop(&id, grace).await?)
                 })

@@ -1,10 +1,14 @@
 //! What a process of a release is started with. Pure.
 
+use std::time::Duration;
+
 use super::plan::{ProcessKey, Rules};
 use crate::engine::GroupSpec;
 use crate::model::{
-    App, AppMount, ConfigKey, ConfigVars, ProcessType, Release, ReleaseVersion, Secret,
+    App, AppId, ConfigKey, ConfigVars, ProcessSettings, ProcessType, Release, ReleaseVersion,
+    Secret,
 };
+use crate::store::Desired;
 
 /// The group of `key`, as the engine starts it. A type a route leads to gets `PORT` as `web` does.
 pub(super) fn group_spec(
@@ -12,10 +16,10 @@ pub(super) fn group_spec(
     release: &Release,
     key: &ProcessKey,
     takes_requests: bool,
-    mounts: &[AppMount],
+    desired: &Desired,
     rules: &Rules,
 ) -> GroupSpec {
-    let command = release.processes.get(&key.process_type).cloned().flatten();
+    let command = release.command(&key.process_type);
     let process = format!("{}.{}", key.process_type, key.index);
     let mut environment = environment(app, release, release.version, &key.process_type, &process);
     if takes_requests {
@@ -29,13 +33,26 @@ pub(super) fn group_spec(
         command,
         environment,
         limits: rules.limits,
-        stop_grace: rules.stop_grace,
-        mounts: mounts
+        stop_grace: stop_grace(desired, app.id, rules),
+        options: desired
+            .container_options
+            .get(&app.id)
+            .cloned()
+            .unwrap_or_default(),
+        mounts: desired
+            .mounts
             .iter()
             .filter(|mounted| mounted.app == app.id)
             .map(|mounted| mounted.mount.clone())
             .collect(),
     }
+}
+
+/// How long a process of an app has to end after SIGTERM.
+pub(super) fn stop_grace(desired: &Desired, app: AppId, rules: &Rules) -> Duration {
+    let set = desired.process_settings.get(&app);
+    set.and_then(ProcessSettings::stop_grace)
+        .unwrap_or(rules.stop_grace)
 }
 
 /// The whole environment of a process: the release's config vars, `PORT` for `web`, and what mini adds: `DYNO` and

@@ -258,13 +258,12 @@ pub fn plan(
                     Some(_) | None => plan.actions.push(Action::Start {
                         group: {
                             let takes_requests = takes_requests(desired, app.id, &process_type);
-                            let mounts = &desired.mounts;
                             Box::new(group_spec(
                                 app,
                                 release,
                                 &key,
                                 takes_requests,
-                                mounts,
+                                desired,
                                 rules,
                             ))
                         },
@@ -294,11 +293,21 @@ pub fn wanted_quantities(
         return Vec::new();
     }
     let unscaled = Scale::default();
-    let scale = desired
+    let of_app = desired
         .scales
         .iter()
         .find(|(id, _)| *id == app.id)
         .map_or(&unscaled, |(_, scale)| scale);
+    // What a release brings is the scale of the app once it is current, and may be scaled on from there.
+    let scale = match release.status {
+        ReleaseStatus::Candidate | ReleaseStatus::Prepared => {
+            release.formation.as_ref().unwrap_or(of_app)
+        }
+        ReleaseStatus::Current
+        | ReleaseStatus::Draining
+        | ReleaseStatus::Retired
+        | ReleaseStatus::Failed => of_app,
+    };
     release
         .processes
         .keys()

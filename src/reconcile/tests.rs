@@ -69,6 +69,9 @@ fn release(app: i64, version: u32, status: ReleaseStatus, types: &[&str]) -> Rel
             .map(|name| (process_type(name), None))
             .collect(),
         release_command: None,
+        postdeploy_command: None,
+        formation: None,
+        start_command: None,
         port: 5000,
         checks: BTreeMap::new(),
         config: ConfigVars::new(),

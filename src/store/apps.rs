@@ -88,6 +88,20 @@ impl Store {
         self.write(move |tx| adopt(tx, id, &branch)).await
     }
 
+    /// Notes that what is run at the first deploy of an app only is run now; false if it was noted before.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn begin_set_up(&self, id: AppId) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            let changed = tx
+                .prepare_cached("UPDATE apps SET is_set_up = 1 WHERE id = ?1 AND is_set_up = 0")?
+                .execute([id.0])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
     /// Says whether the processes of an app are to run.
     ///
     /// # Errors

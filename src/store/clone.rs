@@ -20,6 +20,8 @@ const COPIED: &[(&str, &[&str], &str)] = &[
     ("build_secrets", &["name", "value"], "1"),
     ("storage_mounts", &["target", "name", "is_read_only"], "1"),
     ("automatic_certificates", &["is_on"], "1"),
+    ("process_settings", &["name", "value"], "1"),
+    ("container_options", &["phase", "option"], "1"),
     (
         "redirects",
         &["domain", "path", "destination", "code"],
@@ -48,7 +50,8 @@ impl Store {
             let mut app = apps::add(tx, &name, at)?;
             let copied = tx
                 .prepare_cached(
-                    "UPDATE apps SET deploy_branch = (SELECT deploy_branch FROM apps WHERE id = ?1) \
+                    "UPDATE apps SET (deploy_branch, is_set_up) = \
+                     (SELECT deploy_branch, is_set_up FROM apps WHERE id = ?1) \
                      WHERE id = ?2 AND EXISTS (SELECT 1 FROM apps WHERE id = ?1)",
                 )?
                 .execute(params![from.0, app.id.0])?;

@@ -10,12 +10,13 @@ use super::part::Part;
 use super::proxy_pages::Kept;
 use super::seal::Seal;
 use super::{
-    Store, StoreError, apps, automatic, certificates, domains, pauses, ports, proxy, releases,
-    routes, scale, storage,
+    Store, StoreError, apps, automatic, certificates, domains, pauses, ports, process_settings,
+    proxy, releases, routes, scale, storage,
 };
 use crate::model::{
     App, AppId, AppMount, AppPort, AppProxy, AppRedirect, Automatic, CertificateId,
-    CertificateOrigin, Domain, DomainName, ProcessType, Release, Route, Scale, Timestamp,
+    CertificateOrigin, ContainerOption, Domain, DomainName, ProcessSettings, ProcessType, Release,
+    Route, Scale, Timestamp,
 };
 
 /// The tables that are read here.
@@ -40,6 +41,8 @@ pub(super) const TABLES: &[&str] = &[
     "proxy_pages",
     "pauses",
     "storage_mounts",
+    "process_settings",
+    "container_options",
 ];
 
 /// Everything the reconciler has to know, read in one transaction.
@@ -76,6 +79,10 @@ pub struct Desired {
     pub pauses: Part<BTreeMap<AppId, Timestamp>>,
     /// Folders that containers see, by app and path.
     pub mounts: Part<Vec<AppMount>>,
+    /// What was set of processes, for each app with any such setting.
+    pub process_settings: Part<BTreeMap<AppId, ProcessSettings>>,
+    /// Options of the containers of processes, for each app with any.
+    pub container_options: Part<BTreeMap<AppId, Vec<ContainerOption>>>,
 }
 
 /// What was read last: each part is good until something of it is written. The configs of releases are good for those that
@@ -244,6 +251,16 @@ fn read(
         )?,
         pauses: now.part(&["pauses"], |was| &was.pauses, pauses::all)?,
         mounts: now.part(&["storage_mounts"], |was| &was.mounts, storage::all)?,
+        process_settings: now.part(
+            &["process_settings"],
+            |was| &was.process_settings,
+            process_settings::all,
+        )?,
+        container_options: now.part(
+            &["container_options"],
+            |was| &was.container_options,
+            process_settings::all_options,
+        )?,
     };
     Ok(Remembered {
         writes,

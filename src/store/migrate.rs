@@ -29,7 +29,9 @@ pub(super) const STATE: &[&str] = &[
     include_str!("migrations/015_config_and_locks.sql"),
     include_str!("migrations/016_failure_reasons.sql"),
     include_str!("migrations/017_app_creation.sql"),
-    include_str!("migrations/018_git_over_ssh.sql"),
+    include_str!("migrations/018_deploy_tasks.sql"),
+    include_str!("migrations/019_process_settings.sql"),
+    include_str!("migrations/020_git_over_ssh.sql"),
 ];
 
 /// The schema of `events.db`, numbered in the same way.

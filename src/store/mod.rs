@@ -76,6 +76,7 @@ mod part;
 mod pauses;
 mod pipeline;
 mod ports;
+mod process_settings;
 mod proxy;
 mod proxy_pages;
 mod proxy_settings;

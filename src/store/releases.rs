@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
 use super::seal::{Place, Seal};
-use super::{Store, StoreError, apps, row};
-use crate::model::{AppId, ConfigVars, ImageId, Release, ReleaseStatus, ReleaseVersion, Timestamp};
+use super::{Store, StoreError, apps, row, scale};
+use crate::model::{
+    AppId, ConfigVars, ImageId, Release, ReleaseStatus, ReleaseVersion, Scale, Timestamp,
+};
 
 /// How many retired and failed releases of an app are remembered at most, whatever their images: each `config:set` adds
 /// a release of the same image.
@@ -345,6 +348,16 @@ pub(super) fn promote(
         "UPDATE releases SET status = 'current', drain_until = NULL WHERE app_id = ?1 AND version = ?2",
     )?
     .execute(params![app.0, version.0])?;
+    // The scale that it brings is in force from now on, also for what reads the scale alone.
+    let formation = tx
+        .prepare_cached("SELECT formation FROM releases WHERE app_id = ?1 AND version = ?2")?
+        .query_and_then(params![app.0, version.0], formation)?
+        .next()
+        .transpose()?
+        .flatten();
+    if let Some(formation) = formation {
+        scale::replace(tx, app, &formation)?;
+    }
     Ok(previous)
 }
 
@@ -370,8 +383,8 @@ fn missing(version: ReleaseVersion) -> StoreError {
 fn insert(tx: &Transaction<'_>, seal: &Seal, release: &Release) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO releases (app_id, version, status, image, commit_id, processes, release_command, port, checks, \
-         config, origin, description, actor, created_at, drain_until) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         config, origin, description, actor, created_at, drain_until, postdeploy_command, formation, start_command) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         release.app.0,
@@ -389,6 +402,9 @@ fn insert(tx: &Transaction<'_>, seal: &Seal, release: &Release) -> Result<(), St
         release.actor,
         row::micros(release.created_at),
         release.drain_until.map(row::micros),
+        release.postdeploy_command,
+        release.formation.as_ref().map(row::to_json).transpose()?,
+        release.start_command,
     ])?;
     Ok(())
 }
@@ -413,6 +429,9 @@ fn read_with(found: &Row<'_>, config: ConfigVars) -> Result<Release, StoreError>
         commit: row::optional_text(found, "commit_id")?,
         processes: row::json(found, "processes")?,
         release_command: found.get("release_command")?,
+        postdeploy_command: found.get("postdeploy_command")?,
+        formation: formation(found)?,
+        start_command: found.get("start_command")?,
         port: found.get("port")?,
         checks: row::json(found, "checks")?,
         config,
@@ -425,6 +444,14 @@ fn read_with(found: &Row<'_>, config: ConfigVars) -> Result<Release, StoreError>
             .map(row::moment)
             .transpose()?,
     })
+}
+
+/// The scale that goes with a release, if one does.
+fn formation(found: &Row<'_>) -> Result<Option<Scale>, StoreError> {
+    match found.get_ref("formation")? {
+        ValueRef::Null => Ok(None),
+        _ => row::json(found, "formation").map(Some),
+    }
 }
 
 fn freeze(seal: &Seal, release: &Release) -> Result<Vec<u8>, StoreError> {

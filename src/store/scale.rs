@@ -28,17 +28,7 @@ impl Store {
     /// `NotFound` if there is no such app.
     pub async fn set_scale(&self, app: AppId, scale: &Scale) -> Result<(), StoreError> {
         let scale = scale.clone();
-        self.write(move |tx| {
-            let mut statement = tx.prepare_cached(
-                "INSERT INTO scales (app_id, process_type, quantity) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (app_id, process_type) DO UPDATE SET quantity = excluded.quantity",
-            )?;
-            for (process_type, quantity) in &scale.0 {
-                statement.execute(params![app.0, process_type.as_str(), quantity])?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |tx| set(tx, app, &scale)).await
     }
 
     /// Asks for the processes of a type that were started before `at` to be started anew. It replaces the request before, also
@@ -64,6 +54,25 @@ impl Store {
         })
         .await
     }
+}
+
+/// See [`Store::set_scale`].
+fn set(tx: &Transaction<'_>, app: AppId, scale: &Scale) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO scales (app_id, process_type, quantity) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (app_id, process_type) DO UPDATE SET quantity = excluded.quantity",
+    )?;
+    for (process_type, quantity) in &scale.0 {
+        statement.execute(params![app.0, process_type.as_str(), quantity])?;
+    }
+    Ok(())
+}
+
+/// Sets the scale of an app; types it does not name have none set any more.
+pub(super) fn replace(tx: &Transaction<'_>, app: AppId, scale: &Scale) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM scales WHERE app_id = ?1")?
+        .execute([app.0])?;
+    set(tx, app, scale)
 }
 
 /// The scale of every app that has one set.

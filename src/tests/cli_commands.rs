@@ -21,6 +21,8 @@ macro_rules! transcript {
 
 #[path = "cli_commands/api.rs"]
 mod api;
+#[path = "cli_commands/app_json.rs"]
+mod app_json;
 #[path = "cli_commands/apps.rs"]
 mod apps;
 #[path = "cli_commands/at_once.rs"]
@@ -45,6 +47,8 @@ mod keys;
 mod logs;
 #[path = "cli_commands/ports.rs"]
 mod ports;
+#[path = "cli_commands/process_settings.rs"]
+mod process_settings;
 #[path = "cli_commands/processes.rs"]
 mod processes;
 #[path = "cli_commands/proxy.rs"]

@@ -1,5 +1,5 @@
-//! What `app.json` says about the build: a command before the deploy (Dokku's `scripts.dokku.predeploy`). Health checks are read
-//! by whoever checks, and the rest of the file is not about builds.
+//! What `app.json` says about the build: a command whose changes are part of the image (Dokku's `scripts.dokku.predeploy`). Health
+//! checks are read by whoever checks, and the rest of the file is not about builds.
 
 use serde_json::Value;
 
@@ -17,12 +17,10 @@ pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError
         match (script.key, script.value) {
             ("predeploy", Value::String(text)) if text.trim().is_empty() => {}
             ("predeploy", Value::String(_)) => {
-                found.release = Some(document.text(&script)?);
-                found.warnings.push(format!(
-                    "{}: `predeploy` runs before the new processes start; what it writes to disk is not kept, unlike in Dokku",
-                    document.origin(&script.pointer)
-                ));
+                found.predeploy = Some(document.text(&script)?);
             }
+            // Run by whoever deploys, once the new release serves.
+            ("postdeploy", _) => {}
             _ => found.warnings.push(document.ignored(&script.pointer)),
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Overrides {
     pub(crate) web_root: Option<Said>,
     pub(crate) processes: BTreeMap<String, Said>,
     pub(crate) release: Option<Said>,
+    /// Run in the finished image, which keeps what it changes.
+    pub(crate) predeploy: Option<Said>,
     /// Debian packages for all stages, and those that only the build needs.
     pub(crate) packages: Vec<Said>,
     pub(crate) build_packages: Vec<Said>,
@@ -70,10 +72,8 @@ impl Overrides {
         all.take(variable::of_others(options));
         all.take(railpack::read(repository)?);
         all.take(nixpacks::read(repository)?);
-        all.take(with_predeploy(
-            procfile.map(of_procfile).unwrap_or_default(),
-            app_json::read(repository)?,
-        ));
+        all.take(procfile.map(of_procfile).unwrap_or_default());
+        all.take(app_json::read(repository)?);
         Ok(all)
     }
 
@@ -112,6 +112,7 @@ impl Overrides {
         }
         fill(&mut self.web_root, weaker.web_root);
         fill(&mut self.release, weaker.release);
+        fill(&mut self.predeploy, weaker.predeploy);
         fill_all(&mut self.processes, weaker.processes);
         fill_all(&mut self.versions, weaker.versions);
         fill_all(&mut self.environment, weaker.environment);
@@ -154,19 +155,6 @@ fn of_procfile(procfile: &Procfile) -> Overrides {
             .map(|command| said("release", command)),
         ..Overrides::default()
     }
-}
-
-/// Both the Procfile's `release` and app.json's `predeploy` run, that one first, as in Dokku.
-fn with_predeploy(mut procfile: Overrides, app_json: Overrides) -> Overrides {
-    procfile.release = joined(
-        app_json
-            .release
-            .into_iter()
-            .chain(procfile.release)
-            .collect(),
-    );
-    procfile.warnings.extend(app_json.warnings);
-    procfile
 }
 
 /// Refuses what could not name a process type.

@@ -312,21 +312,19 @@ fn variables_are_refused_or_said_to_mean_nothing() {
 }
 
 #[test]
-fn predeploy_runs_before_the_release_line() {
-    let tree = node().with("app.json", r#"{"scripts": {"dokku": {"predeploy": "a"}}}"#);
-    assert_eq!(
-        detected(&tree, &Options::default())
-            .release_command
-            .as_deref(),
-        Some("a")
-    );
+fn predeploy_is_not_the_release_command() {
+    let scripts = r#"{"scripts": {"dokku": {"predeploy": "a", "postdeploy": "c"}}}"#;
+    let tree = node().with("app.json", scripts);
     let tree = tree.with("Procfile", "web: x\nrelease: b\n");
-    assert_eq!(
-        detected(&tree, &Options::default())
-            .release_command
-            .as_deref(),
-        Some("a && b")
-    );
+    let detection = detected(&tree, &Options::default());
+    assert_eq!(detection.predeploy_command.as_deref(), Some("a"));
+    assert_eq!(detection.release_command.as_deref(), Some("b"));
+    let told = |warning: &String| warning.contains("app.json");
+    assert!(!detection.warnings.iter().any(told), "{detection:?}");
+    // Another release command takes nothing from it.
+    let detection = detected(&tree, &variables(&[("MINI_RELEASE_COMMAND", "d")]));
+    assert_eq!(detection.predeploy_command.as_deref(), Some("a"));
+    assert_eq!(detection.release_command.as_deref(), Some("d"));
 }
 
 #[test]

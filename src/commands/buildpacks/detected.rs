@@ -136,6 +136,7 @@ fn describe(detection: &Detection, page: &mut Page) {
         ("Package manager:", &detection.package_manager),
         ("Install:", &detection.install),
         ("Build:", &detection.build),
+        ("Predeploy:", &detection.predeploy_command),
         ("Release:", &detection.release_command),
     ] {
         if let Some(value) = value {

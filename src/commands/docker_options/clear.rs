@@ -3,17 +3,17 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::phase;
+use super::option::{Phases, phases};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, Permission, Problem};
+use crate::model::{AppName, ContainerPhase, Permission, Problem};
 
-/// Take all arguments and secrets from the builds of an app
+/// Take all options from the builds and the containers of an app, or from those of one phase
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clear {
     /// The app
     pub app: AppName,
-    /// The phase: build
+    /// The phase: build, deploy, run, or several with commas; all when it is not given
     #[serde(default)]
     pub phase: Option<String>,
 }
@@ -23,6 +23,8 @@ pub struct Clear {
 pub struct Cleared {
     app: AppName,
     removed: usize,
+    /// None where it was all of them.
+    phase: Option<String>,
 }
 
 impl Command for Clear {
@@ -39,20 +41,37 @@ impl Command for Clear {
         _dialog: &mut Dialog,
     ) -> Result<Cleared, Problem> {
         let app = authorized.app()?;
-        if let Some(name) = &self.phase {
-            phase(name)?;
+        let named = match &self.phase {
+            Some(names) => Some(phases(names)?),
+            None => None,
+        };
+        let store = &platform.store;
+        let mut removed = 0;
+        if matches!(named, None | Some(Phases::Build)) {
+            removed += store.remove_build_arguments(app.id, None).await?;
+            removed += store.remove_build_secrets(app.id, None).await?;
         }
-        let arguments = platform.store.remove_build_arguments(app.id, None).await?;
-        let secrets = platform.store.remove_build_secrets(app.id, None).await?;
+        let containers = match named {
+            None => ContainerPhase::ALL.to_vec(),
+            Some(Phases::Build) => Vec::new(),
+            Some(Phases::Containers(phases)) => phases,
+        };
+        for phase in containers {
+            removed += store.remove_container_options(app.id, phase, None).await?;
+        }
         Ok(Cleared {
             app: app.name.clone(),
-            removed: arguments + secrets,
+            removed,
+            phase: self.phase,
         })
     }
 }
 
 impl Output for Cleared {
     fn print(&self, page: &mut Page) {
-        page.header(format!("Cleared the options of the builds of {}", self.app));
+        page.header(match &self.phase {
+            None => format!("Cleared all options of {}", self.app),
+            Some(phase) => format!("Cleared the options of {} ({phase})", self.app),
+        });
     }
 }

@@ -3,18 +3,18 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::phase;
-use super::options_of;
+use super::option::{BUILD, Phases, phases};
+use super::{options_of, options_of_containers};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
 use crate::model::{AppName, Permission, Problem};
 
-/// List the options of the builds of an app, one on each line
+/// List the options of the builds or the containers of an app, one on each line
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The app
     pub app: AppName,
-    /// The phase: build
+    /// The phase: build, deploy or run; build when it is not given
     #[serde(default)]
     pub phase: Option<String>,
 }
@@ -37,10 +37,18 @@ impl Command for List {
         authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Options, Problem> {
-        if let Some(name) = &self.phase {
-            phase(name)?;
+        let app = authorized.app()?;
+        let phases = phases(self.phase.as_deref().unwrap_or(BUILD))?;
+        let mut options = Vec::new();
+        match phases {
+            Phases::Build => options.extend(options_of(platform, app).await?),
+            Phases::Containers(phases) => {
+                for phase in phases {
+                    options.extend(options_of_containers(platform, app, phase).await?);
+                }
+            }
         }
-        Ok(Options(options_of(platform, authorized.app()?).await?))
+        Ok(Options(options))
     }
 }
 

@@ -1,4 +1,5 @@
-//! `docker-options:*`: of Dokku's options for the docker client, those that mean something here: arguments and secrets of builds.
+//! `docker-options:*`: of Dokku's options for the docker client, those that mean something here: arguments and secrets of builds,
+//! and what containers have beside what all have.
 
 mod add;
 mod clear;
@@ -14,7 +15,17 @@ pub use remove::Remove;
 pub use report::Report;
 
 use super::Platform;
-use crate::model::{App, Problem};
+use crate::model::{App, ContainerOption, ContainerPhase, Problem};
+
+/// The options of the containers of an app in a phase, as they are typed.
+async fn options_of_containers(
+    platform: &Platform,
+    app: &App,
+    phase: ContainerPhase,
+) -> Result<Vec<String>, Problem> {
+    let options = platform.store.container_options_of(app.id, phase).await?;
+    Ok(options.iter().map(ContainerOption::to_string).collect())
+}
 
 /// The options of the builds of an app as they are typed, arguments first.
 async fn options_of(platform: &Platform, app: &App) -> Result<Vec<String>, Problem> {

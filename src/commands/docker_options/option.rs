@@ -1,9 +1,32 @@
-//! An option as it is typed: `build "--build-arg KEY=VALUE"`, `build "--secret id=ID,env=KEY"`.
+//! An option as it is typed: `build "--build-arg KEY=VALUE"`, `build "--secret id=ID,env=KEY"`, `deploy,run "--memory 1g"`.
 
-use crate::model::{BuildSecretId, ConfigKey, Kind, Problem};
+use crate::model::{BuildSecretId, ConfigKey, ContainerOption, ContainerPhase, Kind, Problem};
 
-/// The one phase there are options for.
+/// The phase of builds.
 pub(super) const BUILD: &str = "build";
+
+/// What options are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phases {
+    /// Builds.
+    Build,
+    /// Containers, of one phase or of several.
+    Containers(Vec<ContainerPhase>),
+}
+
+impl Phases {
+    /// As they are typed, with commas.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Phases::Build => BUILD.to_owned(),
+            Phases::Containers(phases) => {
+                let names: Vec<&str> = phases.iter().map(|phase| phase.as_str()).collect();
+                names.join(",")
+            }
+        }
+    }
+}
+
 /// An option of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BuildOption {
@@ -13,9 +36,8 @@ pub(super) enum BuildOption {
     Secret(BuildSecretId, Option<ConfigKey>),
 }
 
-/// The option that was typed.
-pub(super) fn build_option(phases: &str, option: &[String]) -> Result<BuildOption, Problem> {
-    phase(phases)?;
+/// The words of an option as one.
+fn one(option: &[String]) -> Result<String, Problem> {
     // Dokku takes the option as one word; without quotes a shell makes two of it, and more are a mistake.
     if option.len() > 2 {
         return Err(Problem::new(
@@ -25,8 +47,39 @@ pub(super) fn build_option(phases: &str, option: &[String]) -> Result<BuildOptio
             "Quote it, and give flags of the command itself in front: --format json docker-options:add blog build \"--build-arg A=b c\"",
         ));
     }
-    let option = option.join(" ");
-    let option = option.trim();
+    Ok(option.join(" ").trim().to_owned())
+}
+
+/// The option of containers that was typed.
+pub(super) fn container_option(option: &[String]) -> Result<ContainerOption, Problem> {
+    let option = one(option)?;
+    if ["--build-arg", "--secret"]
+        .iter()
+        .any(|flag| option.starts_with(flag))
+    {
+        return Err(Problem::new(
+            Kind::Invalid,
+            "The option is not supported for containers",
+            "arguments and secrets are given to builds",
+            format!("Name that phase: docker-options:add APP build \"{option}\""),
+        ));
+    }
+    option
+        .parse()
+        .map_err(|refused: crate::model::InvalidOption| {
+            Problem::new(
+                Kind::Invalid,
+                format!("The option `{}` is not supported", refused.flag),
+                refused.why,
+                refused.next,
+            )
+        })
+}
+
+/// The option of builds that was typed.
+pub(super) fn build_option(option: &[String]) -> Result<BuildOption, Problem> {
+    let option = one(option)?;
+    let option = option.as_str();
     let end = option.find([' ', '=']).unwrap_or(option.len());
     let (flag, value) = option.split_at(end);
     let value = value.get(1..).unwrap_or_default().trim();
@@ -128,17 +181,36 @@ fn secret(fields: &str) -> Result<BuildOption, Problem> {
     Ok(BuildOption::Secret(id, key))
 }
 
-/// Refuses the phases of containers.
-pub(super) fn phase(phases: &str) -> Result<(), Problem> {
-    if phases == BUILD {
-        return Ok(());
+/// The phases that were typed, with commas as Dokku has it.
+pub(super) fn phases(text: &str) -> Result<Phases, Problem> {
+    let mut phases = Vec::new();
+    let mut is_build = false;
+    for name in text.split(',').map(str::trim) {
+        match name.parse() {
+            Ok(phase) => phases.push(phase),
+            Err(()) if name == BUILD => is_build = true,
+            Err(()) => {
+                return Err(Problem::new(
+                    Kind::Invalid,
+                    format!("There is no phase `{}`", name.escape_debug()),
+                    "an option is for builds (build), for the processes of the app (deploy), or for `run` (run)",
+                    "Name one of them, or deploy,run",
+                ));
+            }
+        }
     }
-    Err(Problem::new(
-        Kind::Invalid,
-        format!("There are no options for `{}`", phases.escape_debug()),
-        "mini makes containers through Docker's API, not through its client; options are known for `build` only",
-        "Config vars, limits and routes have commands of their own, see `help`",
-    ))
+    phases.sort_unstable();
+    phases.dedup();
+    match (is_build, phases.is_empty()) {
+        (true, true) => Ok(Phases::Build),
+        (false, _) => Ok(Phases::Containers(phases)),
+        (true, false) => Err(Problem::new(
+            Kind::Invalid,
+            "No option is for builds and for containers",
+            "builds take arguments and secrets, containers take limits and the like",
+            "Name either build, or deploy,run",
+        )),
+    }
 }
 
 fn unquoted(value: &str) -> &str {
@@ -154,7 +226,7 @@ mod tests {
 
     fn check(words: &[&str], expected: Option<BuildOption>) {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        assert_eq!(build_option(BUILD, &words).ok(), expected, "{words:?}");
+        assert_eq!(build_option(&words).ok(), expected, "{words:?}");
     }
 
     #[test]
@@ -175,7 +247,23 @@ mod tests {
         check(&["--memory 1g"], None);
         check(&["--build-arg", "A=1", "--format"], None);
         check(&["--build-argument", "A=1"], None);
-        assert!(build_option("deploy", &["--build-arg A=1".to_owned()]).is_err());
+        assert!(container_option(&["--build-arg A=1".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn phases_are_those_of_builds_or_of_containers() {
+        let (deploy, run) = (ContainerPhase::Deploy, ContainerPhase::Run);
+        let containers = |phases: &[ContainerPhase]| Some(Phases::Containers(phases.to_vec()));
+        for (text, expected) in [
+            ("build", Some(Phases::Build)),
+            ("deploy", containers(&[deploy])),
+            ("run, deploy,run", containers(&[deploy, run])),
+            ("build,deploy", None),
+            ("", None),
+            ("start", None),
+        ] {
+            assert_eq!(phases(text).ok(), expected, "{text:?}");
+        }
     }
 
     #[test]

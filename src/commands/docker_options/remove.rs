@@ -3,19 +3,19 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::{BuildOption, build_option};
+use super::option::{BuildOption, Phases, build_option, container_option, phases};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, BuildSecretId, ConfigKey, Kind, Permission, Problem};
+use crate::model::{AppName, BuildSecretId, ConfigKey, ContainerOption, Kind, Permission, Problem};
 
-/// Take an argument or a secret from the builds of an app: docker-options:remove blog build "--build-arg KEY"
+/// Take an option from the builds or the containers of an app: docker-options:remove blog build "--build-arg KEY"
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
     /// The app
     pub app: AppName,
-    /// The phase: build
+    /// The phase: build, deploy, run, or several with commas
     pub phase: String,
-    /// The option; its value does not matter
+    /// The option; of builds its value does not matter
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -40,6 +40,8 @@ enum RemovedOption {
     #[serde(rename = "name")]
     Argument(ConfigKey),
     Secret(BuildSecretId),
+    #[serde(rename = "option")]
+    Container(ContainerOption),
 }
 
 impl RemovedOption {
@@ -47,6 +49,7 @@ impl RemovedOption {
         match self {
             Self::Argument(name) => format!("build argument {name}"),
             Self::Secret(id) => format!("build secret {id}"),
+            Self::Container(option) => format!("option {option}"),
         }
     }
 }
@@ -66,17 +69,29 @@ impl Command for Remove {
     ) -> Result<Removed, Problem> {
         let app = authorized.app()?;
         let store = &platform.store;
-        let (removed, option) = match build_option(&self.phase, &self.option)? {
-            BuildOption::Argument(name, _) => (
-                store
-                    .remove_build_arguments(app.id, Some(name.clone()))
-                    .await?,
-                RemovedOption::Argument(name),
-            ),
-            BuildOption::Secret(id, _) => (
-                store.remove_build_secrets(app.id, Some(id.clone())).await?,
-                RemovedOption::Secret(id),
-            ),
+        let (removed, option) = match phases(&self.phase)? {
+            Phases::Containers(phases) => {
+                let option = container_option(&self.option)?;
+                let mut removed = 0;
+                for phase in phases {
+                    removed += store
+                        .remove_container_options(app.id, phase, Some(option.clone()))
+                        .await?;
+                }
+                (removed, RemovedOption::Container(option))
+            }
+            Phases::Build => match build_option(&self.option)? {
+                BuildOption::Argument(name, _) => (
+                    store
+                        .remove_build_arguments(app.id, Some(name.clone()))
+                        .await?,
+                    RemovedOption::Argument(name),
+                ),
+                BuildOption::Secret(id, _) => (
+                    store.remove_build_secrets(app.id, Some(id.clone())).await?,
+                    RemovedOption::Secret(id),
+                ),
+            },
         };
         if removed == 0 {
             return Err(Problem::new(
@@ -98,7 +113,12 @@ impl Output for Removed {
         let option = match &self.option {
             RemovedOption::Argument(name) => format!("--build-arg {name}"),
             RemovedOption::Secret(id) => format!("--secret id={id}"),
+            RemovedOption::Container(option) => option.to_string(),
         };
-        page.header(format!("Removed {option} from the builds of {}", self.app));
+        let from = match &self.option {
+            RemovedOption::Argument(_) | RemovedOption::Secret(_) => "builds",
+            RemovedOption::Container(_) => "containers",
+        };
+        page.header(format!("Removed {option} from the {from} of {}", self.app));
     }
 }

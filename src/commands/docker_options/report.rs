@@ -3,12 +3,12 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::options_of;
+use super::{options_of, options_of_containers};
 use crate::commands::Platform;
 use crate::commands::report::{self, OfEachApp};
-use crate::model::{App, AppName, Problem};
+use crate::model::{App, AppName, ContainerPhase, Problem};
 
-/// Report the options of the builds of an app, or of all apps
+/// Report the options of the builds and the containers of an app, or of all apps
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -34,6 +34,10 @@ impl OfEachApp for Report {
         let options = options_of(platform, app).await?;
         let mut report = report::Report::new(&app.name);
         report.fact("docker-options-build", options.join(" "));
+        for phase in ContainerPhase::ALL {
+            let options = options_of_containers(platform, app, phase).await?;
+            report.fact(&format!("docker-options-{phase}"), options.join(" "));
+        }
         Ok(report)
     }
 }

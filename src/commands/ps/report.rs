@@ -4,11 +4,12 @@ use clap::Args;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::scale::current_release;
 use crate::commands::report::{self, Asked, Reports};
 use crate::commands::{Authorized, Command, Dialog, Platform};
 use crate::deploy::Restoration;
 use crate::engine::{LogQuery, Process, ProcessState};
-use crate::model::{App, AppName, Permission, Problem, size_in_words};
+use crate::model::{App, AppName, Permission, Problem, ProcessSetting, size_in_words};
 use crate::reconcile::Trouble;
 
 const TOPIC: &str = "ps";
@@ -49,7 +50,15 @@ impl Command for Report {
         let of = move |app: App| async move {
             let own: Vec<&Process> = processes.iter().filter(|p| p.app == app.name).collect();
             let troubles = platform.reconciler.troubles(&app.name);
-            let mut report = of(&app, &own, &troubles, limit);
+            let release = current_release(platform, &app).await?;
+            // With a formation in app.json that has the say.
+            let can_scale = release.is_none_or(|release| release.formation.is_none());
+            let mut report = of(&app, &own, &troubles, limit, can_scale);
+            let settings = platform.store.process_settings(app.id).await?;
+            for setting in ProcessSetting::ALL {
+                let value = settings.get(setting).unwrap_or_default();
+                report.fact(&format!("ps-{setting}"), value);
+            }
             for process in own.iter().filter(|process| has_ended(process)) {
                 if let Some(line) = last_line(platform, process).await {
                     let name = format!("{}-{}", process.process_type, process.index);
@@ -95,10 +104,11 @@ fn of(
     processes: &[&Process],
     troubles: &[Trouble],
     memory_limit: Option<u64>,
+    can_scale: bool,
 ) -> report::Report {
     let mut report = report::Report::new(&app.name);
     report.fact("deployed", app.current.is_some());
-    report.fact("ps-can-scale", true);
+    report.fact("ps-can-scale", can_scale);
     report.fact(
         "release",
         app.current.map(|v| v.to_string()).unwrap_or_default(),
@@ -243,7 +253,7 @@ mod tests {
             stuck: None,
         }];
         let own: Vec<&Process> = processes.iter().collect();
-        let report = of(&app, &own, &troubles, Some(64 << 20));
+        let report = of(&app, &own, &troubles, Some(64 << 20), true);
         let mut page = Page::default();
         Reports::one(TOPIC, report, None, Options::default())
             .unwrap()

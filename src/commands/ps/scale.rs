@@ -89,6 +89,20 @@ impl Command for Scale {
             let scale = platform.store.scale(app.id).await?;
             return Ok(quantities(Some(app.name.clone()), &scale, release.as_ref()));
         }
+        if release
+            .as_ref()
+            .is_some_and(|release| release.formation.is_some())
+        {
+            return Err(Problem::new(
+                Kind::Invalid,
+                format!(
+                    "App {} contains an app.json file with a formations key and cannot be manually scaled",
+                    app.name
+                ),
+                "",
+                "Change `formation` in app.json, commit, and push; or take it out, to scale with `ps:scale` from the next push on",
+            ));
+        }
         // Only these types: others may be scaled at the same time.
         let mut asked = model::Scale::default();
         for wanted in &self.scale {

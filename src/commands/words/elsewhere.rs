@@ -47,7 +47,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     (
         "docker-options:",
-        "Only the options of builds are there: `docker-options:add APP build \"--build-arg KEY=VALUE\"`; folders are mounted with `storage:mount`",
+        "There are add, remove, clear, list and report: `docker-options:add APP deploy \"--memory 512m\"`; folders are mounted with `storage:mount`",
     ),
     (
         "domains:setup",
@@ -140,10 +140,6 @@ const INSTEAD: &[(&str, &str)] = &[
         "`domains:enable APP` lets visitors reach it again",
     ),
     (
-        "ps:inspect",
-        "`ps:report APP` tells how its processes are; on the server `docker inspect` takes the CID from there",
-    ),
-    (
         "ps:restore",
         "Nothing to do: processes are brought back by themselves",
     ),
@@ -152,17 +148,13 @@ const INSTEAD: &[(&str, &str)] = &[
         "Nothing to do: old processes go by themselves once their requests are answered",
     ),
     (
-        "ps:set",
-        "How long a process may take to stop, and how often it is started again, are settings of the server: `mini server --help`",
-    ),
-    (
         "registry:",
         "Images stay on the server, so no registry is needed; `git:from-image` deploys one that is in a registry",
     ),
     ("repo:gc", "Repositories are packed by git itself"),
     (
         "resource:",
-        "Memory and processes are limited for all apps by the settings of the server (`memory-limit`, `pids-limit`), of builds by `builder:set`",
+        "Of one app: `docker-options:add APP deploy \"--memory 512m\"`, `--cpus 1.5`; of all by the settings of the server (`memory-limit`, `pids-limit`), of builds by `builder:set`",
     ),
     (
         "run:",

@@ -107,6 +107,7 @@ impl Bench<'_> {
             limits: LIMITS,
             stop_grace: Duration::from_secs(5),
             mounts: Vec::new(),
+            options: Vec::new(),
         })
     }
 
@@ -153,6 +154,7 @@ impl Bench<'_> {
             terminal: None,
             has_stdin: false,
             mounts: Vec::new(),
+            options: Vec::new(),
         }
     }
 

@@ -9,9 +9,9 @@ use bollard::models::{
     NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::Inner;
+use super::{Inner, options};
 use crate::engine::{EngineError, Limits, TerminalSize, ensure_folder};
-use crate::model::{ConfigVars, StorageMount};
+use crate::model::{ConfigVars, ContainerOption, StorageMount};
 
 /// The capabilities a container keeps of Docker's fourteen. Each is one that images in common use need while they start
 /// as root:
@@ -45,6 +45,7 @@ pub(super) struct Container<'a> {
     pub(super) stop_timeout_seconds: Option<i64>,
     pub(super) attached: Option<Attached>,
     pub(super) mounts: Vec<Mount>,
+    pub(super) options: &'a [ContainerOption],
 }
 
 /// How a one-off container's ends are set up.
@@ -63,7 +64,7 @@ impl Container<'_> {
         let is_attached = self.attached.is_some();
         let has_stdin = self.attached.as_ref().is_some_and(|a| a.has_stdin);
         let terminal = self.attached.and_then(|a| a.terminal);
-        ContainerCreateBody {
+        let request = ContainerCreateBody {
             image: Some(self.image.to_owned()),
             cmd: self.command,
             env: Some(
@@ -92,7 +93,8 @@ impl Container<'_> {
                 endpoints_config: Some(HashMap::from([(self.network.to_owned(), endpoint)])),
             }),
             ..ContainerCreateBody::default()
-        }
+        };
+        options::with(request, self.options)
     }
 }
 

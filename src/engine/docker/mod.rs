@@ -21,6 +21,7 @@ mod logs;
 mod networks;
 mod observed;
 mod one_off;
+mod options;
 mod processes;
 mod same_image;
 mod seen;
@@ -178,6 +179,10 @@ impl ContainerEngine for DockerEngine {
 
     async fn listening(&self, id: &ProcessId) -> Result<Vec<SocketAddr>, EngineError> {
         self.inner.listening(id).await
+    }
+
+    async fn inspect(&self, id: &ProcessId) -> Result<serde_json::Value, EngineError> {
+        self.inner.inspect(id).await
     }
 
     async fn build(

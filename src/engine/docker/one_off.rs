@@ -229,6 +229,7 @@ impl Lease {
                 terminal: spec.terminal,
             }),
             mounts,
+            options: &spec.options,
         }
         .request();
         let options = CreateContainerOptionsBuilder::default().name(&name).build();

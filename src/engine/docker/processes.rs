@@ -65,6 +65,7 @@ impl Inner {
             stop_timeout_seconds: Some(i64::from(whole_seconds(group.stop_grace))),
             attached: None,
             mounts: self.mounts(&group.mounts).await?,
+            options: &group.options,
         }
         .request();
         let options = CreateContainerOptionsBuilder::default()
@@ -192,6 +193,17 @@ impl Inner {
             .start_container(&id.0, None::<StartContainerOptions>)
             .await
             .map_err(|error| self.connection.error(error, About::Start(id.short())))
+    }
+
+    pub(super) async fn inspect(&self, id: &ProcessId) -> Result<serde_json::Value, EngineError> {
+        let docker = self.connection.client().await?;
+        let facts = docker
+            .inspect_container(&id.0, None::<InspectContainerOptions>)
+            .await
+            .map_err(|error| self.connection.error(error, About::Container(&id.0)))?;
+        serde_json::to_value(&facts).map_err(|error| EngineError::Refused {
+            said: format!("what it knows of the container cannot be written as JSON: {error}"),
+        })
     }
 
     pub(super) async fn stop(&self, id: &ProcessId, grace: Duration) -> Result<(), EngineError> {

@@ -73,7 +73,7 @@ fn play(
             }
             "CMD" | "ENTRYPOINT" => has_command = true,
             "EXPOSE" => exposed_ports.extend(rest.trim().parse::<u16>()),
-            "RUN" => run(rest, name, events)?,
+            "RUN" => run(without_flags(rest), name, events)?,
             other => {
                 return Err(failed(
                     None,
@@ -108,6 +108,16 @@ fn run(line: &str, step: Option<String>, events: &mut Vec<BuildEvent>) -> Result
         }
     }
     Ok(())
+}
+
+/// What is run, without the `--mount=...` in front of it.
+fn without_flags(mut line: &str) -> &str {
+    while let Some((flag, rest)) = line.split_once(' ')
+        && flag.starts_with("--")
+    {
+        line = rest;
+    }
+    line
 }
 
 fn is_step(line: &str) -> bool {

@@ -205,6 +205,10 @@ impl ContainerEngine for MemoryEngine {
         Ok(self.reach()?.held(id)?.listening.clone())
     }
 
+    async fn inspect(&self, id: &ProcessId) -> Result<serde_json::Value, EngineError> {
+        Ok(self.reach()?.held(id)?.inspected())
+    }
+
     async fn build(
         &self,
         spec: &BuildSpec,

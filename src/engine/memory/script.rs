@@ -24,7 +24,7 @@ pub(super) fn read(line: &str) -> Vec<Act> {
         let part = part.strip_prefix("exec ").unwrap_or(part).trim();
         let (word, rest) = part.split_once(' ').unwrap_or((part, ""));
         let act = match word {
-            "" | "true" | ":" => continue,
+            "" | "true" | ":" | "." => continue,
             "echo" => match rest.trim().strip_suffix(">&2") {
                 Some(text) => Act::Say(Stream::Stderr, unquoted(text)),
                 None => Act::Say(Stream::Stdout, unquoted(rest)),

@@ -8,7 +8,7 @@ use crate::engine::{
     BuildEvent, BuildMemory, EngineError, GroupSpec, ImageFacts, LogLine, Process, ProcessId,
     ProcessState, Stream,
 };
-use crate::model::{AppName, ImageId, StorageName, Timestamp};
+use crate::model::{AppName, ConfigVars, ContainerOption, ImageId, StorageName, Timestamp};
 
 /// An image and who it belongs to.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub(super) struct Held {
     pub(super) log: Vec<LogLine>,
     pub(super) listening: Vec<SocketAddr>,
     command: Option<String>,
+    environment: ConfigVars,
+    options: Vec<ContainerOption>,
 }
 
 /// Everything there is.
@@ -111,6 +113,8 @@ impl World {
             log: Vec::new(),
             listening: Vec::new(),
             command: group.command.clone(),
+            environment: group.environment.clone(),
+            options: group.options.clone(),
         };
         self.processes.insert(id.clone(), held);
         self.begin(&id)
@@ -169,6 +173,20 @@ impl World {
 }
 
 impl Held {
+    /// What Docker would tell of it.
+    pub(super) fn inspected(&self) -> serde_json::Value {
+        let environment = self.environment.iter();
+        let environment: Vec<String> = environment
+            .map(|(key, value)| format!("{key}={}", value.reveal()))
+            .collect();
+        serde_json::json!({
+            "Id": self.process.id.0,
+            "Image": self.image.as_str(),
+            "Config": {"Cmd": self.command, "Env": environment},
+            "HostConfig": {"Options": self.options},
+        })
+    }
+
     pub(super) fn say(&mut self, stream: Stream, text: String) {
         // Two lines never have the same time, as `LogQuery::since` wants it.
         let now = Timestamp::now();

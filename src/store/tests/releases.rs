@@ -268,3 +268,55 @@ async fn everything_is_counted_by_what_it_is() {
     assert_eq!(census.releases, releases.into());
     assert_eq!(census.deploys, BTreeMap::new());
 }
+
+#[tokio::test]
+async fn a_formation_is_the_scale_as_soon_as_its_release_serves() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let shop = fixture.app("shop").await;
+    let scale = |pairs: &[(&str, u16)]| {
+        let pairs = pairs.iter();
+        Scale(
+            pairs
+                .map(|(name, quantity)| (parse(name), *quantity))
+                .collect(),
+        )
+    };
+    let by_hand = scale(&[("web", 3), ("clock", 1)]);
+    store.set_scale(shop.id, &by_hand).await.unwrap();
+    let formation = scale(&[("web", 2), ("worker", 1)]);
+    let brings = Release {
+        formation: Some(formation.clone()),
+        postdeploy_command: Some("npm run tell".to_owned()),
+        start_command: Some("npm start".to_owned()),
+        ..release(shop.id, 1)
+    };
+    let made = store.add_release(brings).await.unwrap();
+    assert_eq!(
+        store.releases(shop.id).await.unwrap(),
+        std::slice::from_ref(&made)
+    );
+    assert_eq!(store.scale(shop.id).await.unwrap(), by_hand);
+    let promoted = store.promote(shop.id, made.version, at(5), false);
+    promoted.await.unwrap();
+    assert_eq!(store.scale(shop.id).await.unwrap(), formation);
+    // One without leaves it as it is.
+    let made = store.add_release(release(shop.id, 2)).await.unwrap();
+    let promoted = store.promote(shop.id, made.version, at(6), false);
+    promoted.await.unwrap();
+    assert_eq!(store.scale(shop.id).await.unwrap(), formation);
+}
+
+#[tokio::test]
+async fn the_first_deploy_of_an_app_is_noted_once() {
+    let fixture = Fixture::new();
+    let shop = fixture.app("shop").await;
+    assert!(fixture.store.begin_set_up(shop.id).await.unwrap());
+    assert!(!fixture.store.begin_set_up(shop.id).await.unwrap());
+    let copy = fixture
+        .store
+        .clone_app(shop.id, &parse("copy"), &[], at(2))
+        .await
+        .unwrap();
+    assert!(!fixture.store.begin_set_up(copy.id).await.unwrap());
+}

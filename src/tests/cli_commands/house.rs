@@ -232,6 +232,9 @@ impl House {
                 .map(|(kind, line)| (kind.parse().unwrap(), Some((*line).to_owned())))
                 .collect(),
             release_command: None,
+            postdeploy_command: None,
+            formation: None,
+            start_command: None,
             port: self.port,
             checks: BTreeMap::new(),
             config: store.config(app.id).await.unwrap(),

@@ -1,0 +1,137 @@
+//! `scripts.dokku.predeploy` of app.json: a command whose changes are part of the image. It is one more step on top of the image
+//! that was built, so it is there again whenever the image is: after a rollback, and where a lost image is built anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+
+use super::mask::Mask;
+use super::run::Run;
+use super::{Deployer, problem};
+use crate::engine::{BuildEvent, BuildSpec, EngineError, MemoryContext};
+use crate::model::{CommitId, ConfigVars, ImageId, Kind, Problem, Secret};
+
+/// The file with the environment, in no layer of the image.
+const ENVIRONMENT: &str = "mini-environment";
+
+/// Runs `line` in the image that `built` was the build of, as its user and with the config vars of the app, and gives the
+/// image with what it has changed. Never taken from the cache: it may depend on more than the files.
+///
+/// # Errors
+/// It ends with another status than 0.
+pub(super) async fn run(
+    deployer: &Deployer,
+    run: &Run,
+    built: &BuildSpec,
+    line: &str,
+    commit: &CommitId,
+) -> Result<ImageId, Problem> {
+    let app = &run.app.name;
+    let failed = || format!("{app} was not deployed: its predeploy command failed");
+    if line.contains(char::is_control) {
+        return Err(Problem::new(
+            Kind::AppFailed,
+            failed(),
+            "it has more than one line",
+            "put it into a script of the repository, and name that in app.json",
+        ));
+    }
+    let config = deployer.store.merged_config(run.app.id).await?;
+    let environment = environment(&config, run, commit);
+    let spec = BuildSpec {
+        dockerfile: dockerfile(&built.tag, line),
+        arguments: BTreeMap::new(),
+        secrets: BTreeMap::from([(ENVIRONMENT.to_owned(), environment)]),
+        target: None,
+        is_without_cache: true,
+        ..built.clone()
+    };
+    run.header(format!("Running the predeploy command: {line}"))
+        .await;
+    run.section(format!("Start of {app} predeploy task output"))
+        .await;
+    let image = follow(deployer, run, &spec, &config).await;
+    run.section(format!("End of {app} predeploy task output"))
+        .await;
+    image.map_err(|error| match error {
+        EngineError::BuildFailed { said, .. } => Problem::new(
+            Kind::AppFailed,
+            failed(),
+            mask(&config).masked(said),
+            "the lines above say more; correct it, commit, and push again",
+        ),
+        error => problem::engine(failed(), &error),
+    })
+}
+
+async fn follow(
+    deployer: &Deployer,
+    run: &Run,
+    spec: &BuildSpec,
+    config: &ConfigVars,
+) -> Result<ImageId, EngineError> {
+    let mask = mask(config);
+    // It needs no file but those of the image.
+    let mut events = deployer
+        .engine
+        .build(spec, Arc::new(MemoryContext::default()))
+        .await?;
+    while let Some(event) = events.next().await {
+        match event? {
+            BuildEvent::Line(text) => run.line(mask.masked(text)).await,
+            // There is the one step, which was named.
+            BuildEvent::Step { .. } | BuildEvent::Unwatched { .. } => {}
+            BuildEvent::Done(image) => return Ok(image),
+        }
+    }
+    Err(EngineError::Refused {
+        said: "the build ended without an image".to_owned(),
+    })
+}
+
+fn mask(config: &ConfigVars) -> Mask {
+    let values = config.iter();
+    let values = values.map(|(key, value)| (key.as_str().to_owned(), value.clone()));
+    Mask::new(&values.collect())
+}
+
+fn dockerfile(image: &str, line: &str) -> String {
+    format!(
+        "FROM {image}\nRUN --mount=type=secret,id={ENVIRONMENT},mode=0444 . /run/secrets/{ENVIRONMENT}; {line}\n"
+    )
+}
+
+/// What a shell reads to have the environment that the processes will have.
+fn environment(config: &ConfigVars, run: &Run, commit: &CommitId) -> Secret {
+    let own = [
+        ("MINI_APP", run.app.name.as_str()),
+        ("GIT_REV", commit.as_str()),
+    ];
+    let mut text = String::new();
+    let mut add = |key: &str, value: &str| {
+        let value = value.replace('\'', r"'\''");
+        text.push_str(&format!("export {key}='{value}'\n"));
+    };
+    for (key, value) in own {
+        add(key, value);
+    }
+    for (key, value) in config {
+        add(key.as_str(), value.reveal());
+    }
+    Secret::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_is_one_line_and_has_no_value_in_it() {
+        let text = dockerfile("mini/shop:1", "make assets && touch 'a b'");
+        assert_eq!(
+            text,
+            "FROM mini/shop:1\nRUN --mount=type=secret,id=mini-environment,mode=0444 . /run/secrets/mini-environment; make assets && touch 'a b'\n"
+        );
+    }
+}
