@@ -37,6 +37,8 @@ impl Default for TreeLimits {
     }
 }
 
+/// How often a copy is tried: a push or a clean-up of the source that ends meanwhile takes away what git is about to copy.
+const COPY_TRIES: usize = 3;
 /// The oldest git that has `proc-receive`.
 const OLDEST_GIT: (u32, u32) = (2, 29);
 
@@ -148,7 +150,11 @@ impl Repositories {
 
     /// Gives an app that has none a copy of another one's repository: its branches and tags, and the objects, which both
     /// share as hard links until one of them is packed anew. Makes an empty one where there is nothing to copy. Whatever stood
-    /// in its place is replaced. If cancelled, at most a folder whose name begins with a dot is left.
+    /// in its place is replaced. The source may be pushed to and tidied meanwhile. If cancelled, at most a folder whose name begins
+    /// with a dot is left.
+    ///
+    /// # Errors
+    /// `Failed` if what its branches and tags reach is not all there.
     pub async fn copy(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
         let source = self.path(from);
         if let Some(aside) = self.set_aside(to).await? {
@@ -157,31 +163,25 @@ impl Repositories {
         if !tokio::fs::try_exists(source.join("HEAD")).await? {
             return self.create(to).await;
         }
-        let beside = self.beside(to, "copy")?;
-        let made = async {
-            child::output(
-                None,
-                [
-                    "clone".as_ref(),
-                    "--bare".as_ref(),
-                    "--local".as_ref(),
-                    "--quiet".as_ref(),
-                    "--template=".as_ref(),
-                    source.as_os_str(),
-                    beside.as_os_str(),
-                ],
-            )
-            .await?;
-            // It is nobody's clone: no address of this server stays in it.
-            let words = ["config", "--remove-section", "remote.origin"];
-            child::output(Some(&beside), words).await?;
-            Ok(tokio::fs::rename(&beside, self.path(to)).await?)
-        };
-        let made: Result<(), GitError> = made.await;
-        if made.is_err() {
-            let _ = tokio::fs::remove_dir_all(&beside).await;
+        let mut tries = COPY_TRIES;
+        loop {
+            let beside = self.beside(to, "copy")?;
+            let made = async {
+                copy_whole(&source, &beside).await?;
+                Ok(tokio::fs::rename(&beside, self.path(to)).await?)
+            };
+            let made: Result<(), GitError> = made.await;
+            if made.is_err() {
+                let _ = tokio::fs::remove_dir_all(&beside).await;
+            }
+            tries -= 1;
+            match made {
+                Err(GitError::Failed(why)) if tries > 0 => {
+                    tracing::info!(app = %from, why, "the repository is copied again");
+                }
+                made => return made,
+            }
         }
-        made
     }
 
     /// Takes the repository of an app away, for good where nothing follows: no app of the name finds it, also after a loss of
@@ -351,6 +351,35 @@ impl SetAside {
     }
 }
 
+/// Makes a repository `to` with what the branches and tags of another one reach, and nothing that is being written there.
+async fn copy_whole(from: &Path, to: &Path) -> Result<(), GitError> {
+    child::output(
+        None,
+        [
+            "clone".as_ref(),
+            "--bare".as_ref(),
+            "--local".as_ref(),
+            "--quiet".as_ref(),
+            "--template=".as_ref(),
+            from.as_os_str(),
+            to.as_os_str(),
+        ],
+    )
+    .await?;
+    // It is nobody's clone: no address of this server stays in it.
+    let words = ["config", "--remove-section", "remote.origin"];
+    child::output(Some(to), words).await?;
+    let copied = to.to_owned();
+    blocking(move || {
+        remove_unfinished(&copied);
+        Ok(())
+    })
+    .await?;
+    // A local clone looks at none of the objects, and those that were packed meanwhile may have come neither way.
+    let words = ["rev-list", "--objects", "--all", "--quiet"];
+    child::output(Some(to), words).await.map(drop)
+}
+
 /// What is of no use to anyone after a crash: folders of [`Repositories::beside`], and in each repository what git did not come to
 /// remove. What cannot be removed is left with a warning: a git that outlived the server before may still be at it.
 fn remove_leftovers(root: &Path) -> std::io::Result<()> {
@@ -363,17 +392,22 @@ fn remove_leftovers(root: &Path) -> std::io::Result<()> {
             told(&entry.path(), fs::remove_dir_all(entry.path()));
             continue;
         }
-        let objects = entry.path().join("objects");
-        // A push that was cut off (git's `tmp-objdir.c`).
-        told(
-            &objects,
-            remove_named(&objects, &[b"tmp_objdir-", b"incoming-"]),
-        );
-        // A pack that was not finished; the other name is that of git's own clean-up.
-        let packs = objects.join("pack");
-        told(&packs, remove_named(&packs, &[b"tmp_", b".tmp-"]));
+        remove_unfinished(&entry.path());
     }
     Ok(())
+}
+
+/// Removes from a repository what git began to write.
+fn remove_unfinished(repository: &Path) {
+    let objects = repository.join("objects");
+    // A push that was cut off (git's `tmp-objdir.c`).
+    told(
+        &objects,
+        remove_named(&objects, &[b"tmp_objdir-", b"incoming-"]),
+    );
+    // A pack that was not finished; the other name is that of git's own clean-up.
+    let packs = objects.join("pack");
+    told(&packs, remove_named(&packs, &[b"tmp_", b".tmp-"]));
 }
 
 /// Says what could not be removed. What is gone already is as it should be.

@@ -1,7 +1,8 @@
 //! What is taken out of an archive of source into a commit, and what is not: the same for every kind of archive.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::ops::Bound;
 
 use super::made::CommitWriter;
 use super::symlink::leaves_tree;
@@ -15,7 +16,8 @@ pub(super) const AGAIN: &str = "make it anew, for example with `tar c .`, and se
 pub(super) struct Taken<'w> {
     writer: &'w mut CommitWriter,
     limits: TreeLimits,
-    written: HashSet<Vec<u8>>,
+    /// The places of all files and links, none of which is in another one.
+    written: BTreeSet<Vec<u8>>,
     count: usize,
     total_bytes: u64,
 }
@@ -25,7 +27,7 @@ impl<'w> Taken<'w> {
         Self {
             writer,
             limits,
-            written: HashSet::new(),
+            written: BTreeSet::new(),
             count: 0,
             total_bytes: 0,
         }
@@ -43,7 +45,7 @@ impl<'w> Taken<'w> {
 
     /// Whether a file or link of this path is there.
     pub(super) fn has(&self, path: &[u8]) -> bool {
-        self.written.contains(path)
+        self.written.contains(&place(path))
     }
 
     /// Counts an entry, whatever it is.
@@ -59,10 +61,42 @@ impl<'w> Taken<'w> {
         Ok(())
     }
 
+    /// The place of a file or link.
+    ///
+    /// # Errors
+    /// What would be a folder by one path is a file or link by another: git keeps the later of the two, and nobody would see it.
+    fn free_place(&self, path: &[u8]) -> Result<Vec<u8>, GitError> {
+        let place = place(path);
+        let is_within = |inner: &[u8], outer: &[u8]| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.first() == Some(&0))
+        };
+        // The nearest in front is what this would be in: between them is only what is in that, too, and there is no such thing.
+        let to = (Bound::Unbounded, Bound::Included(place.as_slice()));
+        let before = self.written.range::<[u8], _>(to).next_back();
+        let from = (Bound::Excluded(place.as_slice()), Bound::Unbounded);
+        let after = self.written.range::<[u8], _>(from).next();
+        let file = match (before, after) {
+            (Some(before), _) if is_within(&place, before) => path.get(..before.len()),
+            (_, Some(after)) if is_within(after, &place) => Some(path),
+            _ => None,
+        };
+        match file {
+            None => Ok(place),
+            Some(file) => Err(GitError::unusable(
+                format!(
+                    "the archive has `{}` as a file and as a folder",
+                    shown(file)
+                ),
+                AGAIN,
+            )),
+        }
+    }
+
     /// Takes a file of exactly `size_bytes`.
     ///
     /// # Errors
-    /// All together are too large; `content` cannot be read, or has less.
+    /// All together are too large; `content` cannot be read, or has less; there is a folder of that name, or it is in a file.
     pub(super) fn file(
         &mut self,
         path: Vec<u8>,
@@ -70,6 +104,7 @@ impl<'w> Taken<'w> {
         size_bytes: u64,
         content: &mut dyn Read,
     ) -> Result<(), GitError> {
+        let place = self.free_place(&path)?;
         self.total_bytes = self.total_bytes.saturating_add(size_bytes);
         if self.total_bytes > self.limits.total_bytes {
             return Err(too_large(self.limits.total_bytes));
@@ -83,32 +118,34 @@ impl<'w> Taken<'w> {
                 }
                 other => other,
             })?;
-        self.written.insert(path);
+        self.written.insert(place);
         Ok(())
     }
 
     /// Takes a symlink.
     ///
     /// # Errors
-    /// It leads out.
+    /// It leads out; there is a folder of that name, or it is in a file.
     pub(super) fn symlink(&mut self, path: Vec<u8>, target: &[u8]) -> Result<(), GitError> {
         if leaves_tree(&path, target) {
             return Err(leaves(&path, target));
         }
+        let place = self.free_place(&path)?;
         self.writer.symlink(&path, target)?;
-        self.written.insert(path);
+        self.written.insert(place);
         Ok(())
     }
 
     /// Takes another name of a file that is there.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not; there is a folder of that name, or it is in a file.
     pub(super) fn link(&mut self, path: Vec<u8>, target: &[u8]) -> Result<(), GitError> {
         let inside = inside(target)?.filter(|target| self.has(target));
         let inside = inside.ok_or_else(|| leaves(&path, target))?;
+        let place = self.free_place(&path)?;
         self.writer.copy(&inside, &path)?;
-        self.written.insert(path);
+        self.written.insert(place);
         Ok(())
     }
 
@@ -122,6 +159,12 @@ impl<'w> Taken<'w> {
         }
         Ok(())
     }
+}
+
+/// A path as it is put in order: what is in a folder follows it at once, for no path has this byte in it.
+fn place(path: &[u8]) -> Vec<u8> {
+    let byte = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    path.iter().map(byte).collect()
 }
 
 /// A path below the root, without `.` and empty parts; `None` for what belongs to a repository, not to the source.

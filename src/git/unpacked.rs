@@ -344,6 +344,16 @@ mod tests {
         assert_eq!(files, ["public/index.html"]);
     }
 
+    /// As `tar --append` writes it.
+    #[tokio::test]
+    async fn the_later_of_two_files_of_a_path_is_taken() {
+        let archive = Archive::new()
+            .file("a", b"1")
+            .file("a-b", b"2")
+            .file("a", b"3");
+        assert_eq!(committed(archive.bytes()).await.unwrap(), ["a", "a-b"]);
+    }
+
     #[tokio::test]
     async fn what_leads_out_or_is_too_much_is_refused() {
         let regular = |path: &str| Archive::new().file("a", b"1").file(path, b"2").bytes();
@@ -371,6 +381,24 @@ mod tests {
             (link(EntryType::Link, "nothing"), "leads to `nothing`"),
             (link(EntryType::Link, "../a"), "the path `../a`"),
             (link(EntryType::Fifo, ""), "neither a file nor a folder"),
+            (regular("a/b"), "`a` as a file and as a folder"),
+            (
+                Archive::new()
+                    .file("b/c/d", b"1")
+                    .file("b-c", b"2")
+                    .with(EntryType::Symlink, "b", "b-c", b"")
+                    .bytes(),
+                "`b` as a file and as a folder",
+            ),
+            (
+                Archive::new()
+                    .file("a", b"1")
+                    .file("a-b", b"2")
+                    .file("a.b", b"3")
+                    .with(EntryType::Link, "a/b/c", "a-b", b"")
+                    .bytes(),
+                "`a` as a file and as a folder",
+            ),
             (
                 Archive::new().file("a", &[0; 1001]).bytes(),
                 "more than 0 MiB",

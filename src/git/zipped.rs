@@ -57,7 +57,8 @@ pub(super) fn is_zip(head: &[u8]) -> bool {
 /// Takes all files and links.
 ///
 /// # Errors
-/// It is damaged, encrypted or packed in an unusual way, holds more than may be taken, a path twice, or something that leads out.
+/// It is damaged, encrypted or packed in an unusual way, has entries that overlap, holds more than may be taken, a path twice, or
+/// something that leads out.
 pub(super) fn unpack(archive: &mut dyn Read, taken: &mut Taken<'_>) -> Result<(), GitError> {
     let zip = Zip::kept(archive, taken)?;
     let directory = zip.directory()?;
@@ -66,9 +67,15 @@ pub(super) fn unpack(archive: &mut dyn Read, taken: &mut Taken<'_>) -> Result<()
         return Err(too_many(limit));
     }
     let mut source = BufReader::new(zip.part(directory.at, directory.length));
+    let mut held_bytes: u64 = 0;
     for _ in 0..directory.entries {
         let entry = Entry::read(&mut source)?;
         taken.count()?;
+        // Entries that share bytes would have them unpacked again and again, for hours in a few megabytes.
+        held_bytes = held_bytes.saturating_add(entry.held_bytes());
+        if held_bytes > directory.at {
+            return Err(damaged("its entries overlap"));
+        }
         take(&zip, &directory, &entry, taken)?;
     }
     match source.fill_buf().map_err(unreadable)? {
@@ -179,7 +186,10 @@ impl Zip {
             length: field(12, 4),
             entries: field(10, 2),
         };
-        let is_wide = narrow.at == WIDE_32 || narrow.length == WIDE_32 || narrow.entries == WIDE_16;
+        // 65,535 entries have room in the narrow end, and some programs (Python's zipfile) then write no other.
+        let is_wide = narrow.at == WIDE_32
+            || narrow.length == WIDE_32
+            || (narrow.entries == WIDE_16 && self.has_locator(end_at)?);
         let (directory, ends_at) = match is_wide {
             true => self.wide_directory(end_at)?,
             false => (narrow, end_at),
@@ -189,6 +199,14 @@ impl Zip {
             return Err(damaged("its directory is not where it says"));
         }
         Ok(directory)
+    }
+
+    /// Whether what leads to a wide end stands in front of the narrow one, where its place is (4.3.15).
+    fn has_locator(&self, end_at: u64) -> Result<bool, GitError> {
+        let Some(at) = end_at.checked_sub(WIDE_LOCATOR_BYTES as u64) else {
+            return Ok(false);
+        };
+        Ok(number(&self.read(at, 4)?, 0, 4) == Some(WIDE_LOCATOR.into()))
     }
 
     /// The directory by the wide end, which stands before the other (4.3.14, 4.3.15), and where that wide end is.
@@ -410,6 +428,12 @@ impl Entry {
             rest = rest.get(4 + length..).unwrap_or_default();
         }
         Err(lost())
+    }
+
+    /// What is its own in the archive, in front of the directory; at least that.
+    fn held_bytes(&self) -> u64 {
+        let header = (FILE_BYTES + self.raw_name.len()) as u64;
+        self.packed_bytes.saturating_add(header)
     }
 
     fn kind(&self) -> u64 {

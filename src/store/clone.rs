@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 
-use super::{Store, StoreError, apps, config, ports};
-use crate::model::{App, AppId, AppName, PortMapping, Timestamp};
+use super::{Store, StoreError, apps, config, ports, process_settings};
+use crate::model::{App, AppId, AppName, ContainerOption, ContainerPhase, PortMapping, Timestamp};
 
 /// What is copied as it stands: table, columns beside `app_id`, and which rows. An address without a domain is one of every
 /// host name that an app has, so it means the same for the other app.
@@ -21,7 +21,6 @@ const COPIED: &[(&str, &[&str], &str)] = &[
     ("storage_mounts", &["target", "name", "is_read_only"], "1"),
     ("automatic_certificates", &["is_on"], "1"),
     ("process_settings", &["name", "value"], "1"),
-    ("container_options", &["phase", "option"], "1"),
     (
         "redirects",
         &["domain", "path", "destination", "code"],
@@ -32,7 +31,8 @@ const COPIED: &[(&str, &[&str], &str)] = &[
 impl Store {
     /// Records a new app with what was set of another one: its config vars, scale, branch, and all settings that can be those
     /// of two apps. Not with what belongs to one app alone (domains, certificates), nor with what happened to it (releases,
-    /// deploys, a lock, a stop, a maintenance). Of its ports it gets those of `mappings`.
+    /// deploys, a lock, a stop, a maintenance). Of its ports it gets those of `mappings`, and of
+    /// what its containers have, `options`.
     ///
     /// # Errors
     /// `Taken` if an app has that name; `NotFound` if there is none to copy; `Damaged` if a config var does not open.
@@ -41,10 +41,11 @@ impl Store {
         from: AppId,
         name: &AppName,
         mappings: &[PortMapping],
+        options: &[(ContainerPhase, ContainerOption)],
         at: Timestamp,
     ) -> Result<App, StoreError> {
         let seal = Arc::clone(&self.inner.seal);
-        let (name, mappings) = (name.clone(), mappings.to_vec());
+        let (name, mappings, options) = (name.clone(), mappings.to_vec(), options.to_vec());
         self.write(move |tx| {
             let vars = config::of_app(tx, &seal, from)?;
             let mut app = apps::add(tx, &name, at)?;
@@ -60,6 +61,9 @@ impl Store {
             config::set(tx, &seal, app.id, &vars)?;
             for mapping in mappings {
                 ports::add(tx, app.id, mapping)?;
+            }
+            for (phase, option) in &options {
+                process_settings::add_option(tx, app.id, *phase, option)?;
             }
             app.deploy_branch = apps::branch(tx, app.id)?;
             Ok(app)
@@ -103,6 +107,7 @@ mod tests {
     /// What is copied in another way, and what is not.
     const OTHERS: &[&str] = &[
         "config_vars",
+        "container_options",
         "exposures",
         "routes",
         "ports",

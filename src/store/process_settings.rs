@@ -76,16 +76,8 @@ impl Store {
         phase: ContainerPhase,
         option: ContainerOption,
     ) -> Result<bool, StoreError> {
-        self.write(move |tx| {
-            let added = tx
-                .prepare_cached(
-                    "INSERT INTO container_options (app_id, phase, option) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT (app_id, phase, option) DO NOTHING",
-                )?
-                .execute(params![app.0, phase.as_str(), option.to_string()])?;
-            Ok(added > 0)
-        })
-        .await
+        self.write(move |tx| add_option(tx, app, phase, &option))
+            .await
     }
 
     /// Removes an option, or all of a phase. Returns how many there were.
@@ -110,6 +102,22 @@ impl Store {
         })
         .await
     }
+}
+
+/// Adds an option. False if it was there already.
+pub(super) fn add_option(
+    tx: &Transaction<'_>,
+    app: AppId,
+    phase: ContainerPhase,
+    option: &ContainerOption,
+) -> Result<bool, StoreError> {
+    let added = tx
+        .prepare_cached(
+            "INSERT INTO container_options (app_id, phase, option) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (app_id, phase, option) DO NOTHING",
+        )?
+        .execute(params![app.0, phase.as_str(), option.to_string()])?;
+    Ok(added > 0)
 }
 
 /// What was set for each app with any such setting.

@@ -4,14 +4,18 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Permission, PortMapping, Problem, ReleaseVersion, Timestamp};
+use crate::model::{
+    App, AppName, Caller, ContainerOption, ContainerPhase, Permission, PortMapping, Problem,
+    ReleaseVersion, Timestamp,
+};
 use crate::store::StoreError;
 
 /// Make an app with the settings and the source of another one, and deploy it
 ///
 /// It gets the repository, the config vars, the scale, and what was set of builds, checks, the proxy, passwords and storage. It
 /// answers at an address of its own: domains and certificates stay where they are, and so do ports of the host, releases and
-/// what was decided for a while (stop, lock, maintenance). What runs is the image that the other app runs, without a build.
+/// what was decided for a while (stop, lock, maintenance). What gives an app a part of the host (docker-options:add) goes along
+/// on the server itself alone, with `sudo mini`. What runs is the image that the other app runs, without a build.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clone {
@@ -27,6 +31,19 @@ pub struct Clone {
     #[arg(long)]
     #[serde(default)]
     pub ignore_existing: bool,
+}
+
+/// What of the app is for the new one, too, and what is not.
+struct Parted<T> {
+    shared: Vec<T>,
+    left: Vec<T>,
+}
+
+impl<T> Parted<T> {
+    fn by(all: Vec<T>, is_shared: impl FnMut(&T) -> bool) -> Self {
+        let (shared, left) = all.into_iter().partition(is_shared);
+        Self { shared, left }
+    }
 }
 
 /// The app that was made.
@@ -73,14 +90,30 @@ impl Command for Clone {
             .header(format!("Cloning {} to {}", app.name, self.new_name))
             .await;
         let standard = &platform.reconciler.rules().standard;
-        let (shared, held): (Vec<PortMapping>, Vec<PortMapping>) = platform
-            .store
-            .ports(app.id)
-            .await?
-            .into_iter()
-            .partition(|mapping| standard.has(*mapping));
-        make(platform, app, &self.new_name, &shared).await?;
-        tell(platform, app, &self.new_name, &held, dialog).await?;
+        let ports = Parted::by(platform.store.ports(app.id).await?, |mapping| {
+            standard.has(*mapping)
+        });
+        // Whoever may not add them may not have them in an app of their own either.
+        let is_console = *dialog.caller() == Caller::Console;
+        let options = platform.store.container_options(app.id).await?;
+        let options = Parted::by(options, |(_, option)| is_console || !option.is_dangerous());
+        make(
+            platform,
+            app,
+            &self.new_name,
+            &ports.shared,
+            &options.shared,
+        )
+        .await?;
+        tell(
+            platform,
+            app,
+            &self.new_name,
+            &ports.left,
+            &options.left,
+            dialog,
+        )
+        .await?;
         if self.skip_deploy || app.current.is_none() {
             // Whoever is told that it is there may visit it at once.
             platform.reconciler.wait_for(|_| true).await;
@@ -115,11 +148,12 @@ async fn make(
     app: &App,
     new_name: &AppName,
     mappings: &[PortMapping],
+    options: &[(ContainerPhase, ContainerOption)],
 ) -> Result<(), Problem> {
     let _lock_out = platform.deploys.lock_out(new_name).await?;
     let store = &platform.store;
     let made = store
-        .clone_app(app.id, new_name, mappings, Timestamp::now())
+        .clone_app(app.id, new_name, mappings, options, Timestamp::now())
         .await
         .map_err(|error| match error {
             StoreError::Taken { by: None, .. } => super::taken(new_name),
@@ -138,6 +172,7 @@ async fn tell(
     app: &App,
     new_name: &AppName,
     held: &[PortMapping],
+    left_out: &[(ContainerPhase, ContainerOption)],
     dialog: &mut Dialog,
 ) -> Result<(), Problem> {
     let domains = platform.store.domains(app.id).await?;
@@ -152,6 +187,14 @@ async fn tell(
             .detail(format!(
                 "Port {} stays with {}; for both: ports:add {new_name} {mapping}",
                 mapping.host_port, app.name
+            ))
+            .await;
+    }
+    for (phase, option) in left_out {
+        dialog
+            .warning(format!(
+                "{new_name} does not have {option} ({phase}), which gives an app a part of the host; on the server itself: \
+                 sudo mini docker-options:add {new_name} {phase} \"{option}\""
             ))
             .await;
     }

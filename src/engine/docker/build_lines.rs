@@ -10,7 +10,7 @@ pub(super) struct BuildLines {
     open: Lines,
     /// The step that runs.
     step: Option<String>,
-    /// Whether what comes is about the image that a stage has become.
+    /// Whether what comes may be about the image that a stage has become.
     is_committing: bool,
 }
 
@@ -50,10 +50,16 @@ impl BuildLines {
                 is_cached: false,
             });
         }
-        self.is_committing |= unstaged(&line).is_some_and(|(_, rest)| rest.starts_with("COMMIT"));
-        if self.is_committing || is_id(&line) {
+        let text = unstaged(&line).map_or(line.as_str(), |(_, text)| text);
+        if text == "COMMIT" || text.starts_with("COMMIT ") {
+            self.is_committing = true;
             return None;
         }
+        if is_id(&line) || (self.is_committing && is_of_image(text)) {
+            return None;
+        }
+        // What a step says itself may look like that, too: psql says `COMMIT`.
+        self.is_committing = false;
         Some(BuildEvent::Line(
             match line.strip_prefix("--> Using cache ") {
                 Some(_) => "from the cache".to_owned(),
@@ -92,6 +98,12 @@ fn is_number(text: &str) -> bool {
 fn is_id(line: &str) -> bool {
     let id = line.strip_prefix("--> ");
     id.is_some_and(|id| id.len() >= 11 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// What is said of an image behind `COMMIT`: its name, and its id as a line of its own.
+fn is_of_image(text: &str) -> bool {
+    let is_whole_id = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_whole_id || text.starts_with("Successfully tagged ")
 }
 
 #[cfg(test)]
@@ -144,6 +156,34 @@ mod tests {
                 "step [1/2 1/2] FROM a AS b",
                 "step [2/2 1/1] FROM b",
                 "line end"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_step_says_of_its_own_commit_ends_nothing() {
+        let id = "e743126e0fbd894969654be04a604ccea457ecbfec4161a866886819c6804e82";
+        let said = [
+            "STEP 1/1: RUN psql -f seed.sql; sha256sum seed.sql\n",
+            "BEGIN\nINSERT 0 1\nCOMMIT\nVACUUM\n",
+            "Successfully tagged 3 rows\nCOMMITTED\n",
+            id,
+            "\nCOMMIT docker.io/mini/shop:mem\n--> e743126e0fb\n",
+            "Successfully tagged docker.io/mini/shop:mem\n",
+            id,
+            "\n[Warning] one or more build args were not consumed: [A]\n",
+        ];
+        assert_eq!(
+            told(&said),
+            [
+                "step [1/1] RUN psql -f seed.sql; sha256sum seed.sql",
+                "line BEGIN",
+                "line INSERT 0 1",
+                "line VACUUM",
+                "line Successfully tagged 3 rows",
+                "line COMMITTED",
+                &format!("line {id}"),
+                "line [Warning] one or more build args were not consumed: [A]",
             ]
         );
     }

@@ -161,6 +161,56 @@ async fn a_repository_is_made_once_renamed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_copy_has_all_that_branches_reach_and_nothing_that_is_being_written() {
+    let fixture = fixture(TreeLimits::default()).await;
+    let Fixture {
+        repositories, app, ..
+    } = &fixture;
+    let id = commit(&fixture, &[("100644", b"a", b"1")]);
+    let main: BranchName = "main".parse().unwrap();
+    repositories
+        .move_branch(app, &main, None, &id)
+        .await
+        .unwrap();
+    let unfinished = [
+        "objects/tmp_objdir-incoming-x1y2z3/pack/tmp_pack_x1",
+        "objects/incoming-x1y2z3/pack/tmp_pack_x1",
+        "objects/pack/tmp_pack_x1",
+    ];
+    for name in unfinished {
+        let path = repositories.path(app).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "half").unwrap();
+    }
+    let other: AppName = "other".parse().unwrap();
+    repositories.copy(app, &other).await.unwrap();
+    assert_eq!(
+        repositories.tip(&other, &main).await.unwrap(),
+        Some(id.clone())
+    );
+    repositories.tree(&other, &id).await.unwrap();
+    for name in unfinished {
+        let folder = Path::new(name).parent().unwrap();
+        let copied = repositories.path(&other);
+        assert!(!copied.join(name).exists(), "{name}");
+        let is_pack = folder.ends_with("objects/pack");
+        assert_eq!(copied.join(folder).exists(), is_pack, "{name}");
+        assert!(repositories.path(app).join(name).exists(), "{name}");
+    }
+
+    // An object that is gone, as one is that was packed while the rest was copied.
+    let path = repositories.path(app);
+    let blob = git(&path, &["rev-parse", "main:a"], b"");
+    let (folder, rest) = blob.split_at(2);
+    std::fs::remove_file(path.join("objects").join(folder).join(rest)).unwrap();
+    let third: AppName = "third".parse().unwrap();
+    let copied = repositories.copy(app, &third).await;
+    assert!(matches!(copied, Err(GitError::Failed(_))), "{copied:?}");
+    let left = std::fs::read_dir(fixture.folder.path().join("repos")).unwrap();
+    assert_eq!(left.count(), 2, "something of the third is left");
+}
+
+#[tokio::test]
 async fn tidying_and_opening_again_lose_nothing() {
     let fixture = fixture(TreeLimits::default()).await;
     let id = commit(&fixture, &[("100644", b"a", b"1")]);

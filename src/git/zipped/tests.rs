@@ -112,10 +112,39 @@ fn zip(entries: &[Written]) -> Vec<u8> {
     archive
 }
 
-/// The files of the commit, each with what is in it and `*` where it can be run.
+/// Many headers and one content, which each of them reaches by an extra field as long as all that is between.
+fn overlapping() -> Vec<u8> {
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    // Blocks with nothing in them, stored (RFC 1951, 3.2.4), the last of which is marked as such.
+    let mut nothing = b"\x00\x00\x00\xff\xff".repeat(200);
+    nothing.extend(b"\x01\x00\x00\xff\xff");
+    let mut entries = NAMES.map(|name| Written {
+        packed: Vec::new(),
+        ..Written::of(name, b"")
+    });
+    entries[2].packed = nothing.clone();
+    let mut archive = zip(&entries);
+    let directory = archive.len() - END_BYTES - NAMES.len() * (ENTRY_BYTES + 1);
+    for index in 0..NAMES.len() {
+        let between = (NAMES.len() - 1 - index) * (FILE_BYTES + 1);
+        let extra_at = index * (FILE_BYTES + 1) + 28;
+        let extra = u16::try_from(between).unwrap().to_le_bytes();
+        archive[extra_at..extra_at + 2].copy_from_slice(&extra);
+        let packed_at = directory + index * (ENTRY_BYTES + 1) + 20;
+        let packed = u32::try_from(nothing.len()).unwrap().to_le_bytes();
+        archive[packed_at..packed_at + 4].copy_from_slice(&packed);
+    }
+    archive
+}
+
 async fn committed(archive: Vec<u8>) -> Result<Vec<String>, String> {
+    committed_within(LIMITS, archive).await
+}
+
+/// The files of the commit, each with its mode and what is in it.
+async fn committed_within(limits: TreeLimits, archive: Vec<u8>) -> Result<Vec<String>, String> {
     let folder = tempfile::tempdir().unwrap();
-    let repositories = Repositories::open(folder.path(), LIMITS).unwrap();
+    let repositories = Repositories::open(folder.path(), limits).unwrap();
     let app: AppName = "shop".parse().unwrap();
     repositories.create(&app).await.unwrap();
     let note = CommitNote {
@@ -236,6 +265,19 @@ async fn the_end_may_be_in_the_wide_form() {
     );
 }
 
+/// The most entries that the narrow end can tell of, which is also how it says that there is a wide one.
+#[tokio::test]
+async fn as_many_entries_as_the_narrow_end_has_room_for_are_read_from_it() {
+    let mut entries = vec![Written::of("folder/", b"").stored(); 0xfffe];
+    entries.push(Written::of("a", b"one"));
+    let limits = TreeLimits {
+        entries: 40_000,
+        ..LIMITS
+    };
+    let files = committed_within(limits, zip(&entries)).await.unwrap();
+    assert_eq!(files, ["100644 a one"]);
+}
+
 #[tokio::test]
 async fn what_leads_out_lies_or_is_too_much_is_refused() {
     let a = || Written::of("a", b"1");
@@ -267,6 +309,19 @@ async fn what_leads_out_lies_or_is_too_much_is_refused() {
         (link(&[b'x'; 1500].repeat(3)), "is too long"),
         (with(a()), "it has `a` twice"),
         (with(Written::of("./a", b"")), "it has `a` twice"),
+        (
+            with(Written::of("a/b", b"")),
+            "`a` as a file and as a folder",
+        ),
+        (
+            zip(&[
+                Written::of("b/c", b""),
+                Written::of("b-c", b""),
+                Written::of("b", b""),
+            ]),
+            "`b` as a file and as a folder",
+        ),
+        (overlapping(), "its entries overlap"),
         (
             with(Written::of("b", b"").with_mode(0o010_644)),
             "neither a file",

@@ -315,7 +315,7 @@ async fn the_first_deploy_of_an_app_is_noted_once() {
     assert!(!fixture.store.begin_set_up(shop.id).await.unwrap());
     let copy = fixture
         .store
-        .clone_app(shop.id, &parse("copy"), &[], at(2))
+        .clone_app(shop.id, &parse("copy"), &[], &[], at(2))
         .await
         .unwrap();
     assert!(!fixture.store.begin_set_up(copy.id).await.unwrap());

@@ -1,5 +1,7 @@
 //! Apps that are locked, all apps at once, and what a release has changed.
 
+use mini::model::Caller;
+
 use super::House;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,6 +202,34 @@ async fn an_app_is_cloned_with_its_settings_and_answers_at_an_address_of_its_own
     assert_eq!(house.types("apps:destroy blog --force").await, 0);
     house.types("ps:report shop --running").await;
     assert!(house.transcript().ends_with("true\n"));
+}
+
+/// Whoever may push to an app that has a part of the host has that part: a key must not make itself another such app.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_an_app_a_part_of_the_host_is_cloned_by_the_console_alone() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    for line in [
+        "docker-options:add blog deploy,run '--memory 512m'",
+        "docker-options:add blog deploy,run '--privileged'",
+        "docker-options:add blog run '-v /srv:/srv'",
+    ] {
+        assert_eq!(house.types(line).await, 0, "{line}");
+    }
+    house.transcript();
+    let console = std::mem::replace(
+        &mut house.caller,
+        Caller::Key {
+            name: "me".parse().unwrap(),
+            fingerprint: "SHA256:me".to_owned(),
+        },
+    );
+    house.types("apps:clone blog mine --skip-deploy").await;
+    house.types("docker-options:report mine").await;
+    house.caller = console;
+    house.types("apps:clone blog ours --skip-deploy").await;
+    house.types("docker-options:report ours").await;
+    insta::assert_snapshot!("cloned_options", house.transcript());
 }
 
 #[tokio::test(flavor = "multi_thread")]
