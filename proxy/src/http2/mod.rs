@@ -160,6 +160,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
                 self.finish();
                 continue;
             }
+            // The client has gone; what its requests hold, they let go of with the connection.
+            if let Poll::Ready(Err(_)) = self.sending.poll_send(cx) {
+                return Poll::Ready(Ok(()));
+            }
             if self.client.open.is_stopping()
                 && !self.is_ending
                 && self.poll_last_call(cx).is_ready()
@@ -168,10 +172,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
                 // A client that does not answer the first word of GOAWAY would keep its thread from stopping.
                 self.connection.abrupt_shutdown(Reason::NO_ERROR);
                 continue;
-            }
-            // The client has gone; what its requests hold, they let go of with the connection.
-            if let Poll::Ready(Err(_)) = self.sending.poll_send(cx) {
-                return Poll::Ready(Ok(()));
             }
             let is_due = self.next_ping.poll_over(cx).is_ready();
             if is_due && self.is_silent(cx) {
