@@ -23,6 +23,8 @@ struct Inner<IO> {
     kept: Vec<u8>,
     /// How much of `kept` has been written.
     written: usize,
+    /// The stream took no more when it was written to last: there is more to be sent than is kept.
+    is_full: bool,
     /// Something was read since that was asked last.
     is_heard: bool,
 }
@@ -34,6 +36,7 @@ impl<IO: AsyncWrite + Unpin> Gathered<IO> {
             io,
             kept: Vec::new(),
             written: 0,
+            is_full: false,
             is_heard: false,
         }));
         (Gathered(Rc::clone(&inner)), Gathered(inner))
@@ -45,7 +48,15 @@ impl<IO: AsyncWrite + Unpin> Gathered<IO> {
         while !inner.kept.is_empty() {
             ready!(inner.poll_write_with(cx, &[]))?;
         }
-        Pin::new(&mut inner.io).poll_flush(cx)
+        let flushed = Pin::new(&mut inner.io).poll_flush(cx);
+        inner.is_full |= flushed.is_pending();
+        flushed
+    }
+
+    /// Whether something that was written waits for the other end to read.
+    pub(crate) fn is_behind(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.is_full || !inner.kept.is_empty()
     }
 
     /// Whether the other end has said anything since this was asked last.
@@ -71,7 +82,9 @@ impl<IO: AsyncWrite + Unpin> Inner<IO> {
         }
         let first = usize::from(kept.is_empty());
         let all = all.get(first..count).unwrap_or_default();
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, all))?;
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, all);
+        self.is_full = written.is_pending();
+        let written = ready!(written)?;
         let of_kept = written.min(kept.len());
         if written == 0 && of_kept < kept.len() {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

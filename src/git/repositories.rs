@@ -138,6 +138,16 @@ impl Repositories {
         Ok(())
     }
 
+    /// Whether an app's name has a repository with a branch or a tag in it.
+    pub async fn is_filled(&self, app: &AppName) -> Result<bool, GitError> {
+        let path = self.path(app);
+        if !tokio::fs::try_exists(path.join("HEAD")).await? {
+            return Ok(false);
+        }
+        let words = ["for-each-ref", "--count=1", "--format=%(refname)"];
+        Ok(!child::output(Some(&path), words).await?.is_empty())
+    }
+
     /// Gives the repository of an app that is renamed its new name. Fine when there is none.
     pub async fn rename(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
         match tokio::fs::rename(self.path(from), self.path(to)).await {

@@ -110,7 +110,7 @@ struct Serving<IO> {
     is_finishing: bool,
     /// It is being closed, whatever the client says to that.
     is_ending: bool,
-    /// Until when it may begin its first request although its thread stops.
+    /// Until when its client may answer that its thread stops.
     last_call: Option<Deadline>,
     /// Requests taken so far.
     served: u64,
@@ -160,6 +160,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
                 self.finish();
                 continue;
             }
+            // The client has gone; what its requests hold, they let go of with the connection.
+            if let Poll::Ready(Err(_)) = self.sending.poll_send(cx) {
+                return Poll::Ready(Ok(()));
+            }
             if self.client.open.is_stopping()
                 && !self.is_ending
                 && self.poll_last_call(cx).is_ready()
@@ -168,10 +172,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
                 // A client that does not answer the first word of GOAWAY would keep its thread from stopping.
                 self.connection.abrupt_shutdown(Reason::NO_ERROR);
                 continue;
-            }
-            // The client has gone; what its requests hold, they let go of with the connection.
-            if let Poll::Ready(Err(_)) = self.sending.poll_send(cx) {
-                return Poll::Ready(Ok(()));
             }
             let is_due = self.next_ping.poll_over(cx).is_ready();
             if is_due && self.is_silent(cx) {
@@ -213,13 +213,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Serving<IO> {
         self.connection.graceful_shutdown();
     }
 
-    /// Resolves when nothing uses it any more that its thread, which stops, would have to wait for.
+    /// Resolves when its thread, which stops, has no more to wait for: it was told of the end, and whoever has nothing under way
+    /// and nothing left to read had time to answer that, or to begin the request that it has just connected for.
     fn poll_last_call(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_idle() {
+        // What h2 still has of answers whose requests are over, it would throw away.
+        if !self.is_idle() || self.sending.is_behind() {
+            self.last_call = None;
             return Poll::Pending;
-        }
-        if self.served > 0 {
-            return Poll::Ready(());
         }
         let begin = || Deadline::after(LAST_CALL);
         self.last_call.get_or_insert_with(begin).poll_over(cx)

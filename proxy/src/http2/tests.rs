@@ -19,6 +19,9 @@ const PIPE_BYTES: usize = 64 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// At once: as many as a connection may have streams, but one.
+const REQUESTS: u16 = 199;
+const END_STREAM: u8 = 1;
 const HEADERS: u8 = 1;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
@@ -104,6 +107,13 @@ fn who_asks_for_nothing_is_sent_away_however_well_it_answers_pings() {
     });
 }
 
+/// `GET http://nobody/` as this stream, in fields of HPACK's static table and one literal.
+fn request(stream: u16) -> Vec<u8> {
+    let [high, low] = stream.to_be_bytes();
+    let block = b"\x82\x86\x84\x41\x06nobody";
+    [&[0, 0, 11, HEADERS, 5, 0, 0, high, low], &block[..]].concat()
+}
+
 /// The frames of a client that has sent this much and says nothing any more, until its connection ends, as (type, code); and how
 /// long after the stop of the thread that was. The stop comes after `before`.
 async fn silent_at_a_stop(sent: &[&[u8]], before: Duration) -> (Vec<(u8, u32)>, Duration) {
@@ -137,22 +147,49 @@ async fn silent_at_a_stop(sent: &[&[u8]], before: Duration) -> (Vec<(u8, u32)>, 
 fn who_says_nothing_holds_up_no_stop() {
     on_paused_time(|| async {
         let late = SECOND;
-        // What it asked for is answered: `GET http://nobody/`, in fields of HPACK's static table and one literal.
-        let block = b"\x82\x86\x84\x41\x06nobody";
-        let mut request = vec![0, 0, 11, 1, 5, 0, 0, 0, 1];
-        request.extend_from_slice(block);
-        let (frames, after) = silent_at_a_stop(&[PREFACE, &SETTINGS, &request], SECOND).await;
+        let asked: &[&[u8]] = &[PREFACE, &SETTINGS, &request(1)];
+        let (frames, after) = silent_at_a_stop(asked, SECOND).await;
         assert_eq!(frames.last(), Some(&(GOAWAY, 0)), "{frames:?}");
         assert!(
             frames.iter().any(|(kind, _)| *kind == HEADERS),
             "{frames:?}"
         );
-        assert!(after < late, "{after:?}");
+        // A request may be on its way that crosses the word of the end.
+        assert!(after >= LAST_CALL && after < LAST_CALL + late, "{after:?}");
         // One that has just connected may be about to ask.
         for sent in [&[PREFACE, &SETTINGS[..]][..], &[b"PRI * HTTP/2.0\r\n"], &[]] {
             let (_, after) = silent_at_a_stop(sent, SECOND).await;
             assert!(after >= LAST_CALL && after < LAST_CALL + late, "{after:?}");
         }
+    });
+}
+
+/// The request was over, and its answer lay in h2: a stop threw away what the client had not read yet.
+#[test]
+fn what_waits_to_be_read_outlives_a_stop() {
+    on_paused_time(|| async {
+        // More answers than the pipe and all buffers before it take, and requests that it takes at once.
+        let (near, mut far) = duplex(4096);
+        let client = client();
+        let open = Rc::clone(&client.worker.open);
+        spawn_local(serve(client, near));
+        let mut sent = [PREFACE, &SETTINGS].concat();
+        for number in 0..REQUESTS {
+            sent.extend_from_slice(&request(2 * number + 1));
+        }
+        far.write_all(&sent).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        open.stop();
+        tokio::time::sleep(10 * LAST_CALL).await;
+        let (mut ended, mut bytes) = (0, 0);
+        let mut head = [0; 9];
+        while far.read_exact(&mut head).await.is_ok() {
+            let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+            far.read_exact(&mut vec![0; length]).await.unwrap();
+            bytes += head.len() + length;
+            ended += u16::from(head[3] <= HEADERS && head[4] & END_STREAM != 0);
+        }
+        assert_eq!(ended, REQUESTS, "{bytes} bytes");
     });
 }
 

@@ -4,7 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, progress};
-use crate::model::{App, AppName, Permission, PortMapping, Problem, ReleaseVersion, Timestamp};
+use crate::model::{
+    App, AppName, Kind, Permission, PortMapping, Problem, ReleaseVersion, Timestamp,
+};
 use crate::store::StoreError;
 
 /// Make an app with the settings and the source of another one, and deploy it
@@ -125,11 +127,26 @@ async fn make(
             StoreError::Taken { by: None, .. } => super::taken(new_name),
             error => error.into(),
         })?;
-    if let Err(error) = platform.repositories.copy(&app.name, new_name).await {
+    let copied = copy(platform, &app.name, new_name).await;
+    if copied.is_err() {
         store.destroy_app(made.id).await?;
-        return Err(error.into());
     }
-    Ok(())
+    copied
+}
+
+/// Copies the repository, but not over one that holds something: it belongs to an app whose renaming was broken off.
+async fn copy(platform: &Platform, app: &AppName, new_name: &AppName) -> Result<(), Problem> {
+    if platform.repositories.is_filled(new_name).await? {
+        return Err(Problem::new(
+            Kind::Taken,
+            "Name is already taken",
+            format!(
+                "the repository of an app whose renaming to {new_name} was broken off is there"
+            ),
+            format!("Finish that with `apps:rename OLD-NAME {new_name}`, or choose another name"),
+        ));
+    }
+    Ok(platform.repositories.copy(app, new_name).await?)
 }
 
 /// Says what stays behind, and what both have now.

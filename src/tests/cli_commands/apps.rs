@@ -200,6 +200,16 @@ async fn an_app_is_cloned_with_its_settings_and_answers_at_an_address_of_its_own
     assert_eq!(house.types("apps:destroy blog --force").await, 0);
     house.types("ps:report shop --running").await;
     assert!(house.transcript().ends_with("true\n"));
+    // As it is when the server dies in the middle of a renaming: a copy does not take its place.
+    let repositories = &house.platform.repositories;
+    let [from, to] = ["third", "fourth"].map(|name| name.parse().unwrap());
+    repositories.rename(&from, &to).await.unwrap();
+    assert!(repositories.is_filled(&to).await.unwrap());
+    assert_ne!(house.types("apps:clone shop fourth --skip-deploy").await, 0);
+    house.transcript();
+    assert_eq!(house.types("apps:rename third fourth").await, 0);
+    assert!(house.platform.repositories.is_filled(&to).await.unwrap());
+    assert_ne!(house.types("apps:exists third").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
