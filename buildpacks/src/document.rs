@@ -101,8 +101,24 @@ impl Document {
     /// # Errors
     /// It is something else.
     pub(crate) fn text(&self, entry: &Entry<'_>) -> Result<Said, DetectError> {
+        self.text_without(entry, char::is_control)
+    }
+
+    /// The same of a command, between whose words tabs may be.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(crate) fn command(&self, entry: &Entry<'_>) -> Result<Said, DetectError> {
+        self.text_without(entry, |letter| letter.is_control() && letter != '\t')
+    }
+
+    fn text_without(
+        &self,
+        entry: &Entry<'_>,
+        is_refused: impl Fn(char) -> bool,
+    ) -> Result<Said, DetectError> {
         let text = entry.value.as_str().map(str::trim);
-        let text = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+        let text = text.filter(|text| !text.is_empty() && !text.contains(&is_refused));
         match text {
             Some(text) => Ok(Said {
                 value: text.to_owned(),

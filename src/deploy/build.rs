@@ -15,7 +15,7 @@ use super::slots::{Next, Slot};
 use super::source::Source;
 use super::{DeploySettings, Deployer, given, predeploy, problem};
 use crate::engine::{BuildContext, BuildEvent, BuildSpec, EngineError};
-use crate::model::{AppName, ImageId, Kind, Problem, ReleaseVersion};
+use crate::model::{AppName, ImageId, Kind, Problem, ReleaseVersion, Secret};
 
 /// How much of a step's instruction is shown.
 const STEP_CHARACTERS: usize = 140;
@@ -43,7 +43,7 @@ pub(super) async fn build(
     for image in &detection.base_images {
         pull(deployer, run, image).await?;
     }
-    let spec = BuildSpec {
+    let mut spec = BuildSpec {
         app: app.clone(),
         deploy: run.id.clone(),
         release,
@@ -56,6 +56,11 @@ pub(super) async fn build(
         is_without_cache: detected.terms.cache.is_cold,
         source: given::loaded(&detection.base_images).cloned(),
     };
+    if detection.predeploy_command.is_some() {
+        // Nothing of it is told yet: an engine that has no secrets says so now, and not when all is built.
+        let id = predeploy::ENVIRONMENT.to_owned();
+        spec.secrets.entry(id).or_insert_with(|| Secret::new(""));
+    }
     let ignored = ignored(&detected)?;
     deployer.clearing.over().await;
     let source = Source::new(detected.tree.clone(), detection.context.clone(), ignored);

@@ -184,6 +184,13 @@ pub(super) async fn detect(
         .await;
     }
     let formation = tasks.formation_of(&processes);
+    if let Some(formation) = &formation
+        && run.takes_config()
+    {
+        for warning in rescaled(deployer, run, formation).await? {
+            run.warn(warning).await;
+        }
+    }
     require_web(
         deployer,
         run,
@@ -208,6 +215,23 @@ pub(super) async fn detect(
         runnable,
         terms,
     })
+}
+
+/// What a formation changes of the scale, where that was not the work of the one before.
+async fn rescaled(
+    deployer: &Deployer,
+    run: &Run,
+    formation: &Scale,
+) -> Result<Vec<String>, Problem> {
+    let app = deployer.app(&run.app.name).await?;
+    if let Some(version) = app.current {
+        let release = deployer.store.release(app.id, version).await?;
+        if release.is_some_and(|release| release.formation.is_some()) {
+            return Ok(Vec::new());
+        }
+    }
+    let by_hand = deployer.store.scale(app.id).await?;
+    Ok(Declared::rescaled(formation, &by_hand))
 }
 
 /// An app needs a `web` process unless its owner has said that it runs none.

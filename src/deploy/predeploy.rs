@@ -10,10 +10,10 @@ use super::mask::Mask;
 use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::{BuildEvent, BuildSpec, EngineError, MemoryContext};
-use crate::model::{CommitId, ConfigVars, ImageId, Kind, Problem, Secret};
+use crate::model::{AppName, CommitId, ConfigVars, ImageId, Kind, Problem, ReleaseVersion, Secret};
 
 /// The file with the environment, in no layer of the image.
-const ENVIRONMENT: &str = "mini-environment";
+pub(super) const ENVIRONMENT: &str = "mini-environment";
 
 /// Runs `line` in the image that `built` was the build of, as its user and with the config vars of the app, and gives the
 /// image with what it has changed. Never taken from the cache: it may depend on more than the files.
@@ -29,16 +29,8 @@ pub(super) async fn run(
 ) -> Result<ImageId, Problem> {
     let app = &run.app.name;
     let failed = || format!("{app} was not deployed: its predeploy command failed");
-    if line.contains(char::is_control) {
-        return Err(Problem::new(
-            Kind::AppFailed,
-            failed(),
-            "it has more than one line",
-            "put it into a script of the repository, and name that in app.json",
-        ));
-    }
-    let config = deployer.store.merged_config(run.app.id).await?;
-    let environment = environment(&config, run, commit);
+    let config = config(deployer, run, built.release).await?;
+    let environment = environment(&config, app, commit);
     let spec = BuildSpec {
         dockerfile: dockerfile(&built.tag, line),
         arguments: BTreeMap::new(),
@@ -63,6 +55,20 @@ pub(super) async fn run(
         ),
         error => problem::engine(failed(), &error),
     })
+}
+
+/// The config vars that the processes will have: those of today, or, for an image that is made anew, those of its release.
+async fn config(
+    deployer: &Deployer,
+    run: &Run,
+    version: ReleaseVersion,
+) -> Result<ConfigVars, Problem> {
+    if !run.takes_config()
+        && let Some(release) = deployer.store.release(run.app.id, version).await?
+    {
+        return Ok(release.config);
+    }
+    Ok(deployer.store.merged_config(run.app.id).await?)
 }
 
 async fn follow(
@@ -103,11 +109,8 @@ fn dockerfile(image: &str, line: &str) -> String {
 }
 
 /// What a shell reads to have the environment that the processes will have.
-fn environment(config: &ConfigVars, run: &Run, commit: &CommitId) -> Secret {
-    let own = [
-        ("MINI_APP", run.app.name.as_str()),
-        ("GIT_REV", commit.as_str()),
-    ];
+fn environment(config: &ConfigVars, app: &AppName, commit: &CommitId) -> Secret {
+    let own = [("MINI_APP", app.as_str()), ("GIT_REV", commit.as_str())];
     let mut text = String::new();
     let mut add = |key: &str, value: &str| {
         let value = value.replace('\'', r"'\''");
@@ -125,6 +128,37 @@ fn environment(config: &ConfigVars, run: &Run, commit: &CommitId) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_each_value_as_it_is() {
+        let values = [
+            ("QUOTED", "it's '' 'all' '"),
+            ("LINES", "one\ntwo\n\nfour\n"),
+            ("SHELL_WORDS", "$HOME `id` $(id) \\ \" ! * ; #"),
+            ("LETTERS", "gr\u{fc}n \u{1f980} \u{2028}"),
+            ("EMPTY", ""),
+        ];
+        let pairs = values.map(|(key, value)| (key.parse().unwrap(), Secret::new(value)));
+        let config: ConfigVars = pairs.into_iter().collect();
+        let app: AppName = "shop".parse().unwrap();
+        let commit: CommitId = "3f2c91a0000000000000000000000000000000aa".parse().unwrap();
+        let text = environment(&config, &app, &commit);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("environment");
+        std::fs::write(&file, text.reveal()).unwrap();
+        let read = |key: &str| {
+            let line = format!(". {}; printenv {key}; exit 7", file.display());
+            let mut shell = std::process::Command::new("/bin/sh");
+            let said = shell.args(["-euc", &line]).env_clear().output().unwrap();
+            assert_eq!(said.status.code(), Some(7), "{key}: {said:?}");
+            String::from_utf8(said.stdout).unwrap()
+        };
+        for (key, value) in values {
+            assert_eq!(read(key), format!("{value}\n"));
+        }
+        assert_eq!(read("MINI_APP"), "shop\n");
+        assert_eq!(read("GIT_REV"), format!("{commit}\n"));
+    }
 
     #[test]
     fn the_step_is_one_line_and_has_no_value_in_it() {

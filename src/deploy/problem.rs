@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::predeploy;
 use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::model::{AppLock, AppName, Kind, Problem};
@@ -118,6 +119,14 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             format!("{error} in the step `{step}`"),
             "have it need less, or raise the limit with `builder:set APP build-memory-limit SIZE`, and push again",
         ),
+        EngineError::NoSecrets { ids } if ids.iter().any(|id| id == predeploy::ENVIRONMENT) => {
+            Problem::new(
+                Kind::AppFailed,
+                what,
+                "its predeploy command (`scripts.dokku.predeploy` of app.json) needs BuildKit, and this server's engine has none (Podman builds with Buildah)",
+                "write it as a `release:` line of the Procfile where it changes no file of the image, else as a RUN line of the Dockerfile, or have mini use Docker; then push again",
+            )
+        }
         EngineError::NoSecrets { .. } => Problem::new(
             Kind::AppFailed,
             what,
@@ -148,5 +157,22 @@ pub(super) fn engine(what: String, error: &EngineError) -> Problem {
             format!("Docker refused: {said}"),
             "try again",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_predeploy_command_without_buildkit_is_no_matter_of_build_secrets() {
+        let told = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            engine("not".to_owned(), &EngineError::NoSecrets { ids })
+        };
+        let predeploy = told(&["TOKEN", "mini-environment"]);
+        assert!(predeploy.why.contains("predeploy"), "{predeploy}");
+        assert!(predeploy.next.contains("release:"), "{predeploy}");
+        assert!(told(&["TOKEN"]).next.contains("docker-options:remove"));
     }
 }

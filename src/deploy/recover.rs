@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Deployer;
+use super::route::postdeploy_of;
 use crate::events::{EventBody, Subject};
 use crate::model::{
     App, Deploy, DeployFailure, DeployStatus, Kind, Problem, Release, ReleaseStatus, Timestamp,
@@ -80,8 +81,20 @@ async fn settle(
     let now = Timestamp::now();
     let subject = Subject::Deploy(deploy.id.clone());
     let store = &deployer.store;
+    let postdeploy = |release: &Release| {
+        let line = postdeploy_of(release, deploy.trigger);
+        line.map(str::to_owned)
+    };
     match (verdict, release) {
-        (Verdict::Succeeded, _) => {
+        (Verdict::Succeeded, release) => {
+            if let Some(line) = release.as_ref().and_then(postdeploy) {
+                let text = format!(
+                    "mini was stopped before the postdeploy command was seen to end: `{line}`; where it has not, `run {} COMMAND` does what is missing",
+                    app.name
+                );
+                let warning = EventBody::Warning { text };
+                deployer.journal.emit(&subject, warning).await;
+            }
             store
                 .finish_deploy(&deploy.id, DeployStatus::Succeeded, None, now)
                 .await?;
@@ -106,6 +119,14 @@ async fn settle(
                     },
                 )
                 .await;
+            if let Some(line) = postdeploy(&release) {
+                let text = format!(
+                    "The postdeploy command was not run: `{line}`; `run {} COMMAND` does it",
+                    app.name
+                );
+                let warning = EventBody::Warning { text };
+                deployer.journal.emit(&subject, warning).await;
+            }
             deployer.journal.emit(&subject, EventBody::Done).await;
         }
         (Verdict::Interrupted | Verdict::Finish, release) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pipeline::{Built, Healthy, Released};
 use super::run::Run;
-use super::tasks::{self, Task};
+use super::tasks::{self, Failure, Task};
 use super::{Deployer, problem};
 use crate::engine::ImageFacts;
 use crate::model::{
@@ -84,12 +84,8 @@ pub(super) async fn release(
     {
         tasks::run(deployer, run, &release, Task::Release, line).await?;
     }
-    if let Some(line) = &built.runnable.setup_command
-        && run.app.current.is_none()
-        // Noted before: one that fails in the middle may have done half of it, and is not run again by itself.
-        && deployer.store.begin_set_up(run.app.id).await?
-    {
-        tasks::run(deployer, run, &release, Task::SetUp, line).await?;
+    if let Some(line) = &built.runnable.setup_command {
+        set_up(deployer, run, &release, line).await?;
     }
     namesakes_gone(deployer, run, release.version).await?;
     let release = deployer.store.add_candidate(&run.id, release).await?;
@@ -100,6 +96,34 @@ pub(super) async fn release(
         release,
         is_started,
     })
+}
+
+/// Runs what is run at the first deploy of an app only.
+async fn set_up(
+    deployer: &Deployer,
+    run: &Run,
+    release: &Release,
+    line: &str,
+) -> Result<(), Problem> {
+    let app = &run.app.name;
+    // A deploy that has waited knows the app as it was before.
+    if deployer.app(app).await?.current.is_some() {
+        return Ok(());
+    }
+    // Noted before: one that fails in the middle may have done half of it, and is not run again by itself.
+    if !deployer.store.begin_set_up(run.app.id).await? {
+        run.warn(format!(
+            "The postdeploy command of the first deploy was begun before and is not run again; \
+             where it did not end well, `run {app} COMMAND` does what is missing"
+        ))
+        .await;
+        return Ok(());
+    }
+    let ran = tasks::run(deployer, run, release, Task::SetUp, line).await;
+    if let Err(Failure::NotBegun(_)) = &ran {
+        deployer.store.take_back_set_up(run.app.id).await?;
+    }
+    Ok(ran?)
 }
 
 /// Waits until nothing runs any more under the number that the release gets. An app that had this name before, and was renamed

@@ -60,22 +60,38 @@ pub(super) async fn route(
 }
 
 /// Runs what is to be run once a release serves. Where it fails the release serves all the same: that is said, and no deploy
-/// fails by it. A restart and a rollback bring nothing new that it would be about.
+/// fails by it. Nothing calls the release off any more, but the command alone can be: it may hang, and keeps its turn.
 async fn postdeploy(deployer: &Deployer, run: &Run, release: &Release) {
-    let is_new = matches!(
-        run.trigger,
-        Trigger::Push | Trigger::Rebuild | Trigger::Config
-    );
-    let Some(line) = release.postdeploy_command.as_ref().filter(|_| is_new) else {
+    let Some(line) = postdeploy_of(release, run.trigger) else {
         return;
     };
-    let ran = tasks::run(deployer, run, release, Task::Postdeploy, line).await;
-    if let Err(problem) = ran {
+    let ran = tokio::select! {
+        biased;
+        () = run.cancel.cancelled() => {
+            run.warn(format!(
+                "The postdeploy command of {} was canceled; {} serves all the same",
+                run.app.name, release.version
+            ))
+            .await;
+            return;
+        }
+        ran = tasks::run(deployer, run, release, Task::Postdeploy, line) => ran,
+    };
+    if let Err(failure) = ran {
+        let problem = Problem::from(failure);
         run.warn(format!(
             "{}: {}; {} serves all the same",
             problem.what, problem.why, release.version
         ))
         .await;
+    }
+}
+
+/// What is run once a release serves that came about this way. A restart and a rollback bring nothing new that it would be about.
+pub(super) fn postdeploy_of(release: &Release, trigger: Trigger) -> Option<&str> {
+    match trigger {
+        Trigger::Push | Trigger::Rebuild | Trigger::Config => release.postdeploy_command.as_deref(),
+        Trigger::Restart | Trigger::Rollback => None,
     }
 }
 

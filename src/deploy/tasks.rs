@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use mini_buildpacks::Tree;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::checks::{read, wrong_app_json};
 use super::run::Run;
 use super::{Deployer, problem};
-use crate::engine::{Lines, OneOffIo, OneOffSpec, Stream};
+use crate::engine::{EngineError, Lines, OneOffIo, OneOffSpec, Stream};
 use crate::model::{ContainerPhase, Kind, Problem, ProcessType, Release, Scale};
 use crate::reconcile::environment;
 
@@ -73,7 +74,7 @@ struct AppJson {
 #[derive(Deserialize, Default)]
 struct Scripts {
     #[serde(default)]
-    postdeploy: Option<String>,
+    postdeploy: Option<Value>,
     #[serde(default)]
     dokku: Option<DokkuScripts>,
 }
@@ -81,7 +82,7 @@ struct Scripts {
 #[derive(Deserialize, Default)]
 struct DokkuScripts {
     #[serde(default)]
-    postdeploy: Option<String>,
+    postdeploy: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +90,7 @@ struct Group {
     #[serde(default)]
     quantity: Option<i64>,
     #[serde(flatten)]
-    others: BTreeMap<String, serde_json::Value>,
+    others: BTreeMap<String, Value>,
 }
 
 impl Declared {
@@ -104,11 +105,11 @@ impl Declared {
         let text = text.trim_start_matches('\u{feff}');
         let parsed: AppJson = serde_json::from_str(text).map_err(|error| wrong_app_json(&error))?;
         let scripts = parsed.scripts.unwrap_or_default();
-        let mut declared = Self {
-            setup: command(scripts.postdeploy),
-            postdeploy: command(scripts.dokku.unwrap_or_default().postdeploy),
-            ..Self::default()
-        };
+        let mut declared = Self::default();
+        let dokku = scripts.dokku.unwrap_or_default();
+        let warnings = &mut declared.warnings;
+        declared.setup = command(scripts.postdeploy, "scripts", warnings);
+        declared.postdeploy = command(dokku.postdeploy, "scripts.dokku", warnings);
         for (name, group) in parsed.formation.unwrap_or_default() {
             let process_type: ProcessType = name.parse().map_err(|_| {
                 let name = name.escape_debug();
@@ -159,6 +160,19 @@ impl Declared {
         Some(Scale(each.collect()))
     }
 
+    /// What is said where the formation puts an end to what was scaled by hand.
+    pub(super) fn rescaled(formation: &Scale, by_hand: &Scale) -> Vec<String> {
+        let changed = formation.0.iter().filter_map(|(process_type, quantity)| {
+            let before = by_hand.0.get(process_type)?;
+            (before != quantity).then(|| {
+                format!(
+                    "app.json: `formation` sets `{process_type}` to {quantity}; it was scaled to {before}"
+                )
+            })
+        });
+        changed.collect()
+    }
+
     /// The types that are to run and that there are not.
     pub(super) fn unknown(
         &self,
@@ -172,9 +186,29 @@ impl Declared {
     }
 }
 
-fn command(line: Option<String>) -> Option<String> {
-    let line = line?.trim().to_owned();
-    (!line.is_empty()).then_some(line)
+/// The command of `postdeploy`: text, or a table with it (the schema of Heroku has one with a size besides).
+fn command(value: Option<Value>, table: &str, warnings: &mut Vec<String>) -> Option<String> {
+    let text = match value? {
+        Value::Null => return None,
+        Value::String(text) => text,
+        Value::Object(mut keys) if keys.get("command").is_some_and(Value::is_string) => {
+            let command = keys.remove("command");
+            for key in keys.keys() {
+                warnings.push(format!(
+                    "app.json: not acted on: `{}` of `postdeploy` in `{table}`",
+                    key.escape_debug()
+                ));
+            }
+            command?.as_str()?.to_owned()
+        }
+        _ => {
+            let warning = "is run only where it is text, or a table with such a `command`";
+            warnings.push(format!("app.json: `postdeploy` in `{table}` {warning}"));
+            return None;
+        }
+    };
+    let line = text.trim();
+    (!line.is_empty()).then(|| line.to_owned())
 }
 
 fn wrong(why: String) -> Problem {
@@ -183,6 +217,31 @@ fn wrong(why: String) -> Problem {
         "app.json is not what it should be",
         why,
         "correct it, commit, and push again",
+    )
+}
+
+/// Why a command did not do what it is for.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing of it was done.
+    NotBegun(Problem),
+    /// It may have done some of it.
+    Failed(Problem),
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotBegun(problem) | Failure::Failed(problem) => problem,
+        }
+    }
+}
+
+/// Whether the engine could not start it. An engine that cannot be reached says nothing of that: it may have gone in the middle.
+fn is_not_begun(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::CannotStart { .. } | EngineError::ImageMissing { .. }
     )
 }
 
@@ -196,33 +255,12 @@ pub(super) async fn run(
     release: &Release,
     task: Task,
     line: &str,
-) -> Result<(), Problem> {
+) -> Result<(), Failure> {
+    let spec = spec(deployer, run, release, task.name(), line);
+    let spec = spec.await.map_err(Failure::NotBegun)?;
     let app = &run.app.name;
     let (name, title) = (task.name(), task.title());
     run.header(format!("Running the {title}: {line}")).await;
-    let process_type: ProcessType = name.parse()?;
-    let spec = OneOffSpec {
-        app: app.clone(),
-        release: release.version,
-        purpose: name,
-        image: release.image.clone(),
-        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
-        environment: environment(
-            &run.app,
-            release,
-            release.version,
-            &process_type,
-            &format!("{name}.1"),
-        ),
-        limits: deployer.settings.limits,
-        terminal: None,
-        has_stdin: false,
-        mounts: deployer.store.storage_mounts(run.app.id).await?,
-        options: deployer
-            .store
-            .container_options_of(run.app.id, ContainerPhase::Deploy)
-            .await?,
-    };
     let (_stdin, stdin) = mpsc::channel(1);
     let (output, lines) = mpsc::channel(64);
     let (_size, resize) = watch::channel(None);
@@ -253,20 +291,59 @@ pub(super) async fn run(
     };
     match ran {
         Ok(Ok(0)) => Ok(()),
-        Ok(Ok(code)) => Err(Problem::new(
+        Ok(Ok(code)) => Err(Failure::Failed(Problem::new(
             Kind::AppFailed,
             failed,
             format!("`{line}` ended with status {code}"),
             next,
-        )),
-        Ok(Err(error)) => Err(problem::engine(failed, &error)),
-        Err(_) => Err(Problem::new(
+        ))),
+        Ok(Err(error)) => {
+            let problem = problem::engine(failed, &error);
+            Err(if is_not_begun(&error) {
+                Failure::NotBegun(problem)
+            } else {
+                Failure::Failed(problem)
+            })
+        }
+        Err(_) => Err(Failure::Failed(Problem::new(
             Kind::TimedOut,
             failed,
             format!("`{line}` did not end within {}", problem::in_words(limit)),
             "see what it waits for, correct it, and push again",
-        )),
+        ))),
     }
+}
+
+async fn spec(
+    deployer: &Deployer,
+    run: &Run,
+    release: &Release,
+    name: &'static str,
+    line: &str,
+) -> Result<OneOffSpec, Problem> {
+    let process_type: ProcessType = name.parse()?;
+    Ok(OneOffSpec {
+        app: run.app.name.clone(),
+        release: release.version,
+        purpose: name,
+        image: release.image.clone(),
+        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()],
+        environment: environment(
+            &run.app,
+            release,
+            release.version,
+            &process_type,
+            &format!("{name}.1"),
+        ),
+        limits: deployer.settings.limits,
+        terminal: None,
+        has_stdin: false,
+        mounts: deployer.store.storage_mounts(run.app.id).await?,
+        options: deployer
+            .store
+            .container_options_of(run.app.id, ContainerPhase::Deploy)
+            .await?,
+    })
 }
 
 /// Turns chunks of output into lines of the journal.
@@ -336,6 +413,45 @@ mod tests {
     }
 
     #[test]
+    fn a_command_may_stand_in_a_table_and_what_is_none_is_told() {
+        let text = r#"{"scripts": {"postdeploy": {"command": "seed", "size": "large"}, "dokku": {"postdeploy": ["a"]}}}"#;
+        let declared = read_of(text).unwrap();
+        assert_eq!(declared.setup.as_deref(), Some("seed"));
+        assert_eq!(declared.postdeploy, None);
+        assert_eq!(
+            declared.warnings,
+            [
+                "app.json: not acted on: `size` of `postdeploy` in `scripts`",
+                "app.json: `postdeploy` in `scripts.dokku` is run only where it is text, or a table with such a `command`"
+            ]
+        );
+        let declared = read_of(r#"{"scripts": {"postdeploy": {"command": 3}}}"#).unwrap();
+        assert_eq!((declared.setup, declared.warnings.len()), (None, 1));
+    }
+
+    #[test]
+    fn what_was_scaled_by_hand_is_not_changed_in_silence() {
+        let formation = Scale(quantities(&[("web", 1), ("worker", 0), ("clock", 1)]));
+        let by_hand = Scale(quantities(&[("web", 1), ("worker", 2), ("gone", 3)]));
+        assert_eq!(
+            Declared::rescaled(&formation, &by_hand),
+            ["app.json: `formation` sets `worker` to 0; it was scaled to 2"]
+        );
+    }
+
+    #[test]
+    fn only_what_never_ran_counts_as_not_begun() {
+        let said = || "no such file".to_owned();
+        assert!(is_not_begun(&EngineError::CannotStart { said: said() }));
+        assert!(!is_not_begun(&EngineError::Gone { what: said() }));
+        let lost = EngineError::Unavailable {
+            socket: "docker.sock".to_owned(),
+            source: said().into(),
+        };
+        assert!(!is_not_begun(&lost));
+    }
+
+    #[test]
     fn what_cannot_be_run_or_scaled_is_refused() {
         for (text, part) in [
             (
@@ -348,10 +464,6 @@ mod tests {
             ),
             (r#"{"formation": {"a b": {"quantity": 1}}}"#, "a b"),
             (r#"{"formation": {"release": {"quantity": 1}}}"#, "release"),
-            (
-                r#"{"scripts": {"dokku": {"postdeploy": ["a"]}}}"#,
-                "invalid type",
-            ),
             ("{", "EOF"),
         ] {
             let problem = read_of(text).unwrap_err();

@@ -102,6 +102,19 @@ impl Store {
         .await
     }
 
+    /// Takes that back, where it could not be begun after all.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn take_back_set_up(&self, id: AppId) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE apps SET is_set_up = 0 WHERE id = ?1")?
+                .execute([id.0])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Says whether the processes of an app are to run.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub(super) fn read(repository: &Repository<'_>) -> Result<Overrides, DetectError
         match (script.key, script.value) {
             ("predeploy", Value::String(text)) if text.trim().is_empty() => {}
             ("predeploy", Value::String(_)) => {
-                found.predeploy = Some(document.text(&script)?);
+                found.predeploy = Some(document.command(&script)?);
             }
             // Run by whoever deploys, once the new release serves.
             ("postdeploy", _) => {}

@@ -312,6 +312,20 @@ fn variables_are_refused_or_said_to_mean_nothing() {
 }
 
 #[test]
+fn predeploy_is_one_line_that_may_have_tabs() {
+    let with = |scripts: &str| node().with("app.json", scripts);
+    let tabs = with(r#"{"scripts": {"dokku": {"predeploy": "make\tassets\n"}}}"#);
+    let detection = detected(&tabs, &Options::default());
+    assert_eq!(detection.predeploy_command.as_deref(), Some("make\tassets"));
+    for lines in ["a\\nb", "a\\rb"] {
+        let scripts = format!(r#"{{"scripts": {{"dokku": {{"predeploy": "{lines}"}}}}}}"#);
+        let refused = crate::detect(&with(&scripts), &Options::default()).unwrap_err();
+        let why = refused.why();
+        assert!(why.contains("one line of text"), "{why}");
+    }
+}
+
+#[test]
 fn predeploy_is_not_the_release_command() {
     let scripts = r#"{"scripts": {"dokku": {"predeploy": "a", "postdeploy": "c"}}}"#;
     let tree = node().with("app.json", scripts);

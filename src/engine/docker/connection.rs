@@ -78,17 +78,25 @@ impl Connection {
         Ok(self.client().await?.with_timeout(limit + ANSWER_LIMIT))
     }
 
-    /// The same for a build, with connections of its own, for it has a runtime that ends before this one. The session of a
-    /// build is ours: bollard opens one for each build with BuildKit and none for others, so it is asked for one of the
-    /// others, and the request says BuildKit where there is one.
+    /// A client with connections of its own, for a runtime that ends before this one: those that all share would end with it,
+    /// under whoever asks next.
+    pub(super) async fn client_apart(&self) -> Result<Docker, EngineError> {
+        self.client().await?;
+        self.new_client()
+    }
+
+    /// The same for a build. The session of a build is ours: bollard opens one for each build with BuildKit and none for others,
+    /// so it is asked for one of the others, and the request says BuildKit where there is one.
     pub(super) async fn build_client(
         &self,
         limit: Duration,
         builder: Builder,
     ) -> Result<Docker, EngineError> {
-        self.client().await?;
+        let docker = self
+            .client_apart()
+            .await?
+            .with_timeout(limit + ANSWER_LIMIT);
         let minor = self.minor.load(Ordering::Relaxed);
-        let docker = self.new_client()?.with_timeout(limit + ANSWER_LIMIT);
         Ok(docker.with_request_modifier(move |request| builder.asked(amend(request, minor))))
     }
 

@@ -25,7 +25,8 @@ impl Inner {
     }
 
     async fn older(&self, spec: &BuildSpec, built: &ImageId) -> Result<Option<ImageId>, String> {
-        let docker = self.connection.client().await;
+        // The runtime is that of the build.
+        let docker = self.connection.client_apart().await;
         let docker = docker.map_err(|error| error.to_string())?;
         let found = self.equal_to(&docker, spec, built).await;
         let Some(older) = found.map_err(|error| error.to_string())? else {

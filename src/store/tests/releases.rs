@@ -312,6 +312,8 @@ async fn the_first_deploy_of_an_app_is_noted_once() {
     let fixture = Fixture::new();
     let shop = fixture.app("shop").await;
     assert!(fixture.store.begin_set_up(shop.id).await.unwrap());
+    fixture.store.take_back_set_up(shop.id).await.unwrap();
+    assert!(fixture.store.begin_set_up(shop.id).await.unwrap());
     assert!(!fixture.store.begin_set_up(shop.id).await.unwrap());
     let copy = fixture
         .store

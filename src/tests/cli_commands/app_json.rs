@@ -1,6 +1,10 @@
 //! What app.json says of deploys: commands that are run once, and how many processes there are.
 
+use mini::engine::contract::within;
+use mini::model::{Deploy, DeployId, DeployStatus, ReleaseVersion, Step, Timestamp, Trigger};
+
 use super::House;
+use super::house::next_said;
 
 /// A house with an app whose repository has this app.json.
 async fn house_with(app_json: &str, procfile: &str) -> House {
@@ -73,6 +77,71 @@ async fn what_is_run_at_the_first_deploy_is_run_at_no_other() {
     assert_eq!(house.sends("git:from-archive blog", &archive("2")).await, 0);
     let text = house.transcript();
     assert!(!text.contains("seed"), "{text}");
+    assert!(
+        text.contains(
+            "was begun before and is not run again; where it did not end well, `run blog COMMAND`"
+        ),
+        "{text}"
+    );
+    // From then on there is nothing to say.
+    assert_eq!(house.sends("git:from-archive blog", &archive("3")).await, 0);
+    let text = house.transcript();
+    assert!(!text.contains("begun before"), "{text}");
+}
+
+/// It held the turn until its time was up, whatever was asked for, and ended unheard with the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postdeploy_command_that_hangs_can_be_canceled() {
+    let scripts = r#"{"scripts": {"dokku": {"postdeploy": "echo tell; sleep 9"}}}"#;
+    let mut house = house_with(scripts, "web: sleep\n").await;
+    let mut rebuild = house.begins("ps:rebuild blog");
+    let mut text = String::new();
+    while !text.contains("tell\n") {
+        text.push_str(&next_said(&mut rebuild).await);
+    }
+    assert_eq!(house.types("builds:cancel blog").await, 0);
+    while let Some((_, piece)) = within("its end", rebuild.recv()).await.unwrap() {
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(
+        text.contains("The postdeploy command of blog was canceled; v2 serves all the same"),
+        "{text}"
+    );
+    assert!(text.contains("Application deployed"), "{text}");
+    house.platform.deploys.idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_to_run_once_a_release_served_is_told_where_the_server_ended_before() {
+    let scripts = r#"{"scripts": {"dokku": {"postdeploy": "echo tell"}}}"#;
+    let mut house = house_with(scripts, "web: sleep\n").await;
+    assert_eq!(house.types("ps:rebuild blog").await, 0);
+    house.transcript();
+    let (store, name) = (&house.platform.store, "blog".parse().unwrap());
+    let app = store.app(&name).await.unwrap().unwrap();
+    let deploy = Deploy {
+        id: DeployId::new(Timestamp::now(), 7),
+        app: app.id,
+        trigger: Trigger::Rebuild,
+        commit: None,
+        actor: "me".to_owned(),
+        step: Step::Route,
+        status: DeployStatus::Running,
+        release: Some(ReleaseVersion(2)),
+        started_at: Timestamp::now(),
+        finished_at: None,
+        failure: None,
+        reason: None,
+    };
+    store.add_deploy(&deploy).await.unwrap();
+    house.platform.deploys.recover().await.unwrap();
+    let line = format!("builds:output blog {}", deploy.id);
+    assert_eq!(house.types(&line).await, 0);
+    let text = house.transcript();
+    assert!(
+        text.contains("before the postdeploy command was seen to end: `echo tell`; where it has not, `run blog COMMAND`"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::docker::docker;
+use crate::docker::{Instance, docker};
 use crate::gate::Gate;
 use crate::process::{Ran, run, run_with_input};
 use crate::repository::Repository;
@@ -27,6 +27,51 @@ fn gated<'a>(server: &'a Server, app: &str) -> (Repository<'a>, Gate) {
     let gate = Gate::new();
     let repository = with_steps(server, app, &format!("RUN {}", gate.command()));
     (repository, gate)
+}
+
+/// Its config vars come in a secret of the build, which a container must not bring back.
+#[test]
+fn a_predeploy_command_has_the_config_vars_as_any_user_and_leaves_none_in_the_image() {
+    let server = Server::start();
+    server.ssh(&["apps:create", "assets"]).succeeds();
+    let value = format!("hush-{}-hush", std::process::id());
+    server
+        .ssh(&["config:set", "assets", &format!("TOKEN={value}")])
+        .succeeds();
+    let repository = with_steps(&server, "assets", "RUN chmod 0777 /app\nUSER 1000");
+    repository.write(
+        "app.json",
+        r#"{"scripts": {"dokku": {"predeploy": "echo it is $TOKEN &&\techo as $(id -u) with ${#TOKEN} > made.txt"}}}"#,
+    );
+    repository.commit("A command for the image");
+    let pushed = repository.push();
+    pushed.succeeds();
+    pushed.says(&["it is ********"]).says_not(&value);
+    let made = server.ssh(&["run", "assets", "cat", "made.txt"]);
+    assert_eq!(made.succeeds(), format!("as 1000 with {}\n", value.len()));
+    let image = Instance::of(&server.data_dir()).map(|instance| instance.running("assets"));
+    let containers = image.unwrap_or_default();
+    let [container] = containers.as_slice() else {
+        panic!("one container was expected: {containers:?}");
+    };
+    let image = docker(&["inspect", "--format", "{{.Image}}", container]);
+    let image = image.succeeds().trim();
+    let history = docker(&["history", "--no-trunc", image]);
+    history
+        .says(&["/run/secrets/mini-environment"])
+        .says_not(&value);
+    docker(&["image", "inspect", image]).says_not(&value);
+    let files = docker(&[
+        "run",
+        "--rm",
+        "--user",
+        "0",
+        image,
+        "sh",
+        "-c",
+        "cat /run/secrets/* 2>/dev/null; ls -A /run/secrets",
+    ]);
+    files.says_not(&value);
 }
 
 #[test]

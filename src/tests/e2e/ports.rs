@@ -61,9 +61,11 @@ fn an_app_answers_at_a_port_of_its_own_and_over_takeovers_and_restarts() {
     assert!(TcpStream::connect(address).is_err());
     let held = TcpListener::bind(address).unwrap();
     server.launch();
-    let report = server.json(&["ports:report", "ported"]);
-    let closed = report["ports-closed"].as_str().unwrap();
-    assert!(closed.contains("listens there already"), "{report}");
+    wait_until("the report of who holds the port", || {
+        let report = server.json(&["ports:report", "ported"]);
+        let closed = report["ports-closed"].as_str().unwrap();
+        closed.contains("listens there already")
+    });
     server.wait_for_version("ported", "one");
     drop(held);
     wait_until("the port to be opened", || {
