@@ -19,8 +19,10 @@ const SHARED_MEMORY: Size = Size {
     most: 64 << 30,
 };
 const NANOS: f64 = 1e9;
-/// Longest value, bytes: a slip of the clipboard is none.
+/// Longest value, bytes, as it is typed and as it is written out: a slip of the clipboard is none.
 const LONGEST: usize = 1024;
+/// What to do where an option is refused.
+const KNOWN: &str = "See `help docker-options:add` for the options there are";
 
 /// When the containers of an app are made that have an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -264,6 +266,9 @@ impl ContainerOption {
             "-l" | "--label" => {
                 let (key, text) = value.split_once('=').unwrap_or((value, ""));
                 let is_ours = key.starts_with("mini.") || key.starts_with("com.docker.");
+                if key.contains(|c: char| c.is_whitespace() || "\"'".contains(c)) {
+                    return Err("the key of a label has no blanks and no quotes".to_owned());
+                }
                 if key.is_empty() || is_ours {
                     return Err("a label is KEY=VALUE, and those that begin with `mini.` or `com.docker.` are taken".to_owned());
                 }
@@ -316,6 +321,40 @@ impl ContainerOption {
     fn takes_value(flag: &str) -> bool {
         !matches!(flag, "--read-only" | "--privileged")
     }
+
+    /// What is typed, whether or not it can be written out again.
+    fn typed(text: &str) -> Result<Self, InvalidOption> {
+        let text = text.trim();
+        let end = text.find([' ', '=']).unwrap_or(text.len());
+        let (flag, value) = text.split_at(end);
+        let value = value.get(1..).unwrap_or_default().trim();
+        let value = ['"', '\'']
+            .iter()
+            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
+            .unwrap_or(value);
+        let refused = |why: &str, next: &str| InvalidOption {
+            flag: flag.escape_debug().take(100).collect(),
+            why: why.to_owned(),
+            next: next.to_owned(),
+        };
+        if let Some((_, why, next)) = OTHERS.iter().find(|(flags, _, _)| flags.contains(&flag)) {
+            return Err(refused(why, next));
+        }
+        if value.contains(char::is_control) || value.len() > LONGEST {
+            return Err(refused(
+                "its value is one line of at most 1024 bytes",
+                KNOWN,
+            ));
+        }
+        let read = if Self::takes_value(flag) {
+            Self::read(flag, value)
+        } else if matches!(value, "" | "true") {
+            Self::read(flag, "")
+        } else {
+            Err("it has no value".to_owned())
+        };
+        read.map_err(|why| refused(&why, KNOWN))
+    }
 }
 
 /// As Docker reads it: a number of processors, of which a hundredth is the least.
@@ -331,37 +370,19 @@ fn cpus(value: &str) -> Result<u64, String> {
 impl FromStr for ContainerOption {
     type Err = InvalidOption;
 
+    /// It is kept and shown as it is written out, so what would be read from that as something else is none.
     fn from_str(text: &str) -> Result<Self, InvalidOption> {
-        let text = text.trim();
-        let end = text.find([' ', '=']).unwrap_or(text.len());
-        let (flag, value) = text.split_at(end);
-        let value = value.get(1..).unwrap_or_default().trim();
-        let value = ['"', '\'']
-            .iter()
-            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-            .unwrap_or(value);
-        let refused = |why: &str, next: &str| InvalidOption {
-            flag: flag.escape_debug().take(100).collect(),
-            why: why.to_owned(),
-            next: next.to_owned(),
-        };
-        let known = "See `help docker-options:add` for the options there are";
-        if let Some((_, why, next)) = OTHERS.iter().find(|(flags, _, _)| flags.contains(&flag)) {
-            return Err(refused(why, next));
+        let option = Self::typed(text)?;
+        let written = option.to_string();
+        if Self::typed(&written).as_ref() == Ok(&option) {
+            return Ok(option);
         }
-        if value.contains(char::is_control) || value.len() > LONGEST {
-            return Err(refused(
-                "its value is one line of at most 1024 bytes",
-                known,
-            ));
-        }
-        if Self::takes_value(flag) {
-            Self::read(flag, value).map_err(|why| refused(&why, known))
-        } else if matches!(value, "" | "true") {
-            Self::read(flag, "").map_err(|why| refused(&why, known))
-        } else {
-            Err(refused("it has no value", known))
-        }
+        let flag = written.split(' ').next().unwrap_or_default();
+        Err(InvalidOption {
+            flag: flag.to_owned(),
+            why: "its value neither begins nor ends with blanks or quotes, and has at most 1024 bytes when it is written out in full".to_owned(),
+            next: KNOWN.to_owned(),
+        })
     }
 }
 
@@ -400,7 +421,71 @@ impl Serialize for ContainerOption {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const FLAGS: &[&str] = &[
+        "--memory",
+        "--cpus",
+        "--ulimit",
+        "--tmpfs",
+        "--add-host",
+        "--hostname",
+        "--label",
+        "--user",
+        "--workdir",
+        "--device",
+        "--volume",
+        "--cap-add",
+        "--read-only",
+    ];
+
+    proptest! {
+        /// An option that was kept and could not be read again stopped the reconciler for all apps.
+        #[test]
+        fn whatever_is_taken_is_read_again_as_it_was(
+            flag in proptest::sample::select(FLAGS),
+            gap in "[ =]{1,2}",
+            value in "[ =:/.,'\"a-c1-9\u{a0}]{0,24}",
+        ) {
+            if let Ok(option) = format!("{flag}{gap}{value}").parse::<ContainerOption>() {
+                prop_assert_eq!(option.to_string().parse(), Ok(option));
+            }
+        }
+
+        #[test]
+        fn any_usual_label_and_any_number_is_taken(
+            key in "[a-z][a-z0-9./-]{0,20}",
+            text in "([ -~]{0,20}[!-~])?",
+            bytes in MEMORY.least..=MEMORY.most,
+            thousandths in 10_u32..=1_024_000,
+        ) {
+            prop_assume!(!key.starts_with("mini.") && !key.starts_with("com.docker."));
+            let label = ContainerOption::Label(key, text);
+            prop_assert_eq!(label.to_string().parse(), Ok(label));
+            let memory = ContainerOption::Memory(bytes);
+            prop_assert_eq!(format!("-m {bytes}").parse(), Ok(memory));
+            let cpus = ContainerOption::Cpus(u64::from(thousandths) * 1_000_000);
+            let typed = format!("--cpus {}", f64::from(thousandths) / 1000.0);
+            prop_assert_eq!(typed.parse(), Ok(cpus));
+        }
+    }
+
+    #[test]
+    fn what_would_be_too_long_when_it_is_written_out_is_refused() {
+        for (prefix, longest) in [
+            ("--label a", 1022),
+            ("--device /", 510),
+            ("--label a=", 1022),
+        ] {
+            let typed = |length: usize| format!("{prefix}{}", "x".repeat(length));
+            for (length, is_taken) in [(longest, true), (longest + 1, false)] {
+                let read = typed(length).parse::<ContainerOption>();
+                assert_eq!(read.is_ok(), is_taken, "{prefix} {length}: {read:?}");
+            }
+        }
+    }
 
     #[test]
     fn options_are_read_as_the_docker_client_takes_them_and_written_in_one_form() {
@@ -463,6 +548,11 @@ mod tests {
             ("--nonsense", "none that mini knows"),
             ("", "none that mini knows"),
             ("--label a=b\nc", "one line"),
+            ("--label ' '", "no blanks"),
+            ("--label 'a b=c'", "no blanks"),
+            ("--label \"'mini.app=x'\"", "no quotes"),
+            ("--label 'a=b '", "nor ends with blanks"),
+            ("--add-host ' db:10.0.0.5'", "begins nor ends"),
         ] {
             let refused = typed.parse::<ContainerOption>().unwrap_err();
             let told = format!("{} {}", refused.why, refused.next);

@@ -42,12 +42,13 @@ enum Failure {
 }
 
 /// What was in vain last time; it is tried again after a while, for most likely it will be in vain again.
-struct Vain {
+#[derive(Debug)]
+pub(super) struct Vain {
     /// How often in a row, from 1.
-    count: u32,
+    pub count: u32,
     until: Instant,
     /// What the engine or the store said.
-    why: String,
+    pub why: String,
 }
 
 impl Vain {
@@ -109,11 +110,10 @@ impl Actions {
 
     /// Why nothing is done about a process now that something should be done about: it was in vain a moment ago. None where
     /// it is under way.
-    pub(super) fn in_vain(&self, id: &ProcessId) -> Option<&str> {
+    pub(super) fn in_vain(&self, id: &ProcessId) -> Option<&Vain> {
         let target = Target::Id(id.clone());
         let vain = self.vain.get(&target).filter(|vain| vain.is_waiting());
         vain.filter(|_| !self.busy.contains_key(&target))
-            .map(|vain| vain.why.as_str())
     }
 
     /// Waits until an action has ended; for ever while none is under way.
@@ -131,9 +131,18 @@ impl Actions {
         }
     }
 
-    /// Waits for all actions under way.
-    pub(super) async fn finish_all(mut self) {
-        while self.tasks.join_next().await.is_some() {}
+    /// Waits for all actions under way, but no longer than `limit`. The engine goes on with what it was asked for then, and
+    /// the next server sees what has come of it.
+    pub(super) async fn finish_all(mut self, limit: Duration) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            let left = self.tasks.len();
+            tracing::warn!(
+                left,
+                ?limit,
+                "the server stops before the engine is done with all processes; the next one looks after them"
+            );
+        }
     }
 
     /// Begins an action unless its target has one under way, or had one in vain a moment ago; returns the app for which
@@ -294,12 +303,13 @@ mod tests {
             let said = "no such file".to_owned();
             Err(Failure::from(EngineError::CannotStart { said }))
         };
-        for wait in [1, 2, 4] {
+        for (count, wait) in [(1, 1), (2, 2), (3, 4)] {
             assert!(begin(&mut actions, refused()));
-            assert_eq!(actions.in_vain(&id), None, "under way");
+            assert!(actions.in_vain(&id).is_none(), "under way");
             actions.finish_one(&mut history).await;
             assert!(!begin(&mut actions, refused()), "again at once");
-            assert_eq!(actions.in_vain(&id), Some("no such file"));
+            let vain = actions.in_vain(&id).unwrap();
+            assert_eq!((vain.count, vain.why.as_str()), (count, "no such file"));
             let wait = Duration::from_secs(wait);
             assert_eq!(actions.until_next_try(), Some(wait));
             tokio::time::advance(wait).await;
@@ -311,5 +321,23 @@ mod tests {
             begin(&mut actions, Ok(())),
             "what went well may be done again"
         );
+    }
+
+    /// A stop or an upgrade of mini took as long as any app gives its processes to end: an hour.
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_left_to_the_engine_when_the_server_stops() {
+        let mut actions = Actions::default();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let app: AppName = "shop".parse().unwrap();
+        let short = Target::Id(ProcessId("short".to_owned()));
+        actions.spawn(short, app.clone(), async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let _ = done.send(());
+            Ok(())
+        });
+        let long = Target::Id(ProcessId("long".to_owned()));
+        actions.spawn(long, app, std::future::pending());
+        actions.finish_all(Duration::from_secs(30)).await;
+        assert_eq!(is_done.await, Ok(()), "it had the time");
     }
 }

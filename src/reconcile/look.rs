@@ -19,7 +19,7 @@ use super::plan::{Action, Observed, Plan, Rules, is_restart_asked, jiff_duration
 use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::Routing;
-use super::settled::{drains, ending, starting, wanted_keys};
+use super::settled::{ending, is_of_wish, starting, wanted_keys};
 use super::{Reconciler, Stuck, View};
 use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
 use crate::model::{App, AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
@@ -33,6 +33,9 @@ const RETRY: Duration = Duration::from_secs(2);
 const OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks while the doors are shut.
 const SHUT_PAUSE: Duration = Duration::from_millis(10);
+/// How long the engine may take with a process that has not ended in its time, when the server stops.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What the reconciler works with.
 pub struct Parts {
     /// Desired state.
@@ -59,7 +62,8 @@ pub struct ReconcileTask {
 }
 
 impl ReconcileTask {
-    /// Stops looking and waits for the actions under way; app processes keep running.
+    /// Stops looking and waits for the actions under way, as long as the server gives processes to end: an app may give them
+    /// far longer, and the engine ends these by itself. App processes keep running.
     pub async fn stop(self) {
         self.stop.cancel();
         // A panic of the loop was logged by its task; there is nothing left to stop then.
@@ -164,7 +168,8 @@ impl Looker {
             }
             self.actions.finish_ended(&mut self.history);
         }
-        self.actions.finish_all().await;
+        let limit = self.parts.rules.stop_grace + KILLED_WITHIN;
+        self.actions.finish_all(limit).await;
     }
 
     /// Forgets what was kept from look to look of routes and certificates: a panic may have left it half done. The next look
@@ -231,17 +236,21 @@ impl Looker {
             if let Some(app) = self.actions.begin(action, &seen) {
                 unsettled.insert(app);
             } else if let Some((id, change)) = change
-                && let Some(why) = self.actions.in_vain(&id)
+                && let Some(vain) = self.actions.in_vain(&id)
                 && let Some(process) = observed.processes.iter().find(|process| process.id == id)
             {
-                let is_draining = drains(&desired, process);
-                let why = why.to_owned();
-                let found = Stuck {
-                    change,
-                    why,
-                    is_draining,
-                };
-                stuck.insert(id, found);
+                let is_left_over = !is_of_wish(&desired, process);
+                if vain.count > 1 {
+                    let found = Stuck {
+                        change,
+                        why: vain.why.clone(),
+                        is_left_over,
+                    };
+                    stuck.insert(id, found);
+                } else if !is_left_over {
+                    // Once is no trouble yet: the next try most likely goes well.
+                    unsettled.insert(process.app.clone());
+                }
             }
         }
         // After their routes, so that nobody is told that there are none.

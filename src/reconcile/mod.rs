@@ -69,7 +69,7 @@ pub struct View {
     pub crashes: BTreeMap<ProcessId, Crash>,
     /// Apps for which something is still to be done or under way.
     pub unsettled: std::collections::BTreeSet<AppName>,
-    /// Processes that the engine would not change as they should be; it is tried again.
+    /// Processes that the engine would not change as they should be, twice in a row; it is tried again.
     pub stuck: BTreeMap<ProcessId, Stuck>,
     /// Why the engine could not be asked, when it could not.
     pub engine_problem: Option<String>,
@@ -85,14 +85,14 @@ pub struct Stuck {
     pub change: &'static str,
     /// What the engine said.
     pub why: String,
-    /// Whether it is of a release that has been replaced: what was asked for since does not depend on it.
-    pub is_draining: bool,
+    /// Whether it is of a release that has been replaced or has failed: what was asked for since does not depend on it.
+    pub is_left_over: bool,
 }
 
 impl View {
-    /// Why an app is not as it should be and will not be soon, as a clause; also what is left of releases before the present
-    /// one, if `with_draining`.
-    fn obstacle(&self, app: &AppName, with_draining: bool) -> Option<String> {
+    /// Why an app is not as it should be and will not be soon, as a clause; also what is left of releases that are over, if
+    /// `with_left_over`.
+    fn obstacle(&self, app: &AppName, with_left_over: bool) -> Option<String> {
         let refusal = || {
             let mut refusals = self.refusals.iter();
             let (_, refusal) = refusals.find(|(key, _)| key.app == *app)?;
@@ -102,7 +102,7 @@ impl View {
             let mut own = self.processes.iter().filter(|process| process.app == *app);
             own.find_map(|process| {
                 let stuck = self.stuck.get(&process.id)?;
-                (with_draining || !stuck.is_draining).then(|| {
+                (with_left_over || !stuck.is_left_over).then(|| {
                     format!(
                         "{}.{} of {} (container {}) could not be {}: {}",
                         process.process_type,
@@ -173,8 +173,8 @@ impl Reconciler {
     /// Resolves when it has looked at everything that was written before this call and nothing is left to do for `app`.
     ///
     /// # Errors
-    /// What stands in the way, as a clause: a process that the engine does not start or stop, an engine that does not answer.
-    /// It is tried again.
+    /// What stands in the way, as a clause: a process that the engine does not start, or twice would not stop, an engine that
+    /// does not answer. It is tried again.
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
         let is_over = |view: &View| !view.unsettled.contains(app);
         self.reached(app, false, is_over).await
@@ -194,10 +194,10 @@ impl Reconciler {
     async fn reached(
         &self,
         app: &AppName,
-        with_draining: bool,
+        with_left_over: bool,
         is_over: impl Fn(&View) -> bool,
     ) -> Result<(), String> {
-        let obstacle = |view: &View| view.obstacle(app, with_draining);
+        let obstacle = |view: &View| view.obstacle(app, with_left_over);
         let view = self
             .wait_for(|view| is_over(view) || obstacle(view).is_some())
             .await

@@ -325,10 +325,13 @@ fn is_wanted(desired: &Desired, app: &App, release: &Release, process: &Process)
 
 /// How far the clock of the engine may be ahead of ours.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
+/// For how long a request to start processes anew is taken for newer than a process from the future.
+const YOUNG: Duration = Duration::from_secs(600);
 
 /// Whether a process is older than the last request to start its type anew. A request from the future is one from before the
 /// clock was put back: whatever is started now would be older than that, and started again without an end. A process from
-/// the future was started before that as well.
+/// the future was started before the clock was put back, and so before a request made since: one made a short while ago, for
+/// the store keeps the last request for ever, and an old one was done long before.
 pub(super) fn is_restart_asked(
     desired: &Desired,
     app: AppId,
@@ -344,7 +347,9 @@ pub(super) fn is_restart_asked(
         .max();
     match (asked_at, process.started_at) {
         (Some(asked_at), Some(started_at)) => {
-            started_at < asked_at || started_at.duration_since(now) > jiff_duration(CLOCKS_APART)
+            let is_young = now.duration_since(asked_at) < jiff_duration(YOUNG);
+            let is_from_future = started_at.duration_since(now) > jiff_duration(CLOCKS_APART);
+            started_at < asked_at || (is_young && is_from_future)
         }
         (Some(_), None) | (None, _) => false,
     }

@@ -13,7 +13,8 @@ use crate::store::Desired;
 const STARTING: Duration = Duration::from_secs(30);
 
 /// Apps with running processes that are to end, be it after their routes have gone or their last request is answered.
-/// Those of a release that drains take their time: what was asked for does not depend on them.
+/// Those of a release that drains take their time, and those of one that failed have none: what was asked for does not
+/// depend on them.
 pub(super) fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
     let wanted = wanted_keys(desired);
     let processes = observed.processes.iter();
@@ -21,16 +22,20 @@ pub(super) fn ending(desired: &Desired, observed: &Observed) -> Vec<AppName> {
         .filter(|process| {
             process.state == ProcessState::Running
                 && !wanted.contains(&ProcessKey::of(process))
-                && !drains(desired, process)
+                && is_of_wish(desired, process)
         })
         .map(|process| process.app.clone())
         .collect()
 }
 
-/// Whether a process is of a release that has been replaced.
-pub(super) fn drains(desired: &Desired, process: &Process) -> bool {
+/// Whether a process is of a release that runs or is to run: what is asked for an app depends on no other.
+pub(super) fn is_of_wish(desired: &Desired, process: &Process) -> bool {
     desired.releases.iter().any(|release| {
-        release.status == ReleaseStatus::Draining
+        let is_live = match release.status {
+            ReleaseStatus::Current | ReleaseStatus::Candidate | ReleaseStatus::Prepared => true,
+            ReleaseStatus::Draining | ReleaseStatus::Retired | ReleaseStatus::Failed => false,
+        };
+        is_live
             && release.version == process.release
             && desired
                 .apps

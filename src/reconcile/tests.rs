@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::addresses::Addresses;
 use super::plan::{self, Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules};
 use super::routes::Routing;
+use super::settled::{ending, is_of_wish};
 use crate::engine::{Limits, Process, ProcessId, ProcessState};
 use crate::model::{
     App, AppId, AppProxy, ConfigVars, Domain, ProcessType, Release, ReleaseStatus, ReleaseVersion,
@@ -389,6 +390,54 @@ fn a_restart_after_the_clock_was_put_back_is_done() {
     // An engine whose clock is a little ahead of ours has started it since.
     worker.started_at = Some(at(11));
     check(&world, &seen(vec![worker]), &[]);
+}
+
+/// Whatever had been restarted at any time was restarted again, unasked, whenever the clock was put back.
+#[test]
+fn a_clock_that_is_put_back_restarts_nothing_that_was_restarted_long_ago() {
+    let mut world = desired(
+        vec![app(1, "shop")],
+        vec![release(1, 3, ReleaseStatus::Current, &["worker"])],
+    );
+    *world.scales = vec![(AppId(1), Scale([(process_type("worker"), 1)].into()))];
+    *world.restarts = vec![(AppId(1), process_type("worker"), at(5))];
+    let mut worker = process("a", "shop", 3, "worker", 1);
+    worker.started_at = Some(at(90_000));
+    let put_back = plan(&world, &seen(vec![worker.clone()]), &rules(), at(86_400));
+    assert_eq!(words(&put_back), [""; 0]);
+    // One that is asked for now is done.
+    *world.restarts = vec![(AppId(1), process_type("worker"), at(86_390))];
+    let asked = plan(&world, &seen(vec![worker]), &rules(), at(86_400));
+    assert_eq!(words(&asked), ["stop a"]);
+}
+
+/// A container of a failed release that Docker does not remove made every `ps:scale` of its app fail.
+#[test]
+fn what_is_left_of_a_release_that_is_over_is_not_waited_for() {
+    let releases = [
+        (1, ReleaseStatus::Failed, false),
+        (2, ReleaseStatus::Retired, false),
+        (3, ReleaseStatus::Draining, false),
+        (4, ReleaseStatus::Current, true),
+        (5, ReleaseStatus::Prepared, true),
+        (6, ReleaseStatus::Candidate, true),
+        (7, ReleaseStatus::Current, false),
+    ];
+    let mut world = desired(vec![app(1, "shop")], vec![]);
+    *world.releases = releases[..6]
+        .iter()
+        .map(|(version, status, _)| release(1, *version, *status, &["web"]))
+        .collect();
+    for (version, status, is_waited_for) in releases {
+        // Of a type that has none.
+        let process = process("a", "shop", version, "worker", 1);
+        let case = format!("v{version} {status:?}");
+        assert_eq!(is_of_wish(&world, &process), is_waited_for, "{case}");
+        let waits = !ending(&world, &seen(vec![process])).is_empty();
+        assert_eq!(waits, is_waited_for, "{case}");
+    }
+    let of_another = process("a", "blog", 4, "worker", 1);
+    assert!(!is_of_wish(&world, &of_another));
 }
 
 #[test]

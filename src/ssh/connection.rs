@@ -14,13 +14,14 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::admission::Admitted;
 use super::login::{Door, Visitor};
 use super::quickack::QuickAck;
 use super::server::Shared;
+use crate::model::Problem;
 
 /// How long clients have to leave by themselves when the server ends or their key is removed.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -164,22 +165,39 @@ struct Key {
 
 impl Key {
     /// Resolves when it may not log in any more.
-    async fn removed(mut self, shared: &Shared) {
-        while self.removals.changed().await.is_ok() {
-            loop {
-                match shared.doors.registry.key(&self.fingerprint).await {
-                    Ok(None) => return,
-                    Ok(Some(_)) => break,
-                    Err(problem) => {
-                        tracing::error!(problem = %problem, "a key could not be looked up; it is tried again");
-                        sleep(LOOK_AGAIN).await;
-                    }
+    async fn removed(self, shared: &Shared) {
+        let registry = &shared.doors.registry;
+        removed(self.removals, || registry.key(&self.fingerprint)).await;
+    }
+}
+
+/// Resolves when a key is not found any more after a removal. Where the store cannot be asked, that is tried again for as
+/// long as there are removals to come, and told in the log once.
+async fn removed<K, F>(mut removals: watch::Receiver<u64>, look: impl Fn() -> F)
+where
+    F: Future<Output = Result<Option<K>, Problem>>,
+{
+    let mut is_told = false;
+    let mut is_open = removals.changed().await.is_ok();
+    while is_open {
+        match look().await {
+            Ok(None) => return,
+            Ok(Some(_)) => {
+                is_told = false;
+                is_open = removals.changed().await.is_ok();
+            }
+            Err(problem) => {
+                if !is_told {
+                    tracing::error!(problem = %problem, "a key could not be looked up; it is tried again");
+                    is_told = true;
                 }
+                let changed = timeout(LOOK_AGAIN, removals.changed()).await;
+                is_open = !matches!(changed, Ok(Err(_)));
             }
         }
-        // The store is being closed.
-        std::future::pending().await
     }
+    // The store is being closed.
+    std::future::pending().await
 }
 
 /// Waits until the session is over, has idled too long, its key is removed, or the server ends.
@@ -246,4 +264,50 @@ async fn within(
     work: impl Future<Output = Result<(), russh::Error>>,
 ) -> Result<(), russh::Error> {
     timeout(limit, work).await.unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::model::Kind;
+
+    /// Each connection asked a store that had been closed once a second, and said so in the log, to its end.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_looked_up_again_until_the_store_is_closed() {
+        let (sender, removals) = watch::channel(0);
+        let looks = AtomicU32::new(0);
+        let closed = || async {
+            looks.fetch_add(1, Ordering::Relaxed);
+            Err::<Option<()>, _>(Problem::new(Kind::Internal, "no keys", "the disk", ""))
+        };
+        let long = Duration::from_secs(600);
+        let mut removed = std::pin::pin!(removed(removals, closed));
+        sender.send_replace(1);
+        assert!(timeout(long, &mut removed).await.is_err());
+        let before = looks.load(Ordering::Relaxed);
+        assert!(before > 1, "{before}");
+        drop(sender);
+        assert!(timeout(long, &mut removed).await.is_err());
+        assert_eq!(looks.load(Ordering::Relaxed), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_gone_after_a_failure_is_noticed() {
+        let (sender, removals) = watch::channel(0);
+        let looks = AtomicU32::new(0);
+        let look = || async {
+            match looks.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(Some(())),
+                1 => Err(Problem::new(Kind::Internal, "no keys", "the disk", "")),
+                _ => Ok(None),
+            }
+        };
+        let mut removed = std::pin::pin!(removed(removals, look));
+        sender.send_replace(1);
+        assert!(timeout(LEAVING, &mut removed).await.is_err(), "there still");
+        sender.send_replace(2);
+        removed.await;
+    }
 }

@@ -6,7 +6,9 @@ use rusqlite::{Row, Transaction, params};
 
 use super::named_values::NamedValues;
 use super::{Store, StoreError, row};
-use crate::model::{AppId, ContainerOption, ContainerPhase, ProcessSetting, ProcessSettings};
+use crate::model::{
+    AppId, ContainerOption, ContainerPhase, InvalidOption, ProcessSetting, ProcessSettings,
+};
 
 const SETTINGS: NamedValues = NamedValues("process_settings");
 
@@ -34,36 +36,39 @@ impl Store {
             .await
     }
 
-    /// The options of the containers of an app.
+    /// The options of the containers of an app in a phase. One that does not read is left out, with an error in the log.
     ///
     /// # Errors
-    /// `Damaged` if a row does not read.
-    pub async fn container_options(
-        &self,
-        app: AppId,
-    ) -> Result<Vec<(ContainerPhase, ContainerOption)>, StoreError> {
-        self.read(move |tx| {
-            tx.prepare_cached(
-                "SELECT phase, option FROM container_options WHERE app_id = ?1 ORDER BY phase, option",
-            )?
-            .query_and_then([app.0], option)?
-            .collect()
-        })
-        .await
-    }
-
-    /// Those of one phase alone.
-    ///
-    /// # Errors
-    /// `Damaged` if a row does not read.
+    /// Only if the database fails.
     pub async fn container_options_of(
         &self,
         app: AppId,
         phase: ContainerPhase,
     ) -> Result<Vec<ContainerOption>, StoreError> {
-        let all = self.container_options(app).await?;
-        let of_phase = all.into_iter().filter(|(its, _)| *its == phase);
-        Ok(of_phase.map(|(_, option)| option).collect())
+        let texts = self.container_option_texts(app, phase).await?;
+        let options = texts.iter().filter_map(|text| readable(app, text));
+        Ok(options.collect())
+    }
+
+    /// The same as they are kept, also those that do not read: for who looks them up to remove them.
+    ///
+    /// # Errors
+    /// Only if the database fails.
+    pub async fn container_option_texts(
+        &self,
+        app: AppId,
+        phase: ContainerPhase,
+    ) -> Result<Vec<String>, StoreError> {
+        self.read(move |tx| {
+            tx.prepare_cached(
+                "SELECT option FROM container_options WHERE app_id = ?1 AND phase = ?2 ORDER BY option",
+            )?
+            .query_and_then(params![app.0, phase.as_str()], |found| {
+                Ok(found.get("option")?)
+            })?
+            .collect()
+        })
+        .await
     }
 
     /// Adds an option. False if it was there already.
@@ -80,7 +85,7 @@ impl Store {
             .await
     }
 
-    /// Removes an option, or all of a phase. Returns how many there were.
+    /// Removes an option by its text, without regard to blanks around it, or all of a phase. Returns how many there were.
     ///
     /// # Errors
     /// Only if the database fails.
@@ -88,14 +93,13 @@ impl Store {
         &self,
         app: AppId,
         phase: ContainerPhase,
-        option: Option<ContainerOption>,
+        option: Option<String>,
     ) -> Result<usize, StoreError> {
         self.write(move |tx| {
-            let option = option.map(|option| option.to_string());
             let removed = tx
                 .prepare_cached(
                     "DELETE FROM container_options \
-                     WHERE app_id = ?1 AND phase = ?2 AND (?3 IS NULL OR option = ?3)",
+                     WHERE app_id = ?1 AND phase = ?2 AND (?3 IS NULL OR trim(option) = trim(?3))",
                 )?
                 .execute(params![app.0, phase.as_str(), option])?;
             Ok(removed)
@@ -133,20 +137,22 @@ pub(super) fn all(tx: &Transaction<'_>) -> Result<BTreeMap<AppId, ProcessSetting
     Ok(all)
 }
 
-/// The options of the processes of each app with any.
+/// The options of the processes of each app with any. One that does not read is left out, with an error in the log: it must
+/// not keep the processes of all the others from being looked after.
 pub(super) fn all_options(
     tx: &Transaction<'_>,
 ) -> Result<BTreeMap<AppId, Vec<ContainerOption>>, StoreError> {
     let mut all: BTreeMap<AppId, Vec<ContainerOption>> = BTreeMap::new();
     let mut statement = tx.prepare_cached(
-        "SELECT app_id, phase, option FROM container_options WHERE phase = 'deploy' ORDER BY app_id, option",
+        "SELECT app_id, option FROM container_options WHERE phase = 'deploy' ORDER BY app_id, option",
     )?;
     let mut rows = statement.query([])?;
     while let Some(found) = rows.next()? {
-        let (_, option) = option(found)?;
-        all.entry(AppId(found.get("app_id")?))
-            .or_default()
-            .push(option);
+        let app = AppId(found.get("app_id")?);
+        let text: String = found.get("option")?;
+        if let Some(option) = readable(app, &text) {
+            all.entry(app).or_default().push(option);
+        }
     }
     Ok(all)
 }
@@ -155,6 +161,18 @@ fn setting(found: &Row<'_>) -> Result<(ProcessSetting, String), StoreError> {
     Ok((row::text(found, "name")?, found.get("value")?))
 }
 
-fn option(found: &Row<'_>) -> Result<(ContainerPhase, ContainerOption), StoreError> {
-    Ok((row::text(found, "phase")?, row::text(found, "option")?))
+/// An option as it is kept, if it reads.
+fn readable(app: AppId, text: &str) -> Option<ContainerOption> {
+    match text.parse() {
+        Ok(option) => Some(option),
+        Err(InvalidOption { flag, why, .. }) => {
+            tracing::error!(
+                app = app.0,
+                flag,
+                why,
+                "an option of containers does not read and is left out; `docker-options:report` shows it, `docker-options:remove` takes it away"
+            );
+            None
+        }
+    }
 }

@@ -9,8 +9,10 @@ use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, stora
 use crate::events::Subject;
 use crate::model::{App, AppName, Deploy, Kind, Permission, Problem};
 
-/// How long to wait for processes to end by themselves before their containers are removed.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the end of the processes is waited for without a word.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long to wait beyond the time that processes have to end by themselves, before their containers are removed.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// How many deploys of the app are looked for in the journal; more than the store keeps.
 const DEPLOYS: usize = 10_000;
 
@@ -53,7 +55,7 @@ impl Command for Destroy {
         }
         dialog.header(format!("Destroying {}", app.name)).await;
         let mounts = platform.store.storage_mounts(app.id).await?;
-        destroy(platform, app).await?;
+        destroy(platform, app, dialog).await?;
         for mount in mounts {
             let folder = storage::path(platform, &mount.name);
             dialog
@@ -68,13 +70,12 @@ impl Command for Destroy {
 
 /// Removes the app. The row goes last of what the next app of the name could take for its own: a crash before leaves an app
 /// without processes, images and repository that can be destroyed again.
-async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
+async fn destroy(platform: &Platform, app: &App, dialog: &Dialog) -> Result<(), Problem> {
     let _lock_out = platform.deploys.lock_out(&app.name).await?;
     // Stopped first, for the reconciler would start again what is removed while the row is there.
     platform.store.set_stopped(app.id, true).await?;
     platform.reconciler.wake();
-    // Not reaching it is no obstacle: what still runs is removed below.
-    let _ = tokio::time::timeout(STOP_PATIENCE, platform.reconciler.settled(&app.name)).await;
+    stop(platform, app, dialog).await?;
     // Those of an app that had this name before it was renamed are that one's still.
     let keep = platform.store.images_of_others(app.id).await?;
     if let Err(error) = platform.engine.remove_app(&app.name, &keep).await {
@@ -97,6 +98,38 @@ async fn destroy(platform: &Platform, app: &App) -> Result<(), Problem> {
     for deploy in deploys {
         platform.journal.forget(&Subject::Deploy(deploy.id)).await;
     }
+    Ok(())
+}
+
+/// Waits for the end of the processes, as long as they are given. Not reaching it is no obstacle, and said: what still runs
+/// is removed with its container.
+async fn stop(platform: &Platform, app: &App, dialog: &Dialog) -> Result<(), Problem> {
+    let rules = platform.reconciler.rules();
+    let settings = platform.store.process_settings(app.id).await?;
+    let grace = settings.stop_grace().unwrap_or(rules.stop_grace);
+    let patience = rules.drain + grace + STOP_PATIENCE;
+    let mut settled = std::pin::pin!(platform.reconciler.settled(&app.name));
+    let mut stopped = tokio::time::timeout(SILENCE, &mut settled).await;
+    if stopped.is_err() {
+        let seconds = patience.as_secs();
+        dialog
+            .detail(format!(
+                "its processes finish their requests and end by themselves; they have up to {seconds} s"
+            ))
+            .await;
+        stopped = tokio::time::timeout(patience, settled).await;
+    }
+    let why = match stopped {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(why)) => why,
+        Err(_) => "they did not end in their time".to_owned(),
+    };
+    dialog
+        .warning(format!(
+            "Processes of {} are ended by force: {why}",
+            app.name
+        ))
+        .await;
     Ok(())
 }
 

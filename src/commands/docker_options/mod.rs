@@ -15,16 +15,15 @@ pub use remove::Remove;
 pub use report::Report;
 
 use super::Platform;
-use crate::model::{App, ContainerOption, ContainerPhase, Problem};
+use crate::model::{App, ContainerPhase, Problem};
 
-/// The options of the containers of an app in a phase, as they are typed.
+/// The options of the containers of an app in a phase, as they are typed; also those that do not read any more.
 async fn options_of_containers(
     platform: &Platform,
     app: &App,
     phase: ContainerPhase,
 ) -> Result<Vec<String>, Problem> {
-    let options = platform.store.container_options_of(app.id, phase).await?;
-    Ok(options.iter().map(ContainerOption::to_string).collect())
+    Ok(platform.store.container_option_texts(app.id, phase).await?)
 }
 
 /// The options of the builds of an app as they are typed, arguments first.

@@ -37,7 +37,7 @@ pub(super) enum BuildOption {
 }
 
 /// The words of an option as one.
-fn one(option: &[String]) -> Result<String, Problem> {
+pub(super) fn one(option: &[String]) -> Result<String, Problem> {
     // Dokku takes the option as one word; without quotes a shell makes two of it, and more are a mistake.
     if option.len() > 2 {
         return Err(Problem::new(

@@ -3,9 +3,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::option::{BuildOption, Phases, build_option, container_option, phases};
+use super::option::{BuildOption, Phases, build_option, container_option, one, phases};
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform};
-use crate::model::{AppName, BuildSecretId, ConfigKey, ContainerOption, Kind, Permission, Problem};
+use crate::model::{
+    App, AppName, BuildSecretId, ConfigKey, ContainerPhase, Kind, Permission, Problem,
+};
 
 /// Take an option from the builds or the containers of an app: docker-options:remove blog build "--build-arg KEY"
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -41,7 +43,7 @@ enum RemovedOption {
     Argument(ConfigKey),
     Secret(BuildSecretId),
     #[serde(rename = "option")]
-    Container(ContainerOption),
+    Container(String),
 }
 
 impl RemovedOption {
@@ -71,13 +73,8 @@ impl Command for Remove {
         let store = &platform.store;
         let (removed, option) = match phases(&self.phase)? {
             Phases::Containers(phases) => {
-                let option = container_option(&self.option)?;
-                let mut removed = 0;
-                for phase in phases {
-                    removed += store
-                        .remove_container_options(app.id, phase, Some(option.clone()))
-                        .await?;
-                }
+                let (removed, option) =
+                    from_containers(platform, app, &phases, &self.option).await?;
                 (removed, RemovedOption::Container(option))
             }
             Phases::Build => match build_option(&self.option)? {
@@ -108,12 +105,36 @@ impl Command for Remove {
     }
 }
 
+/// Removes an option of containers; one that does not read by its very text. Returns how many there were, and which.
+async fn from_containers(
+    platform: &Platform,
+    app: &App,
+    phases: &[ContainerPhase],
+    typed: &[String],
+) -> Result<(usize, String), Problem> {
+    let known = container_option(typed).map(|option| option.to_string());
+    let very_text = one(typed)?;
+    let mut removed = 0;
+    for text in known.iter().chain([&very_text]) {
+        for phase in phases {
+            removed += platform
+                .store
+                .remove_container_options(app.id, *phase, Some(text.clone()))
+                .await?;
+        }
+        if removed > 0 {
+            return Ok((removed, text.clone()));
+        }
+    }
+    known.map(|option| (0, option))
+}
+
 impl Output for Removed {
     fn print(&self, page: &mut Page) {
         let option = match &self.option {
             RemovedOption::Argument(name) => format!("--build-arg {name}"),
             RemovedOption::Secret(id) => format!("--secret id={id}"),
-            RemovedOption::Container(option) => option.to_string(),
+            RemovedOption::Container(option) => option.clone(),
         };
         let from = match &self.option {
             RemovedOption::Argument(_) | RemovedOption::Secret(_) => "builds",

@@ -41,6 +41,11 @@ impl MemoryEngine {
         self.world().stuck.insert(id.clone());
     }
 
+    /// The next try to stop, remove or start a process again is refused.
+    pub fn refuse_once(&self, id: &ProcessId) {
+        self.world().stuck_once.insert(id.clone());
+    }
+
     /// It can be again.
     pub fn let_loose(&self, id: &ProcessId) {
         self.world().stuck.remove(id);

@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) holds_starts: bool,
     /// Processes that cannot be changed.
     pub(super) stuck: HashSet<ProcessId>,
+    /// Processes that cannot be changed at the next try.
+    pub(super) stuck_once: HashSet<ProcessId>,
     pub(super) processes: BTreeMap<ProcessId, Held>,
     pub(super) images: Vec<Image>,
     /// What was published since, the newest last.
@@ -143,8 +145,8 @@ impl World {
     }
 
     /// Refuses to change a process that is stuck.
-    pub(super) fn require_loose(&self, id: &ProcessId) -> Result<(), EngineError> {
-        match self.stuck.contains(id) {
+    pub(super) fn require_loose(&mut self, id: &ProcessId) -> Result<(), EngineError> {
+        match self.stuck.contains(id) || self.stuck_once.remove(id) {
             true => Err(EngineError::Refused {
                 said: format!("the container {} is stuck", id.short()),
             }),

@@ -3,7 +3,7 @@
 use mini::commands;
 use mini::engine::ContainerEngine;
 use mini::engine::contract::within;
-use mini::model::ReleaseVersion;
+use mini::model::{ReleaseStatus, ReleaseVersion};
 use tokio::sync::mpsc;
 
 use super::House;
@@ -143,6 +143,38 @@ async fn a_container_that_cannot_be_stopped_is_named_and_waited_for_no_longer() 
     house.engine.let_loose(&worker.id);
 }
 
+/// `ps:scale` failed although a second try, a second later, went well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_stopped_at_the_second_try_fails_nothing() {
+    let mut house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    said(&mut house, "ps:scale blog worker=1", b"", 0).await;
+    let worker = house.process("blog", "worker", 1).await;
+    house.engine.refuse_once(&worker.id);
+    said(&mut house, "ps:scale blog worker=0", b"", 0).await;
+    let processes = house.engine.observe().await.unwrap();
+    assert!(processes.iter().all(|process| process.id != worker.id));
+}
+
+/// It went on as if all were stopped, at the first word of trouble and without one of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destruction_says_what_it_has_to_end_by_force() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let web = house.process("blog", "web", 1).await;
+    house.engine.hold_fast(&web.id);
+    let text = said(&mut house, "--force apps:destroy blog", b"", 0).await;
+    let warning = "Processes of blog are ended by force: web.1 of v1 (container";
+    assert!(text.contains(warning), "{text}");
+    house.deploy("shop", &[("web", "sleep")]).await;
+    let web = house.process("shop", "web", 1).await;
+    house.engine.refuse_once(&web.id);
+    let text = said(&mut house, "--force apps:destroy shop", b"", 0).await;
+    assert!(!text.contains("by force"), "{text}");
+}
+
 /// What is left of the release before is not waited for either, by those who did not ask for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stuck_of_an_old_release_keeps_nobody_from_scaling() {
@@ -154,6 +186,13 @@ async fn what_is_stuck_of_an_old_release_keeps_nobody_from_scaling() {
     said(&mut house, "ps:scale blog web=2", b"", 0).await;
     let text = said(&mut house, "ps:stop blog", b"", 1).await;
     assert!(text.contains("web.1 of v1"), "{text}");
+    said(&mut house, "ps:start blog", b"", 0).await;
+    // As what a deploy has left that failed.
+    let store = &house.platform.store;
+    let app = store.app(&name("blog")).await.unwrap().unwrap();
+    let failed = store.set_release_status(app.id, old.release, ReleaseStatus::Failed);
+    failed.await.unwrap();
+    said(&mut house, "ps:scale blog web=1", b"", 0).await;
     house.engine.let_loose(&old.id);
 }
 

@@ -3,6 +3,7 @@
 use mini::model::Caller;
 
 use super::House;
+use super::git::said;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_are_set_and_a_start_command_is_in_force_from_the_next_deploy_on() {
@@ -89,10 +90,45 @@ async fn containers_have_options_and_what_is_of_the_host_is_given_on_the_server_
     assert_eq!(*options, serde_json::json!(expected));
     house.types("docker-options:clear blog deploy").await;
     house.types("docker-options:clear blog --format json").await;
-    house.types("docker-options:report blog").await;
     let text = house.transcript();
     assert!(text.contains(r#""removed":1"#), "{text}");
-    assert!(!text.ends_with("512m\n"), "{text}");
+    let report = said(&mut house, "docker-options:report blog", b"", 0).await;
+    assert!(report.contains("Docker options run:"), "{report}");
+    for option in ["--memory", "--ulimit", "--cpus"] {
+        assert!(!report.contains(option), "{report}");
+    }
+}
+
+/// One such row, and the processes of no app were looked after any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_option_that_does_not_read_stops_nobody_and_is_removed_by_its_text() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let database = rusqlite::Connection::open(house.database()).unwrap();
+    let rows = ["--label  =", "--label 'mini.app=x'", "--label 'old=x'"];
+    for row in rows {
+        let insert = "INSERT INTO container_options (app_id, phase, option) \
+                      SELECT id, 'deploy', ?1 FROM apps WHERE name = 'blog'";
+        assert_eq!(database.execute(insert, [row]).unwrap(), 1);
+    }
+    let add = "docker-options:add blog deploy '--cpus 1.5'";
+    said(&mut house, add, b"", 0).await;
+    said(&mut house, "ps:restart blog", b"", 0).await;
+    house.retires("blog").await;
+    let inspected = house.json("ps:inspect blog").await;
+    let options = &inspected[0]["HostConfig"]["Options"];
+    assert_eq!(*options, serde_json::json!(["--cpus 1.5", "--label old=x"]));
+    for row in rows {
+        let report = said(&mut house, "docker-options:report blog", b"", 0).await;
+        assert!(report.contains(row), "{row}: {report}");
+        let remove = format!("docker-options:remove blog deploy \"{row}\"");
+        let text = said(&mut house, &remove, b"", 0).await;
+        assert!(text.contains(&format!("Removed {row} from")), "{text}");
+        // What it says is why it could not be an option.
+        said(&mut house, &remove, b"", 1).await;
+    }
+    let list = said(&mut house, "docker-options:list blog deploy", b"", 0).await;
+    assert!(!list.contains("--label"), "{list}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
