@@ -95,7 +95,11 @@ impl Command for Clone {
         });
         // Whoever may not add them may not have them in an app of their own either.
         let is_console = *dialog.caller() == Caller::Console;
-        let options = platform.store.container_options(app.id).await?;
+        let mut options = Vec::new();
+        for phase in ContainerPhase::ALL {
+            let own = platform.store.container_options_of(app.id, phase).await?;
+            options.extend(own.into_iter().map(|option| (phase, option)));
+        }
         let options = Parted::by(options, |(_, option)| is_console || !option.is_dangerous());
         make(
             platform,

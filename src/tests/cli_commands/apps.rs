@@ -3,6 +3,7 @@
 use mini::model::Caller;
 
 use super::House;
+use super::house::git;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_are_made_listed_renamed_and_destroyed() {
@@ -205,6 +206,9 @@ async fn an_app_is_cloned_with_its_settings_and_answers_at_an_address_of_its_own
     // As it is when the server dies in the middle of a renaming: a copy does not take its place.
     let repositories = &house.platform.repositories;
     let [from, to] = ["third", "fourth"].map(|name| name.parse().unwrap());
+    let path = repositories.path(&from);
+    let blob = git(&path, &["hash-object", "-w", "--stdin"], "kept");
+    git(&path, &["update-ref", "refs/tags/kept", &blob], "");
     repositories.rename(&from, &to).await.unwrap();
     assert!(repositories.is_filled(&to).await.unwrap());
     assert_ne!(house.types("apps:clone shop fourth --skip-deploy").await, 0);

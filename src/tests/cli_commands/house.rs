@@ -306,7 +306,7 @@ impl House {
 }
 
 /// Runs git on a bare repository and returns its output.
-fn git(repository: &Path, words: &[&str], input: &str) -> String {
+pub(crate) fn git(repository: &Path, words: &[&str], input: &str) -> String {
     let mut child = Command::new("git")
         .arg("--git-dir")
         .arg(repository)
