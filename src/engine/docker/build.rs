@@ -135,6 +135,9 @@ impl Inner {
                             Some(why) => unsent(&why),
                             None => self.build_failure(error, &progress),
                         };
+                        if let EngineError::Unavailable { source, .. } = &error {
+                            tracing::warn!(app = %spec.app, deploy = %spec.deploy, ?source, "the answer to a build broke off");
+                        }
                         for line in progress.finish() {
                             let _ = events.send(Ok(line)).await;
                         }

@@ -103,7 +103,8 @@ fn is_id(line: &str) -> bool {
 /// What is said of an image behind `COMMIT`: its name, and its id as a line of its own.
 fn is_of_image(text: &str) -> bool {
     let is_whole_id = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    is_whole_id || text.starts_with("Successfully tagged ")
+    let is_end = ["Successfully tagged ", "Successfully built "];
+    is_whole_id || is_end.iter().any(|begin| text.starts_with(begin))
 }
 
 #[cfg(test)]
