@@ -3,6 +3,7 @@
 
 mod attributes;
 mod child;
+mod claims;
 mod context;
 mod copies;
 mod deploy_key;
@@ -23,6 +24,7 @@ mod unpacked;
 mod walk;
 mod zipped;
 
+pub use claims::Claim;
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use deploy_key::DeployKey;
 pub use error::GitError;

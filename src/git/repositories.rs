@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use super::claims::{Claim, Claims};
 use super::intake::Intake;
 use super::tree::CommitTree;
 use super::{GitError, child, hooks};
@@ -16,6 +17,7 @@ pub struct Repositories {
     root: PathBuf,
     hooks: PathBuf,
     limits: TreeLimits,
+    claims: Claims,
 }
 
 /// Limits of what may be built.
@@ -56,6 +58,7 @@ impl Repositories {
             root,
             hooks,
             limits,
+            claims: Claims::default(),
         })
     }
 
@@ -101,6 +104,17 @@ impl Repositories {
             apps.extend(name.and_then(|name| name.parse().ok()));
         }
         Ok(apps)
+    }
+
+    /// Claims the name of an app, so that nobody else makes or replaces its repository meanwhile; `None` while somebody else does.
+    /// Whoever makes one that others may come to find claims its name first, and only then looks whether there is such an app.
+    pub fn try_claim(&self, app: &AppName) -> Option<Claim> {
+        self.claims.try_claim(app)
+    }
+
+    /// The same once whoever has claimed it is done.
+    pub async fn claim(&self, app: &AppName) -> Claim {
+        self.claims.claim(app).await
     }
 
     /// Makes the bare repository if it is missing. If cancelled, at most a folder whose name begins with a dot is left.
