@@ -4,6 +4,7 @@
 mod attributes;
 mod child;
 mod claims;
+mod cloned;
 mod context;
 mod copies;
 mod deploy_key;
@@ -14,6 +15,7 @@ mod hooks;
 mod host_keys;
 mod intake;
 mod large_files;
+mod leftovers;
 mod made;
 mod repositories;
 mod symlink;
