@@ -10,6 +10,7 @@ mod detect;
 mod given;
 mod http_check;
 mod mask;
+mod namesakes;
 mod pipeline;
 mod predeploy;
 mod problem;
