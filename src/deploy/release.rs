@@ -9,7 +9,7 @@ use super::{Deployer, namesakes, problem};
 use crate::engine::ImageFacts;
 use crate::model::{
     App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessSetting, Release, ReleaseStatus,
-    Timestamp,
+    Timestamp, require_startable,
 };
 
 /// Whether the release command is run.
@@ -78,6 +78,15 @@ pub(super) async fn release(
             "add a CMD to the Dockerfile or a Procfile with a line like `web: ./server`, and push again",
         ));
     }
+    // Those of all apps, and what app.json sets, come together here alone.
+    require_startable(&release.config).map_err(|error| {
+        Problem::new(
+            Kind::AppFailed,
+            format!("{app} was not deployed: {error}"),
+            error.why(),
+            "put large values into a file of the app, or into its storage (`help storage:mount`), and unset them",
+        )
+    })?;
     if command == Command::Run
         && let Some(line) = &release.release_command
     {

@@ -13,6 +13,7 @@ mod certificate_order;
 mod check;
 mod container_option;
 mod deploy;
+mod environment;
 mod git_source;
 mod image_name;
 mod name;
@@ -40,6 +41,7 @@ pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use container_option::{ContainerOption, ContainerPhase, InvalidOption};
 pub use deploy::{Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, Step, Trigger};
+pub use environment::{TooLarge, require_startable};
 pub use git_source::{GitCredential, GitHost, GitTransport, GitUrl, HostKey};
 pub use image_name::ImageName;
 pub use name::{
