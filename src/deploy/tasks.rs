@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::checks::{read, wrong_app_json};
+use super::mask::Mask;
 use super::run::Run;
 use super::{Deployer, problem};
 use crate::engine::{EngineError, Lines, OneOffIo, OneOffSpec, Stream};
@@ -245,7 +246,7 @@ fn is_not_begun(error: &EngineError) -> bool {
     )
 }
 
-/// Runs a command to its end. What it says is heard between two lines of its own.
+/// Runs a command to its end. What it says is heard between two lines of its own, without the values of config vars.
 ///
 /// # Errors
 /// It ends with another status than 0, does not end in time, or cannot be started.
@@ -272,8 +273,9 @@ pub(super) async fn run(
     let limit = deployer.settings.build_limits.timeout;
     run.section(format!("Start of {app} {name} task output"))
         .await;
+    let mask = Mask::of(&release.config);
     let ran = tokio::time::timeout(limit, async {
-        tokio::join!(deployer.engine.run(&spec, io), relay(run, lines)).0
+        tokio::join!(deployer.engine.run(&spec, io), relay(run, lines, &mask)).0
     })
     .await;
     run.section(format!("End of {app} {name} task output"))
@@ -347,7 +349,7 @@ async fn spec(
 }
 
 /// Turns chunks of output into lines of the journal.
-async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
+async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>, mask: &Mask) {
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
     while let Some((stream, chunk)) = chunks.recv().await {
         let lines = match stream {
@@ -355,11 +357,11 @@ async fn relay(run: &Run, mut chunks: mpsc::Receiver<(Stream, Bytes)>) {
             Stream::Stderr => &mut stderr,
         };
         for line in lines.push(&chunk) {
-            run.line(line.trim_end()).await;
+            run.line(mask.masked(line.trim_end().to_owned())).await;
         }
     }
     for line in [stdout.finish(), stderr.finish()].into_iter().flatten() {
-        run.line(line.trim_end()).await;
+        run.line(mask.masked(line.trim_end().to_owned())).await;
     }
 }
 
@@ -520,7 +522,7 @@ mod tests {
             output.send((stream, Bytes::from(piece))).await.unwrap();
         }
         drop(output);
-        relay(&run, lines).await;
+        relay(&run, lines, &Mask::default()).await;
         run.set_ended(Ok(())).await;
         let events: Vec<_> = journal.follow(&run.subject(), 1).collect().await;
         let said: Vec<String> = events
