@@ -9,11 +9,11 @@ use super::checks::declared_checks;
 use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
 use super::tasks::Declared;
-use super::{BuildLimits, Deployer, Deploys, app_env, given};
+use super::{BuildLimits, Deployer, Deploys, app_env, given, predeploy};
 use crate::git::CommitTree;
 use crate::model::{
     App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
-    Scale, Timestamp,
+    ReleaseVersion, Scale, Timestamp,
 };
 
 impl Deploys {
@@ -121,10 +121,12 @@ fn terms(
     })
 }
 
+/// Looks at a commit of which the image of `release` is to be built.
 pub(super) async fn detect(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     received: Received,
+    release: ReleaseVersion,
 ) -> Result<Detected, Problem> {
     let app = &run.app.name;
     let commit = received.commit;
@@ -136,9 +138,13 @@ pub(super) async fn detect(
     for warning in tree.warnings() {
         run.warn(warning.clone()).await;
     }
-    let (builder, config) = decided(deployer, &run.app).await?;
+    let (builder, today) = decided(deployer, &run.app).await?;
+    let config = predeploy::config(deployer, run, release).await?;
     let options = options(deployer, &run.app, &builder, &config);
-    let terms = terms(deployer, &run.app, &builder, &config)?;
+    // A token that has been renewed since is the one that opens what the build needs.
+    let mut secrets = config;
+    secrets.extend(today);
+    let terms = terms(deployer, &run.app, &builder, &secrets)?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
         let detection = detected(&searched, options);
@@ -199,7 +205,10 @@ pub(super) async fn detect(
         commit.short(),
     )
     .await?;
-    app_env::apply(deployer, run, wanted?).await?;
+    let wanted = wanted?;
+    if run.takes_config() {
+        app_env::apply(deployer, run, wanted).await?;
+    }
     let runnable = Runnable {
         processes,
         release_command: detection.release_command.clone(),

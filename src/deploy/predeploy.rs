@@ -58,7 +58,7 @@ pub(super) async fn run(
 }
 
 /// The config vars that the processes will have: those of today, or, for an image that is made anew, those of its release.
-async fn config(
+pub(super) async fn config(
     deployer: &Deployer,
     run: &Run,
     version: ReleaseVersion,
