@@ -15,6 +15,7 @@ use super::addresses::Addresses;
 use super::apply::{Actions, Seen};
 use super::certificates::Shown;
 use super::history::History;
+use super::outage::{EngineProblem, Outage};
 use super::plan::{Action, Observed, Plan, Rules, is_restart_asked, jiff_duration, plan};
 use super::ports::Ports;
 use super::readiness::Readiness;
@@ -105,6 +106,7 @@ impl Reconciler {
             names_changed: reconciler.names_changed(),
             forgiven: Arc::clone(&reconciler.forgiven),
             actions: Actions::default(),
+            outage: Outage::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
         };
         let task = tokio::spawn(looker.run(stop.clone()));
@@ -137,6 +139,7 @@ struct Looker {
     /// Apps whose refusals and ends are to be forgotten.
     forgiven: Arc<Mutex<Vec<AppName>>>,
     actions: Actions,
+    outage: Outage,
     /// While set, visitors wait: what runs already is being found.
     shut_until: Option<Instant>,
 }
@@ -191,15 +194,21 @@ impl Looker {
             Err(error) => {
                 tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
                 let again = self.look_blind().await;
-                self.publish_problem(answers, error.to_string());
+                let problem = self.outage.note(error.to_string());
+                self.publish_problem(answers, problem);
                 return again;
             }
         };
+        self.outage.end();
         let desired = match self.read().await {
             Ok(desired) => desired,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is desired");
-                self.publish_problem(answers, error.to_string());
+                let problem = EngineProblem {
+                    why: error.to_string(),
+                    is_lasting: true,
+                };
+                self.publish_problem(answers, problem);
                 return RETRY;
             }
         };
@@ -419,7 +428,7 @@ impl Looker {
         }));
     }
 
-    fn publish_problem(&self, answers: u64, problem: String) {
+    fn publish_problem(&self, answers: u64, problem: EngineProblem) {
         self.view.send_modify(|view| {
             let mut changed = View::clone(view);
             changed.answers = answers;
