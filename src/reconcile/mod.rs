@@ -32,7 +32,7 @@ pub use plan::{
 };
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
@@ -52,6 +52,18 @@ pub struct Reconciler {
     http_port: Option<u16>,
     names_changed: Arc<Notify>,
     forgiven: Arc<Mutex<Vec<AppName>>>,
+    awaited: Arc<Mutex<Vec<Awaited>>>,
+}
+
+/// An app that somebody has begun to wait for.
+struct Awaited {
+    app: AppName,
+    /// Whether also for what is left of releases that are over.
+    with_left_over: bool,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the reconciler saw when it looked last.
@@ -155,10 +167,7 @@ impl Reconciler {
     /// Has it forget that the engine refused to start processes of an app, and how often processes of it have ended: they are
     /// started again at once.
     pub fn try_again(&self, app: &AppName) {
-        self.forgiven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(app.clone());
+        lock(&self.forgiven).push(app.clone());
         self.wake();
     }
 
@@ -186,7 +195,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// What stands in the way, as a clause: a process that the engine does not start, or twice would not stop, an engine that
-    /// has not answered for a while. It is tried again.
+    /// has not answered for a while. It is tried again, and what has failed before this call, at once.
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
         let is_over = |view: &View| !view.unsettled.contains(app);
         self.reached(app, false, is_over).await
@@ -210,6 +219,11 @@ impl Reconciler {
         is_over: impl Fn(&View) -> bool,
     ) -> Result<(), String> {
         let obstacle = |view: &View| view.obstacle(app, with_left_over);
+        // What the engine would not do before may be over by now: it is tried again before it is told.
+        lock(&self.awaited).push(Awaited {
+            app: app.clone(),
+            with_left_over,
+        });
         // What was seen before the engine fell silent says nothing of what was asked for since.
         let is_over = |view: &View| view.engine_problem.is_none() && is_over(view);
         let view = self

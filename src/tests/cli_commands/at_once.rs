@@ -152,6 +152,52 @@ async fn a_container_that_cannot_be_stopped_is_named_and_waited_for_no_longer() 
     house.engine.let_loose(&worker.id);
 }
 
+/// For up to a minute it was refused with what Docker had said before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_whose_container_can_be_stopped_again_is_stopped_at_once() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let web = house.process("blog", "web", 1).await;
+    house.engine.hold_fast(&web.id);
+    let text = said(&mut house, "ps:stop blog", b"", 1).await;
+    assert!(text.contains("is stuck"), "{text}");
+    house.engine.let_loose(&web.id);
+    said(&mut house, "ps:stop blog", b"", 0).await;
+}
+
+/// Everything that waited for processes failed when Docker was restarted, or had no answer for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_away_for_a_moment_fails_nothing() {
+    let house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    let mut view = house.platform.reconciler.view();
+    house.engine.go_down();
+    let seen = view.wait_for(|view| view.engine_problem.is_some());
+    let before = within("the outage", seen).await.unwrap().unwrap().answers;
+    let mut scale = house.begins("ps:scale blog worker=1");
+    let asked = view.wait_for(|view| view.answers > before);
+    drop(within("an answer to it", asked).await.unwrap().unwrap());
+    house.engine.come_back();
+    let mut text = String::new();
+    while let Some((_, piece)) = within("its end", scale.recv()).await.unwrap() {
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(!text.contains("does not run as it was asked to"), "{text}");
+    house.process("blog", "worker", 1).await;
+
+    house.engine.hold_starts();
+    let mut restart = house.begins("ps:restart blog");
+    until("Starting worker", &mut restart).await;
+    house.engine.go_down();
+    let seen = view.wait_for(|view| view.engine_problem.is_some());
+    drop(within("the outage", seen).await.unwrap().unwrap());
+    house.engine.come_back();
+    house.engine.go_on_starting();
+    until("Application deployed", &mut restart).await;
+}
+
 /// `ps:scale` failed although a second try, a second later, went well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_is_stopped_at_the_second_try_fails_nothing() {
