@@ -271,7 +271,8 @@ impl<'a> Detector<'a> {
         Evaluation::new(self.repository, buildpack, self.overrides)
     }
 
-    fn unrecognised(&self) -> DetectError {
+    /// The files by which languages are known.
+    fn looked_for(&self) -> Vec<String> {
         let buildpacks = self.catalogue.buildpacks.iter();
         let mut looked_for: Vec<String> = Vec::new();
         for name in buildpacks.flat_map(|buildpack| &buildpack.looked_for) {
@@ -279,6 +280,20 @@ impl<'a> Detector<'a> {
                 looked_for.push(name.clone());
             }
         }
+        looked_for
+    }
+
+    /// Directories that look like apps, of a repository nobody chose one of.
+    pub(crate) fn likely_directories(&self) -> Vec<String> {
+        if self.repository.directory().is_empty() {
+            self.directories_with(&self.looked_for())
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn unrecognised(&self) -> DetectError {
+        let looked_for = self.looked_for();
         let found = self
             .repository
             .root_names()
@@ -290,6 +305,7 @@ impl<'a> Detector<'a> {
             looked_for,
             found,
             directory: self.directory().to_owned(),
+            dockerfile: self.dockerfile_aside(),
             inside,
         }
     }
@@ -306,6 +322,14 @@ impl<'a> Detector<'a> {
             }
         }
         directories.into_iter().take(SHOWN).collect()
+    }
+
+    /// A Dockerfile in a directory that is no app's, but about building the whole.
+    fn dockerfile_aside(&self) -> Option<String> {
+        const PLACES: [&str; 6] = ["docker", ".docker", "build", "deploy", "ops", "infra"];
+        let mut paths = PLACES.iter().map(|place| format!("{place}/Dockerfile"));
+        let found = paths.find(|path| self.repository.has(path))?;
+        Some(self.repository.from_root(&found))
     }
 
     /// The directory of the app, `.` for the root.

@@ -17,6 +17,8 @@ pub enum DetectError {
         found: Vec<String>,
         /// The directory of the app, `.` for the root.
         directory: String,
+        /// A Dockerfile that may be the one for all of the repository.
+        dockerfile: Option<String>,
         /// Directories that look like apps.
         inside: Vec<String>,
     },
@@ -56,6 +58,8 @@ pub enum DetectError {
         add: String,
         /// What was found until then.
         evidence: Vec<String>,
+        /// Directories that look like apps, where the root of the repository was looked at.
+        inside: Vec<String>,
     },
     /// The app's own Dockerfile has nothing in it, and nothing else says how to run the app. A shell makes an empty one before
     /// it starts the command whose output goes there: `mini buildpacks:dockerfile . > Dockerfile`.
@@ -270,6 +274,12 @@ impl DetectError {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
+            Self::Unrecognised {
+                dockerfile: Some(path),
+                ..
+            } => format!(
+                "if {path} builds the app, say so with the setting `dockerfile-path` or in mini.toml ([build] dockerfile); else add a Dockerfile at the root"
+            ),
             Self::Unrecognised { inside, .. } if !inside.is_empty() => format!(
                 "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else add a Dockerfile",
                 inside.join(" or ")
@@ -291,6 +301,10 @@ impl DetectError {
                 let known = known.join(", ");
                 origin.correction(&format!("to one of {known}"))
             }
+            Self::NoStartCommand { add, inside, .. } if !inside.is_empty() => format!(
+                "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else {add}",
+                inside.join(" or ")
+            ),
             Self::NoStartCommand { add, .. } => add.clone(),
             Self::EmptyDockerfile { path } => {
                 format!(
