@@ -18,7 +18,7 @@ pub enum DetectError {
         /// The directory of the app, `.` for the root.
         directory: String,
         /// A Dockerfile that may be the one for all of the repository.
-        dockerfile: Option<String>,
+        dockerfile: Option<Box<str>>,
         /// Directories that look like apps.
         inside: Vec<String>,
     },
@@ -58,8 +58,6 @@ pub enum DetectError {
         add: String,
         /// What was found until then.
         evidence: Vec<String>,
-        /// Directories that look like apps, where the root of the repository was looked at.
-        inside: Vec<String>,
     },
     /// The app's own Dockerfile has nothing in it, and nothing else says how to run the app. A shell makes an empty one before
     /// it starts the command whose output goes there: `mini buildpacks:dockerfile . > Dockerfile`.
@@ -301,10 +299,6 @@ impl DetectError {
                 let known = known.join(", ");
                 origin.correction(&format!("to one of {known}"))
             }
-            Self::NoStartCommand { add, inside, .. } if !inside.is_empty() => format!(
-                "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else {add}",
-                inside.join(" or ")
-            ),
             Self::NoStartCommand { add, .. } => add.clone(),
             Self::EmptyDockerfile { path } => {
                 format!(

@@ -130,9 +130,8 @@ impl<'a> Detector<'a> {
                     return Err(DetectError::NoStartCommand {
                         language: buildpack.name.clone(),
                         title: buildpack.title.clone(),
-                        add: buildpack.add_start.clone(),
+                        add: self.what_to_add(&buildpack.add_start),
                         evidence: detection.evidence.clone(),
-                        inside: self.likely_directories(),
                     });
                 };
                 detection.evidence.push(evaluation.render(&chosen.because)?);
