@@ -284,7 +284,9 @@ impl Probe {
                 };
                 let found = match from {
                     Some(from) => {
-                        code::directory_inside(repository, of, names, &from, inside_base)?
+                        let named = code::paths(repository, of, names)?;
+                        let named = named.first().unwrap_or(inside_base);
+                        code::directory_from(&from, named)
                     }
                     None => code::directory(repository, of, names)?,
                 };

@@ -32,19 +32,6 @@ pub(crate) fn directory(
     Ok(values.iter().find_map(|value| clean_directory(value)))
 }
 
-/// The same, seen from the directory `from`; `usual` in there where none is named.
-pub(crate) fn directory_inside(
-    repository: &Repository<'_>,
-    of: &[String],
-    names: &[String],
-    from: &str,
-    usual: &str,
-) -> Result<Option<String>, DetectError> {
-    let values = paths(repository, of, names)?;
-    let named = values.first().map_or(usual, String::as_str);
-    Ok(directory_from(from, named))
-}
-
 /// The directory behind `NAME: "..."` that has an index.html.
 pub(crate) fn page_directory(
     repository: &Repository<'_>,
@@ -57,7 +44,7 @@ pub(crate) fn page_directory(
 }
 
 /// The strings behind names, as [`directory`] looks for them.
-fn paths(
+pub(crate) fn paths(
     repository: &Repository<'_>,
     of: &[String],
     names: &[String],
@@ -337,10 +324,13 @@ mod tests {
             let of = ["vite.config.ts".to_owned()];
             let names = ["outDir".to_owned()];
             let found = match page_directory(&repository, &of, "root").unwrap() {
-                Some(from) => directory_inside(&repository, &of, &names, &from, "dist"),
-                None => directory(&repository, &of, &names),
+                Some(from) => {
+                    let named = paths(&repository, &of, &names).unwrap();
+                    directory_from(&from, named.first().map_or("dist", String::as_str))
+                }
+                None => directory(&repository, &of, &names).unwrap(),
             };
-            assert_eq!(found.unwrap().as_deref(), expected, "{source}");
+            assert_eq!(found.as_deref(), expected, "{source}");
         }
     }
 
