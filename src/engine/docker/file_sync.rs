@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::fsutil::types::packet::PacketType;
@@ -41,8 +40,6 @@ type Packets = BoxStream<'static, Result<Packet, Status>>;
 pub(super) struct Files {
     context: Arc<Folder>,
     dockerfile: Arc<Folder>,
-    /// Whether BuildKit has asked what is to be ignored, which it does before anything else of the context.
-    are_rules_told: AtomicBool,
     /// Why something could not be sent; BuildKit's own words for that are about the connection.
     unread: Arc<Mutex<Option<String>>>,
 }
@@ -80,7 +77,6 @@ impl Files {
         Self {
             context: folder(listed, context),
             dockerfile: folder(vec![name], Arc::new(alone)),
-            are_rules_told: AtomicBool::new(false),
             unread,
         }
     }
@@ -88,16 +84,11 @@ impl Files {
     /// The folder that is asked for, if there is one of that name.
     fn asked_for(&self, request: &MetadataMap) -> Option<Arc<Folder>> {
         match request.get("dir-name")?.to_str().ok()? {
-            // What is to be ignored is not among the files: BuildKit is to leave out nothing more. The same once more is a
-            // `COPY .dockerignore` of the Dockerfile.
-            "context"
-                if is_of_rules(request) && !self.are_rules_told.swap(true, Ordering::Relaxed) =>
-            {
-                Some(Arc::new(Folder {
-                    entries: Vec::new(),
-                    source: Arc::new(MemoryContext::default()),
-                }))
-            }
+            // What is to be ignored is not among the files: BuildKit is to leave out nothing more.
+            "context" if is_of_rules(request) => Some(Arc::new(Folder {
+                entries: Vec::new(),
+                source: Arc::new(MemoryContext::default()),
+            })),
             "context" => Some(Arc::clone(&self.context)),
             "dockerfile" => Some(Arc::clone(&self.dockerfile)),
             _ => None,
@@ -429,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_what_is_ignored_are_sent_only_to_be_copied() {
+    fn the_rules_of_what_is_ignored_are_not_sent_again() {
         let files = Files::new(
             Arc::new(MemoryContext::default()),
             vec![SourceFile {
@@ -450,8 +441,6 @@ mod tests {
             files.asked_for(&request).map(|folder| folder.entries.len())
         };
         assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 0);
-        // Of a Dockerfile that copies that file and nothing else.
-        assert_eq!(asked("context", &[".dockerignore"]).unwrap(), 1);
         assert_eq!(asked("context", &[".dockerignore", "src"]).unwrap(), 1);
         assert_eq!(asked("context", &[]).unwrap(), 1);
         assert_eq!(asked("dockerfile", &["Dockerfile"]).unwrap(), 1);

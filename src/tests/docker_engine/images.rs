@@ -285,21 +285,6 @@ async fn files_of_equal_size_are_told_apart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_dockerfile_may_copy_the_rules_of_what_is_ignored_alone() -> Result<()> {
-    on_docker("rules", async |site, bench| {
-        let spec = bench.build_spec("rules", "COPY .dockerignore /rules\nRUN cat /rules")?;
-        let rules = format!("{}\n", site.instance);
-        let context = MemoryContext(vec![(".dockerignore".to_owned(), rules.into_bytes())]);
-        let (said, end) = bench.build_of(&spec, context).await?;
-        end?;
-        let line = BuildEvent::Line(site.instance.clone());
-        ensure!(said.contains(&line), "{said:?}");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
 async fn an_image_names_its_app_and_release_and_is_not_made_twice() -> Result<()> {
     on_docker("labels", async |site, bench| {
         let labels = async |image: &ImageId| -> Result<(String, String)> {
