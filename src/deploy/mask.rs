@@ -8,6 +8,10 @@ use crate::model::{ConfigVars, Secret};
 const MASK: &str = "********";
 /// Shorter values are left alone: they are part of too many words to be told apart, and guessed in no time.
 const SHORTEST_BYTES: usize = 4;
+/// Config vars that are shorter, or are one word of fewer letters than the other, say how an app runs (`true`, `info`, `production`):
+/// they stand in what any command says, and no key or password worth the name looks like them.
+const SHORTEST_OF_CONFIG_BYTES: usize = 8;
+const LONGEST_WORD: usize = 16;
 
 /// The values that are not shown, the longest first, so that no part of one is left.
 #[derive(Default)]
@@ -21,9 +25,14 @@ impl Mask {
         Self::over(secrets.values())
     }
 
-    /// A mask for config vars: nobody can tell which of them are secrets.
+    /// A mask for config vars: nobody has said which of them are secrets.
     pub(super) fn of(config: &ConfigVars) -> Self {
-        Self::over(config.values())
+        let may_be_secret = |value: &&Secret| {
+            let value = value.reveal().trim();
+            let is_word = value.bytes().all(|b| b.is_ascii_alphabetic());
+            value.len() >= SHORTEST_OF_CONFIG_BYTES && !(is_word && value.len() < LONGEST_WORD)
+        };
+        Self::over(config.values().filter(may_be_secret))
     }
 
     /// Output comes in lines, so each line of a value counts.
@@ -69,6 +78,26 @@ mod tests {
             ("token-12token-12", "****************"),
             ("  login y", "  ********"),
             ("tab and machine", "tab and machine"),
+        ] {
+            assert_eq!(mask.masked(text.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn words_that_say_how_an_app_runs_are_no_secrets() {
+        let config = [
+            ("NODE_ENV", "production"),
+            ("DEBUG", "true"),
+            ("PORT", "5000"),
+            ("TOKEN", "s3cr3t-s3cr3t"),
+            ("PHRASE", "correcthorsebatterystaple"),
+        ];
+        let config = config.map(|(key, value)| (key.parse().unwrap(), Secret::new(value)));
+        let mask = Mask::of(&config.into_iter().collect());
+        for (text, expected) in [
+            ("production: true at 5000", "production: true at 5000"),
+            ("with s3cr3t-s3cr3t", "with ********"),
+            ("correcthorsebatterystaple", "********"),
         ] {
             assert_eq!(mask.masked(text.to_owned()), expected);
         }
