@@ -162,6 +162,12 @@ def memory_mib(pid):
     return rss / 1024, pss / 1024
 
 
+def own_mib(pid):
+    """What a process and those it started hold for themselves: no pages of programs, which come and go by themselves."""
+    texts = [pathlib.Path(f"/proc/{one}/smaps_rollup").read_text() for one in with_children(pid)]
+    return sum(int(re.search(r"^Anonymous: +(\d+)", text, re.M)[1]) for text in texts) / 1024
+
+
 def get(host, port, name, path="/", timeout=5.0):
     """One request on a connection of its own: status and body."""
     with socket.create_connection((host, port), timeout=timeout) as connection:

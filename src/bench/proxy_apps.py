@@ -7,7 +7,7 @@ import time
 
 import peers
 from contest import APP, Contest, costing
-from machine import get, memory_mib, rounds, wait_until
+from machine import get, own_mib, rounds, wait_until
 from report import Figure
 
 HOSTS = 10_000
@@ -23,13 +23,13 @@ def measure(part, report):
     mini = contest.mini
     report.section(f"The proxy with {HOSTS:,} hosts")
     few = loaded(part, contest, 1)
-    empty = memory_mib(mini.process.pid)[0]
+    empty = own_mib(mini.process.pid)
     names = [name(number) for number in range(HOSTS)]
     for begin in range(0, HOSTS, AT_ONCE):
         mini.command("domains:add", APP, *names[begin : begin + AT_ONCE])
     wait_until(lambda: get("127.0.0.1", mini.http, names[-1], "/1k")[0] == 200, "the last of the hosts")
     many = loaded(part, contest, HOSTS)
-    full = memory_mib(mini.process.pid)[0]
+    full = own_mib(mini.process.pid)
     table = [[f"{count:,}", *[Figure([value[0].speed for value in found], 0), Figure([value[1] for value in found], 2)]] for count, found in ((1, few), (HOSTS, many))]
     report.table(["hosts asked for in turn", "requests/s", "CPU s per 100k"], table)
     report.aim(f"CPU per request with {HOSTS:,} hosts against 1", table[1][2].median / table[0][2].median, 1.03)
