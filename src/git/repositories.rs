@@ -40,7 +40,7 @@ impl Default for TreeLimits {
 /// How often a copy is tried: a push or a clean-up of the source that ends meanwhile takes away what git is about to copy.
 const COPY_TRIES: usize = 3;
 /// The oldest git that has `proc-receive`.
-const OLDEST_GIT: (u32, u32) = (2, 29);
+pub const OLDEST_GIT: (u32, u32) = (2, 29);
 
 impl Repositories {
     /// `<data_dir>/repos`; made if missing. Installs the hook scripts into `<data_dir>/hooks` (one directory for all), and
