@@ -31,6 +31,7 @@ pub(super) async fn run(
     let failed = || format!("{app} was not deployed: its predeploy command failed");
     let config = config(deployer, run, built.release).await?;
     let environment = environment(&config, app, commit);
+    let mask = mask(&config);
     let spec = BuildSpec {
         dockerfile: dockerfile(&built.tag, line),
         arguments: BTreeMap::new(),
@@ -43,14 +44,14 @@ pub(super) async fn run(
         .await;
     run.section(format!("Start of {app} predeploy task output"))
         .await;
-    let image = follow(deployer, run, &spec, &config).await;
+    let image = follow(deployer, run, &spec, &mask).await;
     run.section(format!("End of {app} predeploy task output"))
         .await;
     image.map_err(|error| match error {
         EngineError::BuildFailed { said, .. } => Problem::new(
             Kind::AppFailed,
             failed(),
-            mask(&config).masked(said),
+            mask.masked(said),
             "the lines above say more; correct it, commit, and push again",
         ),
         error => problem::engine(failed(), &error),
@@ -75,9 +76,8 @@ async fn follow(
     deployer: &Deployer,
     run: &Run,
     spec: &BuildSpec,
-    config: &ConfigVars,
+    mask: &Mask,
 ) -> Result<ImageId, EngineError> {
-    let mask = mask(config);
     // It needs no file but those of the image.
     let mut events = deployer
         .engine

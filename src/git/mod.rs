@@ -32,3 +32,4 @@ pub use made::{CommitNote, CommitWriter};
 pub use repositories::{OLDEST_GIT, Repositories, SetAside, TreeLimits};
 pub use tree::CommitTree;
 pub use tree_reader::TreeReader;
+pub use zipped::is_zip;

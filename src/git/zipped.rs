@@ -49,8 +49,8 @@ const SYMLINK: u64 = 0o120_000;
 /// What an archive may have for each entry beside the contents, when it is decided how much is kept of one.
 const HEADERS_BYTES: u64 = 1024;
 
-/// Whether an archive that begins so is one of these.
-pub(super) fn is_zip(head: &[u8]) -> bool {
+/// Whether an archive that begins so is a zip archive (4.3.7, 4.3.16).
+pub fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
 }
 

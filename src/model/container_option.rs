@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::typed_option::{flag_and_value, unquoted};
 use super::value_kind::{Size, ValueKind};
 
 /// What a limit of memory may be: Docker refuses less than 6 MiB.
@@ -23,46 +24,6 @@ const NANOS: f64 = 1e9;
 const LONGEST: usize = 1024;
 /// What to do where an option is refused.
 const KNOWN: &str = "See `help docker-options:add` for the options there are";
-
-/// When the containers of an app are made that have an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ContainerPhase {
-    /// Its processes, and the commands that are run once in a deploy.
-    Deploy,
-    /// `run`.
-    Run,
-}
-
-impl ContainerPhase {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Deploy, Self::Run];
-
-    /// Its name, Dokku's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deploy => "deploy",
-            Self::Run => "run",
-        }
-    }
-}
-
-impl fmt::Display for ContainerPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ContainerPhase {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|phase| phase.as_str() == text)
-            .ok_or(())
-    }
-}
 
 /// One option. Its text is that of the docker client: `--memory 512m`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -324,14 +285,8 @@ impl ContainerOption {
 
     /// What is typed, whether or not it can be written out again.
     fn typed(text: &str) -> Result<Self, InvalidOption> {
-        let text = text.trim();
-        let end = text.find([' ', '=']).unwrap_or(text.len());
-        let (flag, value) = text.split_at(end);
-        let value = value.get(1..).unwrap_or_default().trim();
-        let value = ['"', '\'']
-            .iter()
-            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-            .unwrap_or(value);
+        let (flag, value) = flag_and_value(text.trim());
+        let value = unquoted(value);
         let refused = |why: &str, next: &str| InvalidOption {
             flag: flag.escape_debug().take(100).collect(),
             why: why.to_owned(),

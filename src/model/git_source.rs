@@ -20,10 +20,7 @@ impl GitHost {
 
     /// The name, and the port where there is one.
     pub fn name_and_port(&self) -> (&str, Option<&str>) {
-        match self.0.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (&self.0, None),
-        }
+        name_and_port(&self.0)
     }
 
     /// Whether what is sent there never leaves this machine.
@@ -36,14 +33,18 @@ impl GitHost {
     }
 }
 
+fn name_and_port(host: &str) -> (&str, Option<&str>) {
+    match host.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    }
+}
+
 impl FromStr for GitHost {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (text, None),
-        };
+        let (name, port) = name_and_port(text);
         let is_label = |label: &str| {
             !label.is_empty()
                 && !label.starts_with('-')
@@ -92,6 +93,13 @@ pub struct HostKey {
     pub key: String,
     /// `SHA256:` and the hash in base64, as ssh shows it.
     pub fingerprint: String,
+}
+
+/// As it is compared with what the host publishes: fingerprint and kind.
+impl fmt::Display for HostKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.fingerprint, self.kind)
+    }
 }
 
 /// Where a repository is that the server may fetch: https, http without a password, or ssh, also as `git@host:path`. Nothing else

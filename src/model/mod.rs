@@ -12,6 +12,7 @@ mod certificate;
 mod certificate_order;
 mod check;
 mod container_option;
+mod container_phase;
 mod deploy;
 mod git_source;
 mod image_name;
@@ -24,6 +25,7 @@ mod release;
 mod secret;
 mod source_file;
 mod storage;
+mod typed_option;
 mod value_kind;
 
 pub use address::{Address, AppRedirect, Exposure, Route};
@@ -38,7 +40,8 @@ pub use certificate::{
 };
 pub use certificate_order::{AuthorityAccount, FailedOrder, RenewalAdvice};
 pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
-pub use container_option::{ContainerOption, ContainerPhase, InvalidOption};
+pub use container_option::{ContainerOption, InvalidOption};
+pub use container_phase::ContainerPhase;
 pub use deploy::{Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, Step, Trigger};
 pub use git_source::{GitCredential, GitHost, GitTransport, GitUrl, HostKey};
 pub use image_name::ImageName;
@@ -54,6 +57,7 @@ pub use release::{ProcessCommand, Release, ReleaseStatus};
 pub use secret::{ConfigVars, Secret};
 pub use source_file::{SourceFile, SourceFileKind};
 pub use storage::{AppMount, ContainerPath, StorageMount};
+pub(crate) use typed_option::{flag_and_value, unquoted};
 pub use value_kind::{
     ByteRate, Count, ListOf, Network, Networks, OffOr, PerTime, Rate, Size, Span, Switch,
     ValueKind, size_in_words,

@@ -1,6 +1,9 @@
 //! An option as it is typed: `build "--build-arg KEY=VALUE"`, `build "--secret id=ID,env=KEY"`, `deploy,run "--memory 1g"`.
 
-use crate::model::{BuildSecretId, ConfigKey, ContainerOption, ContainerPhase, Kind, Problem};
+use crate::model::{
+    BuildSecretId, ConfigKey, ContainerOption, ContainerPhase, Kind, Problem, flag_and_value,
+    unquoted,
+};
 
 /// The phase of builds.
 pub(super) const BUILD: &str = "build";
@@ -79,10 +82,7 @@ pub(super) fn container_option(option: &[String]) -> Result<ContainerOption, Pro
 /// The option of builds that was typed.
 pub(super) fn build_option(option: &[String]) -> Result<BuildOption, Problem> {
     let option = one(option)?;
-    let option = option.as_str();
-    let end = option.find([' ', '=']).unwrap_or(option.len());
-    let (flag, value) = option.split_at(end);
-    let value = value.get(1..).unwrap_or_default().trim();
+    let (flag, value) = flag_and_value(&option);
     match flag {
         "--build-arg" => argument(value),
         "--secret" => secret(value),
@@ -211,13 +211,6 @@ pub(super) fn phases(text: &str) -> Result<Phases, Problem> {
             "Name either build, or deploy,run",
         )),
     }
-}
-
-fn unquoted(value: &str) -> &str {
-    ['"', '\'']
-        .iter()
-        .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-        .unwrap_or(value)
 }
 
 #[cfg(test)]

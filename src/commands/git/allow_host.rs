@@ -96,7 +96,7 @@ impl Output for Allowed {
             (true, false) => format!("{host} was not known"),
         });
         for key in &self.keys {
-            page.detail(format!("{} {}", key.fingerprint, key.kind));
+            page.detail(key.to_string());
         }
     }
 }

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream};
 use crate::commands::{Dialog, Input, Platform};
 use crate::deploy::Deploys;
 use crate::engine::ContextStream;
+use crate::git::is_zip;
 use crate::model::{Kind, Problem};
 
 /// Where a tar archive says that it is one (POSIX.1-2017, pax, "ustar Header Block": `magic`).
@@ -15,9 +16,6 @@ const MAGIC: &[u8] = b"ustar";
 const PACKED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
 /// After how many bytes the disk is looked at again.
 const LOOK_EVERY_BYTES: usize = 64 << 20;
-
-/// How zip archives begin (APPNOTE.TXT, 4.3.7 and 4.3.16).
-const ZIPPED: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
 /// What a command takes.
 pub(super) struct Expected<'a> {
@@ -74,8 +72,7 @@ impl Incoming {
             let why = "nothing came on standard input".to_owned();
             return Err(refused("There is no archive", why));
         }
-        let is_zip = ZIPPED.iter().any(|magic| head.starts_with(magic));
-        if !(is_archive(&head) || is_zip && expected.is_zip_read) {
+        if !(is_archive(&head) || expected.is_zip_read && is_zip(&head)) {
             let why = match expected.is_zip_read {
                 true => "what came is neither a tar archive, packed or not, nor a zip archive",
                 false => "what came is neither a tar archive nor a packed one",

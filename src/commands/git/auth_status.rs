@@ -63,7 +63,7 @@ impl Output for Status {
             true => format!("{host} may not be fetched from over ssh"),
         });
         for key in &self.keys {
-            page.detail(format!("{} {}", key.fingerprint, key.kind));
+            page.detail(key.to_string());
         }
     }
 

@@ -21,6 +21,7 @@ use super::cgroups::Cgroups;
 use super::connection::Builder;
 use super::errors::About;
 use super::file_sync::{DOCKERFILE, Files};
+use super::json_lines::whole;
 use super::labels::{self, Kind};
 use super::session;
 use super::step_memory::{LOOK_EVERY, Seen, StepMemory};
@@ -93,7 +94,7 @@ impl Inner {
                 Some(archive) => bollard::body_try_stream(archive),
                 None => bollard::body_full(Bytes::new()),
             };
-            let mut answers = docker.build_image(options, None, Some(body)).boxed();
+            let mut answers = whole(docker.build_image(options, None, Some(body))).boxed();
             let mut progress = Progress::default();
             let mut memory = limit_bytes.map(StepMemory::new);
             let mut looks = tokio::time::interval(LOOK_EVERY);

@@ -32,6 +32,10 @@ impl Progress {
     /// Takes in one answer and gives what is new in it.
     pub(super) fn take(&mut self, info: BuildInfo) -> Vec<BuildEvent> {
         if let Some(text) = info.stream {
+            // The builder repeats what it has named the image.
+            if self.image.is_some() && text.starts_with("Successfully ") {
+                return Vec::new();
+            }
             return self.lines.take(&text);
         }
         match info.aux {

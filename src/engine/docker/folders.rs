@@ -22,6 +22,7 @@ use tokio_util::io::ReaderStream;
 
 use super::cleaning::kind_of;
 use super::errors::{About, is_not_found};
+use super::json_lines::whole;
 use super::processes::forced_removal;
 use super::task_stream::TaskStream;
 use super::{Inner, labels};
@@ -242,7 +243,7 @@ impl Vessel {
             ])
             .build();
         let body = bollard::body_full(Bytes::from_static(&EMPTY));
-        let answers = docker.create_image(Some(options), Some(body), None);
+        let answers = whole(docker.create_image(Some(options), Some(body), None));
         let answers: Vec<_> = answers.try_collect().await.map_err(failed)?;
         let image = answers
             .into_iter()

@@ -15,6 +15,7 @@ use futures_util::{StreamExt, stream};
 
 use super::Inner;
 use super::errors::{About, is_conflict, is_not_found, plain, refusal};
+use super::json_lines::whole;
 use super::labels::{self, Kind};
 use super::task_stream::TaskStream;
 use crate::engine::{EngineError, ImageFacts};
@@ -96,7 +97,7 @@ impl Inner {
             let options = CreateImageOptionsBuilder::default()
                 .from_image(&reference)
                 .build();
-            let mut answers = docker.create_image(Some(options), None, None);
+            let mut answers = whole(docker.create_image(Some(options), None, None)).boxed();
             let mut progress = PullProgress::default();
             while let Some(answer) = answers.next().await {
                 let line = match answer {

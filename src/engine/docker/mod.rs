@@ -15,6 +15,7 @@ mod file_sync;
 mod folders;
 mod images;
 mod invocation;
+mod json_lines;
 mod labels;
 mod listening;
 mod logs;

@@ -15,6 +15,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::Inner;
 use super::errors::{About, is_conflict, is_not_found, plain};
 use super::images::{familiar, with_tag};
+use super::json_lines::whole;
 use super::labels;
 use crate::engine::{ContextStream, EngineError, KEPT_PREFIX, KeptImage};
 use crate::model::ImageId;
@@ -111,7 +112,7 @@ impl Inner {
             ..ImportImageOptions::default()
         };
         let body = bollard::body_try_stream(archive);
-        let mut answers = docker.import_image(options, body, None).boxed();
+        let mut answers = whole(docker.import_image(options, body, None)).boxed();
         let mut loaded = Vec::new();
         while let Some(answer) = answers.next().await {
             match answer {

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -88,7 +89,7 @@ async fn answer(
     request: Request<Incoming>,
     asked: Asked,
     built: &'static str,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
     let path = request.uri().to_string();
     let body = request.into_body().collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
@@ -106,7 +107,11 @@ async fn answer(
         path if path.starts_with("/v1.41/images/") => (StatusCode::OK, r#"{"Config": {}}"#),
         _ => (StatusCode::NOT_FOUND, "Not Found"),
     };
-    let mut response = Response::new(Full::from(text));
+    // The end of each line comes in a piece of its own, as it may.
+    let lines = text.split_inclusive('\n');
+    let pieces = lines.flat_map(|line| [line.trim_end_matches('\n'), "\r\n"]);
+    let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))));
+    let mut response = Response::new(StreamBody::new(stream::iter(frames)));
     *response.status_mut() = status;
     Ok(response)
 }
@@ -170,6 +175,15 @@ async fn an_engine_without_sessions_is_sent_the_files_in_one_archive() -> Result
     ];
     let expected = expected.map(|(path, text)| (path.to_owned(), text.to_owned()));
     ensure!(sent == expected, "{sent:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_whose_last_line_ends_in_a_piece_of_its_own_is_whole() -> Result<()> {
+    let aux = "{\"aux\":{\"ID\":\"sha256:0929c98775010d62b7e15c67a16963b2febbef66b2f5940d9ae47ab7dad50fd1\"}}\n";
+    let podman = Podman::saying(aux)?;
+    let (said, image) = podman.bench()?.build("one", "COPY . /app").await?;
+    ensure!(image?.as_str() == ID && said.is_empty(), "{said:?}");
     Ok(())
 }
 
