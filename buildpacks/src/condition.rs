@@ -39,6 +39,8 @@ pub(crate) struct Condition {
     flag: Option<String>,
     /// The owner of the app decided this command.
     decided: Option<Decision>,
+    /// The app is a directory of a larger repository.
+    inside: Option<bool>,
     /// One of these holds.
     any: Vec<Condition>,
     /// This does not hold.
@@ -133,6 +135,9 @@ impl Condition {
                 .iter()
                 .all(|name| evaluation.manager() == Some(name))
             || !self.single.iter().all(|name| evaluation.is_single(name))
+            || self
+                .inside
+                .is_some_and(|inside| inside == repository.directory().is_empty())
             || !self.decided.is_none_or(|what| evaluation.is_decided(what))
         {
             return Ok(false);

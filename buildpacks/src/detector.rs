@@ -271,7 +271,8 @@ impl<'a> Detector<'a> {
         Evaluation::new(self.repository, buildpack, self.overrides)
     }
 
-    fn unrecognised(&self) -> DetectError {
+    /// The files by which languages are known.
+    fn looked_for(&self) -> Vec<String> {
         let buildpacks = self.catalogue.buildpacks.iter();
         let mut looked_for: Vec<String> = Vec::new();
         for name in buildpacks.flat_map(|buildpack| &buildpack.looked_for) {
@@ -279,6 +280,26 @@ impl<'a> Detector<'a> {
                 looked_for.push(name.clone());
             }
         }
+        looked_for
+    }
+
+    /// What to do about an app without a start: the app may be in a directory that nobody chose.
+    pub(crate) fn what_to_add(&self, add: &str) -> String {
+        let inside = match self.repository.directory() {
+            "" => self.directories_with(&self.looked_for()),
+            _ => Vec::new(),
+        };
+        if inside.is_empty() {
+            return add.to_owned();
+        }
+        format!(
+            "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else {add}",
+            inside.join(" or ")
+        )
+    }
+
+    fn unrecognised(&self) -> DetectError {
+        let looked_for = self.looked_for();
         let found = self
             .repository
             .root_names()
@@ -290,6 +311,7 @@ impl<'a> Detector<'a> {
             looked_for,
             found,
             directory: self.directory().to_owned(),
+            dockerfile: self.dockerfile_aside(),
             inside,
         }
     }
@@ -297,15 +319,29 @@ impl<'a> Detector<'a> {
     /// Directories, not deep, that have one of the files by which languages are known.
     fn directories_with(&self, names: &[String]) -> Vec<String> {
         const SHOWN: usize = 3;
+        // Names are whole, or an ending: `*.csproj`. The repository may be large, so its files are walked through but once.
+        let is_one = |file: &str| {
+            names.iter().any(|name| match name.strip_prefix('*') {
+                Some(ending) => file.ends_with(ending),
+                None => file == name,
+            })
+        };
         let mut directories: BTreeSet<String> = BTreeSet::new();
-        for name in names {
-            for pattern in [format!("*/{name}"), format!("*/*/{name}")] {
-                let found = self.repository.matching(&pattern);
-                let parents = found.iter().filter_map(|path| path.rsplit_once('/'));
-                directories.extend(parents.map(|(parent, _)| self.repository.from_root(parent)));
-            }
+        for pattern in ["*/*", "*/*/*"] {
+            let found = self.repository.matching(pattern);
+            let split = found.iter().filter_map(|path| path.rsplit_once('/'));
+            let parents = split.filter(|(_, file)| is_one(file));
+            directories.extend(parents.map(|(parent, _)| self.repository.from_root(parent)));
         }
         directories.into_iter().take(SHOWN).collect()
+    }
+
+    /// A Dockerfile in a directory that is no app's, but about building the whole.
+    fn dockerfile_aside(&self) -> Option<Box<str>> {
+        const PLACES: [&str; 6] = ["docker", ".docker", "build", "deploy", "ops", "infra"];
+        let mut paths = PLACES.iter().map(|place| format!("{place}/Dockerfile"));
+        let found = paths.find(|path| self.repository.has(path))?;
+        Some(self.repository.from_root(&found).into())
     }
 
     /// The directory of the app, `.` for the root.

@@ -181,6 +181,11 @@ fn merge(suggestions: &mut Vec<Suggestion>, entry: Entry, file: &str) {
     } else {
         entry.value
     };
+    let value = if is_own_address(&entry.key, &value) {
+        "0.0.0.0".to_owned()
+    } else {
+        value
+    };
     let line = Some(entry.line);
     if let Some(known) = suggestions.iter_mut().find(|known| known.key == entry.key) {
         known.is_secret |= is_secret;
@@ -203,6 +208,19 @@ fn merge(suggestions: &mut Vec<Suggestion>, entry: Entry, file: &str) {
         file: Some(file.to_owned()),
         line,
     });
+}
+
+/// Whether a variable says to listen to the own machine alone: right on a developer's, where a container would answer nobody.
+fn is_own_address(key: &str, value: &str) -> bool {
+    let names_the_listener = [
+        "HOST",
+        "HOSTNAME",
+        "BIND",
+        "BIND_ADDRESS",
+        "LISTEN_HOST",
+        "SERVER_HOST",
+    ];
+    names_the_listener.contains(&key) && matches!(value, "localhost" | "127.0.0.1" | "::1")
 }
 
 /// Whether a variable of that name, or a value like that one, is to be kept from others.
@@ -289,6 +307,21 @@ mod tests {
         }
         assert!(is_secret("DATABASE_URL", "postgres://me:pw@localhost/db"));
         assert!(!is_secret("DATABASE_URL", "postgres://localhost:5432/db"));
+    }
+
+    #[test]
+    fn an_example_for_one_machine_does_not_shut_the_app_in() {
+        let example = "HOST=localhost\nDB_HOST=localhost\nBIND=10.0.0.1\n";
+        let (entries, _) = dotenv::parse(example);
+        let mut suggestions = Vec::new();
+        for entry in entries {
+            merge(&mut suggestions, entry, ".env.example");
+        }
+        let values: Vec<&str> = suggestions
+            .iter()
+            .map(|found| found.value.as_str())
+            .collect();
+        assert_eq!(values, ["0.0.0.0", "localhost", "10.0.0.1"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum DetectError {
         found: Vec<String>,
         /// The directory of the app, `.` for the root.
         directory: String,
+        /// A Dockerfile that may be the one for all of the repository.
+        dockerfile: Option<Box<str>>,
         /// Directories that look like apps.
         inside: Vec<String>,
     },
@@ -270,6 +272,12 @@ impl DetectError {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
+            Self::Unrecognised {
+                dockerfile: Some(path),
+                ..
+            } => format!(
+                "if {path} builds the app, say so with the setting `dockerfile-path` or in mini.toml ([build] dockerfile); else add a Dockerfile at the root"
+            ),
             Self::Unrecognised { inside, .. } if !inside.is_empty() => format!(
                 "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else add a Dockerfile",
                 inside.join(" or ")

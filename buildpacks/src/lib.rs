@@ -47,6 +47,7 @@ mod jsonc;
 mod known_versions;
 mod manifest;
 mod maven;
+mod named_otherwise;
 mod options;
 mod overrides;
 mod own_dockerfile;

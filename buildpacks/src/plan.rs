@@ -13,6 +13,7 @@ use crate::dockerfile;
 use crate::environment;
 use crate::error::DetectError;
 use crate::evaluation::Evaluation;
+use crate::named_otherwise;
 use crate::overrides::of_language;
 use crate::runtime::Runtime;
 use crate::said::Said;
@@ -39,6 +40,7 @@ impl<'a> Detector<'a> {
         let directory = self.directory().to_owned();
         let mut warnings = evaluation.remarks(&buildpack.warnings)?;
         warnings.extend(self.overrides.warnings.iter().cloned());
+        warnings.extend(named_otherwise::procfile(self.repository));
         let mut detection = Detection {
             language: buildpack.name.clone(),
             variant: variant.map(|variant| variant.name.clone()),
@@ -70,6 +72,8 @@ impl<'a> Detector<'a> {
             self.take_own_dockerfile(found, &mut detection)?;
         } else {
             self.write_dockerfile(&evaluation, ships, &mut detection)?;
+            let others = named_otherwise::dockerfiles(self.repository);
+            detection.evidence.extend(others);
         }
         self.suggest_environment(&evaluation, &mut detection)?;
         Ok(detection)
@@ -126,7 +130,7 @@ impl<'a> Detector<'a> {
                     return Err(DetectError::NoStartCommand {
                         language: buildpack.name.clone(),
                         title: buildpack.title.clone(),
-                        add: buildpack.add_start.clone(),
+                        add: self.what_to_add(&buildpack.add_start),
                         evidence: detection.evidence.clone(),
                     });
                 };

@@ -72,8 +72,26 @@ pub(crate) enum Probe {
         of: Vec<String>,
         contains: Vec<String>,
     },
-    /// The directory behind `NAME: "..."` in the code of one of the files.
-    CodeDirectory { of: Vec<String>, names: Vec<String> },
+    /// The directory behind `NAME: "..."` in the code of one of the files; see [`code::directory`]. Where the code has a directory with a
+    /// page behind `base`, it is seen from there, and is `inside_base` where it is not named.
+    CodeDirectory {
+        of: Vec<String>,
+        names: Vec<String>,
+        #[serde(default)]
+        base: Option<String>,
+        #[serde(default)]
+        inside_base: String,
+    },
+    /// The relative path behind one of `options` in a script of a package.json, of the first of its commands that calls one of
+    /// `programs`. With `is_missing` only a path that is not there.
+    ScriptOption {
+        file: String,
+        script: String,
+        programs: Vec<String>,
+        options: Vec<String>,
+        #[serde(default)]
+        is_missing: bool,
+    },
     /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
     JsonWord { file: String, keys: Vec<String> },
     /// The directory a string in a JSON file names, of the first key that has one.
@@ -254,8 +272,40 @@ impl Probe {
             Self::CodeWith { of, contains } => {
                 code::file_with(repository, of, contains)?.map(Value::from)
             }
-            Self::CodeDirectory { of, names } => {
-                code::directory(repository, of, names)?.map(Value::from)
+            Self::CodeDirectory {
+                of,
+                names,
+                base,
+                inside_base,
+            } => {
+                let from = match base {
+                    Some(base) => code::page_directory(repository, of, base)?,
+                    None => None,
+                };
+                let found = match from {
+                    Some(from) => {
+                        let named = code::paths(repository, of, names)?;
+                        let named = named.first().unwrap_or(inside_base);
+                        code::directory_from(&from, named)
+                    }
+                    None => code::directory(repository, of, names)?,
+                };
+                found.map(Value::from)
+            }
+            Self::ScriptOption {
+                file,
+                script,
+                programs,
+                options,
+                is_missing,
+            } => {
+                let package = repository.json(file)?;
+                let found = package
+                    .and_then(|package| script::option(&package, script, programs, options))
+                    .and_then(|path| code::clean_directory(&path));
+                found
+                    .filter(|path| !is_missing || !repository.has(path))
+                    .map(Value::from)
             }
             Self::JsonWord { file, keys } => json_text(repository, file, keys)?.map(|text| {
                 let is_letter = |c: &char| c.is_ascii_alphabetic();

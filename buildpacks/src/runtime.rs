@@ -272,6 +272,10 @@ impl VersionSource {
         let Some((wanted, line)) = found.filter(|(wanted, _)| !wanted.trim().is_empty()) else {
             return Ok(None);
         };
+        // What version managers call the one that is installed anyway.
+        if wanted.trim() == "system" {
+            return Ok(None);
+        }
         // `elixir: @version` names what a program works out.
         if self.scheme == Some(Scheme::Hex) && !wanted.contains(|c: char| c.is_ascii_digit()) {
             return Ok(None);

@@ -54,6 +54,11 @@ impl Scheme {
             return newest.find(|line| !line.is_short_lived);
         }
         // Without the lock that builds with a `t` do without there is no official image; what runs on them runs with it.
+        let starred = (self == Self::Pep440)
+            .then(|| wanted.strip_suffix(".x"))
+            .flatten()
+            .map(|line| format!("{line}.*"));
+        let wanted = starred.as_deref().unwrap_or(wanted);
         let wanted = if self == Self::Pep440 {
             without_threads(wanted)
         } else {

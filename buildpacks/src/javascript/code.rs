@@ -20,16 +20,97 @@ pub(crate) fn file_with(
     Ok(None)
 }
 
-/// The directory behind the first `NAME: "..."` in one of the files, for one of `names`. Nothing that leaves the app, and
-/// nothing with characters that need care.
+/// The directory behind the first `NAME: "..."` in one of the files, for one of `names`, also where Node.js puts the folder of the
+/// file in front (`path.resolve(__dirname, "...")`). `OUTER.NAME` is only looked for in the braces behind `OUTER`; a name with `(` at
+/// its end is a call. Nothing that leaves the app, and nothing with characters that need care.
 pub(crate) fn directory(
     repository: &Repository<'_>,
     of: &[String],
     names: &[String],
 ) -> Result<Option<String>, DetectError> {
-    let keys: Vec<String> = names.iter().map(|name| format!("{name}:\"")).collect();
-    let values = values(repository, of, &keys)?;
+    let values = paths(repository, of, names)?;
     Ok(values.iter().find_map(|value| clean_directory(value)))
+}
+
+/// The directory behind `NAME: "..."` that has an index.html.
+pub(crate) fn page_directory(
+    repository: &Repository<'_>,
+    of: &[String],
+    name: &str,
+) -> Result<Option<String>, DetectError> {
+    let values = paths(repository, of, &[name.to_owned()])?;
+    let mut directories = values.iter().filter_map(|value| clean_directory(value));
+    Ok(directories.find(|directory| repository.has(&format!("{directory}/index.html"))))
+}
+
+/// The strings behind names, as [`directory`] looks for them.
+pub(crate) fn paths(
+    repository: &Repository<'_>,
+    of: &[String],
+    names: &[String],
+) -> Result<Vec<String>, DetectError> {
+    let mut found = Vec::new();
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        let code = compact(&repository.source(path)?);
+        for name in names {
+            let (part, name) = match name.split_once('.') {
+                Some((outer, inner)) => (inside_braces(&code, outer), inner),
+                None => (code.as_str(), name.as_str()),
+            };
+            found.extend(path_behind(part, name));
+        }
+    }
+    Ok(found)
+}
+
+/// What the braces behind the first `OUTER:` hold.
+fn inside_braces<'c>(code: &'c str, outer: &str) -> &'c str {
+    let key = format!("{outer}:{{");
+    let mut starts = code.match_indices(&key).map(|(at, _)| at);
+    let Some(at) = starts.find(|at| is_word_start(code, *at)) else {
+        return "";
+    };
+    let inside = code.get(at + key.len()..).unwrap_or_default();
+    let mut depth = 1usize;
+    for (at, c) in inside.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return inside.get(..at).unwrap_or_default();
+        }
+    }
+    inside
+}
+
+/// The strings behind one name in compact code. Behind a comma, [`compact`] leaves out the quote that opens a string.
+fn path_behind(code: &str, name: &str) -> Vec<String> {
+    const FROM_HERE: [&str; 6] = [
+        "path.resolve(__dirname,",
+        "path.join(__dirname,",
+        "resolve(__dirname,",
+        "join(__dirname,",
+        "path.resolve(import.meta.dirname,",
+        "path.join(import.meta.dirname,",
+    ];
+    let key = if name.ends_with('(') {
+        name.to_owned()
+    } else {
+        format!("{name}:")
+    };
+    let starts = code.match_indices(&key).map(|(at, _)| at);
+    let behind = starts
+        .filter(|at| is_word_start(code, *at))
+        .filter_map(|at| {
+            let rest = code.get(at + key.len()..)?;
+            let text = rest
+                .strip_prefix('"')
+                .or_else(|| FROM_HERE.iter().find_map(|call| rest.strip_prefix(call)))?;
+            Some(text.split('"').next()?.to_owned())
+        });
+    behind.collect()
 }
 
 /// The strings that begin behind one of `keys` (`outDir:"`, written without spaces and with double quotes), file by file and
@@ -191,6 +272,69 @@ mod tests {
     }
 
     #[test]
+    fn directories_in_braces_and_calls() {
+        for (source, name, expected) in [
+            (
+                "new Dotenv({ path: './.env' }); x = { output: { filename: 'a.js', path: path.join(__dirname, 'public') } }",
+                "output.path",
+                Some("public"),
+            ),
+            (
+                "x = { output: { filename: 'a.js' }, path: 'no' }",
+                "output.path",
+                None,
+            ),
+            ("x = { output: { path: 'never closed'", "output.path", None),
+            (
+                "config.setOutputDirectory('dist')",
+                "setOutputDirectory(",
+                Some("dist"),
+            ),
+            (
+                "config.resetOutputDirectory('dist')",
+                "setOutputDirectory(",
+                None,
+            ),
+        ] {
+            let tree = MapTree::new().with("a.config.js", source);
+            let repository = Repository::new(&tree).unwrap();
+            let found = directory(&repository, &["*.config.js".to_owned()], &[name.to_owned()]);
+            assert_eq!(found.unwrap().as_deref(), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn output_of_pages_in_a_directory() {
+        for (source, expected) in [
+            (
+                "{ root: 'client', build: { outDir: '../public' } }",
+                Some("public"),
+            ),
+            ("{ root: 'client' }", Some("client/dist")),
+            (
+                "{ root: 'elsewhere', build: { outDir: 'public' } }",
+                Some("public"),
+            ),
+            ("{ root: 'client', build: { outDir: '../../x' } }", None),
+        ] {
+            let tree = MapTree::new()
+                .with("vite.config.ts", source)
+                .with("client/index.html", "");
+            let repository = Repository::new(&tree).unwrap();
+            let of = ["vite.config.ts".to_owned()];
+            let names = ["outDir".to_owned()];
+            let found = match page_directory(&repository, &of, "root").unwrap() {
+                Some(from) => {
+                    let named = paths(&repository, &of, &names).unwrap();
+                    directory_from(&from, named.first().map_or("dist", String::as_str))
+                }
+                None => directory(&repository, &of, &names).unwrap(),
+            };
+            assert_eq!(found.as_deref(), expected, "{source}");
+        }
+    }
+
+    #[test]
     fn directories() {
         for (source, expected) in [
             ("build: { outDir: './public/app/' }", Some("public/app")),
@@ -198,6 +342,8 @@ mod tests {
             ("outDir: '/srv'", None),
             ("outDir: 'a b'", None),
             ("outDir: path.resolve('x')", None),
+            ("outDir: path.resolve(__dirname, 'out')", Some("out")),
+            ("outDir: resolve(__dirname, out)", None),
             ("testOutDir: 'x', outDir: \"y\"", Some("y")),
         ] {
             let tree = MapTree::new().with("vite.config.ts", source);

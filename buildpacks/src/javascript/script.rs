@@ -63,6 +63,34 @@ pub(crate) fn value(
     Some(value.into())
 }
 
+/// What stands behind one of `options` (`--outDir build`, `--outDir=build`) in the first command of a script that calls one of
+/// `programs`, Vite's second build for a server aside.
+pub(crate) fn option(
+    package: &Value,
+    name: &str,
+    programs: &[String],
+    options: &[String],
+) -> Option<String> {
+    let commands = commands(package, name);
+    let mut calls = commands.iter().filter(|words| {
+        words.first().is_some_and(|word| programs.contains(word))
+            && !words.iter().any(|word| word == "--ssr")
+    });
+    calls.find_map(|words| {
+        words.iter().enumerate().find_map(|(at, word)| {
+            let behind = options.iter().find_map(|option| {
+                let rest = word.strip_prefix(option.as_str())?;
+                if rest.is_empty() {
+                    words.get(at + 1).map(String::as_str)
+                } else {
+                    rest.strip_prefix('=')
+                }
+            });
+            behind.map(str::to_owned)
+        })
+    })
+}
+
 /// [`whole_commands`] of a command line that may call scripts: one of a Procfile.
 pub(crate) fn commands_of_line(package: &Value, line: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
@@ -255,6 +283,29 @@ mod tests {
         check(json!({"start": "echo 'open"}), &["echo open"]);
         check(json!({"start": 3}), &[]);
         check(json!({}), &[]);
+    }
+
+    #[test]
+    fn options_of_a_program_in_a_script() {
+        let options = ["--outDir".to_owned(), "--env-file".to_owned()];
+        let programs = ["vite".to_owned(), "node".to_owned()];
+        for (build, expected) in [
+            ("tsc -b && vite build --outDir build", Some("build")),
+            ("vite build --outDir=public/app", Some("public/app")),
+            ("vite build --outDirs x", None),
+            ("vite build --outDir", None),
+            ("rollup --outDir build", None),
+            (
+                "vite build --ssr a.js --outDir dist/server && vite build --outDir dist/client",
+                Some("dist/client"),
+            ),
+            ("node --env-file=.env a.js", Some(".env")),
+            ("node --env-file-if-exists=.env a.js", None),
+        ] {
+            let package = json!({"scripts": {"build": build}});
+            let found = option(&package, "build", &programs, &options);
+            assert_eq!(found.as_deref(), expected, "{build}");
+        }
     }
 
     #[test]

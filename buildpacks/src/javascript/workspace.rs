@@ -127,8 +127,17 @@ pub(crate) fn app(
     let Some((chosen, others)) = candidates.split_first() else {
         return Ok(None);
     };
+    // What only its own development server shows is an app too, but not one that says how it is started.
+    let is_shown = |member: &&Member| {
+        member.directory.starts_with("apps/")
+            && member.has_script("dev")
+            && !candidates
+                .iter()
+                .any(|other| other.directory == member.directory)
+    };
+    let others = others.iter().copied();
     let others: Vec<&str> = others
-        .iter()
+        .chain(found.iter().filter(is_shown))
         .map(|member| member.directory.as_str())
         .collect();
     let reason = if others.is_empty() {
