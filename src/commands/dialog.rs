@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::sync::{mpsc, watch};
 
 use super::options::{Format, Options};
@@ -48,12 +48,21 @@ impl Input {
 pub struct Dialog {
     session: Session,
     options: Options,
+    /// What came in one piece with the line that was read last.
+    unread: Bytes,
+    /// Whether that line ended with a carriage return, so that a line feed right behind it ends no other.
+    skips_line_feed: bool,
 }
 
 impl Dialog {
     /// Wraps a session.
     pub fn new(session: Session, options: Options) -> Self {
-        Self { session, options }
+        Self {
+            session,
+            options,
+            unread: Bytes::new(),
+            skips_line_feed: false,
+        }
     }
 
     /// Who asks.
@@ -166,16 +175,29 @@ impl Dialog {
     /// None also where it was cut short.
     async fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
-        while let Some(chunk) = self.session.stdin.recv().await {
-            for byte in chunk {
+        loop {
+            while self.unread.has_remaining() {
+                let byte = self.unread.get_u8();
+                let is_of_end = std::mem::take(&mut self.skips_line_feed) && byte == b'\n';
                 match byte {
-                    b'\n' | b'\r' => return String::from_utf8(line).ok(),
+                    _ if is_of_end => {}
+                    b'\n' | b'\r' => {
+                        self.skips_line_feed = byte == b'\r';
+                        return String::from_utf8(line).ok();
+                    }
                     _ if BACKSPACE.contains(&byte) => {
                         line.pop();
                     }
-                    _ if line.len() >= LINE_LIMIT => return None,
+                    _ if line.len() >= LINE_LIMIT => {
+                        self.unread.clear();
+                        return None;
+                    }
                     _ => line.push(byte),
                 }
+            }
+            match self.session.stdin.recv().await {
+                Some(piece) => self.unread = piece,
+                None => break,
             }
         }
         // The last line of a file need not end with a line feed.
@@ -264,7 +286,23 @@ impl Dialog {
 
     fn stdin(&mut self) -> mpsc::Receiver<Bytes> {
         let (_, empty) = mpsc::channel(1);
-        std::mem::replace(&mut self.session.stdin, empty)
+        let mut stdin = std::mem::replace(&mut self.session.stdin, empty);
+        if self.unread.is_empty() {
+            return stdin;
+        }
+        let unread = std::mem::take(&mut self.unread);
+        let (forward, whole) = mpsc::channel(1);
+        // It ends with the input, or with whoever reads it.
+        tokio::spawn(async move {
+            let mut next = Some(unread);
+            while let Some(piece) = next {
+                if forward.send(piece).await.is_err() {
+                    return;
+                }
+                next = stdin.recv().await;
+            }
+        });
+        whole
     }
 
     /// Whether the caller has left.
@@ -289,5 +327,58 @@ impl Dialog {
             output: self.session.output.clone(),
             resize,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dialog whose caller has sent these pieces, and no more.
+    async fn dialog(pieces: &[&'static str]) -> Dialog {
+        let (typed, stdin) = mpsc::channel(8);
+        for piece in pieces {
+            let piece = Bytes::from_static(piece.as_bytes());
+            typed.send(piece).await.unwrap();
+        }
+        let session = Session {
+            caller: Caller::Console,
+            stdin,
+            cut: Cut::default(),
+            output: mpsc::channel(8).0,
+            terminal: watch::channel(None).1,
+            hidden: None,
+        };
+        Dialog::new(session, Options::default())
+    }
+
+    /// The second answer was lost where both came in one piece.
+    #[tokio::test]
+    async fn every_line_is_an_answer_however_the_pieces_are_cut() {
+        for pieces in [
+            ["one\ntwo\n", "three"].as_slice(),
+            &["one\r\ntwo\r\nthree\r\n"],
+            &["one\r", "\ntwo\r", "three\n"],
+            &["o", "ne\ntx\u{7f}w", "o\nthree\r"],
+        ] {
+            let mut dialog = dialog(pieces).await;
+            for expected in ["one", "two", "three"] {
+                let line = dialog.line().await;
+                assert_eq!(line.as_deref(), Some(expected), "{pieces:?}");
+            }
+            assert_eq!(dialog.line().await, None, "{pieces:?}");
+        }
+        let mut dialog = dialog(&["one\n\ntwo\n"]).await;
+        for expected in ["one", "", "two"] {
+            assert_eq!(dialog.line().await.as_deref(), Some(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_an_answer_is_input_like_the_rest() {
+        let mut dialog = dialog(&["yes\nfirst ", "second"]).await;
+        assert_eq!(dialog.line().await.as_deref(), Some("yes"));
+        assert_eq!(dialog.read_all(100).await.unwrap(), b"first second");
+        assert_eq!(dialog.line().await, None);
     }
 }

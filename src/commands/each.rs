@@ -28,6 +28,26 @@ pub(super) trait Act: Sync {
     }
 }
 
+/// The apps for which it has failed.
+#[derive(Default)]
+pub(super) struct Failed(Vec<String>);
+
+impl Failed {
+    /// Says why it has failed for one.
+    pub(super) async fn note(&mut self, app: &App, problem: &Problem, dialog: &Dialog) {
+        dialog.warning(format!("{}: {problem}", app.name)).await;
+        self.0.push(app.name.to_string());
+    }
+
+    /// The end of it all.
+    pub(super) fn told(self, act: &impl Act) -> Result<(), Problem> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(act.failed_for(self.0.join(", "))),
+        }
+    }
+}
+
 /// Acts on each of `apps` that is deployed, in turn. One that fails keeps no other from it.
 pub(super) async fn each<A: Act>(
     act: &A,
@@ -36,25 +56,20 @@ pub(super) async fn each<A: Act>(
     dialog: &mut Dialog,
 ) -> Result<Vec<(AppName, A::Done)>, Problem> {
     let mut done = Vec::new();
-    let mut failed = Vec::new();
+    let mut failed = Failed::default();
     for app in apps {
         if app.current.is_none() {
             continue;
         }
         match act.act(platform, &app, dialog).await {
             Ok(result) => done.push((app.name, result)),
-            Err(problem) => {
-                dialog.warning(format!("{}: {problem}", app.name)).await;
-                failed.push(app.name.to_string());
-            }
+            Err(problem) => failed.note(&app, &problem, dialog).await,
         }
         // Without one who waits, all that are left would be begun at once.
         if dialog.is_gone() {
             return Err(left());
         }
     }
-    if failed.is_empty() {
-        return Ok(done);
-    }
-    Err(act.failed_for(failed.join(", ")))
+    failed.told(act)?;
+    Ok(done)
 }

@@ -174,13 +174,14 @@ async fn started(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Result<Pro
     let seen = deployer
         .reconciler
         .wait_for(|view| {
-            view.engine_problem.is_some()
-                || view.refusals.contains_key(key)
-                || find(view, key).is_some_and(|process| process.state != ProcessState::Created)
+            let is_there =
+                || find(view, key).is_some_and(|process| process.state != ProcessState::Created);
+            view.lasting_problem().is_some()
+                || view.engine_problem.is_none() && (view.refusals.contains_key(key) || is_there())
         })
         .await
         .ok_or_else(super::run::lost)?;
-    if let Some(why) = &seen.engine_problem {
+    if let Some(why) = seen.lasting_problem() {
         return Err(Problem::new(
             Kind::Unavailable,
             format!(
@@ -188,7 +189,7 @@ async fn started(deployer: &Deployer, run: &Run, key: &ProcessKey) -> Result<Pro
                 run.app.name,
                 name(key)
             ),
-            why.clone(),
+            why,
             "see that Docker runs on the server, then push again; what served before still serves",
         ));
     }

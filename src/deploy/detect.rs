@@ -6,14 +6,15 @@ use std::sync::Arc;
 use mini_buildpacks::{DetectError, Detection, Options, Subdirectory};
 
 use super::checks::declared_checks;
+use super::formation::{self, Formation};
 use super::pipeline::{BuildTerms, Detected, Received, Runnable};
 use super::run::Run;
-use super::tasks::Declared;
-use super::{BuildLimits, Deployer, Deploys, app_env, given};
+use super::scripts::Scripts;
+use super::{BuildLimits, Deployer, Deploys, app_env, given, predeploy};
 use crate::git::CommitTree;
 use crate::model::{
     App, BuildSecretId, Builder, BuilderSetting, CommitId, ConfigVars, Kind, Problem, ProcessType,
-    Scale, Timestamp,
+    ReleaseVersion, Scale, Timestamp,
 };
 
 impl Deploys {
@@ -121,10 +122,12 @@ fn terms(
     })
 }
 
+/// Looks at a commit of which the image of `release` is to be built.
 pub(super) async fn detect(
     deployer: &Arc<Deployer>,
     run: &Arc<Run>,
     received: Received,
+    release: ReleaseVersion,
 ) -> Result<Detected, Problem> {
     let app = &run.app.name;
     let commit = received.commit;
@@ -136,9 +139,13 @@ pub(super) async fn detect(
     for warning in tree.warnings() {
         run.warn(warning.clone()).await;
     }
-    let (builder, config) = decided(deployer, &run.app).await?;
+    let (builder, today) = decided(deployer, &run.app).await?;
+    let config = predeploy::config(deployer, run, release).await?;
     let options = options(deployer, &run.app, &builder, &config);
-    let terms = terms(deployer, &run.app, &builder, &config)?;
+    // A token that has been renewed since is the one that opens what the build needs.
+    let mut secrets = config;
+    secrets.extend(today);
+    let terms = terms(deployer, &run.app, &builder, &secrets)?;
     let searched = tree.clone();
     let found = tokio::task::spawn_blocking(move || {
         let detection = detected(&searched, options);
@@ -147,9 +154,11 @@ pub(super) async fn detect(
             .map_or(".", |detection| detection.directory.as_str());
         let directory = Subdirectory::new(&searched, directory);
         let (checks, wanted) = (declared_checks(&directory), app_env::wanted(&directory));
-        (detection, checks, wanted, Declared::read(&directory))
+        let (scripts, formation) = (Scripts::read(&directory), Formation::read(&directory));
+        (detection, checks, wanted, scripts, formation)
     });
-    let (detection, checks, wanted, tasks) = found.await.map_err(|_| super::run::lost())?;
+    let found = found.await.map_err(|_| super::run::lost())?;
+    let (detection, checks, wanted, scripts, formation) = found;
     let detection = detection.map_err(|error| {
         let (what, why) = (error.what(), error.why());
         // Some say all of it in the first line.
@@ -166,9 +175,9 @@ pub(super) async fn detect(
         )
     })?;
     let declared = checks?;
-    let tasks = tasks?;
-    let warnings = detection.warnings.iter();
-    for warning in warnings.chain(&declared.warnings).chain(&tasks.warnings) {
+    let (scripts, formation) = (scripts?, formation?);
+    let warnings = detection.warnings.iter().chain(&declared.warnings);
+    for warning in warnings.chain(&scripts.warnings).chain(&formation.warnings) {
         run.warn(warning.clone()).await;
     }
 
@@ -177,13 +186,13 @@ pub(super) async fn detect(
         let process_type: ProcessType = name.parse()?;
         processes.insert(process_type, command.clone());
     }
-    for unknown in tasks.unknown(&processes) {
+    for unknown in formation.unknown(&processes) {
         run.warn(format!(
             "app.json: `formation` names `{unknown}`, which the Procfile does not have"
         ))
         .await;
     }
-    let formation = tasks.formation_of(&processes);
+    let formation = formation.scale_of(&processes);
     if let Some(formation) = &formation
         && run.takes_config()
     {
@@ -199,12 +208,15 @@ pub(super) async fn detect(
         commit.short(),
     )
     .await?;
-    app_env::apply(deployer, run, wanted?).await?;
+    let wanted = wanted?;
+    if run.takes_config() {
+        app_env::apply(deployer, run, wanted).await?;
+    }
     let runnable = Runnable {
         processes,
         release_command: detection.release_command.clone(),
-        postdeploy_command: tasks.postdeploy,
-        setup_command: tasks.setup,
+        postdeploy_command: scripts.postdeploy,
+        setup_command: scripts.setup,
         formation,
         checks: declared.checks,
     };
@@ -231,7 +243,7 @@ async fn rescaled(
         }
     }
     let by_hand = deployer.store.scale(app.id).await?;
-    Ok(Declared::rescaled(formation, &by_hand))
+    Ok(formation::rescaled(formation, &by_hand))
 }
 
 /// An app needs a `web` process unless its owner has said that it runs none.

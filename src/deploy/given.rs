@@ -120,6 +120,7 @@ impl Deploys {
     /// # Errors
     /// The app is locked: what would be read for the commit need not be.
     pub async fn branch_tip(&self, app: &AppName) -> Result<BranchTip, Problem> {
+        let _claim = self.deployer.repositories.claim(app).await;
         let app = self.deployer.app(app).await?;
         self.deployer.refuse_locked(&app).await?;
         let branch = match app.deploy_branch {

@@ -1,8 +1,8 @@
-//! Keeps the secrets of a build out of what it says.
+//! Keeps secrets out of what a build, or a command of a deploy, says: that is kept, and read by all who may read of the app.
 
 use std::collections::BTreeMap;
 
-use crate::model::Secret;
+use crate::model::{ConfigVars, Secret};
 
 /// What stands in the place of a secret.
 const MASK: &str = "********";
@@ -16,9 +16,19 @@ pub(super) struct Mask {
 }
 
 impl Mask {
-    /// A mask for these secrets. Output comes in lines, so each line of a value counts.
+    /// A mask for the secrets of a build.
     pub(super) fn new(secrets: &BTreeMap<String, Secret>) -> Self {
-        let lines = secrets.values().flat_map(|secret| secret.reveal().lines());
+        Self::over(secrets.values())
+    }
+
+    /// A mask for config vars: nobody can tell which of them are secrets.
+    pub(super) fn of(config: &ConfigVars) -> Self {
+        Self::over(config.values())
+    }
+
+    /// Output comes in lines, so each line of a value counts.
+    fn over<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+        let lines = secrets.flat_map(|secret| secret.reveal().lines());
         let mut values: Vec<Secret> = lines
             .map(str::trim)
             .filter(|line| line.len() >= SHORTEST_BYTES)

@@ -188,7 +188,7 @@ pub(super) async fn from_source(
     release: ReleaseVersion,
 ) -> Result<Built, Problem> {
     deployer.step(run, Step::Detect).await?;
-    let detected = detect::detect(deployer, run, received).await?;
+    let detected = detect::detect(deployer, run, received, release).await?;
     deployer.step(run, Step::Build).await?;
     build::build(deployer, run, detected, release).await
 }

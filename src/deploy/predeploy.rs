@@ -31,7 +31,7 @@ pub(super) async fn run(
     let failed = || format!("{app} was not deployed: its predeploy command failed");
     let config = config(deployer, run, built.release).await?;
     let environment = environment(&config, app, commit);
-    let mask = mask(&config);
+    let mask = Mask::of(&config);
     let spec = BuildSpec {
         dockerfile: dockerfile(&built.tag, line),
         arguments: BTreeMap::new(),
@@ -59,7 +59,7 @@ pub(super) async fn run(
 }
 
 /// The config vars that the processes will have: those of today, or, for an image that is made anew, those of its release.
-async fn config(
+pub(super) async fn config(
     deployer: &Deployer,
     run: &Run,
     version: ReleaseVersion,
@@ -94,12 +94,6 @@ async fn follow(
     Err(EngineError::Refused {
         said: "the build ended without an image".to_owned(),
     })
-}
-
-fn mask(config: &ConfigVars) -> Mask {
-    let values = config.iter();
-    let values = values.map(|(key, value)| (key.as_str().to_owned(), value.clone()));
-    Mask::new(&values.collect())
 }
 
 fn dockerfile(image: &str, line: &str) -> String {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::pipeline::{Built, Healthy, Released};
 use super::run::Run;
 use super::tasks::{self, Failure, Task};
-use super::{Deployer, problem};
+use super::{Deployer, namesakes, problem};
 use crate::engine::ImageFacts;
 use crate::model::{
     App, ConfigVars, DEFAULT_PORT, Kind, Problem, ProcessSetting, Release, ReleaseStatus,
-    ReleaseVersion, Timestamp,
+    Timestamp, require_startable,
 };
-use crate::reconcile::View;
 
 /// Whether the release command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +78,15 @@ pub(super) async fn release(
             "add a CMD to the Dockerfile or a Procfile with a line like `web: ./server`, and push again",
         ));
     }
+    // Those of all apps, and what app.json sets, come together here alone.
+    require_startable(&release.config).map_err(|error| {
+        Problem::new(
+            Kind::AppFailed,
+            format!("{app} was not deployed: {error}"),
+            error.why(),
+            "put large values into a file of the app, or into its storage (`help storage:mount`), and unset them",
+        )
+    })?;
     if command == Command::Run
         && let Some(line) = &release.release_command
     {
@@ -87,7 +95,7 @@ pub(super) async fn release(
     if let Some(line) = &built.runnable.setup_command {
         set_up(deployer, run, &release, line).await?;
     }
-    namesakes_gone(deployer, run, release.version).await?;
+    namesakes::gone(deployer, run, release.version).await?;
     let release = deployer.store.add_candidate(&run.id, release).await?;
     let app_now = deployer.store.app(&app).await?;
     let is_stopped = app_now.is_some_and(|app| app.is_stopped);
@@ -124,29 +132,6 @@ async fn set_up(
         deployer.store.take_back_set_up(run.app.id).await?;
     }
     Ok(ran?)
-}
-
-/// Waits until nothing runs any more under the number that the release gets. An app that had this name before, and was renamed
-/// or destroyed, may still finish requests, and its numbers began with 1 as well: what is left of it would be taken for
-/// processes of this release.
-async fn namesakes_gone(
-    deployer: &Deployer,
-    run: &Run,
-    version: ReleaseVersion,
-) -> Result<(), Problem> {
-    let app = &run.app.name;
-    let is_gone = |view: &View| {
-        let mut processes = view.processes.iter();
-        !processes.any(|process| process.app == *app && process.release == version)
-    };
-    let mut view = deployer.reconciler.view();
-    if !is_gone(&view.borrow()) {
-        run.header("Waiting for an app that had this name before to finish its requests")
-            .await;
-        let gone = view.wait_for(|view| is_gone(view)).await;
-        gone.map_err(|_| super::run::lost())?;
-    }
-    Ok(())
 }
 
 /// The port `web` is told to listen on: the config var `PORT`, else the one that a mapping of the server's own ports leads

@@ -1,5 +1,6 @@
 //! Images that are gone are built again from the commits of their releases: all of them after a restore on another machine,
-//! some where somebody has cleaned up Docker. The release stays what it is, with its number and its config.
+//! some where somebody has cleaned up Docker. The release stays what it is, with its number and its config, which decides about this
+//! build as it did about the first one; only the secrets of the build are those of today.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

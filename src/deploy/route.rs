@@ -46,9 +46,9 @@ pub(super) async fn route(
                         && process.process_type == web
                         && process.state == ProcessState::Running
                 });
-                view.engine_problem.is_some()
-                    || mine.clone().next().is_none()
-                    || mine.any(|process| view.ready.contains(&process.id))
+                let is_settled = mine.clone().next().is_none()
+                    || mine.any(|process| view.ready.contains(&process.id));
+                view.lasting_problem().is_some() || view.engine_problem.is_none() && is_settled
             })
             .await;
         drop(seen);

@@ -3,6 +3,8 @@
 
 mod attributes;
 mod child;
+mod claims;
+mod cloned;
 mod context;
 mod copies;
 mod deploy_key;
@@ -13,6 +15,7 @@ mod hooks;
 mod host_keys;
 mod intake;
 mod large_files;
+mod leftovers;
 mod made;
 mod repositories;
 mod symlink;
@@ -23,6 +26,7 @@ mod unpacked;
 mod walk;
 mod zipped;
 
+pub use claims::Claim;
 pub use copies::{Incoming, Outgoing, References, check_repository};
 pub use deploy_key::DeployKey;
 pub use error::GitError;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use super::claims::{Claim, Claims};
 use super::intake::Intake;
 use super::tree::CommitTree;
-use super::{GitError, child, hooks};
+use super::{GitError, child, hooks, leftovers};
 use crate::model::{AppName, BranchName, CommitId};
 
 /// The folder with all repositories. Cheap to clone.
@@ -16,6 +17,7 @@ pub struct Repositories {
     root: PathBuf,
     hooks: PathBuf,
     limits: TreeLimits,
+    claims: Claims,
 }
 
 /// Limits of what may be built.
@@ -37,8 +39,6 @@ impl Default for TreeLimits {
     }
 }
 
-/// How often a copy is tried: a push or a clean-up of the source that ends meanwhile takes away what git is about to copy.
-const COPY_TRIES: usize = 3;
 /// The oldest git that has `proc-receive`.
 pub const OLDEST_GIT: (u32, u32) = (2, 29);
 
@@ -50,12 +50,13 @@ impl Repositories {
         let data_dir = std::path::absolute(data_dir)?;
         let root = data_dir.join("repos");
         fs::create_dir_all(&root)?;
-        remove_leftovers(&root)?;
+        leftovers::remove_all(&root)?;
         let hooks = hooks::install(&data_dir)?;
         Ok(Self {
             root,
             hooks,
             limits,
+            claims: Claims::default(),
         })
     }
 
@@ -101,6 +102,17 @@ impl Repositories {
             apps.extend(name.and_then(|name| name.parse().ok()));
         }
         Ok(apps)
+    }
+
+    /// Claims the name of an app, so that nobody else makes or replaces its repository meanwhile; `None` while somebody else does.
+    /// Whoever makes one that others may come to find claims its name first, and only then looks whether there is such an app.
+    pub fn try_claim(&self, app: &AppName) -> Option<Claim> {
+        self.claims.try_claim(app)
+    }
+
+    /// The same once whoever has claimed it is done.
+    pub async fn claim(&self, app: &AppName) -> Claim {
+        self.claims.claim(app).await
     }
 
     /// Makes the bare repository if it is missing. If cancelled, at most a folder whose name begins with a dot is left.
@@ -155,42 +167,6 @@ impl Repositories {
         match tokio::fs::rename(self.path(from), self.path(to)).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
-        }
-    }
-
-    /// Gives an app that has none a copy of another one's repository: its branches and tags, and the objects, which both
-    /// share as hard links until one of them is packed anew. Makes an empty one where there is nothing to copy. Whatever stood
-    /// in its place is replaced. The source may be pushed to and tidied meanwhile. If cancelled, at most a folder whose name begins
-    /// with a dot is left.
-    ///
-    /// # Errors
-    /// `Failed` if what its branches and tags reach is not all there.
-    pub async fn copy(&self, from: &AppName, to: &AppName) -> Result<(), GitError> {
-        let source = self.path(from);
-        if let Some(aside) = self.set_aside(to).await? {
-            aside.remove().await?;
-        }
-        if !tokio::fs::try_exists(source.join("HEAD")).await? {
-            return self.create(to).await;
-        }
-        let mut tries = COPY_TRIES;
-        loop {
-            let beside = self.beside(to, "copy")?;
-            let made = async {
-                copy_whole(&source, &beside).await?;
-                Ok(tokio::fs::rename(&beside, self.path(to)).await?)
-            };
-            let made: Result<(), GitError> = made.await;
-            if made.is_err() {
-                let _ = tokio::fs::remove_dir_all(&beside).await;
-            }
-            tries -= 1;
-            match made {
-                Err(GitError::Failed(why)) if tries > 0 => {
-                    tracing::info!(app = %from, why, "the repository is copied again");
-                }
-                made => return made,
-            }
         }
     }
 
@@ -335,7 +311,7 @@ impl Repositories {
     }
 
     /// A path beside the repository of `app`, on the same file system, that nothing else uses.
-    fn beside(&self, app: &AppName, what: &str) -> Result<PathBuf, GitError> {
+    pub(super) fn beside(&self, app: &AppName, what: &str) -> Result<PathBuf, GitError> {
         let number = getrandom::u64().map_err(|error| GitError::Failed(error.to_string()))?;
         Ok(self.root.join(format!(".{app}.{what}.{number:016x}")))
     }
@@ -359,94 +335,6 @@ impl SetAside {
     pub async fn remove(self) -> Result<(), GitError> {
         Ok(tokio::fs::remove_dir_all(&self.beside).await?)
     }
-}
-
-/// Makes a repository `to` with what the branches and tags of another one reach, and nothing that is being written there.
-async fn copy_whole(from: &Path, to: &Path) -> Result<(), GitError> {
-    child::output(
-        None,
-        [
-            "clone".as_ref(),
-            "--bare".as_ref(),
-            "--local".as_ref(),
-            "--quiet".as_ref(),
-            "--template=".as_ref(),
-            from.as_os_str(),
-            to.as_os_str(),
-        ],
-    )
-    .await?;
-    // It is nobody's clone: no address of this server stays in it.
-    let words = ["config", "--remove-section", "remote.origin"];
-    child::output(Some(to), words).await?;
-    let copied = to.to_owned();
-    blocking(move || {
-        remove_unfinished(&copied);
-        Ok(())
-    })
-    .await?;
-    // A local clone looks at none of the objects, and those that were packed meanwhile may have come neither way.
-    let words = ["rev-list", "--objects", "--all", "--quiet"];
-    child::output(Some(to), words).await.map(drop)
-}
-
-/// What is of no use to anyone after a crash: folders of [`Repositories::beside`], and in each repository what git did not come to
-/// remove. What cannot be removed is left with a warning: a git that outlived the server before may still be at it.
-fn remove_leftovers(root: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            told(&entry.path(), fs::remove_dir_all(entry.path()));
-            continue;
-        }
-        remove_unfinished(&entry.path());
-    }
-    Ok(())
-}
-
-/// Removes from a repository what git began to write.
-fn remove_unfinished(repository: &Path) {
-    let objects = repository.join("objects");
-    // A push that was cut off (git's `tmp-objdir.c`).
-    told(
-        &objects,
-        remove_named(&objects, &[b"tmp_objdir-", b"incoming-"]),
-    );
-    // A pack that was not finished; the other name is that of git's own clean-up.
-    let packs = objects.join("pack");
-    told(&packs, remove_named(&packs, &[b"tmp_", b".tmp-"]));
-}
-
-/// Says what could not be removed. What is gone already is as it should be.
-fn told(path: &Path, removed: std::io::Result<()>) {
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let path = path.display();
-            tracing::warn!(%path, %error, "a leftover could not be removed");
-        }
-        _ => {}
-    }
-}
-
-/// Removes what is in a folder, if there is one, and has a name that begins so.
-fn remove_named(folder: &Path, beginnings: &[&[u8]]) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let mut beginnings = beginnings.iter();
-        if !beginnings.any(|beginning| name.as_encoded_bytes().starts_with(beginning)) {
-            continue;
-        }
-        let removed = match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path()),
-            false => fs::remove_file(entry.path()),
-        };
-        told(&entry.path(), removed);
-    }
-    Ok(())
 }
 
 fn piped(command: &mut tokio::process::Command, protocol: Option<&str>) {

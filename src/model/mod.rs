@@ -14,6 +14,7 @@ mod check;
 mod container_option;
 mod container_phase;
 mod deploy;
+mod environment;
 mod git_source;
 mod image_name;
 mod name;
@@ -43,6 +44,7 @@ pub use check::{Check, CheckKind, CheckPolicy, DEFAULT_PORT};
 pub use container_option::{ContainerOption, InvalidOption};
 pub use container_phase::ContainerPhase;
 pub use deploy::{Deploy, DeployFailure, DeployId, DeployStatus, FailureReason, Step, Trigger};
+pub use environment::{TooLarge, require_startable};
 pub use git_source::{GitCredential, GitHost, GitTransport, GitUrl, HostKey};
 pub use image_name::ImageName;
 pub use name::{

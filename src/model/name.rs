@@ -17,6 +17,12 @@ pub struct InvalidName {
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $what:literal, $rule:literal, $check:expr) => {
+        name_type!($(#[$doc])* $type, $what, |text: &str| {
+            let check: fn(&str) -> bool = $check;
+            (!check(text)).then_some($rule)
+        });
+    };
+    ($(#[$doc:meta])* $type:ident, $what:literal, $broken:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -33,11 +39,10 @@ macro_rules! name_type {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(InvalidName { what: $what, rule: $rule })
+                let broken: fn(&str) -> Option<&'static str> = $broken;
+                match broken(text) {
+                    None => Ok(Self(text.to_owned())),
+                    Some(rule) => Err(InvalidName { what: $what, rule }),
                 }
             }
         }
@@ -86,14 +91,27 @@ name_type!(
     /// characters (RFC 1035, section 2.3.4). The alphabet is Dokku's.
     AppName,
     "app name",
-    "App name must begin with lowercase alphanumeric character, and may only contain lowercase alphanumerics, dots, and hyphens, 63 characters at most",
-    |text| {
-        is_within(text, 63)
-            && text.split('.').all(|part| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-'))
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
-            && !matches!(text, "mini" | "git" | "dokku" | "api" | "admin")
-    }
+    broken_by_app_name
 );
+
+/// The rule that a text breaks as the name of an app.
+fn broken_by_app_name(text: &str) -> Option<&'static str> {
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
+    let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+    if !is_within(text, 63) || !text.split('.').all(is_part) || !text.bytes().all(is_letter) {
+        return Some(
+            "App name must begin with lowercase alphanumeric character, and may only contain lowercase alphanumerics, dots, and hyphens, 63 characters at most",
+        );
+    }
+    if matches!(text, "mini" | "git" | "dokku" | "api" | "admin") {
+        return Some(
+            "App name must not be mini, git, dokku, api or admin, which mean other things",
+        );
+    }
+    text.ends_with(".git").then_some(
+        "App name must not end in .git: what is pushed to mini:shop.git goes to the app shop",
+    )
+}
 
 name_type!(
     /// A process type of a Procfile: `web`, `worker`.
@@ -273,9 +291,24 @@ mod tests {
             &["blog", "b", "9lives", "node-js.app", "shop.example.com"],
             &[
                 "", "Test;id", "../x", "-x", ".x", "x.", "a..b", "a_b", "Blog", "a b", "mini",
-                &long,
+                "x.git", &long,
             ],
         );
+    }
+
+    /// An app `x.git` could be created, and what was pushed to it went to `x`.
+    #[test]
+    fn a_refused_app_name_is_told_why() {
+        for (text, rule) in [
+            ("x.git", "must not end in .git"),
+            ("a.b.git", "must not end in .git"),
+            ("git", "must not be mini, git,"),
+            (".git", "may only contain lowercase"),
+        ] {
+            let refused = text.parse::<AppName>().unwrap_err();
+            assert!(refused.rule.contains(rule), "{text}: {refused}");
+        }
+        assert!("git.x".parse::<AppName>().is_ok() && "x-git".parse::<AppName>().is_ok());
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::store::{Desired, StoreError};
 /// How many processes are started at once; more only makes each slower (two cores: measured with 20 apps).
 const STARTS_AT_ONCE: usize = 4;
 
+/// How often a start is tried again where the engine does not answer: for 1, 2 and 4 seconds, and then it counts as refused.
+const STARTS_UNHEARD: u32 = 3;
+
 /// What an action works on; one action at a time for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Target {
@@ -30,7 +33,13 @@ enum Target {
     Release(AppId, ReleaseVersion),
 }
 
-type Finished = (Target, Result<(), Failure>);
+/// What an action was to do, with which target, and what came of it.
+type Finished = (&'static str, Target, Result<(), Failure>);
+
+/// What is done to a release whose processes are gone.
+const RETIRED: &str = "retired";
+/// What is done to a process that is not there.
+const STARTED: &str = "started";
 
 /// Why an action was in vain.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +53,8 @@ enum Failure {
 /// What was in vain last time; it is tried again after a while, for most likely it will be in vain again.
 #[derive(Debug)]
 pub(super) struct Vain {
+    /// What was to happen: another thing than that is tried at once.
+    change: &'static str,
     /// How often in a row, from 1.
     pub count: u32,
     until: Instant,
@@ -52,9 +63,9 @@ pub(super) struct Vain {
 }
 
 impl Vain {
-    /// Whether it is too early to try again.
-    fn is_waiting(&self) -> bool {
-        self.until > Instant::now()
+    /// Whether it is too early to try this again.
+    fn holds_up(&self, change: &'static str) -> bool {
+        self.change == change && self.until > Instant::now()
     }
 }
 
@@ -70,7 +81,7 @@ pub(super) struct Seen<'a> {
 /// The actions under way.
 pub(super) struct Actions {
     busy: HashMap<Target, AppName>,
-    /// What failed, but for starts, whose refusals the history keeps for all to see.
+    /// What failed, but for starts that were refused: those the history keeps for all to see.
     vain: HashMap<Target, Vain>,
     tasks: JoinSet<Finished>,
     starts: Arc<Semaphore>,
@@ -108,12 +119,18 @@ impl Actions {
         });
     }
 
-    /// Why nothing is done about a process now that something should be done about: it was in vain a moment ago. None where
-    /// it is under way.
-    pub(super) fn in_vain(&self, id: &ProcessId) -> Option<&Vain> {
+    /// Forgets what failed about these processes: it is tried again at once.
+    pub(super) fn forgive<'a>(&mut self, processes: impl Iterator<Item = &'a Process>) {
+        for process in processes {
+            self.vain.remove(&Target::Id(process.id.clone()));
+        }
+    }
+
+    /// Why this is not done to a process now that should be: it was in vain a moment ago. None where something is under way.
+    pub(super) fn in_vain(&self, id: &ProcessId, change: &'static str) -> Option<&Vain> {
         let target = Target::Id(id.clone());
-        let vain = self.vain.get(&target).filter(|vain| vain.is_waiting());
-        vain.filter(|_| !self.busy.contains_key(&target))
+        let vain = self.vain.get(&target);
+        vain.filter(|vain| vain.holds_up(change) && !self.busy.contains_key(&target))
     }
 
     /// Waits until an action has ended; for ever while none is under way.
@@ -148,6 +165,7 @@ impl Actions {
     /// Begins an action unless its target has one under way, or had one in vain a moment ago; returns the app for which
     /// one is under way.
     pub(super) fn begin(&mut self, action: Action, seen: &Seen<'_>) -> Option<AppName> {
+        let change = action.change().map_or(STARTED, |(_, change)| change);
         let app_of = |id: &ProcessId| {
             seen.observed
                 .processes
@@ -182,7 +200,7 @@ impl Actions {
                 let starts = self.starts.clone();
                 let (readiness, desired) = (seen.readiness.clone(), seen.desired.clone());
                 let target = Target::Key(key);
-                self.spawn(target, app, async move {
+                self.spawn(change, target, app, async move {
                     let _permit = starts.acquire().await;
                     let process = engine.start(&group, index).await?;
                     // Now, and not after the next look, which has to ask the engine for everything.
@@ -192,7 +210,7 @@ impl Actions {
             }
             Action::Restart(id) => {
                 let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app, async move {
+                self.spawn(change, Target::Id(id.clone()), app, async move {
                     let restarted = engine.restart(&id).await;
                     if let Err(EngineError::CannotStart { .. }) = &restarted {
                         // Something that it was made with is gone, and that a new one is made with again.
@@ -204,13 +222,13 @@ impl Actions {
             Action::Stop(id) => {
                 let app = app_of(&id)?;
                 let grace = grace_of(&app);
-                self.spawn(Target::Id(id.clone()), app, async move {
+                self.spawn(change, Target::Id(id.clone()), app, async move {
                     Ok(engine.stop(&id, grace).await?)
                 })
             }
             Action::Remove(id) => {
                 let app = app_of(&id)?;
-                self.spawn(Target::Id(id.clone()), app, async move {
+                self.spawn(change, Target::Id(id.clone()), app, async move {
                     Ok(engine.remove(&id).await?)
                 })
             }
@@ -218,7 +236,7 @@ impl Actions {
                 let store = seen.parts.store.clone();
                 let mut apps = seen.desired.apps.iter();
                 let name = apps.find(|candidate| candidate.id == app)?.name.clone();
-                self.spawn(Target::Release(app, version), name, async move {
+                self.spawn(RETIRED, Target::Release(app, version), name, async move {
                     let status = ReleaseStatus::Retired;
                     match store.set_release_status(app, version, status).await {
                         // Its app was destroyed meanwhile.
@@ -234,6 +252,7 @@ impl Actions {
 
     fn spawn(
         &mut self,
+        change: &'static str,
         target: Target,
         app: AppName,
         work: impl Future<Output = Result<(), Failure>> + Send + 'static,
@@ -241,21 +260,53 @@ impl Actions {
         if self.busy.contains_key(&target) {
             return Some(app);
         }
-        if self.vain.get(&target).is_some_and(Vain::is_waiting) {
+        let vain = self.vain.get(&target);
+        if vain.is_some_and(|vain| vain.holds_up(change)) {
             return None;
         }
         self.busy.insert(target.clone(), app.clone());
-        self.tasks.spawn(async move { (target, work.await) });
+        self.tasks
+            .spawn(async move { (change, target, work.await) });
         Some(app)
+    }
+
+    /// How often in a row it was in vain.
+    fn tries(&self, target: &Target, change: &'static str) -> u32 {
+        let before = self.vain.get(target);
+        let before = before.filter(|vain| vain.change == change);
+        before.map_or(0, |vain| vain.count)
+    }
+
+    fn note_vain(&mut self, change: &'static str, target: Target, why: String) {
+        let count = self.tries(&target, change) + 1;
+        let vain = Vain {
+            change,
+            count,
+            until: Instant::now() + wait_before(count + 1),
+            why,
+        };
+        self.vain.insert(target, vain);
     }
 
     fn finish(&mut self, finished: Result<Finished, JoinError>, history: &mut History) {
         match finished {
-            Ok((target, result)) => {
+            Ok((change, target, result)) => {
                 let app = self.busy.remove(&target);
                 match (&target, result) {
-                    (Target::Key(key), Ok(())) => history.accept(key),
+                    (Target::Key(key), Ok(())) => {
+                        history.accept(key);
+                        self.vain.remove(&target);
+                    }
+                    (
+                        Target::Key(_),
+                        Err(Failure::Engine(error @ EngineError::Unavailable { .. })),
+                    ) if self.tries(&target, change) < STARTS_UNHEARD => {
+                        // It was not refused: a release must not fail because Docker is restarted.
+                        tracing::warn!(?target, %error, "a process could not be started; it is tried again");
+                        self.note_vain(change, target, error.to_string());
+                    }
                     (Target::Key(key), Err(error)) => {
+                        self.vain.remove(&target);
                         tracing::warn!(?key, %error, "a process could not be started");
                         history.refuse(key.clone(), error.to_string(), Timestamp::now());
                     }
@@ -263,12 +314,8 @@ impl Actions {
                         self.vain.remove(&target);
                     }
                     (Target::Id(_) | Target::Release(..), Err(error)) => {
-                        let count = self.vain.get(&target).map_or(1, |vain| vain.count + 1);
-                        let wait = wait_before(count + 1);
-                        tracing::warn!(?target, ?app, %error, ?wait, "a process could not be changed; it is tried again");
-                        let until = Instant::now() + wait;
-                        let why = error.to_string();
-                        self.vain.insert(target, Vain { count, until, why });
+                        tracing::warn!(?target, ?app, %error, "a process could not be changed; it is tried again");
+                        self.note_vain(change, target, error.to_string());
                     }
                 }
             }
@@ -285,6 +332,8 @@ impl Actions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::ProcessState;
+    use crate::model::ProcessType;
 
     /// A restart that fails at once, such as of a container that Docker has broken, was tried again without a pause, for ever.
     #[tokio::test(start_paused = true)]
@@ -296,7 +345,7 @@ mod tests {
         let begin = |actions: &mut Actions, result: Result<(), Failure>| {
             let app = "shop".parse().unwrap();
             actions
-                .spawn(target.clone(), app, async move { result })
+                .spawn("stopped", target.clone(), app, async move { result })
                 .is_some()
         };
         let refused = || -> Result<(), Failure> {
@@ -305,10 +354,10 @@ mod tests {
         };
         for (count, wait) in [(1, 1), (2, 2), (3, 4)] {
             assert!(begin(&mut actions, refused()));
-            assert!(actions.in_vain(&id).is_none(), "under way");
+            assert!(actions.in_vain(&id, "stopped").is_none(), "under way");
             actions.finish_one(&mut history).await;
             assert!(!begin(&mut actions, refused()), "again at once");
-            let vain = actions.in_vain(&id).unwrap();
+            let vain = actions.in_vain(&id, "stopped").unwrap();
             assert_eq!((vain.count, vain.why.as_str()), (count, "no such file"));
             let wait = Duration::from_secs(wait);
             assert_eq!(actions.until_next_try(), Some(wait));
@@ -323,6 +372,79 @@ mod tests {
         );
     }
 
+    /// A deploy failed where Docker was restarted at the moment of a start: what was not heard was taken for refused.
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_is_not_heard_is_tried_again_before_it_counts_as_refused() {
+        let mut actions = Actions::default();
+        let mut history = History::default();
+        let app: AppName = "shop".parse().unwrap();
+        let key = ProcessKey {
+            app: app.clone(),
+            release: ReleaseVersion(1),
+            process_type: ProcessType::web(),
+            index: 1,
+        };
+        let begin = |actions: &mut Actions| {
+            let lost = async {
+                Err(Failure::from(EngineError::Unavailable {
+                    socket: "docker.sock".to_owned(),
+                    source: "connection reset".into(),
+                }))
+            };
+            let target = Target::Key(key.clone());
+            actions.spawn(STARTED, target, app.clone(), lost).is_some()
+        };
+        for seconds in [1, 2, 4] {
+            assert!(begin(&mut actions));
+            actions.finish_one(&mut history).await;
+            assert!(history.refusals().is_empty());
+            assert!(!begin(&mut actions), "again at once");
+            let wait = Duration::from_secs(seconds);
+            assert_eq!(actions.until_next_try(), Some(wait));
+            tokio::time::advance(wait).await;
+        }
+        assert!(begin(&mut actions));
+        actions.finish_one(&mut history).await;
+        let refusals = history.refusals();
+        assert!(refusals[&key].why.contains("docker.sock"), "{refusals:?}");
+    }
+
+    /// What Docker had let go of was said to be stuck for up to a minute, with what had stood in the way of something else.
+    #[tokio::test(start_paused = true)]
+    async fn what_has_failed_holds_up_nothing_else_and_only_until_it_is_asked_for() {
+        let mut actions = Actions::default();
+        let mut history = History::default();
+        let app: AppName = "shop".parse().unwrap();
+        let process = Process {
+            id: ProcessId("a".to_owned()),
+            app: app.clone(),
+            release: ReleaseVersion(1),
+            process_type: ProcessType::web(),
+            index: 1,
+            state: ProcessState::Running,
+            address: None,
+            started_at: None,
+        };
+        let id = &process.id;
+        let begin = |actions: &mut Actions, change: &'static str| {
+            let said = "it does not end".to_owned();
+            let failed = async { Err(Failure::from(EngineError::Refused { said })) };
+            let target = Target::Id(id.clone());
+            actions.spawn(change, target, app.clone(), failed).is_some()
+        };
+        assert!(begin(&mut actions, "stopped"));
+        actions.finish_one(&mut history).await;
+        assert!(actions.in_vain(id, "stopped").is_some());
+        assert!(actions.in_vain(id, "removed").is_none());
+        assert!(begin(&mut actions, "removed"), "it has ended by itself");
+        actions.finish_one(&mut history).await;
+        let vain = actions.in_vain(id, "removed").unwrap();
+        assert_eq!(vain.count, 1, "that was the first time");
+        assert!(!begin(&mut actions, "removed"));
+        actions.forgive([&process].into_iter());
+        assert!(begin(&mut actions, "removed"), "somebody waits for it");
+    }
+
     /// A stop or an upgrade of mini took as long as any app gives its processes to end: an hour.
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_is_left_to_the_engine_when_the_server_stops() {
@@ -330,13 +452,13 @@ mod tests {
         let (done, is_done) = tokio::sync::oneshot::channel();
         let app: AppName = "shop".parse().unwrap();
         let short = Target::Id(ProcessId("short".to_owned()));
-        actions.spawn(short, app.clone(), async {
+        actions.spawn("stopped", short, app.clone(), async {
             tokio::time::sleep(Duration::from_secs(10)).await;
             let _ = done.send(());
             Ok(())
         });
         let long = Target::Id(ProcessId("long".to_owned()));
-        actions.spawn(long, app, std::future::pending());
+        actions.spawn("stopped", long, app, std::future::pending());
         actions.finish_all(Duration::from_secs(30)).await;
         assert_eq!(is_done.await, Ok(()), "it had the time");
     }

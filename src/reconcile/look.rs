@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
@@ -15,12 +15,13 @@ use super::addresses::Addresses;
 use super::apply::{Actions, Seen};
 use super::certificates::Shown;
 use super::history::History;
+use super::outage::{EngineProblem, Outage};
 use super::plan::{Action, Observed, Plan, Rules, is_restart_asked, jiff_duration, plan};
 use super::ports::Ports;
 use super::readiness::Readiness;
 use super::routes::Routing;
 use super::settled::{ending, is_of_wish, starting, wanted_keys};
-use super::{Reconciler, Stuck, View};
+use super::{Awaited, Reconciler, Stuck, View, lock};
 use crate::engine::{ContainerEngine, Process, ProcessId, ProcessState};
 use crate::model::{App, AppId, AppName, Automatic, CertificateId, CertificateOrigin, Timestamp};
 use crate::store::{Desired, Part, Store, StoreError};
@@ -86,6 +87,7 @@ impl Reconciler {
             http_port: parts.http_port,
             names_changed: Arc::default(),
             forgiven: Arc::default(),
+            awaited: Arc::default(),
         };
         let stop = CancellationToken::new();
         let ports = Ports::new(std::mem::take(&mut parts.passed_ports));
@@ -104,7 +106,9 @@ impl Reconciler {
             ports,
             names_changed: reconciler.names_changed(),
             forgiven: Arc::clone(&reconciler.forgiven),
+            awaited: Arc::clone(&reconciler.awaited),
             actions: Actions::default(),
+            outage: Outage::default(),
             shut_until: Some(Instant::now() + OPEN_WITHIN),
         };
         let task = tokio::spawn(looker.run(stop.clone()));
@@ -136,7 +140,9 @@ struct Looker {
     names_changed: Arc<Notify>,
     /// Apps whose refusals and ends are to be forgotten.
     forgiven: Arc<Mutex<Vec<AppName>>>,
+    awaited: Arc<Mutex<Vec<Awaited>>>,
     actions: Actions,
+    outage: Outage,
     /// While set, visitors wait: what runs already is being found.
     shut_until: Option<Instant>,
 }
@@ -191,15 +197,21 @@ impl Looker {
             Err(error) => {
                 tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
                 let again = self.look_blind().await;
-                self.publish_problem(answers, error.to_string());
+                let problem = self.outage.note(error.to_string());
+                self.publish_problem(answers, problem);
                 return again;
             }
         };
+        self.outage.end();
         let desired = match self.read().await {
             Ok(desired) => desired,
             Err(error) => {
                 tracing::error!(%error, "cannot read what is desired");
-                self.publish_problem(answers, error.to_string());
+                let problem = EngineProblem {
+                    why: error.to_string(),
+                    is_lasting: true,
+                };
+                self.publish_problem(answers, problem);
                 return RETRY;
             }
         };
@@ -230,13 +242,25 @@ impl Looker {
             desired: &desired,
         };
         self.actions.keep_failures(&observed.processes);
+        let awaited = std::mem::take(&mut *lock(&self.awaited));
+        let awaited = |process: &&Process| {
+            let mut awaited = awaited.iter();
+            awaited.any(|awaited| {
+                awaited.app == process.app
+                    && (awaited.with_left_over || is_of_wish(&desired, process))
+            })
+        };
+        self.actions
+            .forgive(observed.processes.iter().filter(awaited));
         let mut stuck = BTreeMap::new();
         for action in plan.actions {
+            let starts = action.starts().cloned();
             let change = action.change().map(|(id, change)| (id.clone(), change));
-            if let Some(app) = self.actions.begin(action, &seen) {
+            // A start that is not under way was not heard, and is tried again.
+            if let Some(app) = self.actions.begin(action, &seen).or(starts) {
                 unsettled.insert(app);
             } else if let Some((id, change)) = change
-                && let Some(vain) = self.actions.in_vain(&id)
+                && let Some(vain) = self.actions.in_vain(&id, change)
                 && let Some(process) = observed.processes.iter().find(|process| process.id == id)
             {
                 let is_left_over = !is_of_wish(&desired, process);
@@ -349,12 +373,7 @@ impl Looker {
             let app = apps.find(|app| app.name == process.app);
             app.is_some_and(|app| is_restart_asked(desired, app.id, process, now))
         };
-        let forgiven: Vec<AppName> = self
-            .forgiven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
+        let forgiven = std::mem::take(&mut *lock(&self.forgiven));
         self.history.forgive(&processes, &forgiven);
         self.history.note(&processes, &routed, is_asked, now);
         let running: BTreeSet<&ProcessId> = processes
@@ -419,7 +438,7 @@ impl Looker {
         }));
     }
 
-    fn publish_problem(&self, answers: u64, problem: String) {
+    fn publish_problem(&self, answers: u64, problem: EngineProblem) {
         self.view.send_modify(|view| {
             let mut changed = View::clone(view);
             changed.answers = answers;

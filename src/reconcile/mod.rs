@@ -10,6 +10,7 @@ mod history;
 pub mod holder;
 mod look;
 mod orders;
+mod outage;
 mod plan;
 mod policy;
 mod port_routes;
@@ -25,12 +26,13 @@ pub use certificates::preference;
 pub use group::environment;
 pub use look::{Parts, ReconcileTask};
 pub use orders::Orders;
+pub use outage::EngineProblem;
 pub use plan::{
     Action, Crash, Observed, Plan, ProcessKey, Refusal, Rules, plan, wanted_quantities,
 };
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mini_proxy::{Certificate, PlainHttp, ProxyHandle};
 use tokio::sync::{Notify, watch};
@@ -50,6 +52,18 @@ pub struct Reconciler {
     http_port: Option<u16>,
     names_changed: Arc<Notify>,
     forgiven: Arc<Mutex<Vec<AppName>>>,
+    awaited: Arc<Mutex<Vec<Awaited>>>,
+}
+
+/// An app that somebody has begun to wait for.
+struct Awaited {
+    app: AppName,
+    /// Whether also for what is left of releases that are over.
+    with_left_over: bool,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the reconciler saw when it looked last.
@@ -71,8 +85,8 @@ pub struct View {
     pub unsettled: std::collections::BTreeSet<AppName>,
     /// Processes that the engine would not change as they should be, twice in a row; it is tried again.
     pub stuck: BTreeMap<ProcessId, Stuck>,
-    /// Why the engine could not be asked, when it could not.
-    pub engine_problem: Option<String>,
+    /// Why the engine could not be asked, when it could not: all else is as it was before.
+    pub engine_problem: Option<EngineProblem>,
     /// Why ports of apps are not open that should be, by port; a clause such as "nginx (process 812) listens there
     /// already".
     pub closed_ports: Arc<BTreeMap<u16, String>>,
@@ -90,9 +104,19 @@ pub struct Stuck {
 }
 
 impl View {
+    /// Why nothing can be done, as the engine has not answered for longer than a restart of it takes.
+    pub fn lasting_problem(&self) -> Option<&str> {
+        let problem = self.engine_problem.as_ref()?;
+        problem.is_lasting.then_some(problem.why.as_str())
+    }
+
     /// Why an app is not as it should be and will not be soon, as a clause; also what is left of releases that are over, if
     /// `with_left_over`.
     fn obstacle(&self, app: &AppName, with_left_over: bool) -> Option<String> {
+        if self.engine_problem.is_some() && self.lasting_problem().is_none() {
+            // What it refused before it fell silent it may do now.
+            return None;
+        }
         let refusal = || {
             let mut refusals = self.refusals.iter();
             let (_, refusal) = refusals.find(|(key, _)| key.app == *app)?;
@@ -117,7 +141,7 @@ impl View {
         };
         refusal()
             .or_else(stuck)
-            .or_else(|| self.engine_problem.clone())
+            .or_else(|| self.lasting_problem().map(str::to_owned))
     }
 }
 
@@ -143,10 +167,7 @@ impl Reconciler {
     /// Has it forget that the engine refused to start processes of an app, and how often processes of it have ended: they are
     /// started again at once.
     pub fn try_again(&self, app: &AppName) {
-        self.forgiven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(app.clone());
+        lock(&self.forgiven).push(app.clone());
         self.wake();
     }
 
@@ -174,7 +195,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// What stands in the way, as a clause: a process that the engine does not start, or twice would not stop, an engine that
-    /// does not answer. It is tried again.
+    /// has not answered for a while. It is tried again, and what has failed before this call, at once.
     pub async fn settled(&self, app: &AppName) -> Result<(), String> {
         let is_over = |view: &View| !view.unsettled.contains(app);
         self.reached(app, false, is_over).await
@@ -198,6 +219,13 @@ impl Reconciler {
         is_over: impl Fn(&View) -> bool,
     ) -> Result<(), String> {
         let obstacle = |view: &View| view.obstacle(app, with_left_over);
+        // What the engine would not do before may be over by now: it is tried again before it is told.
+        lock(&self.awaited).push(Awaited {
+            app: app.clone(),
+            with_left_over,
+        });
+        // What was seen before the engine fell silent says nothing of what was asked for since.
+        let is_over = |view: &View| view.engine_problem.is_none() && is_over(view);
         let view = self
             .wait_for(|view| is_over(view) || obstacle(view).is_some())
             .await

@@ -133,6 +133,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// The app of which a process is to be started that is not there.
+    pub(super) fn starts(&self) -> Option<&AppName> {
+        match self {
+            Action::Start { group, .. } => Some(&group.app),
+            Action::SetRoutes(_)
+            | Action::Restart(_)
+            | Action::Stop(_)
+            | Action::Remove(_)
+            | Action::Retire(..) => None,
+        }
+    }
+
     /// The process that is there and is to be changed, and what is to happen to it, as in "could not be ...".
     pub(super) fn change(&self) -> Option<(&ProcessId, &'static str)> {
         match self {

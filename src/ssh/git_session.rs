@@ -74,7 +74,9 @@ async fn upload(start: Start, outbox: &Outbox, shared: &Shared) -> Result<u32, P
         return Err(no_such_app(&start.app));
     }
     let repositories = &shared.doors.repositories;
+    let claim = repositories.claim(&start.app).await;
     repositories.create(&start.app).await.map_err(git_failed)?;
+    drop(claim);
     let command = repositories.upload_pack(&start.app, start.protocol.as_deref());
     let mut child = Running::spawn(command, start.input)?;
     let served = async {
@@ -136,9 +138,19 @@ async fn settle(registered: Registered, exit_status: u32, shared: &Shared) -> u3
 }
 
 /// Makes sure the app and its repository exist. Both calls may be repeated, so a push that is cut off in between is
-/// completed by the next one.
+/// completed by the next one. One that somebody else is making is waited for.
 async fn ensure_app(app: &AppName, outbox: &Outbox, shared: &Shared) -> Result<(), Problem> {
     let doors = &shared.doors;
+    let _claim = match doors.repositories.try_claim(app) {
+        Some(claim) => claim,
+        None => {
+            // A client that is gone needs no text.
+            let waiting =
+                format!("-----> Waiting for the repository of {app}, which is being made\n");
+            let _ = outbox.say(waiting).await;
+            doors.repositories.claim(app).await
+        }
+    };
     if !doors.registry.has_app(app).await? {
         if !shared.settings.creates_apps {
             return Err(no_such_app(app));

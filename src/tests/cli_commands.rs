@@ -55,6 +55,8 @@ mod processes;
 mod proxy;
 #[path = "cli_commands/pushes.rs"]
 mod pushes;
+#[path = "cli_commands/restored.rs"]
+mod restored;
 #[path = "cli_commands/routes.rs"]
 mod routes;
 #[path = "cli_commands/run.rs"]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{World, feed, finish, spawn, succeed, text, wait};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,6 +301,29 @@ async fn a_client_that_is_suspended_does_not_hold_up_its_push() {
     let output = wait(child).await;
     assert!(output.status.success());
     assert!(output.stderr.len() > 20_000_000);
+}
+
+/// A push to the new name of an app that was being cloned took the place of its repository, and both failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_to_an_app_that_is_being_made_waits_for_its_repository() {
+    let world = World::start().await;
+    let client = world.client("client", 1).await;
+    let claim = world.repositories.claim(&"shop".parse().unwrap()).await;
+    let mut push = spawn(&mut world.git(&client, &["push", "mini", "main"]));
+    let mut lines = BufReader::new(push.stderr.take().unwrap()).lines();
+    let mut first = lines.next_line().await.unwrap().unwrap();
+    while !first.contains("shop") {
+        first = lines.next_line().await.unwrap().unwrap();
+    }
+    assert!(
+        first.contains("Waiting for the repository of shop"),
+        "{first}"
+    );
+    assert!(!world.repositories.path(&"shop".parse().unwrap()).exists());
+    drop(claim);
+    while lines.next_line().await.unwrap().is_some() {}
+    assert!(push.wait().await.unwrap().success());
+    assert_eq!(world.tip().await, Some(world.head(&client).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

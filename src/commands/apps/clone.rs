@@ -146,7 +146,8 @@ impl Command for Clone {
     }
 }
 
-/// The row first, so that the name is taken, and then the repository; where that fails nothing is left.
+/// The row first, so that the name is taken, and then the repository; where that fails nothing is left. A push to the new name that
+/// comes meanwhile waits for the end of it.
 async fn make(
     platform: &Platform,
     app: &App,
@@ -154,6 +155,7 @@ async fn make(
     mappings: &[PortMapping],
     options: &[(ContainerPhase, ContainerOption)],
 ) -> Result<(), Problem> {
+    let _claim = platform.repositories.claim(new_name).await;
     let _lock_out = platform.deploys.lock_out(new_name).await?;
     let store = &platform.store;
     let made = store

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{Authorized, Command, Dialog, Output, Page, Platform, storage};
 use crate::events::Subject;
-use crate::model::{App, AppName, Deploy, Kind, Permission, Problem};
+use crate::model::{App, AppName, Deploy, Kind, Permission, Problem, ProcessSettings};
+use crate::reconcile::Rules;
 
 /// How long the end of the processes is waited for without a word.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -18,7 +19,8 @@ const DEPLOYS: usize = 10_000;
 
 /// Destroy an app: its processes, images, repository, config vars and releases
 ///
-/// Asks for the app's name first, unless --force is given. Folders of the storage (`storage:list APP`) stay.
+/// Asks for the app's name first, unless --force is given. Folders of the storage (`storage:list APP`) stay. Its processes have the
+/// time of the server's setting `stop-grace` to end, also where the app gives them more.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destroy {
@@ -101,13 +103,18 @@ async fn destroy(platform: &Platform, app: &App, dialog: &Dialog) -> Result<(), 
     Ok(())
 }
 
-/// Waits for the end of the processes, as long as they are given. Not reaching it is no obstacle, and said: what still runs
-/// is removed with its container.
+/// How long the processes of an app that is destroyed are waited for. A `stop-timeout-seconds` of its own is for work that is
+/// worth waiting for, up to an hour; here what it is for goes with it, so it only makes the wait shorter.
+fn patience(rules: &Rules, settings: &ProcessSettings) -> Duration {
+    let own = settings.stop_grace().unwrap_or(rules.stop_grace);
+    rules.drain + own.min(rules.stop_grace) + STOP_PATIENCE
+}
+
+/// Waits a while for the end of the processes. Not reaching it is no obstacle, and said: what still runs is removed with its
+/// container.
 async fn stop(platform: &Platform, app: &App, dialog: &Dialog) -> Result<(), Problem> {
-    let rules = platform.reconciler.rules();
     let settings = platform.store.process_settings(app.id).await?;
-    let grace = settings.stop_grace().unwrap_or(rules.stop_grace);
-    let patience = rules.drain + grace + STOP_PATIENCE;
+    let patience = patience(platform.reconciler.rules(), &settings);
     let mut settled = std::pin::pin!(platform.reconciler.settled(&app.name));
     let mut stopped = tokio::time::timeout(SILENCE, &mut settled).await;
     if stopped.is_err() {
@@ -176,4 +183,36 @@ async fn confirm(dialog: &mut Dialog, app: &AppName) -> Result<(), Problem> {
 
 impl Output for Destroyed {
     fn print(&self, _page: &mut Page) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ProcessSetting, StandardPorts};
+
+    /// The destruction of an app whose `stop-timeout-seconds` was 3600 took an hour where a process ignored its signal.
+    #[test]
+    fn a_long_stop_timeout_does_not_hold_up_a_destruction() {
+        let rules = Rules {
+            stop_grace: Duration::from_secs(30),
+            drain: Duration::from_secs(60),
+            limits: crate::engine::Limits {
+                memory_bytes: None,
+                pids: 64,
+            },
+            restart_limit: 10,
+            base_domains: Vec::new(),
+            https_port: None,
+            has_wildcards: false,
+            standard: StandardPorts::default(),
+        };
+        let of = |seconds: Option<&str>| {
+            let set =
+                seconds.map(|seconds| (ProcessSetting::StopTimeoutSeconds, seconds.to_owned()));
+            patience(&rules, &ProcessSettings(set.into_iter().collect()))
+        };
+        assert_eq!(of(None), Duration::from_secs(120));
+        assert_eq!(of(Some("3600")), Duration::from_secs(120));
+        assert_eq!(of(Some("5")), Duration::from_secs(95));
+    }
 }

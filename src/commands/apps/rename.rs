@@ -70,6 +70,11 @@ impl Command for Rename {
 /// Moves the repository, then the row. A crash between the two leaves the old name with its repository moved already,
 /// and the same command again carries on from there.
 async fn rename(platform: &Platform, app: &App, new_name: &AppName) -> Result<(), Problem> {
+    let _claim = platform.repositories.claim(new_name).await;
+    // Somebody may have been faster, and its repository is not to be taken for one that was moved already.
+    if platform.store.app(new_name).await?.is_some() {
+        return Err(super::taken(new_name));
+    }
     let _lock_out = platform.deploys.lock_out(&app.name).await?;
     let is_there = async |name: &AppName| {
         let path = platform.repositories.path(name);

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::commands::each::{Act, each};
 use crate::commands::{Authorized, Dialog, Platform, Scope};
-use crate::model::{App, AppName, ConfigKey, ConfigVars, Kind, Problem, ReleaseVersion, Secret};
+use crate::model::{
+    App, AppName, ConfigKey, ConfigVars, Kind, Problem, ReleaseVersion, TooLarge, require_startable,
+};
 
 /// Config vars to be set and unset, of one app or of all.
 pub(super) struct Change {
@@ -56,11 +58,41 @@ pub(super) async fn in_force(
 }
 
 impl Change {
-    /// Refuses what no process could be given.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        let mut set = self.set.iter();
-        let too_long = set.find(|(key, value)| is_too_long(key, value));
-        too_long.map_or(Ok(()), |(key, _)| Err(refusal(key)))
+    /// Refuses what no process could be given: with all that it has then, none would start.
+    pub(super) async fn check(
+        &self,
+        platform: &Platform,
+        authorized: &Authorized,
+    ) -> Result<(), Problem> {
+        let store = &platform.store;
+        let global = store.global_config().await?;
+        let require = |whose: &AppName, global: &ConfigVars, own: ConfigVars| {
+            let mut merged = global.clone();
+            merged.extend(own);
+            require_startable(&merged).map_err(|error| refusal(whose.as_str(), &error))
+        };
+        match &self.scope {
+            Scope::App(_) => {
+                let app = authorized.app()?;
+                let own = self.applied_to(store.config(app.id).await?);
+                require(&app.name, &global, own)
+            }
+            Scope::Global => {
+                let global = self.applied_to(global);
+                require_startable(&global).map_err(|error| refusal("every app", &error))?;
+                for app in store.apps().await? {
+                    require(&app.name, &global, store.config(app.id).await?)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Config vars as they are after it.
+    fn applied_to(&self, mut vars: ConfigVars) -> ConfigVars {
+        vars.retain(|key, _| !self.unset.contains(key));
+        vars.extend(self.set.clone());
+        vars
     }
 
     /// Stores it, and deploys what it is about.
@@ -133,20 +165,13 @@ impl Change {
     }
 }
 
-/// The longest `KEY=value` that Linux hands to a program, bytes: 32 pages, a zero at the end included (execve(2),
-/// `MAX_ARG_STRLEN`). With a longer one nothing starts, and what the kernel says then names no variable.
-const LONGEST_BYTES: usize = 32 * 4096 - 1;
-
-fn is_too_long(key: &ConfigKey, value: &Secret) -> bool {
-    key.as_str().len() + "=".len() + value.reveal().len() > LONGEST_BYTES
-}
-
-fn refusal(key: &ConfigKey) -> Problem {
+/// The refusal of what would leave an app, or every app, with these.
+fn refusal(whose: &str, error: &TooLarge) -> Problem {
     Problem::new(
         Kind::Invalid,
-        format!("No config var was set: the value of {key} is too long"),
-        format!("Linux starts no program with a variable of more than {LONGEST_BYTES} bytes"),
-        "Put it into a file of the app, or into its storage: `help storage:mount`",
+        format!("No config var was set: {error}"),
+        format!("{whose}: {}", error.why()),
+        "Put large values into a file of the app, or into its storage: `help storage:mount`",
     )
 }
 

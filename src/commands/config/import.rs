@@ -79,7 +79,7 @@ impl Command for Import {
             unset,
             no_restart: self.no_restart,
         };
-        change.check()?;
+        change.check(platform, authorized).await?;
         for key in &change.unset {
             dialog.header(format!("Unsetting {key}")).await;
         }

@@ -66,11 +66,12 @@ impl Command for Set {
             unset: Vec::new(),
             no_restart: self.no_restart,
         };
+        change.check(platform, authorized).await?;
         set(change, self.show, platform, authorized, dialog).await
     }
 }
 
-/// Says what is set, and does it.
+/// Says what is set, and does it. What no process could be given was refused before.
 pub(super) async fn set(
     change: Change,
     is_shown: bool,
@@ -91,7 +92,6 @@ pub(super) async fn set(
         .iter()
         .map(|(key, value)| (key.clone(), shown(value)))
         .collect();
-    change.check()?;
     dialog.header("Setting config vars").await;
     for line in super::show::aligned(&set) {
         dialog.detail(line).await;

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::commands::each::Act;
+use crate::commands::each::{Act, Failed};
 use crate::commands::progress::left;
 use crate::commands::{Dialog, Platform};
 use crate::engine::Stream;
@@ -81,18 +81,18 @@ struct Acted {
     result: Result<(), Problem>,
 }
 
-/// Acts on all of them, `number` at once. What each says is said in one piece when it is done, so that the lines of several
-/// do not mix. The names of those that failed.
-pub(super) async fn all<A: Act<Done = ()>>(
+/// Acts on each of `apps` that is deployed, `number` at once. What each says is said in one piece when it is done, so that the
+/// lines of several do not mix. One that fails keeps no other from it.
+pub(super) async fn each<A: Act<Done = ()>>(
     act: &A,
     number: usize,
-    platform: &Platform,
     apps: Vec<App>,
+    platform: &Platform,
     dialog: &mut Dialog,
-) -> Result<Vec<String>, Problem> {
-    let mut waiting = apps.into_iter();
+) -> Result<(), Problem> {
+    let mut waiting = apps.into_iter().filter(|app| app.current.is_some());
     let mut going = FuturesUnordered::new();
-    let mut failed = Vec::new();
+    let mut failed = Failed::default();
     loop {
         while going.len() < number
             && let Some(app) = waiting.next()
@@ -106,14 +106,13 @@ pub(super) async fn all<A: Act<Done = ()>>(
             () = dialog.gone() => return Err(left()),
         };
         let Some(Acted { app, said, result }) = acted else {
-            return Ok(failed);
+            return failed.told(act);
         };
         for (stream, bytes) in said {
             dialog.write(stream, String::from_utf8_lossy(&bytes)).await;
         }
         if let Err(problem) = result {
-            dialog.warning(format!("{}: {problem}", app.name)).await;
-            failed.push(app.name.to_string());
+            failed.note(&app, &problem, dialog).await;
         }
     }
 }

@@ -43,18 +43,11 @@ impl Which {
         if matches!(self, Which::App(_)) {
             return act.act(platform, authorized.app()?, dialog).await;
         }
-        let mut apps = authorized.visible_apps(platform).await?;
-        let failed = match at_once.number() {
-            1 => return each(act, apps, platform, dialog).await.map(drop),
-            number => {
-                apps.retain(|app| app.current.is_some());
-                at_once::all(act, number, platform, apps, dialog).await?
-            }
-        };
-        if failed.is_empty() {
-            return Ok(());
+        let apps = authorized.visible_apps(platform).await?;
+        match at_once.number() {
+            1 => each(act, apps, platform, dialog).await.map(drop),
+            number => at_once::each(act, number, apps, platform, dialog).await,
         }
-        Err(act.failed_for(failed.join(", ")))
     }
 }
 

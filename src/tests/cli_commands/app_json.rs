@@ -1,10 +1,13 @@
 //! What app.json says of deploys: commands that are run once, and how many processes there are.
 
 use mini::engine::contract::within;
-use mini::model::{Deploy, DeployId, DeployStatus, ReleaseVersion, Step, Timestamp, Trigger};
+use mini::model::{
+    Deploy, DeployId, DeployStatus, Release, ReleaseStatus, ReleaseVersion, Step, Timestamp,
+    Trigger,
+};
 
 use super::House;
-use super::house::next_said;
+use super::house::{git, next_said};
 
 /// A house with an app whose repository has this app.json.
 async fn house_with(app_json: &str, procfile: &str) -> House {
@@ -162,6 +165,88 @@ async fn a_predeploy_command_that_fails_keeps_the_old_release() {
     );
     house.types("ps:report blog --release").await;
     assert!(house.transcript().ends_with("v1\n"));
+}
+
+/// What these commands said of passwords was kept, and shown by `builds:output`.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_of_a_deploy_tells_what_config_vars_are() {
+    let scripts = r#"{"scripts": {"dokku": {
+        "predeploy": "echo 1 hunter22", "postdeploy": "echo 3 hunter22"}}}"#;
+    let mut house = house_with(scripts, "web: sleep\nrelease: echo 2 hunter22 >&2\n").await;
+    house
+        .types("config:set blog TOKEN=hunter22 --no-restart")
+        .await;
+    house.transcript();
+    assert_eq!(house.types("ps:rebuild blog").await, 0);
+    house.platform.deploys.idle().await;
+    let text = house.transcript();
+    for number in 1..=3 {
+        let line = format!("       {number} ********\n");
+        assert!(text.contains(&line), "no {line:?} in {text}");
+    }
+    for number in 1..=3 {
+        let line = format!("       {number} hunter22\n");
+        assert!(!text.contains(&line), "{text}");
+    }
+}
+
+/// As a server leaves it that was killed when the branch had moved and before the release served.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_run_for_a_release_that_is_finished_at_the_next_start_is_told() {
+    let scripts = r#"{"scripts": {"dokku": {"postdeploy": "echo tell"}}}"#;
+    let mut house = house_with(scripts, "web: sleep\n").await;
+    assert_eq!(house.types("ps:rebuild blog").await, 0);
+    house.retires("blog").await;
+    house.transcript();
+    let (store, name) = (&house.platform.store, "blog".parse().unwrap());
+    let app = store.app(&name).await.unwrap().unwrap();
+    let serves = store.release(app.id, ReleaseVersion(2)).await.unwrap();
+    let candidate = Release {
+        status: ReleaseStatus::Candidate,
+        ..serves.unwrap()
+    };
+    let promised = store.add_release(candidate).await.unwrap();
+    let status = ReleaseStatus::Prepared;
+    let version = promised.version;
+    store
+        .set_release_status(app.id, version, status)
+        .await
+        .unwrap();
+    let commit = promised.commit.unwrap();
+    let path = house.platform.repositories.path(&name);
+    git(
+        &path,
+        &["update-ref", "refs/heads/main", commit.as_str()],
+        "",
+    );
+    let main = "main".parse().unwrap();
+    store.adopt_branch(app.id, &main).await.unwrap();
+    let deploy = Deploy {
+        id: DeployId::new(Timestamp::now(), 7),
+        app: app.id,
+        trigger: Trigger::Push,
+        commit: Some(commit),
+        actor: "me".to_owned(),
+        step: Step::Prepared,
+        status: DeployStatus::Running,
+        release: Some(version),
+        started_at: Timestamp::now(),
+        finished_at: None,
+        failure: None,
+        reason: None,
+    };
+    store.add_deploy(&deploy).await.unwrap();
+    house.platform.deploys.recover().await.unwrap();
+    let line = format!("builds:output blog {}", deploy.id);
+    assert_eq!(house.types(&line).await, 0);
+    let text = house.transcript();
+    assert!(text.contains("it was finished at the next start"), "{text}");
+    assert!(
+        text.contains(
+            "The postdeploy command was not run: `echo tell`; `run blog COMMAND` does it"
+        ),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,15 @@ async fn until(text: &str, line: &mut mpsc::Receiver<(mini::engine::Stream, byte
     }
 }
 
+/// What a line has said that is over.
+fn drained(mut heard: mpsc::Receiver<(mini::engine::Stream, bytes::Bytes)>) -> Vec<String> {
+    let mut said = Vec::new();
+    while let Ok((_, piece)) = heard.try_recv() {
+        said.push(String::from_utf8_lossy(&piece).into_owned());
+    }
+    said
+}
+
 /// A deploy waited for the routes of an app that has none, with its turn in hand, for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_no_visitor_reaches_is_deployed_all_the_same() {
@@ -143,6 +152,52 @@ async fn a_container_that_cannot_be_stopped_is_named_and_waited_for_no_longer() 
     house.engine.let_loose(&worker.id);
 }
 
+/// For up to a minute it was refused with what Docker had said before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_whose_container_can_be_stopped_again_is_stopped_at_once() {
+    let mut house = House::new();
+    house.deploy("blog", &[("web", "sleep")]).await;
+    let web = house.process("blog", "web", 1).await;
+    house.engine.hold_fast(&web.id);
+    let text = said(&mut house, "ps:stop blog", b"", 1).await;
+    assert!(text.contains("is stuck"), "{text}");
+    house.engine.let_loose(&web.id);
+    said(&mut house, "ps:stop blog", b"", 0).await;
+}
+
+/// Everything that waited for processes failed when Docker was restarted, or had no answer for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_away_for_a_moment_fails_nothing() {
+    let house = House::new();
+    house
+        .deploy("blog", &[("web", "sleep"), ("worker", "sleep")])
+        .await;
+    let mut view = house.platform.reconciler.view();
+    house.engine.go_down();
+    let seen = view.wait_for(|view| view.engine_problem.is_some());
+    let before = within("the outage", seen).await.unwrap().unwrap().answers;
+    let mut scale = house.begins("ps:scale blog worker=1");
+    let asked = view.wait_for(|view| view.answers > before);
+    drop(within("an answer to it", asked).await.unwrap().unwrap());
+    house.engine.come_back();
+    let mut text = String::new();
+    while let Some((_, piece)) = within("its end", scale.recv()).await.unwrap() {
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(!text.contains("does not run as it was asked to"), "{text}");
+    house.process("blog", "worker", 1).await;
+
+    house.engine.hold_starts();
+    let mut restart = house.begins("ps:restart blog");
+    until("Starting worker", &mut restart).await;
+    house.engine.go_down();
+    let seen = view.wait_for(|view| view.engine_problem.is_some());
+    drop(within("the outage", seen).await.unwrap().unwrap());
+    house.engine.come_back();
+    house.engine.go_on_starting();
+    until("Application deployed", &mut restart).await;
+}
+
 /// `ps:scale` failed although a second try, a second later, went well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_is_stopped_at_the_second_try_fails_nothing() {
@@ -228,6 +283,45 @@ async fn a_destruction_that_is_cut_short_leaves_no_repository_for_the_next_app()
     let repositories = &house.platform.repositories;
     let tip = repositories.tip(&name("shop"), &branch).await.unwrap();
     assert_eq!(tip, None);
+}
+
+/// Source for the new name that came while the repository was copied was lost, or the clone was.
+#[tokio::test(flavor = "multi_thread")]
+async fn source_for_an_app_that_is_being_cloned_comes_after_the_repository() {
+    let mut house = house_with("shop").await;
+    house.engine.publish("nginx:alpine", &[house.port]);
+    said(&mut house, "git:from-image shop nginx:alpine", b"", 0).await;
+    let branch = "main".parse().unwrap();
+    let repositories = &house.platform.repositories;
+    let tip = repositories.tip(&name("shop"), &branch).await.unwrap();
+    let (session, heard) = house.silent();
+    let clone = commands::run_words(
+        &house.platform,
+        "apps:clone shop copy --skip-deploy",
+        session,
+    );
+    let mut clone = std::pin::pin!(clone);
+    let database = rusqlite::Connection::open(house.database()).unwrap();
+    let has_row = || {
+        let count = "SELECT count(*) FROM apps WHERE name = 'copy'";
+        let count = database.query_row(count, [], |row| row.get::<_, i64>(0));
+        count.unwrap() > 0
+    };
+    let until_row = std::future::poll_fn(|context| {
+        let ended = clone.as_mut().poll(context);
+        assert!(ended.is_pending(), "it ended before the source came");
+        match has_row() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    });
+    within("the row", until_row).await.unwrap();
+    let copy = name("copy");
+    let both = async { tokio::join!(house.platform.deploys.branch_tip(&copy), clone) };
+    let (given, code) = within("both", both).await.unwrap();
+    assert_eq!(code, 0, "{:?}", drained(heard));
+    assert_eq!(given.unwrap().at, tip);
+    assert_eq!(repositories.tip(&copy, &branch).await.unwrap(), tip);
 }
 
 /// An app was left without the images of its releases when another was destroyed that had got its earlier name.

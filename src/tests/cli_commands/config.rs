@@ -250,6 +250,39 @@ async fn a_value_that_no_program_can_be_given_is_refused() {
     );
 }
 
+/// They were stored, and nothing of the app started any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_no_program_can_be_given_together_are_refused() {
+    let mut house = House::new();
+    house.types("apps:create blog").await;
+    let lines = |names: &str| {
+        let value = "x".repeat(120_000);
+        let lines = names.chars().map(|name| format!("{name}={value}\n"));
+        lines.collect::<String>().into_bytes()
+    };
+    for names in ["ABCDEFGH", "IJKLMNOP"] {
+        assert_eq!(house.sends("config:import blog", &lines(names)).await, 0);
+    }
+    house.transcript();
+    for line in ["config:import blog", "config:import --global"] {
+        assert_eq!(house.sends(line, &lines("Q")).await, 1);
+        let text = house.transcript();
+        for part in [
+            "No config var was set: the config vars are too large together",
+            "blog: they would take 2040187 bytes",
+            "more than 1966080 bytes",
+        ] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+    }
+    house.types("config:get blog Q").await;
+    house.types("config:keys --global").await;
+    let text = house.transcript();
+    assert!(text.ends_with("$ config:keys --global\n"), "{text}");
+    let replace = "config:import blog --replace";
+    assert_eq!(house.sends(replace, &lines("Q")).await, 0);
+}
+
 /// Half of a file was set, and with `--replace` what stood in the other half was unset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_cut_short_changes_nothing() {
