@@ -262,10 +262,24 @@ fn asked() -> Result<Secret, Problem> {
 pub(super) fn new_file(to: &Path) -> Result<NewFile, Problem> {
     let name = format!("mini-{}.age", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let place = match to.is_dir() {
-        true => to.join(name),
+        true => {
+            // Names with a moment are made here alone; a server's have its id in them. If the folder may not be read, nothing is lost.
+            let _ = NewFile::remove_leftovers(to, is_own_name);
+            to.join(name)
+        }
         false => to.to_owned(),
     };
     Ok(backup::new_file(&place)?)
+}
+
+/// Whether [`new_file`] gave a file its name: `mini-20261122T130444Z.age`.
+fn is_own_name(name: &str) -> bool {
+    let moment = name
+        .strip_prefix("mini-")
+        .and_then(|rest| rest.strip_suffix("Z.age"));
+    moment.is_some_and(|moment| {
+        moment.len() == 15 && moment.bytes().all(|b| b.is_ascii_digit() || b == b'T')
+    })
 }
 
 /// Refuses to fill a terminal with bytes.
@@ -279,4 +293,24 @@ pub(super) fn require_file() -> Result<(), Problem> {
         "it would go to your terminal, as bytes that are no text",
         "Name a file or a folder: `mini backup:create --to FILE`",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_into_a_folder_takes_away_what_a_crash_has_left_of_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join(".mini-20261122T130444Z.age.part");
+        let of_server = folder
+            .path()
+            .join(".mini-vm-x-20261122T130444000Z.age.part");
+        std::fs::write(&own, "half").unwrap();
+        std::fs::write(&of_server, "half").unwrap();
+        let first = new_file(folder.path()).unwrap();
+        assert!(!own.exists() && of_server.exists());
+        let name = first.place().file_name().unwrap().to_str().unwrap();
+        assert!(is_own_name(name), "{name}");
+    }
 }

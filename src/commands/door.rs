@@ -62,28 +62,36 @@ pub async fn run_command(
     let name = command.name();
     let started = Instant::now();
     let mut dialog = Dialog::new(session, options);
-    let exit_code = match perform(platform, command, &mut dialog).await {
-        Ok(answer) => {
-            match answer.form {
+    let ended = perform(platform, command, &mut dialog).await;
+    let exit_code = match &ended {
+        Ok(answer) => answer.exit_code,
+        Err(problem) => problem.exit_code(),
+    };
+    let last_words = async {
+        match ended {
+            Ok(answer) => match answer.form {
                 Form::Text(page) => dialog.show(page).await,
                 Form::Json(value) => dialog.write(Stream::Stdout, format!("{value}\n")).await,
+            },
+            Err(problem) => {
+                let text = match options.format {
+                    Format::Text => problem.to_terminal(),
+                    Format::Json => format!("{}\n", problem_json(&problem)),
+                };
+                dialog.write(Stream::Stderr, text).await;
             }
-            answer.exit_code
         }
-        Err(problem) => {
-            let text = match options.format {
-                Format::Text => problem.to_terminal(),
-                Format::Json => format!("{}\n", problem_json(&problem)),
-            };
-            dialog.write(Stream::Stderr, text).await;
-            problem.exit_code()
+        if options.trace {
+            let took = started.elapsed().as_millis();
+            dialog
+                .write(Stream::Stderr, format!(" ?     {name} took {took} ms\n"))
+                .await;
         }
     };
-    if options.trace {
-        let took = started.elapsed().as_millis();
-        dialog
-            .write(Stream::Stderr, format!(" ?     {name} took {took} ms\n"))
-            .await;
+    // Who does not read must not hold up the server's end.
+    tokio::select! {
+        () = last_words => {}
+        () = platform.gives_up() => {}
     }
     exit_code
 }

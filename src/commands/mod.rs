@@ -66,6 +66,7 @@ pub use words::{Line, Parsed, parse, refused, take_flags, words};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mini_proxy::ProxyHandle;
 use tokio::sync::watch;
@@ -116,7 +117,17 @@ impl Platform {
             std::future::pending().await
         }
     }
+
+    /// Resolves when the server is about to end and somebody who takes nothing has been waited for long enough.
+    pub async fn gives_up(&self) {
+        self.leaves().await;
+        tokio::time::sleep(UNREAD).await;
+    }
 }
+
+/// How long a server that is about to end waits for somebody who takes no more of what a command has left to say, such as a
+/// pager that shows its first page. Whoever is only slow takes a piece in this time.
+pub const UNREAD: Duration = Duration::from_secs(5);
 
 /// What a command says that would go on for ever, but for the end of the server.
 pub fn interrupted() -> Problem {

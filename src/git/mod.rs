@@ -33,7 +33,7 @@ pub use error::GitError;
 pub use fetched::{RemoteAccess, RemoteSource};
 pub use host_keys::scan_host_keys;
 pub use made::{CommitNote, CommitWriter};
-pub use repositories::{Repositories, SetAside, TreeLimits};
+pub use repositories::{OLDEST_GIT, Repositories, SetAside, TreeLimits};
 pub use tree::CommitTree;
 pub use tree_reader::TreeReader;
 pub use zipped::is_zip;

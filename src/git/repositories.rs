@@ -40,7 +40,7 @@ impl Default for TreeLimits {
 }
 
 /// The oldest git that has `proc-receive`.
-const OLDEST_GIT: (u32, u32) = (2, 29);
+pub const OLDEST_GIT: (u32, u32) = (2, 29);
 
 impl Repositories {
     /// `<data_dir>/repos`; made if missing. Installs the hook scripts into `<data_dir>/hooks` (one directory for all), and

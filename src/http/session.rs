@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, FrameCodec};
 use super::server::Reached;
@@ -100,7 +101,11 @@ where
         terminal,
         hidden: start.is_typed.then_some(hiding),
     };
+    let has_ended = CancellationToken::new();
+    let end = has_ended.clone().drop_guard();
+    let platform = reached.platform.clone();
     let command = tokio::spawn(async move {
+        let _end = end;
         commands::run_command(&reached.platform, start.command, start.options, session).await
     });
     let mut typed = Some(typed);
@@ -134,7 +139,16 @@ where
                 // One who has sent more than the command reads is not heard when they leave; nothing can be written to them.
                 () = tokio::time::sleep(PROBE) => Frame::Output(Stream::Stderr, Bytes::new()),
             };
-            if sink.send(frame).await.is_err() {
+            // A command at work is waited for as long as the server can wait; the end of one is not.
+            let gives_up = async {
+                has_ended.cancelled().await;
+                platform.gives_up().await;
+            };
+            let is_taken = tokio::select! {
+                sent = sink.send(frame) => sent.is_ok(),
+                () = gives_up => false,
+            };
+            if !is_taken {
                 return false;
             }
         }

@@ -55,7 +55,7 @@ pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
     // A task of its own, so that a panic ends one command and not the channel without a word.
     let command = tokio::spawn((shared.doors.run)(start.line, session));
     let display = start.is_cooked.then(Display::default);
-    let ended = forward(command, output, display, &outbox, &over).await;
+    let ended = forward(command, output, display, &outbox, (shared, &over)).await;
     let exit_status = match ended {
         Ok(status) => status,
         Err(error) => {
@@ -75,13 +75,14 @@ pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
 }
 
 /// Forwards output until the command has ended and all of it is out, or until the client is gone: then the command sees
-/// its output closed, and is waited for.
+/// its output closed, and is waited for. A client that takes no more of what a command has left behind is as good as gone once the
+/// server is about to end.
 async fn forward(
     mut command: JoinHandle<u8>,
     mut output: mpsc::Receiver<(Stream, Bytes)>,
     mut display: Option<Display>,
     outbox: &Outbox,
-    over: &CancellationToken,
+    (shared, over): (&Shared, &CancellationToken),
 ) -> Result<u8, tokio::task::JoinError> {
     let mut ended = None;
     loop {
@@ -101,7 +102,21 @@ async fn forward(
             Some(display) => display.show(&bytes),
             None => bytes,
         };
-        if outbox.send(stream, bytes).await == Err(Gone) {
+        let gives_up = async {
+            if ended.is_none() {
+                ended = Some((&mut command).await);
+            }
+            shared.gives_up().await;
+        };
+        let sent = tokio::select! {
+            biased;
+            sent = outbox.send(stream, bytes) => sent,
+            () = gives_up => Err(Gone),
+        };
+        if ended.is_some() {
+            output.close();
+        }
+        if sent == Err(Gone) {
             break;
         }
     }

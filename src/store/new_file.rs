@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 /// What stands behind the name of a file that is being written; a dot stands before it.
 const ENDING: &str = ".part";
 
@@ -37,6 +39,8 @@ impl NewFile {
             .create_new(true)
             .mode(0o600)
             .open(&beside)?;
+        // Where a file system has no locks, what is left over there stays.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(NewFile {
             file,
             beside,
@@ -58,6 +62,25 @@ impl NewFile {
     /// The file to which one that a crash has left unfinished belongs: of `.a.part` it is `a`.
     pub fn leftover_of(name: &str) -> Option<&str> {
         name.strip_prefix('.')?.strip_suffix(ENDING)
+    }
+
+    /// Removes what crashes have left in a folder of files that `is_meant` knows by their names; what somebody still writes stays.
+    ///
+    /// # Errors
+    /// What the system says of the folder; a file that cannot be opened or removed is somebody else's.
+    pub fn remove_leftovers(folder: &Path, is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let whole = name.to_str().and_then(NewFile::leftover_of);
+            if whole.is_some_and(&is_meant)
+                && let Ok(file) = File::open(entry.path())
+                && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     /// Where it will be.
@@ -137,6 +160,23 @@ mod tests {
         NewFile::put(&place, b"another").unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"another");
         assert_eq!(names(), ["a"]);
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_removed_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [".a.age.part", ".b.part", "c.age"] {
+            fs::write(path(name), "x").unwrap();
+        }
+        let mut written = NewFile::begin(&path("d.age")).unwrap();
+        let is_meant = |name: &str| name.ends_with(".age");
+        NewFile::remove_leftovers(folder.path(), is_meant).unwrap();
+        assert!(!path(".a.age.part").exists());
+        assert!(path(".b.part").exists() && path("c.age").exists());
+        written.write_all(b"whole").unwrap();
+        written.finish().unwrap();
+        assert_eq!(fs::read(path("d.age")).unwrap(), b"whole");
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Uninstall {
                 continue;
             }
             match quietly("docker", &[remove, ids.as_slice()].concat()) {
-                true => line(&format!("removed {} {kind} of apps", ids.len())),
+                true => line(&format!("removed {kind} of apps: {}", ids.len())),
                 false => line(&format!(
                     "some {kind} of apps could not be removed; `docker` says why"
                 )),

@@ -2,12 +2,10 @@
 
 use super::{Finding, Status};
 use crate::engine::ContainerEngine;
-use crate::git::Repositories;
+use crate::git::{OLDEST_GIT, Repositories};
 
 /// Oldest API that has what we use (DECISIONS.md, Containers).
 const DOCKER_API: (u64, u64) = (1, 41);
-/// Oldest git with the proc-receive hook.
-const GIT: (u64, u64) = (2, 29);
 
 /// Whether Docker answers and is new enough.
 pub(super) async fn docker(engine: &dyn ContainerEngine) -> Finding {
@@ -41,16 +39,14 @@ pub(super) async fn docker(engine: &dyn ContainerEngine) -> Finding {
 pub(super) async fn git() -> Finding {
     const CHECK: &str = "git";
     match Repositories::version().await {
-        Err(error) => Finding::new(CHECK, Status::Failed, error.to_string(), "install git"),
-        Ok(version) => match numbers(&version) {
-            Some(found) if found < GIT => Finding::new(
-                CHECK,
-                Status::Failed,
-                version,
-                format!("install git {}.{} or later", GIT.0, GIT.1),
-            ),
-            Some(_) | None => Finding::ok(CHECK, version),
-        },
+        // It is not there, or too old.
+        Err(error) => Finding::new(
+            CHECK,
+            Status::Failed,
+            error.to_string(),
+            format!("install git {}.{} or later", OLDEST_GIT.0, OLDEST_GIT.1),
+        ),
+        Ok(version) => Finding::ok(CHECK, version),
     }
 }
 
@@ -71,6 +67,6 @@ mod tests {
         assert_eq!(numbers("1.41"), Some((1, 41)));
         assert_eq!(numbers("2.9.0 (Apple)"), Some((2, 9)));
         assert_eq!(numbers("none"), None);
-        assert!((2, 9) < GIT && (2, 30) > GIT);
+        assert!((1, 9) < DOCKER_API && (1, 41) >= DOCKER_API);
     }
 }

@@ -61,7 +61,7 @@ impl Watch<'_> {
         // What is there is read on from the last line shown of any process; what comes later, from its first line.
         let shown_until = begin.iter().map(|entry| entry.at).max();
         for entry in &begin {
-            self.show(dialog, entry).await;
+            self.show(dialog, entry).await?;
         }
         for process in self.processes().await? {
             if let Some(at) = shown_until {
@@ -90,7 +90,7 @@ impl Watch<'_> {
                         let is_new = readers.last.get(&id).is_none_or(|last| entry.at > *last);
                         if is_new {
                             readers.last.insert(id, entry.at);
-                            self.show(dialog, &entry).await;
+                            self.show(dialog, &entry).await?;
                         }
                     }
                     News::Ended(id) => {
@@ -105,13 +105,18 @@ impl Watch<'_> {
         Ok(selected(self.platform, &self.app.name, self.selector).await?)
     }
 
-    async fn show(&mut self, dialog: &Dialog, entry: &Entry) {
+    /// Waits for a slow reader, but not when the server is about to end.
+    async fn show(&mut self, dialog: &Dialog, entry: &Entry) -> Result<(), Problem> {
         let text = if dialog.is_text() {
             self.style.line(entry)
         } else {
             serde_json::to_string(entry).unwrap_or_default()
         };
-        dialog.write(Stream::Stdout, format!("{text}\n")).await;
+        tokio::select! {
+            biased;
+            () = dialog.write(Stream::Stdout, format!("{text}\n")) => Ok(()),
+            () = self.platform.leaves() => Err(interrupted()),
+        }
     }
 }
 

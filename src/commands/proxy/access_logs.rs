@@ -135,7 +135,12 @@ async fn follow(
             lines = follower.next() => lines.map_err(unreadable)?,
         };
         match lines {
-            Some(lines) => dialog.write(Stream::Stdout, text(lines)).await,
+            Some(lines) => tokio::select! {
+                biased;
+                () = dialog.write(Stream::Stdout, text(lines)) => {}
+                // It would wait for a slow reader.
+                () = platform.leaves() => return Err(interrupted()),
+            },
             None => return Ok(()),
         }
     }

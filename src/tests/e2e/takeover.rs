@@ -2,6 +2,8 @@
 
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
+use rustix::process::Signal;
+
 use crate::gate::{Arrived, Gate};
 use crate::http::Connection;
 use crate::process::{Running, run};
@@ -146,6 +148,32 @@ fn a_push_that_builds_is_finished_and_who_comes_meanwhile_waits() {
         server.json(&["builds:list", "built"])[0]["status"],
         "succeeded"
     );
+}
+
+#[test]
+fn a_pager_that_shows_its_first_page_does_not_hold_up_a_takeover() {
+    let server = Server::start();
+    let _repository = Repository::deployed(&server, "paged", "one");
+    let words = ["logs", "paged", "-t"];
+    let mut readers = [server.ssh_begin(&words), server.mini_begin(&words)];
+    server.get("paged", "/print?line=the+first+page");
+    for reader in &mut readers {
+        reader.wait_for_text("the first page");
+        reader.signal(Signal::STOP);
+    }
+    // More than a channel of SSH takes unread (2 MiB), and all that waits on the way to it.
+    let line = "more".repeat(2000);
+    for _ in 0..600 {
+        server.get("paged", &format!("/print?line={line}"));
+    }
+    // It would wait for a build's time.
+    let successor = server.begin_takeover();
+    server.succeed(successor);
+    server.wait_for_leavers();
+    for reader in readers {
+        reader.signal(Signal::CONT);
+        reader.finish().fails();
+    }
 }
 
 #[test]

@@ -211,31 +211,37 @@ impl Running {
 
     /// Whether its proxy answers a request; which app it is for does not matter.
     pub(super) fn answers_visitors(&self) -> bool {
-        let Some(mut address) = self.http else {
-            return false;
-        };
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            IpAddr::V4(_) | IpAddr::V6(_) => {}
-        }
-        let asked = || -> io::Result<[u8; 5]> {
-            let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
-            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-            stream.write_all(
-                b"GET / HTTP/1.1\r\nHost: upgrade.invalid\r\nConnection: close\r\n\r\n",
-            )?;
-            let mut begin = [0; 5];
-            stream.read_exact(&mut begin)?;
-            Ok(begin)
-        };
-        asked().is_ok_and(|begin| begin == *b"HTTP/")
+        self.http.is_some_and(answers_http)
     }
 
     /// The unit of systemd it is the process of.
     pub(super) fn unit(&self) -> Option<&str> {
         self.unit.as_deref()
     }
+}
+
+/// Whether HTTP is spoken where a server listens.
+fn answers_http(listens: SocketAddr) -> bool {
+    let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let nearest = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
+        // It takes IPv4 as well, which is all there is where IPv6 is turned off.
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![Ipv6Addr::LOCALHOST.into(), v4],
+        named => vec![named],
+    };
+    let asked = |ip: IpAddr| -> io::Result<[u8; 5]> {
+        let address = SocketAddr::new(ip, listens.port());
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: upgrade.invalid\r\nConnection: close\r\n\r\n")?;
+        let mut begin = [0; 5];
+        stream.read_exact(&mut begin)?;
+        Ok(begin)
+    };
+    nearest
+        .into_iter()
+        .any(|ip| asked(ip).is_ok_and(|begin| begin == *b"HTTP/"))
 }
 
 /// Whether a process runs. One that has ended and that nobody has waited for has a number still (proc_pid_stat(5)).
@@ -266,6 +272,8 @@ fn unit(groups: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -286,5 +294,23 @@ mod tests {
             "The settings are wrong: `drain` is no time"
         );
         assert_eq!(in_one_line("killed\n"), "killed");
+    }
+
+    #[test]
+    fn a_proxy_on_all_addresses_is_asked_by_ipv4_where_there_is_no_ipv6() {
+        let check = |says: &'static [u8], expected: bool| {
+            // As if IPv6 were turned off: nobody listens there.
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(says).unwrap();
+            });
+            let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+            assert_eq!(answers_http(all), expected);
+            server.join().unwrap();
+        };
+        check(b"HTTP/1.1 404 Not Found\r\n\r\n", true);
+        check(b"XTTP/1.1 404 Not Found\r\n\r\n", false);
     }
 }
