@@ -18,8 +18,6 @@ use crate::model::{Caller, Kind, Problem};
 /// Pieces of output between a command and the connection.
 const ITEMS: usize = 64;
 
-/// The exit status of a command that was interrupted, as a shell gives it for SIGINT.
-
 /// What a command begins with.
 pub(super) struct Start {
     pub(super) line: String,
