@@ -14,10 +14,12 @@ use crate::import_path;
 use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::manifest::line_of_pointer;
 use crate::maven;
+use crate::members;
 use crate::repository::Repository;
 use crate::requirements;
 use crate::scala;
-use crate::source_code;
+use crate::served_pages;
+use crate::source_code::{self, Lines};
 use crate::source_words::{Words, yaml_keys};
 use crate::template::module_name;
 use crate::xml;
@@ -49,6 +51,25 @@ pub(crate) enum Probe {
         of: Vec<String>,
         contains: Vec<String>,
     },
+    /// The path of the first file that has such a line; see [`Lines`].
+    LineWith(Lines),
+    /// Whether the manifest at the root lists the directory of the app; see [`members::is_listed`].
+    ListedMember {
+        file: String,
+        members: String,
+        exclude: String,
+    },
+    /// Whether the go.work at the root uses the directory of the app; see [`members::is_used`].
+    UsedModule { file: String },
+    /// Pages that a program serves once they are built; see [`served_pages::value`].
+    ServedPages {
+        folders: Vec<String>,
+        of: Vec<String>,
+    },
+    /// The requirements file that names something above the app; see [`requirements::reaching_up`].
+    RequirementsAbove { of: Vec<String> },
+    /// The Composer file that takes a package from above the app; see [`composer::above`].
+    ComposerAbove { file: String, lock: String },
     /// `NAME = CALL(` at the start of a line: `{file, name, module, root}`, see [`import_path::definition`].
     AssignedCall { of: Vec<String>, calls: Vec<String> },
     /// `def NAME(` at the start of a line: the same.
@@ -226,6 +247,20 @@ impl Probe {
             }
             Self::FileWith { of, contains } => {
                 source_code::file_with(repository, of, contains)?.map(Value::from)
+            }
+            Self::LineWith(lines) => lines.file(repository)?.map(Value::from),
+            Self::ListedMember {
+                file,
+                members,
+                exclude,
+            } => Some(members::is_listed(repository, file, members, exclude)?.into()),
+            Self::UsedModule { file } => Some(members::is_used(repository, file)?.into()),
+            Self::ServedPages { folders, of } => served_pages::value(repository, folders, of)?,
+            Self::RequirementsAbove { of } => {
+                requirements::reaching_up(repository, of)?.map(Value::from)
+            }
+            Self::ComposerAbove { file, lock } => {
+                composer::above(repository, file, lock)?.map(Value::from)
             }
             Self::AssignedCall { of, calls } => definition(
                 repository,
