@@ -94,7 +94,7 @@ pub(crate) enum Probe {
         contains: Vec<String>,
     },
     /// The directory behind `NAME: "..."` in the code of one of the files; see [`code::directory`]. Where the code has a directory with a
-    /// page behind `base`, it is seen from there, and is `inside_base` where it is not named.
+    /// page behind `base`, it is seen from there; see [`code::directory_in`].
     CodeDirectory {
         of: Vec<String>,
         names: Vec<String>,
@@ -115,8 +115,19 @@ pub(crate) enum Probe {
     },
     /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
     JsonWord { file: String, keys: Vec<String> },
-    /// The directory a string in a JSON file names, of the first key that has one.
-    JsonDirectory { file: String, keys: Vec<String> },
+    /// The directory a string in a JSON file names, of the first key that has one; with `has` only one that has such a file.
+    JsonDirectory {
+        file: String,
+        keys: Vec<String>,
+        #[serde(default)]
+        has: Option<String>,
+    },
+    /// The path of a JSON file in which a text of the object at `key` begins with one of these.
+    JsonBegins {
+        file: String,
+        key: String,
+        with: Vec<String>,
+    },
     /// What a script of a package.json (the first there is) comes down to: `{name, commands}` and true for each of `kinds`
     /// whose patterns its last command fits.
     Script {
@@ -318,11 +329,7 @@ impl Probe {
                     None => None,
                 };
                 let found = match from {
-                    Some(from) => {
-                        let named = code::paths(repository, of, names)?;
-                        let named = named.first().unwrap_or(inside_base);
-                        code::directory_from(&from, named)
-                    }
+                    Some(from) => code::directory_in(repository, of, names, &from, inside_base)?,
                     None => code::directory(repository, of, names)?,
                 };
                 found.map(Value::from)
@@ -349,9 +356,25 @@ impl Probe {
                     .collect::<String>()
                     .into()
             }),
-            Self::JsonDirectory { file, keys } => json_text(repository, file, keys)?
+            Self::JsonDirectory { file, keys, has } => json_text(repository, file, keys)?
                 .and_then(|text| code::clean_directory(&text))
+                .filter(|path| {
+                    let mut names = has.iter();
+                    names.all(|name| repository.has(&format!("{path}/{name}")))
+                })
                 .map(Value::from),
+            Self::JsonBegins { file, key, with } => {
+                let json = repository.json(file)?;
+                let object = json
+                    .as_ref()
+                    .and_then(|json| json.pointer(key)?.as_object());
+                let mut texts = object
+                    .into_iter()
+                    .flat_map(|object| object.values().filter_map(Value::as_str));
+                texts
+                    .any(|text| with.iter().any(|begin| text.starts_with(begin)))
+                    .then(|| Value::from(file.as_str()))
+            }
             Self::Script { file, names, kinds } => match repository.json(file)? {
                 Some(package) => script::value(&package, names, kinds),
                 None => None,
