@@ -144,9 +144,7 @@ fn path_behind(code: &str, name: &str) -> Vec<NamedPath> {
         .filter(|at| is_word_start(code, *at))
         .take(OCCURRENCES)
         .filter_map(|at| {
-            let rest = code.get(at + key.len()..)?;
-            let mut ends = rest.char_indices().map(|(at, _)| at);
-            let rest = rest.get(..ends.nth(CHARACTERS_BEHIND).unwrap_or(rest.len()))?;
+            let rest = window(code, at + key.len())?;
             let (path, is_from_here) = match rest.strip_prefix('"') {
                 Some(text) => (text.split_once('"')?.0, false),
                 None => {
@@ -165,6 +163,13 @@ fn path_behind(code: &str, name: &str) -> Vec<NamedPath> {
     behind.collect()
 }
 
+/// As much of the code from `start` on as is looked at for a path.
+fn window(code: &str, start: usize) -> Option<&str> {
+    let rest = code.get(start..)?;
+    let mut ends = rest.char_indices().map(|(at, _)| at);
+    rest.get(..ends.nth(CHARACTERS_BEHIND).unwrap_or(rest.len()))
+}
+
 /// The strings that begin behind one of `keys` (`outDir:"`, written without spaces and with double quotes), file by file and
 /// key by key.
 pub(crate) fn values(
@@ -177,11 +182,12 @@ pub(crate) fn values(
         let code = compact(&repository.source(path)?);
         for key in keys {
             let starts = code.match_indices(key.as_str()).map(|(at, _)| at);
-            for at in starts.filter(|at| is_word_start(&code, *at)) {
-                let value = code.get(at + key.len()..).unwrap_or_default();
-                let value = value.split('"').next().unwrap_or_default();
-                values.push(value.to_owned());
-            }
+            let starts = starts.filter(|at| is_word_start(&code, *at));
+            let found = starts.take(OCCURRENCES).filter_map(|at| {
+                let (value, _) = window(&code, at + key.len())?.split_once('"')?;
+                Some(value.to_owned())
+            });
+            values.extend(found);
         }
     }
     Ok(values)
@@ -434,6 +440,13 @@ mod tests {
         assert_eq!(path_behind(&unclosed, "outDir"), []);
         let closed = format!("{unclosed}dist\")");
         assert_eq!(path_behind(&closed, "outDir"), []);
+        let tree = MapTree::new().with("a.config.js", format!("[{unclosed}"));
+        let repository = Repository::new(&tree).unwrap();
+        let of = ["a.config.js".to_owned()];
+        assert_eq!(
+            values(&repository, &of, &[one.to_owned()]).unwrap(),
+            [""; 0]
+        );
         let many = "outDir:\"é\",".repeat(1 << 16);
         let found = path_behind(&many, "outDir");
         assert_eq!(found.len(), OCCURRENCES);
