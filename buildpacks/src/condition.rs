@@ -27,6 +27,8 @@ pub(crate) struct Condition {
     fact: Option<String>,
     /// A fact is this text.
     equals: Option<Equals>,
+    /// Two facts are the same text.
+    same: Option<(String, String)>,
     /// A fact is a text with one of these in front.
     begins: Option<Affix>,
     /// A fact is a text with one of these behind.
@@ -122,6 +124,10 @@ impl Condition {
                 .equals
                 .iter()
                 .all(|Equals { fact, value }| evaluation.fact_text(fact) == Some(value))
+            || !self.same.iter().all(|(one, other)| {
+                let text = evaluation.fact_text(one);
+                text.is_some() && text == evaluation.fact_text(other)
+            })
             || !self
                 .begins
                 .iter()
@@ -187,6 +193,7 @@ impl Condition {
             .chain(&self.flag)
             .chain(&self.single)
             .chain(self.equals.iter().map(|equals| &equals.fact))
+            .chain(self.same.iter().flat_map(|(one, other)| [one, other]))
             .chain(self.begins.iter().map(|begins| &begins.fact))
             .chain(self.ends.iter().map(|ends| &ends.fact))
             .map(|name| name.split('.').next().unwrap_or_default());

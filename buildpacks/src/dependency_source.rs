@@ -24,7 +24,13 @@ pub(crate) enum DependencySource {
     Requirements { of: Vec<String> },
     /// The keys of a table in a TOML file whose values are requirements (Poetry, Pipenv, Cargo), as written and normalised;
     /// extras as `name[extra]`.
-    TomlKeys { file: String, key: String },
+    TomlKeys {
+        file: String,
+        key: String,
+        /// Counts only where one of these files is there: that of the tool which installs it.
+        #[serde(default)]
+        beside: Vec<String>,
+    },
     /// The first word of each line that looks like a path on a host (`github.com/x/y v1.2.3`), `require` aside.
     HostPaths { file: String },
     /// The words behind a text in files; see [`Words`].
@@ -45,7 +51,13 @@ pub(crate) enum DependencySource {
     /// The texts in quotes of build scripts, up to the version: `org.example:name` of `'org.example:name:1.0'`.
     Coordinates { of: Vec<String> },
     /// A list of requirement strings in a TOML file.
-    TomlRequirements { file: String, key: String },
+    TomlRequirements {
+        file: String,
+        key: String,
+        /// As for `toml-keys`.
+        #[serde(default)]
+        beside: Vec<String>,
+    },
 }
 
 impl DependencySource {
@@ -55,6 +67,11 @@ impl DependencySource {
         repository: &Repository<'_>,
     ) -> Result<BTreeSet<String>, DetectError> {
         Ok(match self {
+            Self::TomlKeys { beside, .. } | Self::TomlRequirements { beside, .. }
+                if !beside.is_empty() && repository.first_of(beside).is_none() =>
+            {
+                BTreeSet::new()
+            }
             Self::JsonKeys { file, key } => match repository
                 .json(file)?
                 .as_ref()
@@ -69,7 +86,7 @@ impl DependencySource {
                     .unwrap_or_default(),
                 None => BTreeSet::new(),
             },
-            Self::TomlKeys { file, key } => match repository.toml(file, key)? {
+            Self::TomlKeys { file, key, .. } => match repository.toml(file, key)? {
                 Some((Value::Object(table), _)) => table
                     .iter()
                     .flat_map(|(name, value)| names_in_table(name, value))
@@ -134,7 +151,7 @@ impl DependencySource {
                 }
                 names
             }
-            Self::TomlRequirements { file, key } => match repository.toml(file, key)? {
+            Self::TomlRequirements { file, key, .. } => match repository.toml(file, key)? {
                 Some((Value::Array(items), _)) => items
                     .iter()
                     .filter_map(Value::as_str)

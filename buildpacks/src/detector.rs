@@ -21,6 +21,23 @@ use crate::tree::Tree;
 /// Names shown of what was found instead.
 const NAMES_SHOWN: usize = 8;
 
+/// The precedence from which on the files of a language (a Makefile, an index.html) are often but part of an app in another one.
+const PARTS: u32 = 600;
+
+/// Folders that belong to an app, and are none.
+const PARTS_OF_APPS: [&str; 10] = [
+    "templates",
+    "static",
+    "public",
+    "assets",
+    "docs",
+    "doc",
+    "tests",
+    "test",
+    "examples",
+    "scripts",
+];
+
 /// Detects what the repository in `tree` is. Reads files only; the result is the same for the same tree and options.
 ///
 /// # Errors
@@ -271,9 +288,10 @@ impl<'a> Detector<'a> {
         Evaluation::new(self.repository, buildpack, self.overrides)
     }
 
-    /// The files by which languages are known.
-    fn looked_for(&self) -> Vec<String> {
-        let buildpacks = self.catalogue.buildpacks.iter();
+    /// The files by which languages are known, of those with a precedence below `end`.
+    fn looked_for(&self, end: u32) -> Vec<String> {
+        let all = self.catalogue.buildpacks.iter();
+        let buildpacks = all.filter(|buildpack| buildpack.precedence < end);
         let mut looked_for: Vec<String> = Vec::new();
         for name in buildpacks.flat_map(|buildpack| &buildpack.looked_for) {
             if !looked_for.contains(name) {
@@ -286,7 +304,7 @@ impl<'a> Detector<'a> {
     /// What to do about an app without a start: the app may be in a directory that nobody chose.
     pub(crate) fn what_to_add(&self, add: &str) -> String {
         let inside = match self.repository.directory() {
-            "" => self.directories_with(&self.looked_for()),
+            "" => self.directories_with(&self.looked_for(PARTS), &PARTS_OF_APPS),
             _ => Vec::new(),
         };
         if inside.is_empty() {
@@ -299,14 +317,14 @@ impl<'a> Detector<'a> {
     }
 
     fn unrecognised(&self) -> DetectError {
-        let looked_for = self.looked_for();
+        let looked_for = self.looked_for(u32::MAX);
         let found = self
             .repository
             .root_names()
             .into_iter()
             .take(NAMES_SHOWN)
             .collect();
-        let inside = self.directories_with(&looked_for);
+        let inside = self.directories_with(&looked_for, &[]);
         DetectError::Unrecognised {
             looked_for,
             found,
@@ -316,8 +334,8 @@ impl<'a> Detector<'a> {
         }
     }
 
-    /// Directories, not deep, that have one of the files by which languages are known.
-    fn directories_with(&self, names: &[String]) -> Vec<String> {
+    /// Directories, not deep, that have one of the files by which languages are known, and are not in a folder called one of `except`.
+    fn directories_with(&self, names: &[String], except: &[&str]) -> Vec<String> {
         const SHOWN: usize = 3;
         // Names are whole, or an ending: `*.csproj`. The repository may be large, so its files are walked through but once.
         let is_one = |file: &str| {
@@ -330,7 +348,9 @@ impl<'a> Detector<'a> {
         for pattern in ["*/*", "*/*/*"] {
             let found = self.repository.matching(pattern);
             let split = found.iter().filter_map(|path| path.rsplit_once('/'));
-            let parents = split.filter(|(_, file)| is_one(file));
+            let parents = split.filter(|(parent, file)| {
+                is_one(file) && !parent.split('/').any(|part| except.contains(&part))
+            });
             directories.extend(parents.map(|(parent, _)| self.repository.from_root(parent)));
         }
         directories.into_iter().take(SHOWN).collect()

@@ -24,6 +24,8 @@ pub struct Dockerignore {
 
 #[derive(Debug, Clone)]
 struct Rule {
+    /// As it is matched: without `!` and a leading `/`.
+    pattern: String,
     glob: Glob,
     is_exception: bool,
 }
@@ -59,6 +61,29 @@ impl Dockerignore {
         Ok(ignore)
     }
 
+    /// The patterns of `text`, the file of a `directory`, for a build that sees what is around the directory too: what they say holds in
+    /// the directory and nowhere else. Around it [`Dockerignore::sensible`] holds.
+    ///
+    /// # Errors
+    /// As of [`Dockerignore::parse`].
+    pub fn parse_inside(text: &[u8], directory: &str) -> Result<Self, BadPattern> {
+        let own = Self::parse(text)?;
+        let mut ignore = Self::sensible();
+        ignore.always_keep(directory);
+        let place = escaped(directory.trim_matches('/'));
+        let rules = own.rules.into_iter().filter_map(|rule| {
+            let pattern = match rule.pattern.as_str() {
+                // They fit nothing in a build of the directory either.
+                "." | ".." => return None,
+                pattern if pattern.starts_with("../") => return None,
+                pattern => format!("{place}/{pattern}"),
+            };
+            Rule::new(pattern, rule.is_exception)
+        });
+        ignore.rules.extend(rules);
+        Ok(ignore)
+    }
+
     /// What is left out where an app without its own Dockerfile has no `.dockerignore`: version control, installed packages,
     /// caches. An app with its own Dockerfile gets Docker's meaning, an absent file ignores nothing:
     /// `Dockerignore::default()`.
@@ -71,17 +96,7 @@ impl Dockerignore {
 
     /// Keeps `path` whatever the patterns say. The docker CLI does so for the Dockerfile and the `.dockerignore`.
     pub fn always_keep(&mut self, path: &str) {
-        let escaped: String = path
-            .chars()
-            .flat_map(|c| ["*?[\\".contains(c).then_some('\\'), Some(c)])
-            .flatten()
-            .collect();
-        if let Ok(glob) = Glob::new(&escaped) {
-            self.rules.push(Rule {
-                glob,
-                is_exception: true,
-            });
-        }
+        self.rules.extend(Rule::new(escaped(path), true));
     }
 
     /// Whether `path` (relative, `/` between components, no `.` or `..`) is left out of the build.
@@ -106,9 +121,13 @@ impl Rule {
             Some(rest) => (true, rest.trim()),
             None => (false, pattern),
         };
-        let pattern = clean(pattern)?;
+        Self::new(clean(pattern)?, is_exception)
+    }
+
+    fn new(pattern: String, is_exception: bool) -> Option<Self> {
         Some(Self {
             glob: Glob::new(&pattern).ok()?,
+            pattern,
             is_exception,
         })
     }
@@ -120,6 +139,14 @@ impl Rule {
             .filter_map(|(end, _)| path.get(..end));
         parents.chain([path]).any(|part| self.glob.is_match(part))
     }
+}
+
+/// A path as the pattern that it alone fits.
+fn escaped(path: &str) -> String {
+    let escaped = path
+        .chars()
+        .flat_map(|c| ["*?[\\".contains(c).then_some('\\'), Some(c)]);
+    escaped.flatten().collect()
 }
 
 /// Go's `filepath.Clean`, then without the leading `/`: `./a//b/../c/` is `a/c`. `None` for nothing at all.
@@ -187,6 +214,36 @@ mod tests {
         check("[^a]x", &["bx"], &["ax"]);
         check("", &[], &["a", ".git/config"]);
         check("*\n!src", &["a"], &["src/a/b"]);
+    }
+
+    #[test]
+    fn patterns_of_a_directory_hold_in_it() {
+        let text = b"# own\n.env\n/data\n**/*.log\ndocs\n!docs/keep\n../core\n!/build/./x\n";
+        let ignore = Dockerignore::parse_inside(text, "apps/[web]").unwrap();
+        for path in [".env", "data/a", "x/y.log", "docs/b"] {
+            assert!(ignore.is_ignored(&format!("apps/[web]/{path}")), "{path}");
+            assert!(!ignore.is_ignored(path), "{path}");
+        }
+        // Around the directory what nobody wants is left out; in it only what its own file says.
+        for path in [".git/config", "apps/api/node_modules/x"] {
+            assert!(ignore.is_ignored(path), "{path}");
+        }
+        for path in [
+            "apps/[web]/docs/keep/a",
+            "apps/[web]/node_modules/x",
+            "apps/w/.env",
+            "apps/core/a",
+            "core",
+        ] {
+            assert!(!ignore.is_ignored(path), "{path}");
+        }
+        let whole = Dockerignore::parse_inside(b"*\n.\n!src\n", "web").unwrap();
+        assert!(whole.is_ignored("web/a") && !whole.is_ignored("web/src/a"));
+        assert!(!whole.is_ignored("a"));
+        assert_eq!(
+            Dockerignore::parse_inside(b"a\n[", "web").unwrap_err().line,
+            2
+        );
     }
 
     #[test]

@@ -164,14 +164,24 @@ pub(crate) fn by_example(
     };
     let (entries, strange) = dotenv::parse(&repository.source(path)?);
     let file = repository.from_root(path);
-    for entry in entries {
-        merge(suggestions, entry, &file);
-    }
+    merge_all(suggestions, entries, &file);
     let strange = strange.first().map(|line| {
         let place = place(&file, Some(*line));
         format!("{place} is not `KEY=value` and is passed over")
     });
     Ok(strange.into_iter().collect())
+}
+
+fn merge_all(suggestions: &mut Vec<Suggestion>, mut entries: Vec<Entry>, file: &str) {
+    let is_database = is_of_database(&entries);
+    for entry in &mut entries {
+        if is_own_address(&entry.key, &entry.value) && !(is_database && entry.key == "HOST") {
+            entry.value = "0.0.0.0".to_owned();
+        }
+    }
+    for entry in entries {
+        merge(suggestions, entry, file);
+    }
 }
 
 fn merge(suggestions: &mut Vec<Suggestion>, entry: Entry, file: &str) {
@@ -180,11 +190,6 @@ fn merge(suggestions: &mut Vec<Suggestion>, entry: Entry, file: &str) {
         String::new()
     } else {
         entry.value
-    };
-    let value = if is_own_address(&entry.key, &value) {
-        "0.0.0.0".to_owned()
-    } else {
-        value
     };
     let line = Some(entry.line);
     if let Some(known) = suggestions.iter_mut().find(|known| known.key == entry.key) {
@@ -221,6 +226,20 @@ fn is_own_address(key: &str, value: &str) -> bool {
         "SERVER_HOST",
     ];
     names_the_listener.contains(&key) && matches!(value, "localhost" | "127.0.0.1" | "::1")
+}
+
+/// Whether `HOST` may be where the database is: it stands beside a name or a password for one that has no host of its own.
+fn is_of_database(entries: &[Entry]) -> bool {
+    let has = |key: &str| entries.iter().any(|entry| entry.key == key);
+    let is_plain = ["USER", "USERNAME", "PASSWORD", "PASS", "DATABASE"];
+    let is_prefixed = [
+        "DB_USER",
+        "DB_USERNAME",
+        "DB_PASSWORD",
+        "DB_PASS",
+        "DB_NAME",
+    ];
+    is_plain.into_iter().any(has) || (is_prefixed.into_iter().any(has) && !has("DB_HOST"))
 }
 
 /// Whether a variable of that name, or a value like that one, is to be kept from others.
@@ -311,17 +330,31 @@ mod tests {
 
     #[test]
     fn an_example_for_one_machine_does_not_shut_the_app_in() {
-        let example = "HOST=localhost\nDB_HOST=localhost\nBIND=10.0.0.1\n";
-        let (entries, _) = dotenv::parse(example);
-        let mut suggestions = Vec::new();
-        for entry in entries {
-            merge(&mut suggestions, entry, ".env.example");
+        for (example, expected) in [
+            (
+                "HOST=localhost\nDB_HOST=localhost\nBIND=10.0.0.1\n",
+                ["0.0.0.0", "localhost", "10.0.0.1"].as_slice(),
+            ),
+            // That of the database.
+            (
+                "HOST=localhost\nUSER=root\nPASSWORD=\nDATABASE=shop\nBIND=::1\n",
+                &["localhost", "root", "", "shop", "0.0.0.0"],
+            ),
+            ("DB_USER=shop\nHOST=127.0.0.1\n", &["shop", "127.0.0.1"]),
+            (
+                "DB_USER=shop\nHOST=127.0.0.1\nDB_HOST=localhost\n",
+                &["shop", "0.0.0.0", "localhost"],
+            ),
+        ] {
+            let (entries, _) = dotenv::parse(example);
+            let mut suggestions = Vec::new();
+            merge_all(&mut suggestions, entries, ".env.example");
+            let values: Vec<&str> = suggestions
+                .iter()
+                .map(|found| found.value.as_str())
+                .collect();
+            assert_eq!(values, expected, "{example}");
         }
-        let values: Vec<&str> = suggestions
-            .iter()
-            .map(|found| found.value.as_str())
-            .collect();
-        assert_eq!(values, ["0.0.0.0", "localhost", "10.0.0.1"]);
     }
 
     #[test]

@@ -274,10 +274,25 @@ impl DetectError {
         match self {
             Self::Unrecognised {
                 dockerfile: Some(path),
+                inside,
                 ..
-            } => format!(
-                "if {path} builds the app, say so with the setting `dockerfile-path` or in mini.toml ([build] dockerfile); else add a Dockerfile at the root"
-            ),
+            } => {
+                // Its own folder is known by nothing else.
+                let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+                let apps = inside.iter().map(String::as_str);
+                let apps: Vec<&str> = apps.filter(|app| Some(*app) != folder).collect();
+                let inside = if apps.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        "if it is in {}, with `build-dir` ([build] directory); ",
+                        apps.join(" or ")
+                    )
+                };
+                format!(
+                    "if {path} builds the app, say so with the setting `dockerfile-path` or in mini.toml ([build] dockerfile); {inside}else add a Dockerfile at the root"
+                )
+            }
             Self::Unrecognised { inside, .. } if !inside.is_empty() => format!(
                 "if the app is in {}, say so with the setting `build-dir` or in mini.toml ([build] directory); else add a Dockerfile",
                 inside.join(" or ")

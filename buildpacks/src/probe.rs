@@ -14,10 +14,12 @@ use crate::import_path;
 use crate::javascript::{angular, code, nx, script, task, workspace};
 use crate::manifest::line_of_pointer;
 use crate::maven;
+use crate::members;
 use crate::repository::Repository;
 use crate::requirements;
 use crate::scala;
-use crate::source_code;
+use crate::served_pages;
+use crate::source_code::{self, Lines};
 use crate::source_words::{Words, yaml_keys};
 use crate::template::module_name;
 use crate::xml;
@@ -49,6 +51,25 @@ pub(crate) enum Probe {
         of: Vec<String>,
         contains: Vec<String>,
     },
+    /// The path of the first file that has such a line; see [`Lines`].
+    LineWith(Lines),
+    /// Whether the manifest at the root lists the directory of the app; see [`members::is_listed`].
+    ListedMember {
+        file: String,
+        members: String,
+        exclude: String,
+    },
+    /// Whether the go.work at the root uses the directory of the app; see [`members::is_used`].
+    UsedModule { file: String },
+    /// Pages that a program serves once they are built; see [`served_pages::value`].
+    ServedPages {
+        folders: Vec<String>,
+        of: Vec<String>,
+    },
+    /// The requirements file that names something above the app; see [`requirements::reaching_up`].
+    RequirementsAbove { of: Vec<String> },
+    /// The Composer file that takes a package from above the app; see [`composer::above`].
+    ComposerAbove { file: String, lock: String },
     /// `NAME = CALL(` at the start of a line: `{file, name, module, root}`, see [`import_path::definition`].
     AssignedCall { of: Vec<String>, calls: Vec<String> },
     /// `def NAME(` at the start of a line: the same.
@@ -73,7 +94,7 @@ pub(crate) enum Probe {
         contains: Vec<String>,
     },
     /// The directory behind `NAME: "..."` in the code of one of the files; see [`code::directory`]. Where the code has a directory with a
-    /// page behind `base`, it is seen from there, and is `inside_base` where it is not named.
+    /// page behind `base`, it is seen from there; see [`code::directory_in`].
     CodeDirectory {
         of: Vec<String>,
         names: Vec<String>,
@@ -94,8 +115,19 @@ pub(crate) enum Probe {
     },
     /// The letters a string in a JSON file begins with, of the first key that has one: `pnpm` of `pnpm@9.1.0`.
     JsonWord { file: String, keys: Vec<String> },
-    /// The directory a string in a JSON file names, of the first key that has one.
-    JsonDirectory { file: String, keys: Vec<String> },
+    /// The directory a string in a JSON file names, of the first key that has one; with `has` only one that has such a file.
+    JsonDirectory {
+        file: String,
+        keys: Vec<String>,
+        #[serde(default)]
+        has: Option<String>,
+    },
+    /// The path of a JSON file in which a text of the object at `key` begins with one of these.
+    JsonBegins {
+        file: String,
+        key: String,
+        with: Vec<String>,
+    },
     /// What a script of a package.json (the first there is) comes down to: `{name, commands}` and true for each of `kinds`
     /// whose patterns its last command fits.
     Script {
@@ -227,6 +259,20 @@ impl Probe {
             Self::FileWith { of, contains } => {
                 source_code::file_with(repository, of, contains)?.map(Value::from)
             }
+            Self::LineWith(lines) => lines.file(repository)?.map(Value::from),
+            Self::ListedMember {
+                file,
+                members,
+                exclude,
+            } => Some(members::is_listed(repository, file, members, exclude)?.into()),
+            Self::UsedModule { file } => Some(members::is_used(repository, file)?.into()),
+            Self::ServedPages { folders, of } => served_pages::value(repository, folders, of)?,
+            Self::RequirementsAbove { of } => {
+                requirements::reaching_up(repository, of)?.map(Value::from)
+            }
+            Self::ComposerAbove { file, lock } => {
+                composer::above(repository, file, lock)?.map(Value::from)
+            }
             Self::AssignedCall { of, calls } => definition(
                 repository,
                 source_code::assigned_call(repository, of, calls)?,
@@ -283,11 +329,7 @@ impl Probe {
                     None => None,
                 };
                 let found = match from {
-                    Some(from) => {
-                        let named = code::paths(repository, of, names)?;
-                        let named = named.first().unwrap_or(inside_base);
-                        code::directory_from(&from, named)
-                    }
+                    Some(from) => code::directory_in(repository, of, names, &from, inside_base)?,
                     None => code::directory(repository, of, names)?,
                 };
                 found.map(Value::from)
@@ -314,9 +356,25 @@ impl Probe {
                     .collect::<String>()
                     .into()
             }),
-            Self::JsonDirectory { file, keys } => json_text(repository, file, keys)?
+            Self::JsonDirectory { file, keys, has } => json_text(repository, file, keys)?
                 .and_then(|text| code::clean_directory(&text))
+                .filter(|path| {
+                    let mut names = has.iter();
+                    names.all(|name| repository.has(&format!("{path}/{name}")))
+                })
                 .map(Value::from),
+            Self::JsonBegins { file, key, with } => {
+                let json = repository.json(file)?;
+                let object = json
+                    .as_ref()
+                    .and_then(|json| json.pointer(key)?.as_object());
+                let mut texts = object
+                    .into_iter()
+                    .flat_map(|object| object.values().filter_map(Value::as_str));
+                texts
+                    .any(|text| with.iter().any(|begin| text.starts_with(begin)))
+                    .then(|| Value::from(file.as_str()))
+            }
             Self::Script { file, names, kinds } => match repository.json(file)? {
                 Some(package) => script::value(&package, names, kinds),
                 None => None,

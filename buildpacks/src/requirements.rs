@@ -56,6 +56,48 @@ pub(crate) fn read(
     Ok(Some(found))
 }
 
+/// The first of these files with a line that leads out of the app: an editable package or a folder above it (both are seen from the
+/// app's directory), or a file above it that is included (which is seen from the file).
+///
+/// # Errors
+/// The repository cannot be read.
+pub(crate) fn reaching_up(
+    repository: &Repository<'_>,
+    of: &[String],
+) -> Result<Option<String>, DetectError> {
+    for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let text = repository.source(path)?;
+        let mut lines = text
+            .lines()
+            .map(|line| line.split(" #").next().unwrap_or_default().trim());
+        let is_above = |target: &str| {
+            let target = target.trim_start();
+            let target = target.strip_prefix("file:").unwrap_or(target);
+            target == ".." || target.starts_with("../")
+        };
+        let leads_out = |line: &str| match Line::parse(line) {
+            Line::Include(other) => is_relative(other) && join(directory, other).is_none(),
+            Line::Local => {
+                let target = line.strip_prefix("--editable").or(line.strip_prefix("-e"));
+                is_above(target.unwrap_or(line).trim_start_matches(['=', ' ']))
+            }
+            Line::Requirement(text) => text.split_once('@').is_some_and(|(_, target)| {
+                target.trim_start().starts_with("file:") && is_above(target)
+            }),
+            Line::Nothing => false,
+        };
+        if lines.any(leads_out) {
+            return Ok(Some(path.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn is_relative(path: &str) -> bool {
+    !path.starts_with('/') && !path.contains("://")
+}
+
 enum Line<'a> {
     Nothing,
     Include(&'a str),
@@ -137,7 +179,7 @@ fn join(directory: &str, other: &str) -> Option<String> {
         .split('/')
         .filter(|part| !part.is_empty())
         .collect();
-    if other.starts_with('/') || other.contains("://") {
+    if !is_relative(other) {
         return None;
     }
     for part in other.split('/') {
@@ -156,6 +198,43 @@ fn join(directory: &str, other: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::tree::MapTree;
+
+    #[test]
+    fn lines_that_lead_out_of_the_app() {
+        for (path, text, expected) in [
+            ("requirements.txt", "-e ../core\n", true),
+            ("requirements.txt", "--editable=../core\n", true),
+            ("requirements.txt", "../core[web]\n", true),
+            ("requirements.txt", "core @ file:../core\n", true),
+            ("requirements.txt", "-r ../base.txt\n", true),
+            ("requirements.txt", "-c../c.txt\n", true),
+            ("requirements/prod.txt", "-r ../base.txt\n", false),
+            ("requirements/prod.txt", "-r ../../base.txt\n", true),
+            ("requirements/prod.txt", "-e ../core\n", true),
+            (
+                "requirements.txt",
+                "# -e ../core\nflask # see ../core\n",
+                false,
+            ),
+            ("requirements.txt", "--find-links ../wheels\n", false),
+            (
+                "requirements.txt",
+                "core @ git+https://x.org/a/../b\n",
+                false,
+            ),
+            ("requirements.txt", "-r https://x.org/../a.txt\n", false),
+            ("requirements.txt", "-e ./core\n-r base.txt\n", false),
+        ] {
+            let tree = MapTree::new().with(path, text);
+            let repository = Repository::new(&tree).unwrap();
+            let of = [
+                "requirements.txt".to_owned(),
+                "requirements/*.txt".to_owned(),
+            ];
+            let found = reaching_up(&repository, &of).unwrap();
+            assert_eq!(found.is_some(), expected, "{path}: {text}");
+        }
+    }
 
     #[test]
     fn includes_loops_and_local_packages() {

@@ -64,6 +64,9 @@ pub(crate) struct VersionSource {
     /// Left out at the beginning of the value: the first of these that it begins with.
     #[serde(default)]
     without: Vec<String>,
+    /// What does not begin with a digit is no pin.
+    #[serde(default)]
+    is_number: bool,
     /// A JSON pointer.
     json: Option<String>,
     /// A dotted key of a TOML file.
@@ -323,6 +326,9 @@ impl VersionSource {
         let value = prefixes
             .find_map(|prefix| value.strip_prefix(prefix.as_str()))
             .unwrap_or(value);
+        if self.is_number && !value.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         if self.values.is_empty() {
             Some(value.to_owned())
         } else {

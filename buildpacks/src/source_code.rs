@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+
 use crate::error::DetectError;
 use crate::repository::Repository;
 
@@ -25,6 +27,60 @@ pub(crate) fn file_with(
             .then(String::new)
     })
     .map(|found| found.map(|(file, _)| file))
+}
+
+/// Which lines to look for in a file that is a program, where a text alone would say too little.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Lines {
+    /// Files or patterns, in order.
+    of: Vec<String>,
+    /// The line begins with one of these, without any space before it; with anything where there are none.
+    begins: Vec<String>,
+    /// It has one of these,
+    contains: Vec<String>,
+    /// and all of these,
+    all: Vec<String>,
+    /// and none of these.
+    without: Vec<String>,
+    /// What begins a comment, at the start of a line or behind a space.
+    comment: String,
+}
+
+impl Lines {
+    /// The first file with such a line.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub(crate) fn file(&self, repository: &Repository<'_>) -> Result<Option<String>, DetectError> {
+        for path in self.of.iter().flat_map(|of| repository.matching(of)) {
+            // What is too large is looked into at its beginning, and what is no text as well as it can be read.
+            let text = match repository.beginning(path) {
+                Ok(text) => text,
+                Err(_) => repository.source(path)?,
+            };
+            if text.lines().any(|line| self.is_one(line)) {
+                return Ok(Some(path.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_one(&self, line: &str) -> bool {
+        let line = if self.comment.is_empty() {
+            line
+        } else if line.trim_start().starts_with(&self.comment) {
+            return false;
+        } else {
+            let behind = format!(" {}", self.comment);
+            line.split(behind.as_str()).next().unwrap_or_default()
+        };
+        let has = |text: &String| line.contains(text.as_str());
+        (self.begins.is_empty() || self.begins.iter().any(|text| line.starts_with(text)))
+            && self.contains.iter().any(has)
+            && self.all.iter().all(has)
+            && !self.without.iter().any(has)
+    }
 }
 
 /// The first `NAME = CALL(` or `NAME: Type = module.CALL(` at the start of a line: file and name.

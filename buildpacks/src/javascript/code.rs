@@ -5,6 +5,20 @@ use crate::error::DetectError;
 use crate::repository::Repository;
 use crate::template::is_harmless;
 
+/// Occurrences of one name that are looked at in one file, and characters behind each: a file is a stranger's, and what is held
+/// of it has to have an end. Configuration names a folder once or twice, by a path of a few words.
+const OCCURRENCES: usize = 100;
+const CHARACTERS_BEHIND: usize = 512;
+
+/// A path that code gives a name to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NamedPath {
+    /// As it is written.
+    pub(crate) path: String,
+    /// Whether Node.js puts the folder of the file in front, so that it is seen from there whatever the program thinks of paths.
+    pub(crate) is_from_here: bool,
+}
+
 /// The first file whose code contains one of `texts`, which are written without spaces and with double quotes.
 pub(crate) fn file_with(
     repository: &Repository<'_>,
@@ -29,7 +43,30 @@ pub(crate) fn directory(
     names: &[String],
 ) -> Result<Option<String>, DetectError> {
     let values = paths(repository, of, names)?;
-    Ok(values.iter().find_map(|value| clean_directory(value)))
+    Ok(values.iter().find_map(|value| clean_directory(&value.path)))
+}
+
+/// The directory behind one of `names` where the program sees plain paths from the directory `base`: `inside_base` in there where no
+/// code names one. Nothing where it is named in a way that is not understood.
+pub(crate) fn directory_in(
+    repository: &Repository<'_>,
+    of: &[String],
+    names: &[String],
+    base: &str,
+    inside_base: &str,
+) -> Result<Option<String>, DetectError> {
+    let values = paths(repository, of, names)?;
+    if values.is_empty() && file_with(repository, of, names)?.is_none() {
+        return Ok(directory_from(base, inside_base));
+    }
+    let mut directories = values.iter().filter_map(|value| {
+        if value.is_from_here {
+            clean_directory(&value.path)
+        } else {
+            directory_from(base, &value.path)
+        }
+    });
+    Ok(directories.next())
 }
 
 /// The directory behind `NAME: "..."` that has an index.html.
@@ -39,16 +76,18 @@ pub(crate) fn page_directory(
     name: &str,
 ) -> Result<Option<String>, DetectError> {
     let values = paths(repository, of, &[name.to_owned()])?;
-    let mut directories = values.iter().filter_map(|value| clean_directory(value));
+    let mut directories = values
+        .iter()
+        .filter_map(|value| clean_directory(&value.path));
     Ok(directories.find(|directory| repository.has(&format!("{directory}/index.html"))))
 }
 
-/// The strings behind names, as [`directory`] looks for them.
-pub(crate) fn paths(
+/// The paths behind names, as [`directory`] looks for them.
+fn paths(
     repository: &Repository<'_>,
     of: &[String],
     names: &[String],
-) -> Result<Vec<String>, DetectError> {
+) -> Result<Vec<NamedPath>, DetectError> {
     let mut found = Vec::new();
     for path in of.iter().flat_map(|pattern| repository.matching(pattern)) {
         let code = compact(&repository.source(path)?);
@@ -85,8 +124,8 @@ fn inside_braces<'c>(code: &'c str, outer: &str) -> &'c str {
     inside
 }
 
-/// The strings behind one name in compact code. Behind a comma, [`compact`] leaves out the quote that opens a string.
-fn path_behind(code: &str, name: &str) -> Vec<String> {
+/// The paths behind one name in compact code. Behind a comma, [`compact`] leaves out the quote that opens a string.
+fn path_behind(code: &str, name: &str) -> Vec<NamedPath> {
     const FROM_HERE: [&str; 6] = [
         "path.resolve(__dirname,",
         "path.join(__dirname,",
@@ -103,14 +142,32 @@ fn path_behind(code: &str, name: &str) -> Vec<String> {
     let starts = code.match_indices(&key).map(|(at, _)| at);
     let behind = starts
         .filter(|at| is_word_start(code, *at))
+        .take(OCCURRENCES)
         .filter_map(|at| {
-            let rest = code.get(at + key.len()..)?;
-            let text = rest
-                .strip_prefix('"')
-                .or_else(|| FROM_HERE.iter().find_map(|call| rest.strip_prefix(call)))?;
-            Some(text.split('"').next()?.to_owned())
+            let rest = window(code, at + key.len())?;
+            let (path, is_from_here) = match rest.strip_prefix('"') {
+                Some(text) => (text.split_once('"')?.0, false),
+                None => {
+                    let call = FROM_HERE.iter().find_map(|call| rest.strip_prefix(call));
+                    let (path, end) = call?.split_once('"')?;
+                    // A part further on would be a folder further in.
+                    let is_whole = end.trim_start_matches(',').starts_with(')');
+                    (is_whole.then_some(path)?, true)
+                }
+            };
+            Some(NamedPath {
+                path: path.to_owned(),
+                is_from_here,
+            })
         });
     behind.collect()
+}
+
+/// As much of the code from `start` on as is looked at for a path.
+fn window(code: &str, start: usize) -> Option<&str> {
+    let rest = code.get(start..)?;
+    let mut ends = rest.char_indices().map(|(at, _)| at);
+    rest.get(..ends.nth(CHARACTERS_BEHIND).unwrap_or(rest.len()))
 }
 
 /// The strings that begin behind one of `keys` (`outDir:"`, written without spaces and with double quotes), file by file and
@@ -125,11 +182,12 @@ pub(crate) fn values(
         let code = compact(&repository.source(path)?);
         for key in keys {
             let starts = code.match_indices(key.as_str()).map(|(at, _)| at);
-            for at in starts.filter(|at| is_word_start(&code, *at)) {
-                let value = code.get(at + key.len()..).unwrap_or_default();
-                let value = value.split('"').next().unwrap_or_default();
-                values.push(value.to_owned());
-            }
+            let starts = starts.filter(|at| is_word_start(&code, *at));
+            let found = starts.take(OCCURRENCES).filter_map(|at| {
+                let (value, _) = window(&code, at + key.len())?.split_once('"')?;
+                Some(value.to_owned())
+            });
+            values.extend(found);
         }
     }
     Ok(values)
@@ -316,6 +374,24 @@ mod tests {
                 Some("public"),
             ),
             ("{ root: 'client', build: { outDir: '../../x' } }", None),
+            // A whole path is no longer seen from the directory of the pages.
+            (
+                "{ root: 'client', build: { outDir: resolve(__dirname, 'dist') } }",
+                Some("dist"),
+            ),
+            (
+                "{ root: path.resolve(import.meta.dirname, 'client'), build: { outDir: path.resolve(import.meta.dirname, 'dist/public'), } }",
+                Some("dist/public"),
+            ),
+            // Named, but not in a way that is understood.
+            (
+                "const outDir = out(); x = { root: 'client', build: { outDir } }",
+                None,
+            ),
+            (
+                "{ root: 'client', build: { emptyOutDir: true } }",
+                Some("client/dist"),
+            ),
         ] {
             let tree = MapTree::new()
                 .with("vite.config.ts", source)
@@ -324,13 +400,10 @@ mod tests {
             let of = ["vite.config.ts".to_owned()];
             let names = ["outDir".to_owned()];
             let found = match page_directory(&repository, &of, "root").unwrap() {
-                Some(from) => {
-                    let named = paths(&repository, &of, &names).unwrap();
-                    directory_from(&from, named.first().map_or("dist", String::as_str))
-                }
-                None => directory(&repository, &of, &names).unwrap(),
+                Some(from) => directory_in(&repository, &of, &names, &from, "dist"),
+                None => directory(&repository, &of, &names),
             };
-            assert_eq!(found.as_deref(), expected, "{source}");
+            assert_eq!(found.unwrap().as_deref(), expected, "{source}");
         }
     }
 
@@ -344,6 +417,9 @@ mod tests {
             ("outDir: path.resolve('x')", None),
             ("outDir: path.resolve(__dirname, 'out')", Some("out")),
             ("outDir: resolve(__dirname, out)", None),
+            ("outDir: resolve(__dirname, out), x: 'y'", None),
+            ("outDir: resolve(__dirname, 'out', 'pages')", None),
+            ("outDir: resolve(__dirname, 'out',)", Some("out")),
             ("testOutDir: 'x', outDir: \"y\"", Some("y")),
         ] {
             let tree = MapTree::new().with("vite.config.ts", source);
@@ -355,5 +431,27 @@ mod tests {
             );
             assert_eq!(found.unwrap().as_deref(), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn little_is_held_of_a_file_that_names_a_folder_without_end() {
+        let one = "outDir:join(__dirname,";
+        let unclosed = one.repeat((1 << 20) / one.len());
+        assert_eq!(path_behind(&unclosed, "outDir"), []);
+        let closed = format!("{unclosed}dist\")");
+        assert_eq!(path_behind(&closed, "outDir"), []);
+        let tree = MapTree::new().with("a.config.js", format!("[{unclosed}"));
+        let repository = Repository::new(&tree).unwrap();
+        let of = ["a.config.js".to_owned()];
+        assert_eq!(
+            values(&repository, &of, &[one.to_owned()]).unwrap(),
+            [""; 0]
+        );
+        let many = "outDir:\"é\",".repeat(1 << 16);
+        let found = path_behind(&many, "outDir");
+        assert_eq!(found.len(), OCCURRENCES);
+        assert!(found.iter().all(|named| named.path == "é"));
+        let long = format!("outDir:\"{}\"", "é".repeat(CHARACTERS_BEHIND));
+        assert_eq!(path_behind(&long, "outDir"), []);
     }
 }
