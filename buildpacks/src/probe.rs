@@ -423,7 +423,7 @@ impl Probe {
                 let found = yaml_keys(repository, file, key)?;
                 Some(found.into_iter().map(Value::from).collect())
             }
-            Self::Requirements { of } => match repository.first_of(of) {
+            Self::Requirements { of } => match requirements::named(repository, of) {
                 Some(file) => requirements::read(repository, file)?.map(|found| {
                     let files: Vec<_> = found.files.into_iter().collect();
                     json!({"file": file, "files": files, "needs_source": found.needs_source})

@@ -18,6 +18,12 @@ pub(crate) struct Requirements {
     pub(crate) needs_source: bool,
 }
 
+/// The first of these files whose name needs no care in a Dockerfile: whoever finds one by a pattern knows it by no other name.
+pub(crate) fn named<'r>(repository: &'r Repository<'_>, of: &[String]) -> Option<&'r str> {
+    let mut found = of.iter().flat_map(|pattern| repository.matching(pattern));
+    found.find(|path| is_harmless(path))
+}
+
 /// Reads `file` and what it includes, each file once.
 pub(crate) fn read(
     repository: &Repository<'_>,
