@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::Platform;
 use super::authorize;
 use super::dialog::Dialog;
 use super::list::{Answer, AnyCommand, Form};
 use super::options::{Format, Options};
 use super::session::Session;
 use super::words::{Parsed, parse, words};
+use super::{INTERRUPTED, Platform};
 use crate::engine::Stream;
 use crate::model::{Kind, Problem};
 
@@ -88,12 +88,12 @@ pub async fn run_command(
                 .await;
         }
     };
-    // Who does not read must not hold up the server's end.
+    // Who does not read must not hold up the server's end; nor take half an answer for the whole.
     tokio::select! {
-        () = last_words => {}
-        () = platform.gives_up() => {}
+        biased;
+        () = last_words => exit_code,
+        () = platform.gives_up() => INTERRUPTED,
     }
-    exit_code
 }
 
 /// Runs a command and returns its answer as JSON. Commands that need a live session are refused.

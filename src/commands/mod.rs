@@ -120,13 +120,36 @@ impl Platform {
 
     /// Resolves when the server is about to end and somebody who takes nothing has been waited for long enough.
     pub async fn gives_up(&self) {
-        self.leaves().await;
-        tokio::time::sleep(UNREAD).await;
+        if !stays_set(&mut self.leaving.clone(), UNREAD).await {
+            // Nobody can say so any more.
+            std::future::pending().await
+        }
     }
 }
 
+/// Resolves when something has been set for so long without a break: a takeover may be called off. False when nobody is left who
+/// could set it.
+pub async fn stays_set(is_set: &mut watch::Receiver<bool>, limit: Duration) -> bool {
+    loop {
+        if is_set.wait_for(|is_set| *is_set).await.is_err() {
+            return false;
+        }
+        let is_over = is_set.wait_for(|is_set| !*is_set);
+        match tokio::time::timeout(limit, is_over).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return false,
+            Err(_) => return true,
+        }
+    }
+}
+
+/// How much is given at once to somebody who may be slow, bytes.
+pub const PIECE_BYTES: usize = 32 << 10;
+/// The exit status of a command whose output was cut, as of one that was interrupted (128 and SIGINT).
+pub const INTERRUPTED: u8 = 128 + 2;
+
 /// How long a server that is about to end waits for somebody who takes no more of what a command has left to say, such as a
-/// pager that shows its first page. Whoever is only slow takes a piece in this time.
+/// pager that shows its first page. Whoever is only slow takes a piece ([`PIECE_BYTES`]) in this time.
 pub const UNREAD: Duration = Duration::from_secs(5);
 
 /// What a command says that would go on for ever, but for the end of the server.
@@ -171,4 +194,28 @@ pub struct ServerFacts {
     pub creates_apps: bool,
     /// When the server started.
     pub started_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that is only slow was cut by a server that went on: its successor had failed meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_back_has_not_stayed_set() {
+        let (set, mut is_set) = watch::channel(true);
+        let limit = Duration::from_secs(5);
+        let begun = tokio::time::Instant::now();
+        let (stayed, ()) = tokio::join!(stays_set(&mut is_set, limit), async {
+            tokio::time::sleep(limit / 2).await;
+            set.send_replace(false);
+            tokio::time::sleep(limit * 2).await;
+            set.send_replace(true);
+        });
+        assert!(stayed);
+        assert_eq!(begun.elapsed(), limit / 2 + limit * 2 + limit);
+        set.send_replace(false);
+        drop(set);
+        assert!(!stays_set(&mut is_set, limit).await);
+    }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ConfigVars, Secret};
+use crate::model::{ConfigKey, ConfigVars, Secret};
 
 /// What stands in the place of a secret.
 const MASK: &str = "********";
 /// Shorter values are left alone: they are part of too many words to be told apart, and guessed in no time.
 const SHORTEST_BYTES: usize = 4;
 /// Config vars that are shorter, or are one word of fewer letters than the other, say how an app runs (`true`, `info`, `production`):
-/// they stand in what any command says, and no key or password worth the name looks like them.
+/// they stand in what any command says. One whose key calls it a secret is one however it looks.
 const SHORTEST_OF_CONFIG_BYTES: usize = 8;
 const LONGEST_WORD: usize = 16;
+/// What keys of secrets have in them.
+const SECRETS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH"];
 
 /// The values that are not shown, the longest first, so that no part of one is left.
 #[derive(Default)]
@@ -27,12 +29,16 @@ impl Mask {
 
     /// A mask for config vars: nobody has said which of them are secrets.
     pub(super) fn of(config: &ConfigVars) -> Self {
-        let may_be_secret = |value: &&Secret| {
-            let value = value.reveal().trim();
+        let may_be_secret = |key: &ConfigKey, value: &str| {
+            let key = key.as_str().to_ascii_uppercase();
             let is_word = value.bytes().all(|b| b.is_ascii_alphabetic());
-            value.len() >= SHORTEST_OF_CONFIG_BYTES && !(is_word && value.len() < LONGEST_WORD)
+            let says_little =
+                value.len() < SHORTEST_OF_CONFIG_BYTES || (is_word && value.len() < LONGEST_WORD);
+            !says_little || SECRETS.iter().any(|part| key.contains(part))
         };
-        Self::over(config.values().filter(may_be_secret))
+        let secrets = config.iter();
+        let secrets = secrets.filter(|(key, value)| may_be_secret(key, value.reveal().trim()));
+        Self::over(secrets.map(|(_, value)| value))
     }
 
     /// Output comes in lines, so each line of a value counts.
@@ -91,6 +97,7 @@ mod tests {
             ("PORT", "5000"),
             ("TOKEN", "s3cr3t-s3cr3t"),
             ("PHRASE", "correcthorsebatterystaple"),
+            ("DB_PASSWORD", "hunter"),
         ];
         let config = config.map(|(key, value)| (key.parse().unwrap(), Secret::new(value)));
         let mask = Mask::of(&config.into_iter().collect());
@@ -98,6 +105,7 @@ mod tests {
             ("production: true at 5000", "production: true at 5000"),
             ("with s3cr3t-s3cr3t", "with ********"),
             ("correcthorsebatterystaple", "********"),
+            ("as hunter", "as ********"),
         ] {
             assert_eq!(mask.masked(text.to_owned()), expected);
         }

@@ -87,6 +87,8 @@ pub(super) async fn release(
             "put large values into a file of the app, or into its storage (`help storage:mount`), and unset them",
         )
     })?;
+    // Before anything is run that a deploy would run once more.
+    namesakes::gone(deployer, run, release.version).await?;
     if command == Command::Run
         && let Some(line) = &release.release_command
     {
@@ -95,7 +97,6 @@ pub(super) async fn release(
     if let Some(line) = &built.runnable.setup_command {
         set_up(deployer, run, &release, line).await?;
     }
-    namesakes::gone(deployer, run, release.version).await?;
     let release = deployer.store.add_candidate(&run.id, release).await?;
     let app_now = deployer.store.app(&app).await?;
     let is_stopped = app_now.is_some_and(|app| app.is_stopped);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, FrameCodec};
 use super::server::Reached;
-use crate::commands::{self, AnyCommand, Cut, Options, Session};
+use crate::commands::{self, AnyCommand, Cut, Options, PIECE_BYTES, Session};
 use crate::engine::{Stream, TerminalSize};
 use crate::model::{Kind, Problem};
 
@@ -127,13 +127,20 @@ where
         }
     };
     let speaking = async {
+        let (mut stream, mut rest) = (Stream::Stdout, Bytes::new());
         loop {
             let frame = tokio::select! {
                 biased;
+                () = std::future::ready(()), if !rest.is_empty() => {
+                    Frame::Output(stream, rest.split_to(rest.len().min(PIECE_BYTES)))
+                }
                 // First: what is said next may be the prompt.
                 Ok(()) = hidden.changed() => Frame::Hide(*hidden.borrow_and_update()),
                 next = said.recv() => match next {
-                    Some((stream, bytes)) => Frame::Output(stream, bytes),
+                    Some(next) => {
+                        (stream, rest) = next;
+                        continue;
+                    }
                     None => return true,
                 },
                 // One who has sent more than the command reads is not heard when they leave; nothing can be written to them.
@@ -170,6 +177,13 @@ where
     if !is_listened_to {
         return;
     }
-    let _ = sink.send(Frame::Exit(code)).await;
-    let _ = sink.close().await;
+    let last_word = async {
+        let _ = sink.send(Frame::Exit(code)).await;
+        let _ = sink.close().await;
+    };
+    tokio::select! {
+        biased;
+        () = last_word => {}
+        () = platform.gives_up() => {}
+    }
 }

@@ -103,14 +103,24 @@ fn broken_by_app_name(text: &str) -> Option<&'static str> {
             "App name must begin with lowercase alphanumeric character, and may only contain lowercase alphanumerics, dots, and hyphens, 63 characters at most",
         );
     }
-    if matches!(text, "mini" | "git" | "dokku" | "api" | "admin") {
-        return Some(
-            "App name must not be mini, git, dokku, api or admin, which mean other things",
-        );
+    matches!(text, "mini" | "git" | "dokku" | "api" | "admin")
+        .then_some("App name must not be mini, git, dokku, api or admin, which mean other things")
+}
+
+impl AppName {
+    /// Whether an app may get this name. One that has it from before keeps it, until it is renamed.
+    ///
+    /// # Errors
+    /// What is pushed to it would go to another app.
+    pub fn require_new(&self) -> Result<(), InvalidName> {
+        match self.0.ends_with(".git") {
+            true => Err(InvalidName {
+                what: "app name",
+                rule: "App name must not end in .git: what is pushed to mini:shop.git goes to the app shop",
+            }),
+            false => Ok(()),
+        }
     }
-    text.ends_with(".git").then_some(
-        "App name must not end in .git: what is pushed to mini:shop.git goes to the app shop",
-    )
 }
 
 name_type!(
@@ -291,7 +301,7 @@ mod tests {
             &["blog", "b", "9lives", "node-js.app", "shop.example.com"],
             &[
                 "", "Test;id", "../x", "-x", ".x", "x.", "a..b", "a_b", "Blog", "a b", "mini",
-                "x.git", &long,
+                &long,
             ],
         );
     }
@@ -300,15 +310,20 @@ mod tests {
     #[test]
     fn a_refused_app_name_is_told_why() {
         for (text, rule) in [
-            ("x.git", "must not end in .git"),
-            ("a.b.git", "must not end in .git"),
             ("git", "must not be mini, git,"),
             (".git", "may only contain lowercase"),
         ] {
             let refused = text.parse::<AppName>().unwrap_err();
             assert!(refused.rule.contains(rule), "{text}: {refused}");
         }
-        assert!("git.x".parse::<AppName>().is_ok() && "x-git".parse::<AppName>().is_ok());
+        // It can be read, for a server may have such an app.
+        for text in ["x.git", "a.b.git"] {
+            let refused = text.parse::<AppName>().unwrap().require_new().unwrap_err();
+            assert!(refused.rule.contains("must not end in .git"), "{refused}");
+        }
+        for text in ["git.x", "x-git"] {
+            assert_eq!(text.parse::<AppName>().unwrap().require_new(), Ok(()));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Each action runs as a task of its own, at most one per process, so that a slow stop holds up nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,11 +111,12 @@ impl Actions {
         left.filter(|left| !left.is_zero()).min()
     }
 
-    /// Forgets what failed about things that are no longer there.
-    pub(super) fn keep_failures(&mut self, processes: &[Process]) {
+    /// Forgets what failed about things that are no longer there, or no longer wanted.
+    pub(super) fn keep_failures(&mut self, processes: &[Process], wanted: &BTreeSet<ProcessKey>) {
         self.vain.retain(|target, _| match target {
             Target::Id(id) => processes.iter().any(|process| process.id == *id),
-            Target::Key(_) | Target::Release(..) => true,
+            Target::Key(key) => wanted.contains(key),
+            Target::Release(..) => true,
         });
     }
 

@@ -192,12 +192,13 @@ impl Looker {
     async fn look(&mut self) -> Duration {
         let answers = *self.asked.borrow();
         // Processes first: whatever is seen there had its row before, unless it is gone on purpose.
+        let asked_at = tokio::time::Instant::now();
         let processes = match self.parts.engine.observe().await {
             Ok(processes) => processes,
             Err(error) => {
                 tracing::warn!(%error, "cannot look at the processes; what runs is left as it is");
                 let again = self.look_blind().await;
-                let problem = self.outage.note(error.to_string());
+                let problem = self.outage.note(asked_at, error.to_string());
                 self.publish_problem(answers, problem);
                 return again;
             }
@@ -241,7 +242,8 @@ impl Looker {
             observed: &observed,
             desired: &desired,
         };
-        self.actions.keep_failures(&observed.processes);
+        self.actions
+            .keep_failures(&observed.processes, &wanted_keys(&desired));
         let awaited = std::mem::take(&mut *lock(&self.awaited));
         let awaited = |process: &&Process| {
             let mut awaited = awaited.iter();

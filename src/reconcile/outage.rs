@@ -24,9 +24,9 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Takes note that it did not answer.
-    pub(super) fn note(&mut self, why: String) -> EngineProblem {
-        let since = *self.since.get_or_insert_with(Instant::now);
+    /// Takes note that it did not answer what it was asked at that moment.
+    pub(super) fn note(&mut self, asked_at: Instant, why: String) -> EngineProblem {
+        let since = *self.since.get_or_insert(asked_at);
         EngineProblem {
             why,
             is_lasting: since.elapsed() >= PATIENCE,
@@ -48,7 +48,7 @@ mod tests {
         let mut outage = Outage::default();
         let note = async |outage: &mut Outage, after: Duration| {
             tokio::time::advance(after).await;
-            outage.note("refused".to_owned()).is_lasting
+            outage.note(Instant::now(), "refused".to_owned()).is_lasting
         };
         let second = Duration::from_secs(1);
         assert!(!note(&mut outage, second).await);
@@ -56,5 +56,10 @@ mod tests {
         assert!(note(&mut outage, second).await);
         outage.end();
         assert!(!note(&mut outage, PATIENCE).await);
+        // One that accepts and says nothing has had its time when that is known.
+        outage.end();
+        let asked_at = Instant::now();
+        tokio::time::advance(PATIENCE).await;
+        assert!(outage.note(asked_at, "silent".to_owned()).is_lasting);
     }
 }

@@ -11,15 +11,12 @@ use super::outbox::{Gone, Outbox};
 use super::server::Shared;
 use super::spool::SpoolLimits;
 use super::terminal::Display;
-use crate::commands::Session;
+use crate::commands::{INTERRUPTED, PIECE_BYTES, Session};
 use crate::engine::{Stream, TerminalSize};
 use crate::model::{Caller, Kind, Problem};
 
 /// Pieces of output between a command and the connection.
 const ITEMS: usize = 64;
-
-/// The exit status of a command that was interrupted, as a shell gives it for SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// What a command begins with.
 pub(super) struct Start {
@@ -71,7 +68,11 @@ pub(super) async fn run(start: Start, outbox: Outbox, shared: &Shared) {
             problem.exit_code()
         }
     };
-    outbox.finish(exit_status.into()).await;
+    tokio::select! {
+        biased;
+        () = outbox.finish(exit_status.into()) => {}
+        () = shared.gives_up() => {}
+    }
 }
 
 /// Forwards output until the command has ended and all of it is out, or until the client is gone: then the command sees
@@ -85,7 +86,8 @@ async fn forward(
     (shared, over): (&Shared, &CancellationToken),
 ) -> Result<u8, tokio::task::JoinError> {
     let mut ended = None;
-    loop {
+    let mut is_cut = false;
+    'forward: loop {
         let item = tokio::select! {
             biased;
             item = output.recv() => item,
@@ -102,26 +104,35 @@ async fn forward(
             Some(display) => display.show(&bytes),
             None => bytes,
         };
-        let gives_up = async {
-            if ended.is_none() {
-                ended = Some((&mut command).await);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+            let gives_up = async {
+                if ended.is_none() {
+                    ended = Some((&mut command).await);
+                }
+                shared.gives_up().await;
+            };
+            let sent = tokio::select! {
+                biased;
+                sent = outbox.send(stream, piece) => sent,
+                () = gives_up => {
+                    is_cut = true;
+                    Err(Gone)
+                }
+            };
+            if ended.is_some() {
+                output.close();
             }
-            shared.gives_up().await;
-        };
-        let sent = tokio::select! {
-            biased;
-            sent = outbox.send(stream, bytes) => sent,
-            () = gives_up => Err(Gone),
-        };
-        if ended.is_some() {
-            output.close();
-        }
-        if sent == Err(Gone) {
-            break;
+            if sent == Err(Gone) {
+                break 'forward;
+            }
         }
     }
     drop(output);
     match ended {
+        // What the client has is not the whole.
+        Some(Ok(0)) if is_cut => Ok(INTERRUPTED),
         Some(result) => result,
         None => command.await.map(|status| match status {
             0 if over.is_cancelled() => INTERRUPTED,

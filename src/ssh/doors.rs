@@ -105,6 +105,7 @@ impl Registry for Store {
         if self.is_autocreation_disabled().await? {
             return Err(no_such_app(name));
         }
+        name.require_new()?;
         match Store::create_app(self, name, Timestamp::now()).await {
             Ok(_) => Ok(()),
             // Two first pushes at once: the other one was faster.

@@ -70,11 +70,11 @@ async fn tidy(app: &AppName, shared: &Shared) {
 }
 
 async fn upload(start: Start, outbox: &Outbox, shared: &Shared) -> Result<u32, Problem> {
+    let repositories = &shared.doors.repositories;
+    let claim = repositories.claim(&start.app).await;
     if !shared.doors.registry.has_app(&start.app).await? {
         return Err(no_such_app(&start.app));
     }
-    let repositories = &shared.doors.repositories;
-    let claim = repositories.claim(&start.app).await;
     repositories.create(&start.app).await.map_err(git_failed)?;
     drop(claim);
     let command = repositories.upload_pack(&start.app, start.protocol.as_deref());
@@ -145,8 +145,9 @@ async fn ensure_app(app: &AppName, outbox: &Outbox, shared: &Shared) -> Result<(
         Some(claim) => claim,
         None => {
             // A client that is gone needs no text.
-            let waiting =
-                format!("-----> Waiting for the repository of {app}, which is being made\n");
+            let waiting = format!(
+                "-----> Waiting for the repository of {app}, which is being made or removed\n"
+            );
             let _ = outbox.say(waiting).await;
             doors.repositories.claim(app).await
         }

@@ -20,7 +20,7 @@ use super::host_key::{self, HostKeyError};
 use super::pushes::Pushes;
 use super::spool::SpoolLimits;
 use super::{SshDoors, SshSettings, connection, hook_socket, unix_socket};
-use crate::commands::{UNREAD, own_program};
+use crate::commands::{UNREAD, own_program, stays_set};
 use crate::model::AppName;
 
 /// Why the SSH server could not start.
@@ -98,10 +98,8 @@ impl Shared {
 
     /// Resolves when another server is about to take over and a client that takes nothing has been waited for long enough.
     pub(super) async fn gives_up(&self) {
-        let mut is_paused = self.is_paused.subscribe();
         // Its sender is here: it cannot fail.
-        let _ = is_paused.wait_for(|is_paused| *is_paused).await;
-        tokio::time::sleep(UNREAD).await;
+        stays_set(&mut self.is_paused.subscribe(), UNREAD).await;
     }
 }
 

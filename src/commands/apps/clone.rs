@@ -72,12 +72,14 @@ impl Command for Clone {
         dialog: &mut Dialog,
     ) -> Result<Cloned, Problem> {
         let app = authorized.app()?;
+        self.new_name.require_new()?;
         let mut cloned = Cloned {
             name: self.new_name.clone(),
             clone_of: app.name.clone(),
             is_new: true,
             release: None,
         };
+        let claim = platform.repositories.claim(&self.new_name).await;
         if platform.store.app(&self.new_name).await?.is_some() {
             if !self.ignore_existing {
                 return Err(super::taken(&self.new_name));
@@ -109,6 +111,7 @@ impl Command for Clone {
             &options.shared,
         )
         .await?;
+        drop(claim);
         tell(
             platform,
             app,
@@ -146,8 +149,8 @@ impl Command for Clone {
     }
 }
 
-/// The row first, so that the name is taken, and then the repository; where that fails nothing is left. A push to the new name that
-/// comes meanwhile waits for the end of it.
+/// The row first, so that the name is taken, and then the repository; where that fails nothing is left. The name is claimed: a push
+/// to it that comes meanwhile waits for the end of this.
 async fn make(
     platform: &Platform,
     app: &App,
@@ -155,7 +158,6 @@ async fn make(
     mappings: &[PortMapping],
     options: &[(ContainerPhase, ContainerOption)],
 ) -> Result<(), Problem> {
-    let _claim = platform.repositories.claim(new_name).await;
     let _lock_out = platform.deploys.lock_out(new_name).await?;
     let store = &platform.store;
     let made = store

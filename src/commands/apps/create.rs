@@ -36,6 +36,8 @@ impl Command for Create {
         _authorized: &Authorized,
         _dialog: &mut Dialog,
     ) -> Result<Created, Problem> {
+        self.app.require_new()?;
+        let _claim = platform.repositories.claim(&self.app).await;
         let created = platform.store.create_app(&self.app, Timestamp::now()).await;
         match created {
             Err(StoreError::Taken { .. }) => {

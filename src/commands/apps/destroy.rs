@@ -73,6 +73,9 @@ impl Command for Destroy {
 /// Removes the app. The row goes last of what the next app of the name could take for its own: a crash before leaves an app
 /// without processes, images and repository that can be destroyed again.
 async fn destroy(platform: &Platform, app: &App, dialog: &Dialog) -> Result<(), Problem> {
+    // A clone or a renaming under way is waited for; a push to the name waits for the end of this.
+    let _claim = platform.repositories.claim(&app.name).await;
+    super::require_same(platform, app).await?;
     let _lock_out = platform.deploys.lock_out(&app.name).await?;
     // Stopped first, for the reconciler would start again what is removed while the row is there.
     platform.store.set_stopped(app.id, true).await?;

@@ -24,7 +24,17 @@ pub use report::Report;
 pub use set::Set;
 pub use unlock::Unlock;
 
-use crate::model::{AppName, Kind, Problem};
+use super::Platform;
+use crate::model::{App, AppName, Kind, Problem};
+
+/// Refuses where an app has been renamed or destroyed since it was looked up.
+async fn require_same(platform: &Platform, app: &App) -> Result<(), Problem> {
+    let now = platform.store.app(&app.name).await?;
+    match now.is_some_and(|now| now.id == app.id) {
+        true => Ok(()),
+        false => Err(Problem::no_such_app(&app.name)),
+    }
+}
 
 /// Dokku's words for a name that an app has already.
 fn taken(name: &AppName) -> Problem {

@@ -40,6 +40,7 @@ impl Command for Rename {
         dialog: &mut Dialog,
     ) -> Result<Renamed, Problem> {
         let app = authorized.app()?;
+        self.new_name.require_new()?;
         if platform.store.app(&self.new_name).await?.is_some() {
             return Err(super::taken(&self.new_name));
         }
@@ -70,11 +71,21 @@ impl Command for Rename {
 /// Moves the repository, then the row. A crash between the two leaves the old name with its repository moved already,
 /// and the same command again carries on from there.
 async fn rename(platform: &Platform, app: &App, new_name: &AppName) -> Result<(), Problem> {
-    let _claim = platform.repositories.claim(new_name).await;
+    let repositories = &platform.repositories;
+    // In one order, as whoever renames the other way round does.
+    let (first, second) = (new_name.min(&app.name), new_name.max(&app.name));
+    if first == second {
+        return Err(super::taken(new_name));
+    }
+    let _claims = (
+        repositories.claim(first).await,
+        repositories.claim(second).await,
+    );
     // Somebody may have been faster, and its repository is not to be taken for one that was moved already.
     if platform.store.app(new_name).await?.is_some() {
         return Err(super::taken(new_name));
     }
+    super::require_same(platform, app).await?;
     let _lock_out = platform.deploys.lock_out(&app.name).await?;
     let is_there = async |name: &AppName| {
         let path = platform.repositories.path(name);

@@ -101,6 +101,7 @@ async fn create(platform: &Platform, dialog: &Dialog, app: &AppName) -> Result<(
             ..Problem::no_such_app(app)
         });
     }
+    app.require_new()?;
     match platform.store.create_app(app, Timestamp::now()).await {
         // Somebody else was faster: it is there.
         Ok(_) | Err(StoreError::Taken { .. }) => {}

@@ -33,7 +33,9 @@ impl Progress {
     pub(super) fn take(&mut self, info: BuildInfo) -> Vec<BuildEvent> {
         if let Some(text) = info.stream {
             // The builder repeats what it has named the image.
-            if self.image.is_some() && text.starts_with("Successfully ") {
+            let is_name = |begin: &&str| text.starts_with(begin);
+            let names = ["Successfully built ", "Successfully tagged "];
+            if self.image.is_some() && names.iter().any(is_name) {
                 return Vec::new();
             }
             return self.lines.take(&text);
