@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use mini_buildpacks::dockerignore::{self, Dockerignore};
-use mini_buildpacks::{Subdirectory, Tree};
+use mini_buildpacks::dockerignore::{self, BadPattern, Dockerignore};
+use mini_buildpacks::{Detection, Subdirectory, Tree};
 
 use super::mask::Mask;
 use super::pipeline::{Built, Detected};
@@ -291,17 +291,49 @@ fn source_of(detection: &mini_buildpacks::Detection) -> String {
 
 /// What stays out of the context: as the app says, else what nobody wants in a generated image, else nothing.
 fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
-    let detection = &detected.detection;
+    left_out(&detected.tree, &detected.detection)
+}
+
+fn left_out(tree: &dyn Tree, detection: &Detection) -> Result<Dockerignore, Problem> {
     let own = detection.dockerfile_path.as_deref();
-    let context = Subdirectory::new(&detected.tree, &detection.context);
     let dockerfile = own.map_or("Dockerfile", |path| {
         let inside = path.strip_prefix(detection.context.as_str());
         inside
             .and_then(|path| path.strip_prefix('/'))
             .unwrap_or(path)
     });
+    let parse = |text: &[u8]| Dockerignore::parse(text);
+    if let Some(found) = dockerignore_in(tree, &detection.context, dockerfile, parse)? {
+        return Ok(found);
+    }
+    if own.is_some() {
+        return Ok(Dockerignore::default());
+    }
+    if detection.directory != detection.context {
+        // The app wrote it for a build of its directory; the build sees more only because the app needs it.
+        let directory = detection.directory.as_str();
+        let parse = |text: &[u8]| Dockerignore::parse_inside(text, directory);
+        if let Some(found) = dockerignore_in(tree, directory, dockerfile, parse)? {
+            return Ok(found);
+        }
+    }
+    Ok(Dockerignore::sensible())
+}
+
+/// The patterns that a directory has for a build of its `dockerfile`.
+fn dockerignore_in(
+    tree: &dyn Tree,
+    directory: &str,
+    dockerfile: &str,
+    parse: impl Fn(&[u8]) -> Result<Dockerignore, BadPattern>,
+) -> Result<Option<Dockerignore>, Problem> {
+    let files = Subdirectory::new(tree, directory);
     for path in dockerignore::candidates(dockerfile) {
         let invalid = |why: String| {
+            let path = match directory {
+                "." | "" => path.clone(),
+                directory => format!("{directory}/{path}"),
+            };
             Problem::new(
                 Kind::AppFailed,
                 format!("{path} cannot be read"),
@@ -309,19 +341,16 @@ fn ignored(detected: &Detected) -> Result<Dockerignore, Problem> {
                 "correct the file, commit, and push again",
             )
         };
-        match context.read(&path, IGNORE_LIMIT) {
+        match files.read(&path, IGNORE_LIMIT) {
             Ok(Some(text)) => {
-                return Dockerignore::parse(&text).map_err(|error| invalid(error.to_string()));
+                let parsed = parse(&text).map_err(|error| invalid(error.to_string()))?;
+                return Ok(Some(parsed));
             }
             Ok(None) => {}
             Err(error) => return Err(invalid(error.to_string())),
         }
     }
-    Ok(if own.is_some() {
-        Dockerignore::default()
-    } else {
-        Dockerignore::sensible()
-    })
+    Ok(None)
 }
 
 /// A `# syntax=` line asks the builder to fetch another front end from a public registry; the built-in one does.
@@ -345,7 +374,41 @@ fn without_syntax_line(dockerfile: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mini_buildpacks::{DirTree, Options};
+
     use super::*;
+
+    #[test]
+    fn what_a_directory_leaves_out_stays_out_of_a_larger_build() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("mini.toml", "[build]\ndirectory = 'api'\n");
+        write("core/setup.py", "");
+        write("api/main.py", "");
+        write("api/requirements.txt", "-e ../core\n");
+        write("api/.dockerignore", "/.env\ndata\n!data/seed\n");
+        let left_out = || {
+            let tree = DirTree::open(folder.path()).unwrap();
+            let detection = mini_buildpacks::detect(&tree, &Options::default()).unwrap();
+            assert_eq!(
+                (detection.context.as_str(), detection.directory.as_str()),
+                (".", "api")
+            );
+            left_out(&tree, &detection).unwrap()
+        };
+        let ignore = left_out();
+        assert!(ignore.is_ignored("api/.env") && ignore.is_ignored("api/data/a"));
+        assert!(!ignore.is_ignored("api/data/seed") && !ignore.is_ignored("core/data/a"));
+        assert!(ignore.is_ignored("core/.git/config"));
+        // The root's own file has the say.
+        write(".dockerignore", "core/docs\n");
+        let ignore = left_out();
+        assert!(ignore.is_ignored("core/docs/a") && !ignore.is_ignored("api/.env"));
+    }
 
     #[test]
     fn only_a_leading_syntax_line_is_taken_out() {
