@@ -37,6 +37,10 @@ impl Command for Create {
         _dialog: &mut Dialog,
     ) -> Result<Created, Problem> {
         self.app.require_new()?;
+        // Who makes it, or destroys it, may take a while.
+        if platform.store.app(&self.app).await?.is_some() {
+            return Err(super::taken(&self.app));
+        }
         let _claim = platform.repositories.claim(&self.app).await;
         let created = platform.store.create_app(&self.app, Timestamp::now()).await;
         match created {
